@@ -1,0 +1,58 @@
+"""Teacher adapters: everything that can write a rationale, behind the contract in `base`.
+
+A leaf: nothing here imports `tinyllm_cli`. Adapters load when they are named, so that the tool starts fast and an
+engine that isn't installed is missed only by those who ask for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from backends.base import BadTeacherConfig, Teacher
+
+__all__ = ["BUILT_IN", "backend_names", "create"]
+
+BUILT_IN: Mapping[str, str] = {
+    "huggingface": "backends.huggingface:HuggingFaceTeacher",
+    "recorded": "backends.recorded:RecordedTeacher",
+    "scripted": "backends.scripted:ScriptedTeacher",
+}
+ENTRY_POINT_GROUP = "tinyllm.backends"
+
+
+def backend_names() -> list[str]:
+    """Every backend that `create` knows: the built-in ones and those that installed packages bring."""
+    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def create(backend: str, settings: Mapping[str, Any]) -> Teacher:
+    """Make the adapter called `backend`.
+
+    Raises BadTeacherConfig for an unknown backend or a setting that the adapter doesn't take."""
+    if backend in BUILT_IN:
+        module, _, name = BUILT_IN[backend].partition(":")
+        adapter = getattr(import_module(module), name)
+    else:
+        found = entry_points(group=ENTRY_POINT_GROUP, name=backend)
+        if not found:
+            raise BadTeacherConfig(
+                f"There is no backend called '{backend}'.", f"Backends: {', '.join(backend_names())}."
+            )
+        adapter = next(iter(found)).load()
+    teacher: Teacher = adapter(settings)
+    return teacher
+
+
+def take(settings: Mapping[str, Any], backend: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings over the defaults in `known`.
+
+    Raises BadTeacherConfig for a name that isn't in `known`, so that a misspelt option can't be ignored."""
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise BadTeacherConfig(
+            f"The {backend} backend has no setting '{unknown[0]}'.", f"It takes: {', '.join(sorted(known))}."
+        )
+    return {**known, **settings}

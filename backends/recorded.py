@@ -1,0 +1,155 @@
+"""Recorded rationales: human experts, other tools, earlier batch jobs.
+
+Reads JSONL (plain or gzipped) or CSV rows of `{id, rationale[, split][, answer_index]}` and joins them to
+questions by the data set's own id, never by position. Rows go into a temporary SQLite index on disk, so memory
+stays flat for files of any size.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from backends import take
+from backends.base import BadTeacherConfig, Completion, Failure, Outcome, Request, Sampling
+
+__all__ = ["RecordedTeacher"]
+
+_SETTINGS: Mapping[str, Any] = {
+    "path": None,
+    "id_field": "id",
+    "rationale_field": "rationale",
+    "split_field": "split",
+    "answer_field": "answer_index",
+}
+Row = tuple[str, str, str, int | None]  # split ('' = any), id, rationale, answer
+
+
+class RecordedTeacher:
+    """Settings: `path` (a file, or a list of files), and the names of the fields when they differ. Several rows
+    for one question count as its samples 0, 1, 2... in the order of the file."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        options = take(settings, "recorded", _SETTINGS)
+        if not options["path"]:
+            raise BadTeacherConfig(
+                "A recorded teacher needs the file that holds its rationales.",
+                'Give `path = "rationales.jsonl"` in its table of tinyllm.toml.',
+            )
+        paths = options["path"] if isinstance(options["path"], list) else [options["path"]]
+        self._paths = [Path(path).expanduser() for path in paths]
+        self._fields = options
+        self._index: sqlite3.Connection | None = None
+
+    def identity(self) -> Mapping[str, str]:
+        digest = hashlib.sha256()
+        for path in self._paths:
+            with _reading(path), path.open("rb") as file:
+                for block in iter(lambda: file.read(1 << 20), b""):
+                    digest.update(block)
+        return {"model": "recorded", "revision": digest.hexdigest()[:12]}
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"files": [path.name for path in self._paths]}
+
+    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[tuple[Request, Outcome]]:
+        if self._index is None:
+            self._index = self._build_index()
+        query = "SELECT rationale, answer FROM recorded WHERE id = ? AND split IN (?, '') AND sample = ?"
+        for request in requests:
+            row = self._index.execute(query, (request.key, request.split, request.sample)).fetchone()
+            yield request, _outcome(row)
+
+    def close(self) -> None:
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def _build_index(self) -> sqlite3.Connection:
+        index = sqlite3.connect("")  # an unnamed temporary database: on disk, gone when closed
+        index.execute(
+            "CREATE TABLE recorded (split TEXT, id TEXT, sample INTEGER, rationale TEXT, answer INTEGER,"
+            " PRIMARY KEY (id, split, sample)) WITHOUT ROWID"
+        )
+        with index:
+            for path in self._paths:
+                for row in self._rows(path):
+                    index.execute(
+                        "INSERT INTO recorded SELECT ?1, ?2, count(*), ?3, ?4 FROM recorded"
+                        " WHERE id = ?2 AND split = ?1",
+                        row,
+                    )
+        return index
+
+    def _rows(self, path: Path) -> Iterator[Row]:
+        with _reading(path):
+            for number, record in enumerate(_records(path), start=1):
+                yield self._row(path, number, record)
+
+    def _row(self, path: Path, number: int, record: Any) -> Row:
+        where = f"{path.name}, row {number}"
+        if not isinstance(record, dict):
+            raise BadTeacherConfig(f"{where}: expected an object with fields, found {type(record).__name__}.")
+        for field in (self._fields["id_field"], self._fields["rationale_field"]):
+            if record.get(field) is None:
+                raise BadTeacherConfig(
+                    f"{where}: there is no field '{field}'.",
+                    f"The row has {', '.join(map(str, record))}. Name yours with id_field and rationale_field.",
+                )
+        answer = record.get(self._fields["answer_field"])
+        try:
+            index = None if answer in (None, "") else int(answer)
+        except (TypeError, ValueError) as error:
+            raise BadTeacherConfig(f"{where}: the answer index {answer!r} is not a whole number.") from error
+        split = str(record.get(self._fields["split_field"]) or "")
+        return (
+            split,
+            str(record[self._fields["id_field"]]),
+            str(record[self._fields["rationale_field"]]),
+            index,
+        )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns what can go wrong with a user's file into a message that names the file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise BadTeacherConfig(f"There is no file {path}.") from error
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise BadTeacherConfig(f"{path} can't be read: {error}.") from error
+
+
+def _outcome(row: tuple[str, int | None] | None) -> Outcome:
+    if row is None:
+        return Failure(reason="no recorded rationale for this question")
+    if not row[0].strip():
+        return Failure(reason="the recorded rationale is empty")
+    return Completion(text=row[0], answer=row[1], finish_reason="recorded")
+
+
+def _records(path: Path) -> Iterator[Any]:
+    """The file's rows, one at a time."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    opener = gzip.open if suffixes[-1:] == [".gz"] else open
+    with opener(path, "rt", encoding="utf-8", newline="") as file:
+        if ".csv" in suffixes:
+            yield from csv.DictReader(file)
+            return
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            record = None
+            with suppress(json.JSONDecodeError):
+                record = json.loads(line)
+            if record is None:
+                raise BadTeacherConfig(f"{path.name}, line {number}: this is not JSON.")
+            yield record

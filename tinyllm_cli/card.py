@@ -1,0 +1,65 @@
+"""The model card that a saved student carries: what it is, how it was made, how to ask it."""
+
+from __future__ import annotations
+
+import json
+
+from tinyllm_cli.records import Run
+from tinyllm_cli.tasks import ANSWER_PREFIX
+
+_METHODS = {
+    "finetune": "full fine-tuning on the answers alone",
+    "distill-step-by-step": "the answers and the rationales of one teacher (distilling step by step)",
+    "tinyllm": "the answers and the rationales of several teachers (TinyLLM)",
+}
+
+
+def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
+    """Markdown with the front matter that the hub reads. All texts are ours or the user's, none a teacher's."""
+    lines = [
+        "---",
+        f"base_model: {json.dumps(run.student)}",
+        f"tags: [tinyllm, {run.method}]",
+        "library_name: transformers",
+        "---",
+        "",
+        f"# {run.student} on {run.dataset}",
+        "",
+        f"A student trained with tinyllm {run.versions['tinyllm']} on {_METHODS.get(run.method, run.method)}.",
+        "",
+        "| | |",
+        "| --- | --- |",
+        f"| data set | {run.dataset}, split train |",
+        f"| alpha | {', '.join(f'{name}={weight:g}' for name, weight in run.alpha.items()) or 'none'} |",
+        f"| checkpoint | step {step}, chosen on the valid split |",
+        f"| valid accuracy (rank) | {'no valid split' if valid_accuracy is None else f'{valid_accuracy:.1%}'} |",
+        f"| seed | {run.seed} |",
+        f"| started | {run.started} |",
+        f"| versions | {', '.join(f'{name} {number}' for name, number in run.versions.items())} |",
+    ]
+    for teacher, record in run.lineage.items():
+        lines.append(
+            f"| rationales of {teacher} | {record['rationales']} by {record['model']}, prompt '{record['recipe']}', "
+            f"digest {record['digest']} |"
+        )
+    settings = {name: value for name, value in run.settings.items() if value is not None}
+    lines += [
+        "",
+        "Made by:",
+        "",
+        f"    {run.command}",
+        "",
+        "Settings:",
+        "",
+        f"    {json.dumps(settings)}",
+        "",
+        "## How to ask it",
+        "",
+        f"    {ANSWER_PREFIX}QUESTION",
+        "    Options:",
+        "    (a) FIRST OPTION",
+        "    (b) SECOND OPTION",
+        "",
+        "A causal student continues after a further line `Answer:`. It answers with the text of an option.",
+    ]
+    return "\n".join(lines) + "\n"

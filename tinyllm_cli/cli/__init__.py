@@ -1,0 +1,54 @@
+"""The command line: one module for each command, and what they share in `session` and `console`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from tinyllm_cli import __version__
+from tinyllm_cli.cli import distill, elicit, evaluate, imports, report
+
+app = typer.Typer(
+    name="tinyllm",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help=(
+        "Distil a small student model from the rationales of several large language models.\n\n"
+        "Teachers write rationales into SQLite, a student learns answers and rationales together, and a report "
+        "says what that was worth. Begin with: tinyllm elicit --teacher expert --dataset everyday"
+    ),
+)
+app.command(name="import")(imports.import_data)
+app.command(name="elicit")(elicit.elicit)
+app.command(name="distill")(distill.distill)
+app.command(name="eval")(evaluate.evaluate)
+app.command(name="report")(report.report)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tinyllm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    """The options that stand before a command."""
+
+
+def main() -> None:
+    """The entry point of the `tinyllm` command."""
+    # transformers asks the hub about a model's safetensors conversion in a thread of its own; we never load pickle.
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except BrokenPipeError:  # `tinyllm report | head`
+        sys.stderr.close()
+        sys.exit(141)

@@ -1,0 +1,125 @@
+"""The terminal: results on stdout, everything else on stderr, progress as bars or as plain lines.
+
+Nothing that comes from a teacher or a file is ever read as markup.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_LINE_EVERY = 10.0
+"""Seconds between progress lines when stderr is not a terminal."""
+
+
+class Meter(Protocol):
+    def __call__(self, done: int, total: int, detail: str = "") -> None:
+        """Show that `done` of `total` is reached (0: unknown); `detail` stands at the end of the line."""
+
+
+@dataclass
+class Console:
+    json: bool = False
+    quiet: bool = False
+
+    def say(self, text: str) -> None:
+        """A line of the result."""
+        if not self.json:
+            self._print(text, error=False)
+
+    def show(self, renderable: RenderableType) -> None:
+        """A table or the like, as part of the result."""
+        if not self.json:
+            self._rich(error=False).print(renderable)
+
+    def result(self, value: Any) -> None:
+        """The result as one JSON object, when that was asked for."""
+        if self.json:
+            sys.stdout.write(jsonlib.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+    def note(self, text: str) -> None:
+        """What a person may want to know and a program doesn't."""
+        if not self.quiet:
+            self._print(text, error=True)
+
+    def next(self, command: str) -> None:
+        self.note(f"Next: {command}")
+
+    def error(self, message: str, hint: str = "") -> None:
+        self._print(f"Error: {message}", error=True)
+        if hint:
+            self._print(hint, error=True)
+
+    @contextmanager
+    def meter(self, label: str) -> Iterator[Meter]:
+        """Progress with rate and time left: a bar on a terminal, a line every ten seconds elsewhere."""
+        if self.quiet:
+            yield lambda done, total, detail="": None
+        elif sys.stderr.isatty():
+            with self._bar(label) as bar:
+                yield bar
+        else:
+            yield _Lines(label)
+
+    @contextmanager
+    def _bar(self, label: str) -> Iterator[Meter]:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}", markup=False),
+        )
+        with Progress(*columns, console=self._rich(error=True), transient=True) as progress:
+            task = progress.add_task(label, total=None, detail="")
+
+            def update(done: int, total: int, detail: str = "") -> None:
+                progress.update(task, completed=done, total=total or None, detail=detail)
+
+            yield update
+
+    def _print(self, text: str, *, error: bool) -> None:
+        self._rich(error=error).print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @staticmethod
+    def _rich(*, error: bool) -> Any:
+        from rich.console import Console as RichConsole
+
+        return RichConsole(stderr=error)
+
+
+class _Lines:
+    """Progress as plain lines, for logs."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._started = self._last = time.monotonic()
+        self._first: int | None = None
+
+    def __call__(self, done: int, total: int, detail: str = "") -> None:
+        if self._first is None:
+            self._first = done
+        now = time.monotonic()
+        if now - self._last < _LINE_EVERY and (done < total or not total):
+            return
+        self._last = now
+        rate = (done - self._first) / (now - self._started) if now > self._started else 0.0
+        count = f"{done}/{total}" if total else str(done)
+        left = f", {_clock((total - done) / rate)} left" if rate and done < total else ""
+        sys.stderr.write(f"{self._label}: {count}{left}{f', {detail}' if detail else ''}\n")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,197 @@
+"""`tinyllm distill`: a student learns answers and rationales."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+
+if TYPE_CHECKING:
+    from tinyllm_cli.distill import Material, Plan, Progress
+    from tinyllm_cli.records import Run
+
+_TRAINING = "Training"
+
+
+def _panel(**arguments: Any) -> Any:
+    return typer.Option(rich_help_panel=_TRAINING, **arguments)
+
+
+@guarded
+def distill(
+    alpha: Annotated[
+        str | None,
+        typer.Option(
+            help="Weight of each teacher's rationales: t5=1,llama=0.5. One number is for all teachers; empty or 0 is"
+            " full fine-tuning.  [default: 1 for every teacher that has rationales]"
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", "-d", help="A data set.  [default: the one that has these teachers' rationales]"),
+    ] = None,
+    student: Annotated[
+        str, typer.Option("--student", "-s", help="A hub name, a folder, a .gguf file, or smollm2.")
+    ] = "google/flan-t5-small",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N training questions.")] = None,
+    epochs: Annotated[int, _panel(min=1, help="Passes over the training questions.")] = 1,
+    batch_size: Annotated[int, _panel(min=1, help="Questions in an optimizer step.")] = 8,
+    lr: Annotated[float, _panel(min=0.0, help="Peak learning rate.")] = 5e-5,
+    schedule: Annotated[str, _panel(help="linear, cosine or constant.")] = "linear",
+    warmup_steps: Annotated[int, _panel(min=0, help="Steps until the peak learning rate.")] = 0,
+    weight_decay: Annotated[float, _panel(min=0.0, help="AdamW's weight decay.")] = 0.0,
+    max_input: Annotated[int, _panel(min=8, help="Longest input in tokens; longer ones are cut and counted.")] = 1024,
+    max_target: Annotated[int, _panel(min=2, help="Longest target in tokens.")] = 256,
+    loss: Annotated[
+        str,
+        _panel(help="example: mean over examples (the paper's); token: mean over target tokens (its code's)."),
+    ] = "example",
+    precision: Annotated[str, _panel(help="auto, float32 or bfloat16.")] = "auto",
+    token_budget: Annotated[int, _panel(min=64, help="Padded tokens in a micro-batch; memory, not results.")] = 3000,
+    evals_per_epoch: Annotated[int, _panel(min=1, help="Valid evaluations an epoch; the best one is kept.")] = 2,
+    seed: Annotated[int, _panel(help="Decides order and dropout.")] = 0,
+    trust_remote_code: Annotated[bool, _panel(help="Run code that comes with the model.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be trained on.")] = False,
+    db: Db = DEFAULT_DB,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a student on answers and on teachers' rationales together: L = L_A + sum of alpha_m L_Tm.
+
+    Example: tinyllm distill --alpha t5=1,llama=0.5
+    """
+    from tinyllm_cli.distill import Plan, gather
+    from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.ingest import ingest_named
+    from tinyllm_cli.objective import READINGS
+    from tinyllm_cli.training import TrainSettings
+    from tinyllm_cli.voices import choose, parse_alpha
+
+    for option, value, known in (
+        ("--loss", loss, READINGS),
+        ("--precision", precision, ("auto", "float32", "bfloat16")),
+        ("--schedule", schedule, ("linear", "cosine", "constant")),
+    ):
+        if value not in known:
+            raise UsageProblem(f"{option} can't be '{value}'.", f"Choose one of: {', '.join(known)}.")
+    session = Session(db, config, Console(json=json, quiet=quiet))
+    weights = None if alpha is None else parse_alpha(alpha)
+    settings = TrainSettings(
+        epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule, warmup_steps=warmup_steps,
+        weight_decay=weight_decay, max_input=max_input, max_target=max_target, reading=loss,  # type: ignore[arg-type]
+        precision=precision, token_budget=token_budget, evals_per_epoch=evals_per_epoch, seed=seed,  # type: ignore[arg-type]
+    )  # fmt: skip
+    with closing(session.open_store(create=dataset is not None)) as store:
+        if dataset is not None:
+            dataset = ingest_named(store, dataset, session.settings).name
+        choice = choose(store, session.settings, weights, dataset)
+        plan = Plan(
+            dataset=choice.dataset,
+            student=_resolved(student),
+            voices=choice.voices,
+            settings=settings,
+            limit=limit,
+            command=_command_line(),
+        )
+        material = gather(store, plan)
+        _announce(session, plan, material, chosen=choice.chosen)
+        if dry_run:
+            session.console.result(_plan_summary(plan, material))
+            session.console.say("Nothing was trained.")
+            return
+        from tinyllm_cli.students.loading import load_student
+
+        run = _train(session, store, plan, load_student(plan.student, trust_remote_code=trust_remote_code), material)
+    _say(session, run)
+
+
+def _train(session: Session, store: Any, plan: Plan, student: Any, material: Material) -> Run:
+    from tinyllm_cli.distill import distill as distill_stage
+    from tinyllm_cli.errors import InterruptedByUser
+
+    with session.console.meter("training") as meter:
+
+        def watch(progress: Progress) -> None:
+            report = progress.report
+            if report is not None:
+                losses = " ".join(f"{name} {loss:.3f}" for name, loss in report.losses.items())
+                valid = f" valid {progress.valid[-1][1]:.1%}" if progress.valid else ""
+                rate = f" {report.tokens / report.seconds:.0f} tokens/s" if report.seconds else ""
+                meter(report.step, report.steps, f"loss: {losses}{valid}{rate}")
+
+        try:
+            return distill_stage(store, plan, student, material, watch)
+        except KeyboardInterrupt as error:
+            raise InterruptedByUser(
+                "Stopped. The run is marked as stopped; its best checkpoint so far, if there was one, is kept.",
+                "Run the same command to train again from the beginning.",
+            ) from error
+
+
+def _announce(session: Session, plan: Plan, material: Material, *, chosen: bool) -> None:
+    console = session.console
+    if chosen:
+        console.note(f"Data set: {plan.dataset} (the only one that fits).")
+    weights = ", ".join(f"{voice.teacher}={voice.alpha:g}" for voice in plan.voices if voice.alpha > 0)
+    counts = ", ".join(f"{record['questions']} rationales of {name}" for name, record in material.lineage.items())
+    console.note(
+        f"{plan.method}: {plan.student} on {len(material.lessons)} questions of {plan.dataset}"
+        + (f" with {counts} (alpha {weights})." if weights else ", answers alone.")
+    )
+    if not material.valid:
+        console.note(f"{plan.dataset} has no valid split: the last checkpoint is kept, not the best.")
+
+
+def _say(session: Session, run: Run) -> None:
+    figures = run.figures
+    cut = [
+        f"{figures[key]} {name}" for key, name in (("inputs_cut", "inputs"), ("targets_cut", "targets")) if figures[key]
+    ]
+    if cut:
+        session.console.say(
+            f"Longer than the limit and cut: {' and '.join(cut)} (--max-input {run.settings['max_input']},"
+            f" --max-target {run.settings['max_target']})."
+        )
+    best = [point["accuracy"] for point in figures["valid"] if point["step"] == figures["best_step"]]
+    accuracy = f", valid accuracy {best[0]:.1%} at step {figures['best_step']}" if best else ""
+    session.console.say(
+        f"Run {run.id} ({run.method}): {figures['steps']} steps in {figures['training_seconds']:.0f} s"
+        f" ({figures['questions_per_second']:.1f} questions/s){accuracy}."
+    )
+    session.console.say(f"Student: {run.folder}")
+    session.console.result(
+        {"run": run.id, "method": run.method, "folder": run.folder, "alpha": run.alpha, "figures": figures}
+    )
+    session.console.next(f"tinyllm eval --run {run.id}")
+
+
+def _plan_summary(plan: Plan, material: Material) -> dict[str, Any]:
+    return {
+        "method": plan.method,
+        "dataset": plan.dataset,
+        "student": plan.student,
+        "alpha": {voice.teacher: voice.alpha for voice in plan.voices},
+        "questions": len(material.lessons),
+        "steps": plan.settings.steps(len(material.lessons)),
+        "rationales": material.lineage,
+    }
+
+
+def _resolved(student: str) -> str:
+    """A local student by its absolute path, so that the record still means something from another folder."""
+    path = Path(student).expanduser()
+    return str(path.resolve()) if path.exists() else student
+
+
+def _command_line() -> str:
+    import shlex
+    import sys
+
+    return shlex.join(["tinyllm", *sys.argv[1:]])

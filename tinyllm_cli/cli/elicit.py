@@ -1,0 +1,177 @@
+"""`tinyllm elicit`: teachers write rationales into the database."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+
+if TYPE_CHECKING:
+    from tinyllm_cli.elicit import Job, Tally
+    from tinyllm_cli.store import Store
+
+
+@guarded
+def elicit(
+    teacher: Annotated[
+        list[str],
+        typer.Option("--teacher", "-t", help="A teacher, or the beginning of its name. May be repeated."),
+    ],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="A data set by name, or the path of your own.")],
+    split: Annotated[str, typer.Option(help="Which questions: train, valid or test.")] = "train",
+    icl: Annotated[int, typer.Option(min=0, max=16, help="In-context examples, drawn from train; 0 for none.")] = 2,
+    teacher_forcing: Annotated[
+        bool,
+        typer.Option(
+            "--teacher-forcing/--no-teacher-forcing",
+            help="Show the teacher the gold answer and have it explained, or have the teacher answer by itself.",
+        ),
+    ] = True,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions of the split.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Rationales for each question.")] = 1,
+    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy.  [default: 0]")] = None,
+    top_p: Annotated[float | None, typer.Option(min=0.01, max=1.0, help="Nucleus sampling.  [default: 1]")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest reply.  [default: 256]")] = None,
+    seed: Annotated[int, typer.Option(help="Decides the in-context examples and the sampling.")] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show one prompt in full and what would be asked.")
+    ] = False,
+    db: Db = DEFAULT_DB,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Have teachers write a rationale for each question that has none yet. Resumes by itself.
+
+    Example: tinyllm elicit --teacher llama2 --dataset riddle
+    """
+    from backends.base import Sampling
+    from tinyllm_cli.config import match_name
+    from tinyllm_cli.elicit import Job
+    from tinyllm_cli.ingest import ingest_named
+    from tinyllm_cli.prompts import STOP, Recipe
+
+    session = Session(db, config, Console(json=json, quiet=quiet))
+    settings = session.settings
+    specs = [settings.teachers[match_name(name, settings.teachers, "teacher")] for name in teacher]
+    typed = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+    with closing(session.open_store()) as store:
+        with session.console.meter(f"reading {dataset}") as meter:
+            ingested = ingest_named(store, dataset, settings, lambda rows: meter(rows, 0))
+        results = []
+        for spec in specs:
+            chosen = {
+                "stop": STOP,
+                "seed": seed,
+                **spec.sampling,
+                **{k: v for k, v in typed.items() if v is not None},
+            }
+            chosen["stop"] = tuple(chosen["stop"])
+            job = Job(
+                dataset=ingested.name,
+                split=split,
+                spec=spec,
+                recipe=Recipe(icl=icl, seed=seed, teacher_forcing=teacher_forcing),
+                sampling=Sampling(**chosen),
+                samples=samples,
+                limit=limit,
+            )
+            results.append(preview(session, store, job) if dry_run else run_job(session, store, job))
+        session.console.result({"dataset": ingested.name, "split": split, "teachers": results})
+        if not dry_run:
+            session.console.next(f"tinyllm distill --alpha {','.join(f'{spec.name}=1' for spec in specs)}")
+
+
+def run_job(session: Session, store: Store, job: Job) -> dict[str, Any]:
+    """Elicit one job with progress; prints and returns what came of it."""
+    import backends
+    from tinyllm_cli.elicit import Tally
+    from tinyllm_cli.elicit import elicit as elicit_stage
+    from tinyllm_cli.errors import InterruptedByUser
+
+    name = job.spec.name
+    seen = Tally()
+    teacher = backends.create(job.spec.backend, job.spec.options)
+    with closing(teacher), session.console.meter(f"{name} on {job.dataset}/{job.split}") as meter:
+
+        def watch(tally: Tally) -> None:
+            nonlocal seen
+            seen = tally
+            meter(tally.already + tally.done + tally.failed, tally.wanted, _detail(tally))
+
+        try:
+            tally = elicit_stage(store, job, teacher, watch)
+        except KeyboardInterrupt as error:
+            raise InterruptedByUser(
+                f"Stopped: {seen.already + seen.done} of {seen.wanted or 'the'} rationales of {name} are kept.",
+                "Run the same command to go on.",
+            ) from error
+    _say(session, job, tally)
+    return _summary(name, tally)
+
+
+def preview(session: Session, store: Store, job: Job) -> dict[str, Any]:
+    """Show the prompt for the first question and how many would be asked; asks nothing."""
+    import backends
+    from tinyllm_cli.elicit import Tally, asking_for, check, missing, prompt_for
+    from tinyllm_cli.store import questions as stored_questions
+
+    counts = check(store, job)
+    pool = counts.get("train", 0)
+    asking = asking_for(job, backends.create(job.spec.backend, job.spec.options))
+    tally = Tally()
+    to_ask = sum(1 for _ in missing(store, job, asking, tally, pool, set()))
+    prompt = prompt_for(store, job, stored_questions.at(store, job.dataset, job.split, 0), pool)
+    text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in prompt.messages)
+    console = session.console
+    console.say(text or "(recorded rationales: nothing is asked)")
+    console.say(
+        f"\nWould ask {job.spec.name} ({asking.model}) {to_ask} times about {job.dataset}/{job.split};"
+        f" {tally.already} are answered already. Nothing was asked."
+    )
+    return {
+        "teacher": job.spec.name,
+        "model": asking.model,
+        "prompt": text,
+        "ask": to_ask,
+        "already": tally.already,
+    }
+
+
+def _detail(tally: Tally) -> str:
+    parts = [f"{tally.completion_tokens:,} tokens"] if tally.completion_tokens else []
+    parts += [f"{tally.cost:.4f} spent"] if tally.cost is not None else []
+    parts += [f"{tally.failed} failed"] if tally.failed else []
+    return ", ".join(parts)
+
+
+def _say(session: Session, job: Job, tally: Tally) -> None:
+    console = session.console
+    line = f"{job.spec.name} on {job.dataset}/{job.split}: {tally.done} new rationales, {tally.already} were there"
+    line += f", {tally.failed} failed" if tally.failed else ""
+    line += f"; {tally.cut_off} were cut off at {job.sampling.max_tokens} tokens" if tally.cut_off else ""
+    console.say(f"{line}.")
+    for key, reason in tally.failures:
+        console.note(f"  failed: {key}: {reason}")
+    if tally.failed > len(tally.failures):
+        console.note(f"  and {tally.failed - len(tally.failures)} more; the table 'failures' has them all")
+    if tally.failed:
+        console.note("The same command asks the failed ones again.")
+
+
+def _summary(name: str, tally: Tally) -> dict[str, Any]:
+    return {
+        "teacher": name,
+        "new": tally.done,
+        "already": tally.already,
+        "failed": tally.failed,
+        "cut_off": tally.cut_off,
+        "prompt_tokens": tally.prompt_tokens,
+        "completion_tokens": tally.completion_tokens,
+        "cost": tally.cost,
+    }

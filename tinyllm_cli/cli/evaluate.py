@@ -1,0 +1,208 @@
+"""`tinyllm eval`: accuracy of students, of any model, and of teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+
+if TYPE_CHECKING:
+    from tinyllm_cli.records import Evaluation, Scoring, Subject
+    from tinyllm_cli.store import Store
+    from tinyllm_cli.students.base import Limits, Student
+
+SCORINGS = ("rank", "generate", "both")
+
+
+@guarded
+def evaluate(
+    run: Annotated[int | None, typer.Option(help="A run's number.  [default: the latest run]")] = None,
+    model: Annotated[str | None, typer.Option(help="Any model: a hub name, a folder, a .gguf file, smollm2.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="A teacher, by what it answered without teacher-forcing.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="A data set.  [default: the run's own]")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which questions: train, valid or test.")] = "test",
+    scoring: Annotated[
+        str,
+        typer.Option(help="rank: the likeliest option; generate: greedy text matched to an option; both."),
+    ] = "both",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
+    max_input: Annotated[int, typer.Option(min=8, help="Longest input in tokens, for --model.")] = 1024,
+    trust_remote_code: Annotated[bool, typer.Option(help="Run code that comes with the model.")] = False,
+    db: Db = DEFAULT_DB,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure accuracy, with chance, majority class, interval and unparseable answers. Keeps every prediction.
+
+    Example: tinyllm eval --run 3 --split test
+    """
+    from tinyllm_cli.errors import UsageProblem
+
+    if scoring not in SCORINGS:
+        raise UsageProblem(f"--scoring can't be '{scoring}'.", f"Choose one of: {', '.join(SCORINGS)}.")
+    if sum(choice is not None for choice in (run, model, teacher)) > 1:
+        raise UsageProblem(
+            "--run, --model and --teacher exclude each other.",
+            "Give one of them, or none for the latest run.",
+        )
+    session = Session(db, config, Console(json=json, quiet=quiet))
+    scorings: tuple[Scoring, ...] = ("rank", "generate") if scoring == "both" else (scoring,)  # type: ignore[assignment]
+    with closing(session.open_store(create=model is not None and dataset is not None)) as store:
+        target = _target(session, store, run, model, teacher, dataset, max_input)
+        if target.teacher_model is None and teacher is not None and scoring == "rank":
+            raise UsageProblem(f"{teacher} can't be ranked: its model is not local.", "Use --scoring generate.")
+        done = _evaluate(session, store, target, split, scorings, limit, trust_remote_code)
+        _show(session, store, done)
+    session.console.next("tinyllm report --html report.html")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """Who answers, and on what."""
+
+    dataset: str
+    subject: Subject
+    model: str
+    limits: Limits
+    teacher: str | None = None
+    teacher_model: str | None = None
+
+
+def _target(
+    session: Session,
+    store: Store,
+    run_id: int | None,
+    model: str | None,
+    teacher: str | None,
+    dataset: str | None,
+    max_input: int,
+) -> _Target:
+    from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.evaluate import model_subject
+    from tinyllm_cli.ingest import ingest_named
+    from tinyllm_cli.students.base import Limits
+
+    if dataset is not None:
+        dataset = ingest_named(store, dataset, session.settings).name
+    if model is None and teacher is None:
+        return _run_target(store, run_id, dataset)
+    dataset = dataset or _only_dataset(store)
+    limits = Limits(input=max_input)
+    if model is not None:
+        return _Target(dataset=dataset, subject=model_subject(model), model=model, limits=limits)
+    from tinyllm_cli.config import match_name
+    from tinyllm_cli.records import Subject
+    from tinyllm_cli.store import rationales as stored_rationales
+
+    assert teacher is not None
+    wrote = {variant.teacher for variant in stored_rationales.variants(store, dataset)}
+    name = match_name(teacher, {*session.settings.teachers, *wrote}, "teacher")
+    spec = session.settings.teachers.get(name)
+    local = str(spec.options["model"]) if spec and spec.backend == "huggingface" else None
+    if local is None and spec is None and name not in wrote:
+        raise UsageProblem(f"There is no teacher called '{teacher}'.")
+    subject = Subject(kind="teacher", name=name, fingerprint=local or "")
+    return _Target(
+        dataset=dataset, subject=subject, model=local or "", limits=limits, teacher=name, teacher_model=local
+    )
+
+
+def _run_target(store: Store, run_id: int | None, dataset: str | None) -> _Target:
+    from tinyllm_cli.errors import UsageProblem, WorldProblem, choices
+    from tinyllm_cli.records import Subject
+    from tinyllm_cli.store import runs as stored_runs
+    from tinyllm_cli.students.base import Limits
+
+    run = stored_runs.latest(store) if run_id is None else stored_runs.find(store, run_id)
+    if run is None:
+        known = choices([one.id for one in stored_runs.everything(store)])
+        if run_id is None:
+            raise UsageProblem("The database has no finished run yet.", "Run: tinyllm distill")
+        raise UsageProblem(f"There is no run {run_id}.", f"Runs: {known}.")
+    if not (Path(run.folder) / "config.json").exists():
+        raise WorldProblem(
+            f"Run {run.id} ({run.state}) has no student at {run.folder or 'any place'}.",
+            "Train it again: " + run.command,
+        )
+    limits = Limits(input=int(run.settings["max_input"]))
+    subject = Subject(kind="run", name=f"run {run.id}", run=run.id)
+    return _Target(dataset=dataset or run.dataset, subject=subject, model=run.folder, limits=limits)
+
+
+def _only_dataset(store: Store) -> str:
+    from tinyllm_cli.errors import UsageProblem, choices
+    from tinyllm_cli.store import questions as stored_questions
+
+    names = stored_questions.names(store)
+    if len(names) == 1:
+        return names[0]
+    raise UsageProblem("Which data set?", f"Say it with --dataset. The database has: {choices(names)}.")
+
+
+def _evaluate(
+    session: Session,
+    store: Store,
+    target: _Target,
+    split: str,
+    scorings: tuple[Scoring, ...],
+    limit: int | None,
+    trust_remote_code: bool,
+) -> list[Evaluation]:
+    from tinyllm_cli.evaluate import evaluate_student, evaluate_teacher
+
+    load = _loader(target.model, trust_remote_code)
+    done = []
+    for scoring in scorings:
+        if target.teacher is not None and scoring == "generate":
+            done.append(evaluate_teacher(store, target.teacher, dataset=target.dataset, split=split, limit=limit))
+            continue
+        if target.teacher is not None and target.teacher_model is None:
+            continue
+        label = f"{target.subject.name} on {target.dataset}/{split}, {scoring}"
+        with session.console.meter(label) as meter:
+            done.append(
+                evaluate_student(
+                    store, target.subject, load, dataset=target.dataset, split=split, scoring=scoring,
+                    limits=target.limits, limit=limit, watch=lambda answered, total: meter(answered, total),
+                )
+            )  # fmt: skip
+    return done
+
+
+def _show(session: Session, store: Store, done: list[Evaluation]) -> None:
+    from dataclasses import asdict
+
+    from tinyllm_cli.reporting.data import result
+    from tinyllm_cli.reporting.tables import accuracy_tables
+    from tinyllm_cli.store import runs as stored_runs
+
+    runs = {run.id: run for run in stored_runs.everything(store)}
+    results = [result(evaluation, runs) for evaluation in done]
+    for table in accuracy_tables(results):
+        session.console.show(table)
+    session.console.result({"evaluations": [asdict(one) for one in results]})
+
+
+def _loader(model: str, trust_remote_code: bool) -> Callable[[], Student]:
+    """Loads the model on the first call, and remembers it for the second scoring."""
+    loaded: list[Student] = []
+
+    def load() -> Student:
+        from tinyllm_cli.students.loading import load_student
+
+        if not loaded:
+            loaded.append(load_student(model, trust_remote_code=trust_remote_code))
+        return loaded[0]
+
+    return load

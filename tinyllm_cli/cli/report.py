@@ -1,0 +1,46 @@
+"""`tinyllm report`: what was measured, in the terminal, as a page, or as JSON."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+
+
+@guarded
+def report(
+    html: Annotated[Path | None, typer.Option("--html", help="Write one self-contained HTML page here.")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="Questions to show with their rationales.")] = 5,
+    db: Db = DEFAULT_DB,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show data sets, teachers and their costs, runs and accuracies.
+
+    Example: tinyllm report --html report.html
+    """
+    session = Session(db, config, Console(json=json, quiet=quiet))
+    with closing(session.open_store(create=False)) as store:
+        from tinyllm_cli.reporting.data import collect
+        from tinyllm_cli.reporting.tables import report_tables
+
+        found = collect(store, samples=samples)
+    for table in report_tables(found):
+        session.console.show(table)
+    session.console.result(found.as_json())
+    if html is not None:
+        from tinyllm_cli.reporting.page import html_page
+
+        html.write_text(html_page(found), encoding="utf-8")
+        session.console.note(f"Report: {html.resolve()}")
+    elif not found.results:
+        session.console.next("tinyllm eval")
+    else:
+        session.console.next("tinyllm report --html report.html")

@@ -1,0 +1,113 @@
+"""What every command shares: the common options, the open store, and the border where errors become messages."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+
+import typer
+
+from tinyllm_cli.cli.console import Console
+from tinyllm_cli.errors import InterruptedByUser, TinyLLMError, WorldProblem
+
+if TYPE_CHECKING:
+    from tinyllm_cli.config import Settings
+    from tinyllm_cli.store import Store
+
+_COMMON = "Common options"
+DEFAULT_DB = Path("tinyllm.db")
+
+Db = Annotated[Path, typer.Option("--db", envvar="TINYLLM_DB", help="The SQLite file.", rich_help_panel=_COMMON)]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", envvar="TINYLLM_CONFIG", help="The settings file.", rich_help_panel=_COMMON),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=_COMMON)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no hints.", rich_help_panel=_COMMON)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_COMMON)]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass
+class Session:
+    """One command's view of the world: its store, its settings, its terminal."""
+
+    db: Path
+    config: Path | None
+    console: Console
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        from tinyllm_cli.config import load_settings
+
+        return load_settings(self.config)
+
+    def open_store(self, *, create: bool = True) -> Store:
+        from tinyllm_cli.store import open_store
+
+        return open_store(self.db, create=create)
+
+
+def guarded(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn errors into one or two lines and an exit code; `--debug` shows the traceback as well."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        console = Console(json=bool(kwargs.get("json")), quiet=bool(kwargs.get("quiet")))
+        try:
+            return command(*args, **kwargs)
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt as error:
+            problem: TinyLLMError = InterruptedByUser(
+                "Stopped. What was finished is kept.", "Run the same command to go on."
+            )
+            problem.__cause__ = error
+        except Exception as error:  # noqa: BLE001 - the border: everything else is a defect, and says so
+            problem = _as_problem(error, Path(str(kwargs.get("db") or DEFAULT_DB)))
+        if kwargs.get("debug"):
+            import traceback
+
+            traceback.print_exception(problem)
+        console.error(str(problem), problem.hint)
+        raise typer.Exit(problem.exit_code)
+
+    return run
+
+
+def _as_problem(error: Exception, db: Path) -> TinyLLMError:
+    from backends.base import TeacherError
+
+    if isinstance(error, TinyLLMError):
+        return error
+    problem: TinyLLMError
+    if isinstance(error, TeacherError):
+        problem = WorldProblem(str(error), error.hint)
+    elif isinstance(error, sqlite3.Error):
+        from tinyllm_cli.store import explain
+
+        problem = explain(error, db)
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        problem = WorldProblem(
+            f"The disk is full: {error.filename or 'a file'} can't be written.",
+            "Free some space and run the same command again; what was finished is kept.",
+        )
+    elif isinstance(error, OSError):
+        problem = WorldProblem(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+    elif "No space left" in str(error):  # safetensors wraps the system's error in its own
+        problem = WorldProblem("The disk is full: the model can't be saved.", "Free some space and run it again.")
+    else:
+        summary = f"{type(error).__name__}: {error}".splitlines()[0]
+        problem = TinyLLMError(
+            f"Something unexpected happened ({summary}).",
+            "This is a defect of tinyllm: run it with --debug and report what it shows.",
+        )
+    problem.__cause__ = error
+    return problem

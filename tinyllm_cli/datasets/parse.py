@@ -1,0 +1,144 @@
+"""From a row to a Question: which columns hold what, and how an answer is written (index, letter, label, text)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinyllm_cli.datasets.question import LETTERS, MAX_OPTIONS, MIN_OPTIONS, Question
+from tinyllm_cli.errors import UsageProblem
+
+FIELDS = ("id", "question", "options", "answer", "context")
+ROW_NUMBER = "#"
+"""As the column of `id`: number the rows."""
+
+_GUESSES: Mapping[str, Sequence[str]] = {
+    "id": ("id", "key", "qid", "question_id"),
+    "question": ("question", "text", "stem", "question_stem", "body"),
+    "options": ("options", "choices"),
+    "answer": ("answer_index", "answer", "answerKey", "label"),
+    "context": ("context", "passage"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """A row's place, for messages."""
+
+    file: str
+    row: int
+
+    def problem(self, field: str, text: str, hint: str = "") -> UsageProblem:
+        return UsageProblem(f"{self.file}, row {self.row}, field '{field}': {text}", hint)
+
+
+def parse_mapping(items: Sequence[str]) -> dict[str, str]:
+    """`["question=stem", "options=a,b,c"]` -> {field: column}."""
+    columns = {}
+    for item in items:
+        field, sign, column = item.partition("=")
+        if not sign or field not in FIELDS or not column:
+            raise UsageProblem(
+                f"'{item}' is not a column mapping.",
+                f"Write FIELD=COLUMN, with a field of: {', '.join(FIELDS)}.",
+            )
+        columns[field] = column
+    return columns
+
+
+def parse_row(
+    row: Mapping[str, Any], where: Where, columns: Mapping[str, str], *, dataset: str, split: str
+) -> Question:
+    """The row as a Question.
+
+    Raises UsageProblem naming the row and the field that is missing or wrong."""
+    key = str(where.row if columns.get("id") == ROW_NUMBER else _value(row, "id", columns, where))
+    text = str(_value(row, "question", columns, where)).strip()
+    if not text:
+        raise where.problem("question", "it is empty.")
+    options, labels = _options(row, columns, where)
+    context = _value(row, "context", columns, where, required=False)
+    return Question(
+        dataset=dataset,
+        split=split,
+        key=key,
+        text=text,
+        options=options,
+        answer=answer_index(_value(row, "answer", columns, where), options, labels, where),
+        context=str(context) if context else None,
+    )
+
+
+def answer_index(value: Any, options: Sequence[str], labels: Sequence[str], where: Where) -> int:
+    """The option that `value` means: an index from 0, an option's text, its label, or its letter."""
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if isinstance(value, int):
+        if 0 <= value < len(options):
+            return value
+        raise where.problem("answer", f"{value} is not an index from 0 to {len(options) - 1}.")
+    text = str(value).strip()
+    for known in (options, labels):
+        if text in known:
+            return list(known).index(text)
+    letter = text.strip("().").lower()
+    if len(letter) == 1 and letter in LETTERS[: len(options)]:
+        return LETTERS.index(letter)
+    if text.isdecimal() and int(text) < len(options):
+        return int(text)
+    shown = ", ".join(repr(option) for option in options[:6])
+    raise where.problem("answer", f"'{text[:80]}' is not among the options ({shown}).")
+
+
+def _value(
+    row: Mapping[str, Any], field: str, columns: Mapping[str, str], where: Where, *, required: bool = True
+) -> Any:
+    names = [columns[field]] if field in columns else _GUESSES[field]
+    for name in names:
+        if row.get(name) is not None:
+            return row[name]
+    if not required:
+        return None
+    hint = f"The row has: {', '.join(map(str, row))}. Say which column it is: --map {field}=COLUMN"
+    if field == "id":
+        hint += f", or --map id={ROW_NUMBER} to number the rows"
+    raise where.problem(columns.get(field, field), "it is missing.", hint + ".")
+
+
+def _options(
+    row: Mapping[str, Any], columns: Mapping[str, str], where: Where
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(texts, labels). A list of texts, `{"text": [...], "label": [...]}`, a list of `{"text", "label"}`, a JSON
+    array in a string, or several columns named as `options=a,b,c`."""
+    column = columns.get("options", "")
+    raw: Any
+    if "," in column:
+        raw = [row[name] for name in column.split(",") if row.get(name) not in (None, "")]
+    else:
+        raw = _value(row, "options", columns, where)
+    if isinstance(raw, str):
+        try:
+            raw = json.loads(raw)
+        except ValueError as error:
+            raise where.problem(
+                "options", "the text is not a JSON array.", "Or name columns: --map options=a,b,c"
+            ) from error
+    labels: Sequence[Any] = ()
+    if isinstance(raw, Mapping):
+        raw, labels = raw.get("text"), raw.get("label") or ()
+    elif isinstance(raw, Sequence) and raw and all(isinstance(item, Mapping) for item in raw):
+        raw, labels = [item.get("text") for item in raw], [item.get("label") for item in raw]
+    if not isinstance(raw, Sequence) or isinstance(raw, str) or any(item is None for item in raw):
+        raise where.problem("options", "expected a list of texts.")
+    options = tuple(str(item).strip() for item in raw)
+    _check_options(options, where)
+    return options, tuple(map(str, labels))
+
+
+def _check_options(options: tuple[str, ...], where: Where) -> None:
+    if not MIN_OPTIONS <= len(options) <= MAX_OPTIONS:
+        raise where.problem("options", f"there are {len(options)}; a question has {MIN_OPTIONS} to {MAX_OPTIONS}.")
+    if "" in options:
+        raise where.problem("options", "one of them is empty.")

@@ -1,0 +1,38 @@
+"""The one exception family that the command line turns into a message and an exit code.
+
+TinyLLMError         displayed to the user as it is; `hint` says what to do next
++-- UsageProblem     the command as typed can't be carried out (exit 2)
++-- WorldProblem     the command is right, the world is not: file, disk, hub, database (exit 1)
+"""
+
+from __future__ import annotations
+
+
+class TinyLLMError(Exception):
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageProblem(TinyLLMError):
+    """The command can't be carried out because of what was typed or configured."""
+
+    exit_code = 2
+
+
+class WorldProblem(TinyLLMError):
+    """The command can't be carried out because of a file, a disk, a network or a database."""
+
+
+class InterruptedByUser(TinyLLMError):
+    """The command stopped because of Ctrl-C; the message says what is kept and how to go on."""
+
+    exit_code = 130
+
+
+def choices(names: object) -> str:
+    """`a, b, c` for a hint that lists what there is."""
+    listed = sorted(map(str, names)) if isinstance(names, (list, tuple, set, frozenset, dict)) else [str(names)]
+    return ", ".join(listed) if listed else "none"

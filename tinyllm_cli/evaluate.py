@@ -1,0 +1,144 @@
+"""The evaluation stage: who answers which questions right. Predictions are rows; an interrupted evaluation goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from tinyllm_cli.datasets.question import Question, canonical
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.prompts import stated_answer
+from tinyllm_cli.records import Evaluation, Prediction, Scoring, Subject, Variant
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import runs as stored_runs
+from tinyllm_cli.students.answering import generate, rank
+from tinyllm_cli.students.base import Limits, Student
+
+Watch = Callable[[int, int], None]
+"""Called with (questions answered, questions in all)."""
+
+LoadStudent = Callable[[], Student]
+_CHUNK = 64  # questions whose predictions are committed together
+
+
+def evaluate_student(
+    store: Store,
+    subject: Subject,
+    load: LoadStudent,
+    *,
+    dataset: str,
+    split: str,
+    scoring: Scoring,
+    limits: Limits,
+    limit: int | None,
+    watch: Watch,
+) -> Evaluation:
+    """Accuracy of a student. `load` is called only when predictions are missing; finished work is not repeated."""
+    total = question_count(store, dataset, split, limit)
+    evaluation = _open(store, subject, dataset, split, scoring, total, limit)
+    answered = stored_runs.predicted_keys(store, evaluation.id)
+    if evaluation.correct is not None and len(answered) == total:
+        return evaluation
+    started = time.monotonic()
+    student = load()
+    answer = {"rank": rank, "generate": generate}[scoring]
+    for chunk in _missing_chunks(stored_questions.iterate(store, dataset, split, limit), answered):
+        stored_runs.add_predictions(store, evaluation.id, answer(student, chunk, limits))
+        answered.update(question.key for question in chunk)
+        watch(len(answered), total)
+    return stored_runs.complete_evaluation(store, evaluation.id, time.monotonic() - started)
+
+
+def evaluate_teacher(store: Store, teacher: str, *, dataset: str, split: str, limit: int | None) -> Evaluation:
+    """Accuracy of a teacher's own answers, read from what it wrote without seeing the gold answer.
+
+    Raises UsageProblem when there are no such replies, or not for every question."""
+    variant = _unforced(store, teacher, dataset, split)
+    total = question_count(store, dataset, split, limit)
+    replies = {
+        rationale.key: rationale
+        for rationale in stored_rationales.iterate(store, dataset, split, variant)
+        if rationale.sample == 0
+    }
+    predictions = []
+    for question in stored_questions.iterate(store, dataset, split, limit):
+        reply = replies.get(question.key)
+        if reply is None:
+            raise UsageProblem(
+                f"{teacher} has not answered all {total} questions of {dataset}, split {split}.",
+                _ask(teacher, dataset, split),
+            )
+        option = reply.answer if reply.answer is not None else stated_answer(reply.text, question.options)
+        predictions.append(
+            Prediction(
+                key=question.key,
+                question=question.hash,
+                option=option,
+                correct=option == question.answer,
+                text=reply.text,
+            )
+        )
+    fingerprint = f"{variant.sampling} {variant.recipe}"
+    subject = Subject(kind="teacher", name=teacher, fingerprint=fingerprint)
+    evaluation = _open(store, subject, dataset, split, "generate", total, limit)
+    stored_runs.add_predictions(store, evaluation.id, predictions)
+    return stored_runs.complete_evaluation(store, evaluation.id, 0.0)
+
+
+def question_count(store: Store, dataset: str, split: str, limit: int | None) -> int:
+    """How many questions there are to answer.
+
+    Raises UsageProblem when the data set has no such split."""
+    sizes = stored_questions.splits(store, dataset)
+    if not sizes.get(split):
+        raise UsageProblem(
+            f"The data set {dataset} has no split '{split}'.",
+            f"It has: {', '.join(sorted(sizes)) or 'none'}.",
+        )
+    return min(sizes[split], limit or sizes[split])
+
+
+def model_subject(name: str) -> Subject:
+    """A model that was not trained here. A local folder's fingerprint changes with its files."""
+    folder = Path(name).expanduser()
+    fingerprint = ""
+    if folder.exists():
+        found = sorted(folder.glob("*.safetensors")) if folder.is_dir() else [folder]
+        stats = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in found]
+        fingerprint = hashlib.sha256(canonical(stats).encode()).hexdigest()[:16]
+    return Subject(kind="model", name=name, fingerprint=fingerprint)
+
+
+def _open(
+    store: Store, subject: Subject, dataset: str, split: str, scoring: Scoring, total: int, limit: int | None
+) -> Evaluation:
+    chance, majority = stored_questions.answers(store, dataset, split, limit)
+    return stored_runs.open_evaluation(
+        store, subject, dataset, split, scoring, questions=total, chance=chance, majority=majority
+    )
+
+
+def _missing_chunks(questions: Iterator[Question], answered: set[str]) -> Iterator[list[Question]]:
+    missing = (question for question in questions if question.key not in answered)
+    while chunk := list(islice(missing, _CHUNK)):
+        yield chunk
+
+
+def _unforced(store: Store, teacher: str, dataset: str, split: str) -> Variant:
+    own = [v for v in stored_rationales.variants(store, dataset, split) if v.teacher == teacher]
+    free = [variant for variant in own if not variant.teacher_forcing]
+    if free:
+        return max(free, key=lambda variant: variant.latest)
+    saw = " It saw the gold answers, so its rationales say nothing of its own accuracy." if own else ""
+    raise UsageProblem(
+        f"{teacher} has not answered {dataset}, split {split}, by itself.{saw}", _ask(teacher, dataset, split)
+    )
+
+
+def _ask(teacher: str, dataset: str, split: str) -> str:
+    return f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset} --split {split} --no-teacher-forcing"

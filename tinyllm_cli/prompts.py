@@ -1,0 +1,150 @@
+"""What a teacher is asked, and how its reply is read.
+
+The in-context example generator and the teacher-forcing prompt are the paper's (section 3.3): k questions drawn at
+random from the training split, then the question itself with its gold answer, which the teacher has to explain.
+Reading is pure and can be repeated: the store keeps the raw reply.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from backends.base import Message
+from tinyllm_cli.datasets.question import LETTERS, Question, option_line
+from tinyllm_cli.records import Prompt
+
+TEMPLATE = "v1"
+STOP = ("\nQuestion:", "\nQ:", "\nOptions:", "\nAnswer Choices:")
+"""Where a reply ends: what follows is an invented next question."""
+
+_FORCED = "Explain in one to three sentences why the given answer to the last question is right."
+_FREE = (
+    "Answer the last question. Reason in one to three sentences, then end with a line of the form"
+    ' "Answer: (x)", where (x) is the letter of the right option.'
+)
+_CUE = "Rationale: Let's think step by step."
+RECORDED_RECIPE = "recorded"
+
+QuestionAt = Callable[[int], Question]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How prompts are made. `icl` in-context examples, drawn with `seed`."""
+
+    icl: int = 2
+    seed: int = 0
+    teacher_forcing: bool = True
+
+    @property
+    def name(self) -> str:
+        mode = "forced" if self.teacher_forcing else "free"
+        return f"{TEMPLATE} {mode} icl={self.icl}" + (f" seed={self.seed}" if self.icl else "")
+
+
+def draw_examples(question: Question, recipe: Recipe, pool_size: int, question_at: QuestionAt) -> list[Question]:
+    """`recipe.icl` distinct questions out of a pool of `pool_size`, never `question` itself nor a copy of it.
+
+    The draw depends on the seed and the question alone, so that the same command makes the same prompt whatever
+    was asked before. Fewer come back when the pool is smaller."""
+    if recipe.icl == 0:
+        return []
+    draw = random.Random(f"{recipe.seed}:{question.hash}")
+    order = draw.sample(range(pool_size), min(pool_size, recipe.icl + 8))
+    drawn: dict[str, Question] = {}
+    for position in order:
+        example = question_at(position)
+        if example.hash != question.hash and example.text != question.text:
+            drawn.setdefault(example.hash, example)
+        if len(drawn) == recipe.icl:
+            break
+    return list(drawn.values())
+
+
+def build_prompt(question: Question, recipe: Recipe, examples: Sequence[Question]) -> Prompt:
+    """The prompt for one question: blocks of Question, Options, Answer, and the cue to reason step by step."""
+    blocks = [_FORCED if recipe.teacher_forcing else _FREE]
+    blocks += [_block(example, with_answer=True) for example in examples]
+    blocks.append(_block(question, with_answer=recipe.teacher_forcing) + f"\n{_CUE}")
+    return Prompt(
+        question=question.hash,
+        recipe=recipe.name,
+        messages=(Message(role="user", content="\n\n".join(blocks)),),
+        teacher_forcing=recipe.teacher_forcing,
+        examples=tuple(example.hash for example in examples),
+    )
+
+
+def recorded_prompt(question: Question, *, teacher_forcing: bool) -> Prompt:
+    """Stands for the unknown prompt behind a recorded rationale."""
+    recipe = RECORDED_RECIPE if teacher_forcing else f"{RECORDED_RECIPE} free"
+    return Prompt(question=question.hash, recipe=recipe, messages=(), teacher_forcing=teacher_forcing)
+
+
+def _block(question: Question, *, with_answer: bool) -> str:
+    lines = [f"Question: {question.text}"]
+    if question.context:
+        lines.insert(0, f"Context: {question.context}")
+    lines.append("Options:")
+    lines += [option_line(index, text) for index, text in enumerate(question.options)]
+    if with_answer:
+        lines.append(f"Answer: {option_line(question.answer, question.gold)}")
+    return "\n".join(lines)
+
+
+def rationale_text(raw: str) -> str:
+    """The part of a raw reply that is a rationale: up to an invented next question, without outer white space."""
+    cut = min((raw.index(stop) for stop in STOP if stop in raw), default=len(raw))
+    return raw[:cut].strip()
+
+
+_STATED = re.compile(r"(?:answer|option)\s*(?:is|:|=)\s*:?\s*[\"'*]*\(?([a-z])\)?(?![a-z'])", re.IGNORECASE)
+_LETTER = re.compile(r"\(?([a-z])[).:]?(?:\s+(.*))?", re.IGNORECASE | re.DOTALL)
+
+
+def stated_answer(reply: str, options: Sequence[str]) -> int | None:
+    """The option that a free reply ends up naming, or None: never a guess.
+
+    The last "answer is (b)" or "Answer: b" counts; without one, a reply that is an option's text."""
+    text = rationale_text(reply)
+    letters = LETTERS[: len(options)]
+    named = [match[1].lower() for match in _STATED.finditer(text)]
+    valid = [letter for letter in named if letter in letters]
+    if valid:
+        return letters.index(valid[-1])
+    tail = re.split(r"answer\s*(?:is|:)\s*:?", text, flags=re.IGNORECASE)[-1]
+    for candidate in (text, tail):
+        option = match_option(candidate, options)
+        if option is not None:
+            return option
+    return None
+
+
+def match_option(text: str, options: Sequence[str]) -> int | None:
+    """The option that `text` is: by its text after normalising, or by its letter alone or before that text.
+
+    None when it is no option, or more than one after normalising."""
+    wanted = _normal(text)
+    same = _matching(wanted, options)
+    if same is not None:
+        return same
+    letter = _LETTER.fullmatch(text.strip())
+    if letter is None or letter[1].lower() not in LETTERS[: len(options)]:
+        return None
+    index = LETTERS.index(letter[1].lower())
+    rest = _normal(letter[2] or "")
+    return index if not rest or rest == _normal(options[index]) else None
+
+
+def _matching(wanted: str, options: Iterable[str]) -> int | None:
+    found = [index for index, option in enumerate(options) if _normal(option) == wanted]
+    return found[0] if wanted and len(found) == 1 else None
+
+
+def _normal(text: str) -> str:
+    """Case, outer punctuation, articles at the front and runs of white space don't tell answers apart."""
+    plain = " ".join(text.casefold().split()).strip(" .,;:!?\"'`*()[]")
+    return re.sub(r"^(?:the|an?)\s+(?=\S)", "", plain)

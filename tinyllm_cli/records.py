@@ -1,0 +1,173 @@
+"""What the store holds, as types: a prompt, a rationale, a run, an evaluation, a prediction. No SQL, no behaviour."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from backends.base import Message, Sampling
+from tinyllm_cli.datasets.question import canonical
+
+RunState = Literal["running", "done", "stopped", "failed"]
+Scoring = Literal["rank", "generate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """What a teacher is asked about one question. `recipe` names how it was made (template version, in-context
+    examples, teacher-forcing): all prompts of one recipe belong together. `examples` are question hashes."""
+
+    question: str
+    recipe: str
+    messages: tuple[Message, ...]
+    teacher_forcing: bool
+    examples: tuple[str, ...] = ()
+
+    @cached_property
+    def hash(self) -> str:
+        content = [self.question, self.recipe, [[m.role, m.content] for m in self.messages]]
+        return hashlib.sha256(canonical(content).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """How a teacher is asked: the model behind its name, and the sampling. With the prompt and the sample number,
+    this is a rationale's identity, so that a changed model or temperature makes new rows beside the old ones."""
+
+    teacher: str
+    backend: str
+    model: str
+    revision: str
+    sampling: Sampling
+
+    @cached_property
+    def hash(self) -> str:
+        s = self.sampling
+        content = [
+            self.backend,
+            self.model,
+            self.revision,
+            s.temperature,
+            s.top_p,
+            s.max_tokens,
+            list(s.stop),
+            s.seed,
+        ]
+        return hashlib.sha256(canonical(content).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """The rationales of one teacher that were made in one way (sampling and recipe), counted within a data set."""
+
+    teacher: str
+    sampling: str
+    recipe: str
+    model: str
+    revision: str
+    teacher_forcing: bool
+    rationales: int
+    questions: int
+    latest: int
+    """The newest rationale's row id: how 'the latest variant' is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rationale:
+    """A stored reply to one question of a split: the raw text and what the source said beside it."""
+
+    id: int
+    position: int
+    key: str
+    question: str
+    sample: int
+    text: str
+    finish_reason: str
+    answer: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherCosts:
+    """What one teacher's rationales for one split of a data set came to."""
+
+    teacher: str
+    model: str
+    dataset: str
+    split: str
+    recipe: str
+    rationales: int
+    failures: int
+    mean_characters: float
+    cut_off: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    seconds: float | None
+    cost: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training of one student. `alpha` maps teacher to weight; `lineage` says which rationales were used."""
+
+    id: int
+    method: str
+    student: str
+    dataset: str
+    alpha: Mapping[str, float]
+    seed: int
+    settings: Mapping[str, Any]
+    lineage: Mapping[str, Any]
+    state: RunState
+    figures: Mapping[str, Any]
+    folder: str
+    command: str
+    versions: Mapping[str, str]
+    started: str
+    finished: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Who answers the questions: a run's student, a model that was not trained here, or a teacher."""
+
+    kind: Literal["run", "model", "teacher"]
+    name: str
+    fingerprint: str = ""
+    """Tells two states of one name apart (a folder that changed, a teacher asked differently)."""
+
+    run: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Counts over one split. `correct` and `unparseable` are None until it is complete."""
+
+    id: int
+    subject: Subject
+    dataset: str
+    split: str
+    scoring: Scoring
+    questions: int
+    chance: float
+    majority: float
+    correct: int | None
+    unparseable: int | None
+    seconds: float | None
+    created: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One answer: an option index, or None when the text names no option. `scores` are mean log-likelihoods
+    (nats per token) by option."""
+
+    key: str
+    question: str
+    option: int | None
+    correct: bool
+    scores: tuple[float, ...] | None = None
+    text: str | None = None

@@ -1,0 +1,144 @@
+"""Collect everything a report shows from the store, as plain data. Knows nothing of how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tinyllm_cli import __version__
+from tinyllm_cli.datasets.question import option_line
+from tinyllm_cli.prompts import rationale_text
+from tinyllm_cli.records import Evaluation, Run, TeacherCosts
+from tinyllm_cli.stats import wilson
+from tinyllm_cli.store import Store, now
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import runs as stored_runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One accuracy with what is needed to defend it. Shares are in 0..1; `low` and `high` bound the 95 % interval."""
+
+    subject: str
+    kind: str
+    method: str
+    student: str
+    alpha: Mapping[str, float]
+    seed: int | None
+    dataset: str
+    split: str
+    scoring: str
+    n: int
+    correct: int
+    accuracy: float
+    low: float
+    high: float
+    chance: float
+    majority: float
+    unparseable: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSummary:
+    name: str
+    source: str
+    splits: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseText:
+    teacher: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A question with its teachers' rationales, for reading."""
+
+    dataset: str
+    key: str
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    rationales: tuple[CaseText, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    version: str
+    made: str
+    database: str
+    datasets: tuple[DatasetSummary, ...]
+    teachers: tuple[TeacherCosts, ...]
+    runs: tuple[Run, ...]
+    results: tuple[Result, ...]
+    cases: tuple[Case, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def collect(store: Store, *, samples: int) -> Report:
+    """Everything in the store, with up to `samples` questions of each data set to read."""
+    runs = stored_runs.everything(store)
+    by_id = {run.id: run for run in runs}
+    names = stored_questions.names(store)
+    return Report(
+        version=__version__,
+        made=now(),
+        database=store.path.name,
+        datasets=tuple(_dataset(store, name) for name in names),
+        teachers=tuple(stored_rationales.costs(store)),
+        runs=tuple(runs),
+        results=tuple(result(evaluation, by_id) for evaluation in stored_runs.evaluations(store)),
+        cases=tuple(case for name in names for case in _cases(store, name, samples)),
+    )
+
+
+def result(evaluation: Evaluation, runs: Mapping[int, Run]) -> Result:
+    """A complete evaluation as a row of the table."""
+    subject = evaluation.subject
+    run = runs.get(subject.run) if subject.run is not None else None
+    correct, n = evaluation.correct or 0, evaluation.questions
+    low, high = wilson(correct, n)
+    return Result(
+        subject=subject.name,
+        kind=subject.kind,
+        method=run.method if run else {"model": "inference", "teacher": "teacher", "run": "?"}[subject.kind],
+        student=run.student if run else subject.name,
+        alpha=run.alpha if run else {},
+        seed=run.seed if run else None,
+        dataset=evaluation.dataset,
+        split=evaluation.split,
+        scoring=evaluation.scoring,
+        n=n,
+        correct=correct,
+        accuracy=correct / n,
+        low=low,
+        high=high,
+        chance=evaluation.chance,
+        majority=evaluation.majority,
+        unparseable=(evaluation.unparseable or 0) / n,
+    )
+
+
+def _dataset(store: Store, name: str) -> DatasetSummary:
+    found = stored_questions.find(store, name)
+    assert found is not None
+    return DatasetSummary(name=name, source=found.source, splits=stored_questions.splits(store, name))
+
+
+def _cases(store: Store, dataset: str, count: int) -> list[Case]:
+    return [
+        Case(
+            dataset=dataset,
+            key=sample.key,
+            question=sample.question,
+            options=tuple(option_line(index, text) for index, text in enumerate(sample.options)),
+            answer=sample.answer,
+            rationales=tuple(CaseText(teacher=teacher, text=rationale_text(text)) for teacher, text in sample.texts),
+        )
+        for sample in stored_rationales.samples(store, dataset, count)
+    ]

@@ -1,0 +1,113 @@
+"""The report in the terminal: Rich tables. Cells are plain text, never markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from rich.table import Table
+from rich.text import Text
+
+from tinyllm_cli.records import Run, TeacherCosts
+from tinyllm_cli.reporting.data import DatasetSummary, Report, Result
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def alpha_text(result: Result | Run) -> str:
+    return ", ".join(f"{teacher}={weight:g}" for teacher, weight in result.alpha.items())
+
+
+def report_tables(report: Report) -> list[Table]:
+    """All the tables of a report; those with nothing to show are left out."""
+    tables = [datasets_table(report.datasets)] if report.datasets else []
+    if report.teachers:
+        tables.append(teachers_table(report.teachers))
+    if report.runs:
+        tables.append(runs_table(report.runs))
+    return tables + accuracy_tables(report.results)
+
+
+def datasets_table(datasets: Sequence[DatasetSummary]) -> Table:
+    rows = [
+        (data.name, data.source, ", ".join(f"{split} {count}" for split, count in data.splits.items()))
+        for data in datasets
+    ]
+    return _table("Data sets", ["data set", "from", "questions"], rows)
+
+
+def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
+    head = ["teacher", "asked about", ">rationales", ">failed", ">cut off", ">tokens out", ">cost"]
+    rows = [
+        (
+            teacher.teacher,
+            f"{teacher.dataset}/{teacher.split}",
+            str(teacher.rationales),
+            str(teacher.failures),
+            str(teacher.cut_off),
+            "-" if teacher.completion_tokens is None else f"{teacher.completion_tokens:,}",
+            "-" if teacher.cost is None else f"{teacher.cost:.4f}",
+        )
+        for teacher in teachers
+    ]
+    return _table("Teachers", head, rows)
+
+
+def runs_table(runs: Sequence[Run]) -> Table:
+    head = [">run", "student", "data set", "alpha", "state", ">valid", ">seconds"]
+    return _table("Runs", head, [_run_row(run) for run in runs])
+
+
+def _run_row(run: Run) -> tuple[str, ...]:
+    figures = run.figures
+    best = [point["accuracy"] for point in figures.get("valid", ()) if point["step"] == figures.get("best_step")]
+    return (
+        str(run.id),
+        run.student.rpartition("/")[2],
+        run.dataset,
+        alpha_text(run) or "-",
+        run.state,
+        percent(best[0]) if best else "-",
+        f"{figures['training_seconds']:.0f}" if "training_seconds" in figures else "-",
+    )
+
+
+def accuracy_tables(results: Iterable[Result]) -> list[Table]:
+    """One table for each set of questions and scoring, the best accuracy in bold."""
+
+    def address(result: Result) -> tuple[str, str, str, int]:
+        return result.dataset, result.split, result.scoring, result.n
+
+    ordered = sorted(results, key=address)
+    return [_accuracy_table(list(group)) for _, group in groupby(ordered, key=address)]
+
+
+def _accuracy_table(group: Sequence[Result]) -> Table:
+    first = group[0]
+    title = f"Accuracy on {first.dataset}/{first.split}, {first.scoring}, n = {first.n}"
+    best = max(result.accuracy for result in group)
+    table = _table(title, ["who", "method", "alpha", ">accuracy", "95 % interval", ">unparseable"], [])
+    for result in group:
+        style = "bold" if result.accuracy == best and len(group) > 1 else ""
+        table.add_row(
+            Text(result.subject),
+            Text(result.method),
+            Text(alpha_text(result) or "-"),
+            Text(percent(result.accuracy), style=style),
+            Text(f"{percent(result.low)} to {percent(result.high)}"),
+            Text(percent(result.unparseable)),
+        )
+    table.caption = f"chance {percent(first.chance)}, majority class {percent(first.majority)}"
+    return table
+
+
+def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A `>` before a column's name aligns it to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold", caption_justify="left")
+    for name in head:
+        table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

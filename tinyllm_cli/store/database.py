@@ -1,0 +1,157 @@
+"""Opening the store: migrations, pragmas, and what can be wrong with a database file."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+
+from tinyllm_cli.errors import WorldProblem
+from tinyllm_cli.store.schema import APPLICATION_ID, migrations
+
+BUSY_SECONDS = 30.0
+
+
+class Store:
+    """An open database. The modules beside this one hold its queries; they take a Store and nothing else."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.path = path
+        self._db = sqlite_utils.Database(connection)
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """All or nothing; nested blocks are savepoints."""
+        with self._db.atomic():
+            yield
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._db.conn.execute(sql, parameters)
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._db.conn.executemany(sql, rows)
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
+        """The result as dictionaries, streamed."""
+        cursor = self.execute(sql, parameters)
+        names = [column[0] for column in cursor.description]
+        for row in cursor:
+            yield dict(zip(names, row, strict=True))
+
+    def one(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any] | None:
+        return next(self.rows(sql, parameters), None)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def open_store(path: Path, *, create: bool = True) -> Store:
+    """Open `path`, creating or migrating it.
+
+    Raises WorldProblem when it is not a database, not ours, of a newer version, or can't be written."""
+    if not create and not path.exists():
+        raise WorldProblem(
+            f"There is no database {path} here yet.",
+            "Begin with: tinyllm elicit --teacher expert --dataset everyday",
+        )
+    connection = None
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        _refuse_foreign(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        store = Store(connection, path)
+        _migrate(store, path)
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise explain(error, path) from error
+    except BaseException:
+        if connection is not None:
+            connection.close()
+        raise
+    return store
+
+
+def explain(error: sqlite3.Error, path: Path) -> WorldProblem:
+    """The user's terms for what SQLite says."""
+    text = str(error)
+    if "full" in text or getattr(error, "sqlite_errorname", "").startswith("SQLITE_IOERR"):
+        return WorldProblem(
+            f"{path} can't be written: {text}.",
+            "Free some space, then run the same command: it goes on where it stopped.",
+        )
+    if "not a database" in text or "malformed" in text:
+        return WorldProblem(
+            f"{path} is not a readable SQLite database ({text}).",
+            "Give another file with --db, or restore a copy.",
+        )
+    if "readonly" in text or "unable to open" in text:
+        return WorldProblem(f"{path} can't be opened for writing ({text}).", "Give a writable place with --db.")
+    if "locked" in text:
+        return WorldProblem(f"{path} is busy: another program has been writing to it for {BUSY_SECONDS:.0f} s.")
+    return WorldProblem(f"{path}: {text}.")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the block is done: a reply in hand, which may have cost money, is committed first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[tuple[int, Any]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pending.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pending and callable(before):
+        before(*pending[0])
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    if tables and application != APPLICATION_ID:
+        raise WorldProblem(
+            f"{path} belongs to another program: it has tables, but not tinyllm's.",
+            "Give another file with --db.",
+        )
+
+
+def _migrate(store: Store, path: Path) -> None:
+    db = store._db
+    known = {step.name for step in migrations._migrations}
+    newer = sorted({step.name for step in migrations.applied(db)} - known)
+    if newer:
+        raise WorldProblem(
+            f"{path} was written by a newer tinyllm (it has the migration {newer[-1]}).",
+            "Update tinyllm, or give another --db.",
+        )
+    if migrations.pending(db):
+        # One transaction around all of it: a kill, or a second process starting now, sees all or nothing.
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            migrations.apply(db)
+            db.execute("COMMIT")
+        except BaseException:
+            db.rollback()
+            raise

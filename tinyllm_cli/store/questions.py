@@ -1,0 +1,139 @@
+"""Data sets in the store: their questions, splits and fingerprints."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from tinyllm_cli.datasets.question import SPLITS, Question
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.store.database import Store, now
+
+_PAGE = 500
+_COLUMNS = "dq.dataset, dq.split, dq.key, q.text, q.options, q.answer, q.context"
+_FROM = "FROM dataset_questions dq JOIN questions q ON q.hash = dq.question"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredDataset:
+    name: str
+    source: str
+    fingerprint: str
+    imported: str
+
+
+def find(store: Store, name: str) -> StoredDataset | None:
+    row = store.one("SELECT * FROM datasets WHERE name = ?", (name,))
+    return StoredDataset(**row) if row else None
+
+
+def names(store: Store) -> list[str]:
+    return [row["name"] for row in store.rows("SELECT name FROM datasets ORDER BY name")]
+
+
+def replace(store: Store, name: str, source: str, fingerprint: str, questions: Iterable[Question]) -> Counter[str]:
+    """Make `questions` the content of data set `name`, all or nothing; counts by split. Rationales stay: they hang
+    on a question's content, not on its place.
+
+    Raises UsageProblem when an id repeats within a split."""
+    counts: Counter[str] = Counter()
+    stream = iter(questions)
+    with store.atomic():
+        store.execute(
+            "INSERT INTO datasets VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+            " source = excluded.source, fingerprint = excluded.fingerprint, imported = excluded.imported",
+            (name, source, fingerprint, now()),
+        )
+        store.execute("DELETE FROM dataset_questions WHERE dataset = ?", (name,))
+        while page := list(islice(stream, _PAGE)):
+            store.executemany(
+                "INSERT INTO questions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [(q.hash, q.text, json.dumps(q.options, ensure_ascii=False), q.answer, q.context) for q in page],
+            )
+            for question in page:
+                _place(store, name, question, counts[question.split])
+                counts[question.split] += 1
+    return counts
+
+
+def _place(store: Store, name: str, question: Question, position: int) -> None:
+    try:
+        store.execute(
+            "INSERT INTO dataset_questions VALUES (?, ?, ?, ?, ?)",
+            (name, question.split, position, question.key, question.hash),
+        )
+    except sqlite3.IntegrityError as error:
+        raise UsageProblem(
+            f"{name}, split {question.split}, row {position + 1}: the id '{question.key}' is there already.",
+            "Ids must be unique within a split; choose another column with the mapping for 'id'.",
+        ) from error
+
+
+def splits(store: Store, dataset: str) -> dict[str, int]:
+    """Number of questions by split."""
+    rows = store.rows("SELECT split, count(*) AS n FROM dataset_questions WHERE dataset = ? GROUP BY split", (dataset,))
+    found = {row["split"]: row["n"] for row in rows}
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def iterate(store: Store, dataset: str, split: str, limit: int | None = None) -> Iterator[Question]:
+    """The split in its order, a page in memory at a time. The store may be written to meanwhile."""
+    position, left = 0, limit
+    while left is None or left > 0:
+        size = _PAGE if left is None else min(_PAGE, left)
+        page = list(
+            store.rows(
+                f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.position >= ?"
+                " ORDER BY dq.position LIMIT ?",
+                (dataset, split, position, size),
+            )
+        )
+        if not page:
+            return
+        yield from map(_question, page)
+        position += len(page)
+        left = None if left is None else left - len(page)
+
+
+def at(store: Store, dataset: str, split: str, position: int) -> Question:
+    """The question at `position` of a split (from 0)."""
+    row = store.one(
+        f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.position = ?",
+        (dataset, split, position),
+    )
+    if row is None:
+        raise IndexError(f"{dataset}/{split} has no question at {position}")
+    return _question(row)
+
+
+def answers(store: Store, dataset: str, split: str, limit: int | None = None) -> tuple[float, float]:
+    """(chance, majority): the expected accuracy of guessing, and of the most frequent answer position."""
+    rows = store.rows(
+        f"SELECT q.answer AS answer, json_array_length(q.options) AS options {_FROM}"
+        " WHERE dq.dataset = ? AND dq.split = ? ORDER BY dq.position LIMIT ?",
+        (dataset, split, -1 if limit is None else limit),
+    )
+    positions: Counter[int] = Counter()
+    chance = 0.0
+    for row in rows:
+        positions[row["answer"]] += 1
+        chance += 1 / row["options"]
+    total = positions.total()
+    return (chance / total, max(positions.values()) / total) if total else (0.0, 0.0)
+
+
+def _question(row: dict[str, Any]) -> Question:
+    return Question(
+        dataset=row["dataset"],
+        split=row["split"],
+        key=row["key"],
+        text=row["text"],
+        options=tuple(json.loads(row["options"])),
+        answer=row["answer"],
+        context=row["context"],
+    )

@@ -1,0 +1,210 @@
+"""Prompts, samplings, rationales and failures: what teachers were asked and what they wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backends.base import Completion, Failure
+from tinyllm_cli.records import Asking, Prompt, Rationale, TeacherCosts, Variant
+from tinyllm_cli.store.database import Store, now, undisturbed
+
+_SAME_VARIANT = "r.teacher = ? AND r.sampling = ? AND p.recipe = ?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedQuestion:
+    key: str
+    reason: str
+    attempts: int
+
+
+def add_asking(store: Store, asking: Asking) -> None:
+    s = asking.sampling
+    store.execute(
+        "INSERT INTO samplings (hash, backend, model, revision, temperature, top_p, max_tokens, stop, seed)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (asking.hash, asking.backend, asking.model, asking.revision, s.temperature, s.top_p, s.max_tokens,
+         json.dumps(s.stop, ensure_ascii=False), s.seed),
+    )  # fmt: skip
+
+
+def describe_engine(store: Store, asking: Asking, engine: Mapping[str, Any]) -> None:
+    """Keep what the adapter said of its engine once it was running."""
+    store.execute("UPDATE samplings SET engine = ? WHERE hash = ?", (json.dumps(engine), asking.hash))
+
+
+def answered(store: Store, asking: Asking, questions: Sequence[str]) -> set[tuple[str, int]]:
+    """(prompt hash, sample) of every stored reply of this teacher, asked so, to any of these question hashes."""
+    marks = ",".join("?" * len(questions))
+    rows = store.rows(
+        f"SELECT prompt, sample FROM rationales WHERE question IN ({marks}) AND teacher = ? AND sampling = ?",  # noqa: S608 - marks
+        (*questions, asking.teacher, asking.hash),
+    )
+    return {(row["prompt"], row["sample"]) for row in rows}
+
+
+def add_completion(store: Store, asking: Asking, prompt: Prompt, sample: int, reply: Completion) -> None:
+    """Keep a reply; committed when this returns. A second reply with the same identity is dropped."""
+    with undisturbed(), store.atomic():
+        _add_prompt(store, prompt)
+        store.execute(
+            "INSERT INTO rationales (question, teacher, prompt, sampling, sample, text, finish_reason, answer,"
+            " prompt_tokens, completion_tokens, seconds, cost, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (prompt.question, asking.teacher, prompt.hash, asking.hash, sample, reply.text, reply.finish_reason,
+             reply.answer, reply.prompt_tokens, reply.completion_tokens, reply.seconds, reply.cost, now()),
+        )  # fmt: skip
+        store.execute(
+            "DELETE FROM failures WHERE question = ? AND teacher = ? AND prompt = ? AND sampling = ? AND sample = ?",
+            (prompt.question, asking.teacher, prompt.hash, asking.hash, sample),
+        )
+
+
+def add_failure(store: Store, asking: Asking, prompt: Prompt, sample: int, failure: Failure) -> None:
+    with store.atomic():
+        _add_prompt(store, prompt)
+        store.execute(
+            "INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " reason = excluded.reason, attempts = attempts + excluded.attempts, at = excluded.at",
+            (
+                prompt.question,
+                asking.teacher,
+                prompt.hash,
+                asking.hash,
+                sample,
+                failure.reason,
+                failure.attempts,
+                now(),
+            ),
+        )
+
+
+def _add_prompt(store: Store, prompt: Prompt) -> None:
+    store.execute(
+        "INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (prompt.hash, prompt.question, prompt.recipe, prompt.teacher_forcing, json.dumps(prompt.examples),
+         json.dumps([[m.role, m.content] for m in prompt.messages], ensure_ascii=False)),
+    )  # fmt: skip
+
+
+_PLACES = (
+    "FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
+    " JOIN prompts p ON p.hash = r.prompt JOIN samplings s ON s.hash = r.sampling"
+)
+
+
+def variants(store: Store, dataset: str, split: str | None = None) -> list[Variant]:
+    """Every way in which rationales for this data set were made, the newest first."""
+    rows = store.rows(
+        "SELECT r.teacher, r.sampling, p.recipe, s.model, s.revision, max(p.teacher_forcing) AS teacher_forcing,"
+        " count(*) AS rationales, count(DISTINCT dq.split || '/' || dq.key) AS questions, max(r.id) AS latest"
+        f" {_PLACES}"
+        " WHERE dq.dataset = ? AND (? IS NULL OR dq.split = ?)"
+        " GROUP BY r.teacher, r.sampling, p.recipe ORDER BY latest DESC",
+        (dataset, split, split),
+    )
+    return [Variant(**{**row, "teacher_forcing": bool(row["teacher_forcing"])}) for row in rows]
+
+
+def datasets_with_rationales(store: Store) -> dict[str, set[str]]:
+    """Data set -> the teachers that have rationales for its training questions."""
+    found: dict[str, set[str]] = {}
+    rows = store.rows(
+        "SELECT DISTINCT dq.dataset, r.teacher FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
+        " WHERE dq.split = 'train'"
+    )
+    for row in rows:
+        found.setdefault(row["dataset"], set()).add(row["teacher"])
+    return found
+
+
+def iterate(store: Store, dataset: str, split: str, variant: Variant) -> Iterator[Rationale]:
+    """One variant's rationales for a split, in the order of its questions and samples."""
+    rows = store.rows(
+        f"SELECT r.id, dq.position, dq.key, r.question, r.sample, r.text, r.finish_reason, r.answer {_PLACES}"
+        f" WHERE dq.dataset = ? AND dq.split = ? AND {_SAME_VARIANT} ORDER BY dq.position, r.sample",
+        (dataset, split, variant.teacher, variant.sampling, variant.recipe),
+    )
+    return (Rationale(**row) for row in rows)
+
+
+def failed(store: Store, dataset: str, split: str, asking: Asking) -> Iterator[FailedQuestion]:
+    """Questions that this teacher, asked so, could not answer so far."""
+    rows = store.rows(
+        "SELECT dq.key, f.reason, f.attempts FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
+        " WHERE dq.dataset = ? AND dq.split = ? AND f.teacher = ? AND f.sampling = ? ORDER BY dq.position",
+        (dataset, split, asking.teacher, asking.hash),
+    )
+    return (FailedQuestion(**row) for row in rows)
+
+
+def costs(store: Store) -> list[TeacherCosts]:
+    """What each teacher wrote for each split and what it came to, summed in the database."""
+    rows = store.rows(
+        "SELECT r.teacher, s.model, dq.dataset, dq.split, p.recipe, count(*) AS rationales,"
+        " avg(length(r.text)) AS mean_characters, sum(r.finish_reason = 'length') AS cut_off,"
+        " sum(r.prompt_tokens) AS prompt_tokens, sum(r.completion_tokens) AS completion_tokens,"
+        f" sum(r.seconds) AS seconds, sum(r.cost) AS cost, r.sampling {_PLACES}"
+        " GROUP BY dq.dataset, dq.split, r.teacher, r.sampling, p.recipe"
+        " ORDER BY dq.dataset, r.teacher, dq.split DESC, max(r.id)"
+    )
+    failures = {
+        (row["dataset"], row["split"], row["teacher"], row["sampling"], row["recipe"]): row["n"]
+        for row in store.rows(
+            "SELECT dq.dataset, dq.split, f.teacher, f.sampling, p.recipe, count(*) AS n FROM failures f"
+            " JOIN dataset_questions dq ON dq.question = f.question JOIN prompts p ON p.hash = f.prompt"
+            " GROUP BY 1, 2, 3, 4, 5"
+        )
+    }
+    result = []
+    for row in rows:
+        sampling = row.pop("sampling")
+        address = (row["dataset"], row["split"], row["teacher"], sampling, row["recipe"])
+        result.append(TeacherCosts(**row, failures=failures.get(address, 0)))
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A rationale with its question, for showing."""
+
+    dataset: str
+    key: str
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    texts: tuple[tuple[str, str], ...]
+    """(teacher, raw text) pairs."""
+
+
+def samples(store: Store, dataset: str, count: int) -> list[Sample]:
+    """Up to `count` training questions, spread evenly, with each teacher's newest rationale of sample 0."""
+    picked = store.rows(
+        "WITH asked AS (SELECT position, key, question FROM dataset_questions dq WHERE dataset = ? AND split = 'train'"
+        " AND EXISTS (SELECT 1 FROM rationales r WHERE r.question = dq.question)),"
+        " numbered AS (SELECT *, row_number() OVER (ORDER BY position) - 1 AS number, count(*) OVER () AS total"
+        " FROM asked)"
+        " SELECT n.key, n.question, q.text, q.options, q.answer FROM numbered n JOIN questions q ON q.hash = n.question"
+        " WHERE number % max(1, total / ?) = 0 ORDER BY position LIMIT ?",
+        (dataset, count, count),
+    )
+    found = []
+    for row in list(picked):
+        texts = store.rows(
+            "SELECT teacher, text, max(id) FROM rationales WHERE question = ? AND sample = 0 GROUP BY teacher",
+            (row["question"],),
+        )
+        found.append(
+            Sample(
+                dataset=dataset,
+                key=row["key"],
+                question=row["text"],
+                options=tuple(json.loads(row["options"])),
+                answer=row["answer"],
+                texts=tuple((text["teacher"], text["text"]) for text in texts),
+            )
+        )
+    return found

@@ -1,0 +1,153 @@
+"""Runs, evaluations and predictions: what was trained and what it answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tinyllm_cli.records import Evaluation, Prediction, Run, RunState, Scoring, Subject
+from tinyllm_cli.store.database import Store, now
+
+_JSON_COLUMNS = ("alpha", "settings", "lineage", "figures", "versions")
+
+
+def start(
+    store: Store,
+    *,
+    method: str,
+    student: str,
+    dataset: str,
+    alpha: Mapping[str, float],
+    seed: int,
+    settings: Mapping[str, Any],
+    lineage: Mapping[str, Any],
+    command: str,
+    versions: Mapping[str, str],
+) -> Run:
+    """A new run in state 'running'. Its folder is set by `locate`, since it is named by the run's number."""
+    texts = [json.dumps(value, ensure_ascii=False) for value in (alpha, settings, lineage, {}, versions)]
+    row = store.one(
+        "INSERT INTO runs (method, student, dataset, seed, state, folder, command, started,"
+        " alpha, settings, lineage, figures, versions)"
+        " VALUES (?, ?, ?, ?, 'running', '', ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+        (method, student, dataset, seed, command, now(), *texts),
+    )
+    assert row is not None
+    return _run(row)
+
+
+def locate(store: Store, run: int, folder: str) -> None:
+    store.execute("UPDATE runs SET folder = ? WHERE id = ?", (folder, run))
+
+
+def finish(store: Store, run: int, state: RunState, figures: Mapping[str, Any], error: str | None = None) -> None:
+    store.execute(
+        "UPDATE runs SET state = ?, figures = ?, error = ?, finished = ? WHERE id = ?",
+        (state, json.dumps(figures), error, now(), run),
+    )
+
+
+def find(store: Store, run: int) -> Run | None:
+    row = store.one("SELECT * FROM runs WHERE id = ?", (run,))
+    return _run(row) if row else None
+
+
+def latest(store: Store, state: RunState = "done") -> Run | None:
+    row = store.one("SELECT * FROM runs WHERE state = ? ORDER BY id DESC LIMIT 1", (state,))
+    return _run(row) if row else None
+
+
+def everything(store: Store) -> list[Run]:
+    return [_run(row) for row in store.rows("SELECT * FROM runs ORDER BY id")]
+
+
+def _run(row: dict[str, Any]) -> Run:
+    return Run(**{**row, **{name: json.loads(row[name]) for name in _JSON_COLUMNS}})
+
+
+def open_evaluation(
+    store: Store,
+    subject: Subject,
+    dataset: str,
+    split: str,
+    scoring: Scoring,
+    *,
+    questions: int,
+    chance: float,
+    majority: float,
+) -> Evaluation:
+    """The evaluation of this subject on these questions: the stored one, complete or begun, or a new one."""
+    store.execute(
+        "INSERT INTO evaluations (kind, subject, fingerprint, run, dataset, split, scoring, questions, chance,"
+        " majority, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (subject.kind, subject.name, subject.fingerprint, subject.run, dataset, split, scoring, questions, chance,
+         majority, now()),
+    )  # fmt: skip
+    row = store.one(
+        "SELECT * FROM evaluations WHERE kind = ? AND subject = ? AND fingerprint = ? AND dataset = ? AND split = ?"
+        " AND scoring = ? AND questions = ?",
+        (subject.kind, subject.name, subject.fingerprint, dataset, split, scoring, questions),
+    )
+    assert row is not None
+    return _evaluation(row)
+
+
+def predicted_keys(store: Store, evaluation: int) -> set[str]:
+    return {row["key"] for row in store.rows("SELECT key FROM predictions WHERE evaluation = ?", (evaluation,))}
+
+
+def add_predictions(store: Store, evaluation: int, predictions: Iterable[Prediction]) -> None:
+    """Keep predictions; committed when this returns."""
+    with store.atomic():
+        store.executemany(
+            "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [
+                (
+                    evaluation,
+                    p.key,
+                    p.question,
+                    p.option,
+                    p.correct,
+                    json.dumps(p.scores) if p.scores else None,
+                    p.text,
+                )
+                for p in predictions
+            ],
+        )
+
+
+def complete_evaluation(store: Store, evaluation: int, seconds: float) -> Evaluation:
+    """Count the predictions and mark the evaluation complete. `seconds` adds to those of earlier, broken-off runs."""
+    row = store.one(
+        "UPDATE evaluations SET seconds = coalesce(seconds, 0) + ?,"
+        " correct = (SELECT coalesce(sum(correct), 0) FROM predictions WHERE evaluation = evaluations.id),"
+        " unparseable = (SELECT count(*) FROM predictions WHERE evaluation = evaluations.id AND option IS NULL)"
+        " WHERE id = ? RETURNING *",
+        (seconds, evaluation),
+    )
+    assert row is not None
+    return _evaluation(row)
+
+
+def evaluations(store: Store) -> list[Evaluation]:
+    """Every complete evaluation, in the order in which they were begun."""
+    return [_evaluation(row) for row in store.rows("SELECT * FROM evaluations WHERE correct IS NOT NULL ORDER BY id")]
+
+
+def predictions(store: Store, evaluation: int) -> Iterator[Prediction]:
+    for row in store.rows("SELECT * FROM predictions WHERE evaluation = ? ORDER BY key", (evaluation,)):
+        yield Prediction(
+            key=row["key"],
+            question=row["question"],
+            option=row["option"],
+            correct=bool(row["correct"]),
+            scores=tuple(json.loads(row["scores"])) if row["scores"] else None,
+            text=row["text"],
+        )
+
+
+def _evaluation(row: dict[str, Any]) -> Evaluation:
+    subject = Subject(kind=row["kind"], name=row["subject"], fingerprint=row["fingerprint"], run=row["run"])
+    rest = {key: row[key] for key in row if key not in ("kind", "subject", "fingerprint", "run")}
+    return Evaluation(subject=subject, **rest)

@@ -1,0 +1,161 @@
+"""The tables, as migrations. Columns are named for people who open the file in Datasette; times are UTC ISO 8601."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from sqlite_utils import Database, Migrations
+
+APPLICATION_ID = 0x54694C4D  # "TiLM": tells our file from any other program's SQLite file
+
+migrations = Migrations("tinyllm")
+
+_FIRST = """
+CREATE TABLE datasets (
+    name TEXT PRIMARY KEY,
+    source TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    imported TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE questions (
+    hash TEXT PRIMARY KEY,
+    text TEXT NOT NULL,
+    options TEXT NOT NULL, -- JSON array of texts
+    answer INTEGER NOT NULL, -- index into options
+    context TEXT
+) STRICT;
+
+-- A question's place in a data set. Two places may hold the same content.
+CREATE TABLE dataset_questions (
+    dataset TEXT NOT NULL REFERENCES datasets(name),
+    split TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    question TEXT NOT NULL REFERENCES questions(hash),
+    PRIMARY KEY (dataset, split, position),
+    UNIQUE (dataset, split, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dataset_questions_by_question ON dataset_questions(question);
+
+CREATE TABLE prompts (
+    hash TEXT PRIMARY KEY,
+    question TEXT NOT NULL REFERENCES questions(hash),
+    recipe TEXT NOT NULL, -- how the prompt was made
+    teacher_forcing INTEGER NOT NULL,
+    examples TEXT NOT NULL, -- JSON array of the in-context examples' question hashes
+    messages TEXT NOT NULL -- JSON array of [role, content]
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE samplings (
+    hash TEXT PRIMARY KEY,
+    backend TEXT NOT NULL,
+    model TEXT NOT NULL,
+    revision TEXT NOT NULL,
+    temperature REAL NOT NULL,
+    top_p REAL NOT NULL,
+    max_tokens INTEGER NOT NULL,
+    stop TEXT NOT NULL, -- JSON array
+    seed INTEGER NOT NULL,
+    engine TEXT NOT NULL DEFAULT '{}' -- JSON: library versions, dtype, device
+) STRICT;
+
+CREATE TABLE rationales (
+    id INTEGER PRIMARY KEY,
+    question TEXT NOT NULL REFERENCES questions(hash),
+    teacher TEXT NOT NULL,
+    prompt TEXT NOT NULL REFERENCES prompts(hash),
+    sampling TEXT NOT NULL REFERENCES samplings(hash),
+    sample INTEGER NOT NULL,
+    text TEXT NOT NULL, -- raw, as the teacher wrote it
+    finish_reason TEXT NOT NULL,
+    answer INTEGER, -- an option index that the source states beside the text
+    prompt_tokens INTEGER,
+    completion_tokens INTEGER,
+    seconds REAL,
+    cost REAL, -- NULL when unknown, never 0 for unknown
+    created TEXT NOT NULL,
+    UNIQUE (question, teacher, prompt, sampling, sample)
+) STRICT;
+
+-- What could not be answered; the next run asks again, and success removes the row.
+CREATE TABLE failures (
+    question TEXT NOT NULL REFERENCES questions(hash),
+    teacher TEXT NOT NULL,
+    prompt TEXT NOT NULL REFERENCES prompts(hash),
+    sampling TEXT NOT NULL REFERENCES samplings(hash),
+    sample INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (question, teacher, prompt, sampling, sample)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    method TEXT NOT NULL,
+    student TEXT NOT NULL,
+    dataset TEXT NOT NULL REFERENCES datasets(name),
+    alpha TEXT NOT NULL, -- JSON: teacher -> weight
+    seed INTEGER NOT NULL,
+    settings TEXT NOT NULL, -- JSON
+    lineage TEXT NOT NULL, -- JSON: which rationales
+    state TEXT NOT NULL CHECK (state IN ('running', 'done', 'stopped', 'failed')),
+    figures TEXT NOT NULL, -- JSON: losses, speeds, truncations
+    folder TEXT NOT NULL,
+    command TEXT NOT NULL,
+    versions TEXT NOT NULL, -- JSON
+    started TEXT NOT NULL,
+    finished TEXT,
+    error TEXT
+) STRICT;
+
+CREATE TABLE evaluations (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('run', 'model', 'teacher')),
+    subject TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    run INTEGER REFERENCES runs(id),
+    dataset TEXT NOT NULL REFERENCES datasets(name),
+    split TEXT NOT NULL,
+    scoring TEXT NOT NULL CHECK (scoring IN ('rank', 'generate')),
+    questions INTEGER NOT NULL,
+    chance REAL NOT NULL,
+    majority REAL NOT NULL,
+    correct INTEGER, -- NULL until complete
+    unparseable INTEGER,
+    seconds REAL,
+    created TEXT NOT NULL,
+    UNIQUE (kind, subject, fingerprint, dataset, split, scoring, questions)
+) STRICT;
+
+CREATE TABLE predictions (
+    evaluation INTEGER NOT NULL REFERENCES evaluations(id) ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    question TEXT NOT NULL REFERENCES questions(hash),
+    option INTEGER, -- NULL: the text names no option
+    correct INTEGER NOT NULL,
+    scores TEXT, -- JSON array: nats per token by option
+    text TEXT,
+    PRIMARY KEY (evaluation, key)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@migrations()
+def m001_first(db: Database) -> None:
+    # Statement by statement: executescript would commit the migration's transaction half way.
+    for statement in _statements(_FIRST):
+        db.execute(statement)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The script's statements with their comments, which stay readable in the file's schema."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement.strip()
+            statement = ""

@@ -1,0 +1,7 @@
+"""Students: seq2seq and causal Hugging Face models behind one small interface.
+
+base.py     what a student is, and the examples it trains on
+seq2seq.py  T5 and its kind          causal.py  decoder-only models
+loading.py  from a name or a folder  saving.py  an ordinary folder, with a model card
+answering.py  rank options and generate answers for questions
+"""

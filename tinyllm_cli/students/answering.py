@@ -1,0 +1,68 @@
+"""A student answers questions: by ranking the options, or by writing text that is matched to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.prompts import match_option
+from tinyllm_cli.records import Prediction
+from tinyllm_cli.students.base import Example, Limits, Student, by_budget
+from tinyllm_cli.tasks import ANSWER, ANSWER_PREFIX, Task, student_input
+
+TOKEN_BUDGET = 4000
+"""Padded tokens of one forward pass."""
+
+MAX_ANSWER_TOKENS = 64
+
+
+def rank(student: Student, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
+    """The option with the highest mean log-likelihood per token of its text; always a valid answer."""
+    encoded = {question.key: _encode_options(student, question, limits) for question in questions}
+    sizes = [max(example.size for example in encoded[question.key]) * len(question.options) for question in questions]
+    for group in by_budget(questions, sizes, TOKEN_BUDGET):
+        examples = [encoded[question.key] for question in group]
+        scored = student.option_scores(
+            [options[0].input for options in examples],
+            [[_without_end(student, option) for option in options] for options in examples],
+        )
+        for question, scores in zip(group, scored, strict=True):
+            best = max(range(len(scores)), key=scores.__getitem__)
+            yield Prediction(
+                key=question.key,
+                question=question.hash,
+                option=best,
+                correct=best == question.answer,
+                scores=tuple(scores),
+            )
+
+
+def generate(student: Student, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
+    """Greedy text, matched to an option; a text that is no option is no answer, never a guess."""
+    tasks = [Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question), target="") for question in questions]
+    inputs = {
+        question.key: example.input for question, example in zip(questions, student.encode(tasks, limits), strict=True)
+    }
+    sizes = [len(inputs[question.key]) + MAX_ANSWER_TOKENS for question in questions]
+    for group in by_budget(questions, sizes, TOKEN_BUDGET):
+        texts = student.generate([inputs[question.key] for question in group], MAX_ANSWER_TOKENS)
+        for question, text in zip(group, texts, strict=True):
+            option = match_option(text, question.options)
+            yield Prediction(
+                key=question.key,
+                question=question.hash,
+                option=option,
+                correct=option == question.answer,
+                text=text,
+            )
+
+
+def _encode_options(student: Student, question: Question, limits: Limits) -> list[Example]:
+    text = student_input(ANSWER_PREFIX, question)
+    return student.encode([Task(name=ANSWER, input=text, target=option) for option in question.options], limits)
+
+
+def _without_end(student: Student, option: Example) -> tuple[int, ...]:
+    """The option's own tokens: an option is scored by its text, not by how surely it ends there."""
+    end = student.tokenizer.eos_token_id
+    return option.target[:-1] if option.target[-1] == end and len(option.target) > 1 else option.target

@@ -1,0 +1,126 @@
+"""What a student is: something that encodes tasks, gives logits for target tokens, ranks options and writes text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from tinyllm_cli.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORED = -100
+"""The label of padding, as everywhere in Hugging Face's code."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Longest input and target in tokens. What is longer is cut at its end and counted."""
+
+    input: int = 1024
+    target: int = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A task as token ids. `target` ends in the end-of-sequence token unless it was cut."""
+
+    name: str
+    weight: float
+    share: float
+    input: tuple[int, ...]
+    target: tuple[int, ...]
+    input_cut: bool = False
+    target_cut: bool = False
+
+    @property
+    def length(self) -> int:
+        """Target tokens: what the loss is averaged over."""
+        return len(self.target)
+
+    @property
+    def size(self) -> int:
+        """Tokens that a batch has to hold for this example."""
+        return len(self.input) + len(self.target)
+
+
+class Student(Protocol):
+    """A loaded student. Batches are lists of examples of any lengths; padding is the student's own business."""
+
+    @property
+    def kind(self) -> Literal["seq2seq", "causal"]: ...
+
+    model: Any
+    tokenizer: Any
+    device: str
+
+    def encode(self, tasks: Sequence[Task], limits: Limits) -> list[Example]:
+        """Token ids of inputs and targets; what exceeds the limits is cut and marked."""
+        ...
+
+    def target_logits(self, batch: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (batch, T, vocabulary) for the target positions alone, and labels (batch, T) with IGNORED padding."""
+        ...
+
+    def option_scores(
+        self, inputs: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[float]]:
+        """Mean log-likelihood (nats per token) of each option after its input, the input encoded once."""
+        ...
+
+    def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+        """Greedy continuations as text, without special tokens."""
+        ...
+
+
+Sized = TypeVar("Sized")
+
+
+def by_budget(items: Sequence[Sized], sizes: Sequence[int], budget: int) -> Iterator[list[Sized]]:
+    """Groups of items of similar size whose padded total (count times the longest) stays within `budget`.
+
+    An item over the budget makes a group of its own. Longest first, so that memory peaks at the beginning."""
+    order = sorted(range(len(items)), key=lambda index: -sizes[index])
+    group: list[Sized] = []
+    longest = 0
+    for index in order:
+        if group and longest * (len(group) + 1) > budget:
+            yield group
+            group = []
+        if not group:
+            longest = sizes[index]
+        group.append(items[index])
+    if group:
+        yield group
+
+
+def target_ids(tokenizer: Any, text: str, limit: int) -> tuple[tuple[int, ...], bool]:
+    """(ids, cut): the text and the end-of-sequence token; a text that doesn't fit loses its end, and the token
+    with it, so that the student does not learn to stop in mid-sentence."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if len(ids) + 1 > limit:
+        return tuple(ids[:limit]), True
+    return (*ids, tokenizer.eos_token_id), False
+
+
+def pad(rows: Sequence[Sequence[int]], value: int, *, left: bool, device: str) -> torch.Tensor:
+    """Rows of ids as one (rows, longest) tensor."""
+    import torch
+
+    longest = max(map(len, rows))
+    gap = [[value] * (longest - len(row)) for row in rows]
+    filled = [[*g, *row] if left else [*row, *g] for row, g in zip(rows, gap, strict=True)]
+    return torch.tensor(filled, device=device)
+
+
+def mask(rows: Sequence[Sequence[int]], *, left: bool, device: str) -> torch.Tensor:
+    """1 where `pad` put a row's own ids."""
+    return pad([[1] * len(row) for row in rows], 0, left=left, device=device)
+
+
+def regroup(flat: Sequence[float], options: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
+    """Scores of all options in a row, by question again."""
+    scores = iter(flat)
+    return [[next(scores) for _ in question] for question in options]

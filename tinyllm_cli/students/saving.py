@@ -1,0 +1,44 @@
+"""Write a student as an ordinary Hugging Face folder: weights, tokenizer, generation config, model card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from backends.checkpoints import logs_of_transformers_off
+from tinyllm_cli.students.base import Student
+
+
+def save_student(student: Student, folder: Path, card: str) -> None:
+    """Write `student` to `folder`, replacing what is there only when everything is written."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        with logs_of_transformers_off():
+            student.model.save_pretrained(temporary)
+            student.tokenizer.save_pretrained(temporary)
+            student.model.generation_config.save_pretrained(temporary)
+        _tell_the_truth_about_ties(student, temporary)
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _tell_the_truth_about_ties(student: Student, folder: Path) -> None:
+    """transformers 5 writes `tie_word_embeddings: true` for every T5, also for FLAN-T5, whose head is its own.
+    transformers 4 and other tools believe it, tie the head and scale it. What 5 keeps the truth in is
+    `scale_decoder_outputs`."""
+    scales = getattr(student.model.config, "scale_decoder_outputs", None)
+    if scales is None:
+        return
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["tie_word_embeddings"] = bool(scales)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,93 @@
+"""Encoder-decoder students: T5 and its kind. Input to the encoder, target from the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from backends.checkpoints import Checkpoint
+from tinyllm_cli.students.base import IGNORED, Example, Limits, mask, pad, regroup, target_ids
+from tinyllm_cli.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Seq2SeqStudent:
+    kind: Literal["seq2seq"] = "seq2seq"
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.model: Any = checkpoint.model
+        self.tokenizer: Any = checkpoint.tokenizer
+        self.device = checkpoint.device
+
+    def encode(self, tasks: Sequence[Task], limits: Limits) -> list[Example]:
+        inputs = self.tokenizer([task.input for task in tasks])["input_ids"]
+        examples = []
+        for task, ids in zip(tasks, inputs, strict=True):
+            cut = len(ids) > limits.input
+            ids = [*ids[: limits.input - 1], ids[-1]] if cut else ids  # the encoder's end token stays
+            target, target_cut = target_ids(self.tokenizer, task.target, limits.target)
+            examples.append(
+                Example(
+                    name=task.name, weight=task.weight, share=task.share, input=tuple(ids), target=target,
+                    input_cut=cut, target_cut=target_cut,
+                )
+            )  # fmt: skip
+        return examples
+
+    def target_logits(self, batch: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs = [example.input for example in batch]
+        targets = [example.target for example in batch]
+        logits = self.model(
+            input_ids=pad(inputs, self.tokenizer.pad_token_id, left=False, device=self.device),
+            attention_mask=mask(inputs, left=False, device=self.device),
+            decoder_input_ids=self._shifted(targets),
+            use_cache=False,
+        ).logits
+        return logits, pad(targets, IGNORED, left=False, device=self.device)
+
+    def option_scores(
+        self, inputs: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[float]]:
+        import torch
+        from torch.nn.functional import cross_entropy
+        from transformers.modeling_outputs import BaseModelOutput
+
+        flat = [option for question in options for option in question]
+        owner = torch.tensor([row for row, question in enumerate(options) for _ in question], device=self.device)
+        attention = mask(inputs, left=False, device=self.device)
+        with torch.inference_mode():
+            encoded = self.model.get_encoder()(
+                input_ids=pad(inputs, self.tokenizer.pad_token_id, left=False, device=self.device),
+                attention_mask=attention,
+            ).last_hidden_state
+            logits = self.model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=encoded[owner]),
+                attention_mask=attention[owner],
+                decoder_input_ids=self._shifted(flat),
+                use_cache=False,
+            ).logits.float()
+            labels = pad(flat, IGNORED, left=False, device=self.device)
+            losses = cross_entropy(logits.transpose(1, 2), labels, reduction="none", ignore_index=IGNORED)
+            lengths = torch.tensor([len(option) for option in flat], device=self.device)
+            return regroup((-losses.sum(1) / lengths).tolist(), options)
+
+    def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+        import torch
+
+        with torch.inference_mode():
+            output = self.model.generate(
+                input_ids=pad(inputs, self.tokenizer.pad_token_id, left=False, device=self.device),
+                attention_mask=mask(inputs, left=False, device=self.device),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+            )
+        texts: list[str] = self.tokenizer.batch_decode(output, skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+    def _shifted(self, targets: Sequence[Sequence[int]]) -> torch.Tensor:
+        """What the decoder reads: its start token, then the target without its last token."""
+        start = self.model.config.decoder_start_token_id
+        rows = [[start, *target[:-1]] for target in targets]
+        return pad(rows, self.tokenizer.pad_token_id, left=False, device=self.device)
