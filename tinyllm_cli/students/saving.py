@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from backends.checkpoints import logs_of_transformers_off
 from tinyllm_cli.students.base import Student
@@ -17,7 +18,7 @@ def save_student(student: Student, folder: Path, card: str) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with logs_of_transformers_off():
-            student.model.save_pretrained(temporary)
+            student.model.save_pretrained(temporary, state_dict=_state(student))
             student.tokenizer.save_pretrained(temporary)
             student.model.generation_config.save_pretrained(temporary)
         _tell_the_truth_about_ties(student, temporary)
@@ -29,6 +30,15 @@ def save_student(student: Student, folder: Path, card: str) -> None:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _state(student: Student) -> dict[str, Any]:
+    """The weights. A T5 head that has its own scale is written out even where it shares its tensor with the
+    embedding: transformers 4 would fill a missing head with noise."""
+    state: dict[str, Any] = student.model.state_dict()
+    if getattr(student.model.config, "scale_decoder_outputs", None) is False and "lm_head.weight" in state:
+        state["lm_head.weight"] = state["lm_head.weight"].clone()
+    return state
 
 
 def _tell_the_truth_about_ties(student: Student, folder: Path) -> None:
