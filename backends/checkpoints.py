@@ -157,7 +157,7 @@ def _model_errors(name: str) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # whatever the libraries raise here, this model is why
         chain = list(_causes(error))
         text = " ".join(str(link) for link in chain)
         if any(isinstance(link, GatedRepoError) for link in chain) or "gated repo" in text:

@@ -134,9 +134,7 @@ def check(store: Store, job: Job) -> dict[str, int]:
     Raises UsageProblem when the job asks for what they can't give."""
     counts = stored_questions.splits(store, job.dataset)
     if job.split not in counts:
-        raise UsageProblem(
-            f"The data set {job.dataset} has no split '{job.split}'.", f"It has: {', '.join(sorted(counts))}."
-        )
+        raise UsageProblem(f"The data set {job.dataset} has no split '{job.split}'.", f"It has: {', '.join(counts)}.")
     recorded = job.spec.backend == RECORDED
     if job.recipe.icl and not counts.get("train") and not recorded:
         raise UsageProblem(

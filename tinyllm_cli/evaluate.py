@@ -98,7 +98,7 @@ def question_count(store: Store, dataset: str, split: str, limit: int | None) ->
     if not sizes.get(split):
         raise UsageProblem(
             f"The data set {dataset} has no split '{split}'.",
-            f"It has: {', '.join(sorted(sizes)) or 'none'}.",
+            f"It has: {', '.join(sizes) or 'none'}.",
         )
     return min(sizes[split], limit or sizes[split])
 

@@ -15,7 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     help=(
         "Distil a small student model from the rationales of several large language models.\n\n"
         "Teachers write rationales into SQLite, a student learns answers and rationales together, and a report "

@@ -28,12 +28,13 @@ def distill(
         str | None,
         typer.Option(
             help="Weight of each teacher's rationales: t5=1,llama=0.5. One number is for all teachers; empty or 0 is"
-            " full fine-tuning.  [default: 1 for every teacher that has rationales]"
+            " full fine-tuning.",
+            show_default="1 for every teacher that has rationales",
         ),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", "-d", help="A data set.  [default: the one that has these teachers' rationales]"),
+        typer.Option("--dataset", "-d", help="A data set.", show_default="the one that has these teachers' rationales"),
     ] = None,
     student: Annotated[
         str, typer.Option("--student", "-s", help="A hub name, a folder, a .gguf file, or smollm2.")

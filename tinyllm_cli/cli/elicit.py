@@ -33,9 +33,9 @@ def elicit(
     ] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions of the split.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Rationales for each question.")] = 1,
-    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy.  [default: 0]")] = None,
-    top_p: Annotated[float | None, typer.Option(min=0.01, max=1.0, help="Nucleus sampling.  [default: 1]")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest reply.  [default: 256]")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy.", show_default="0")] = None,
+    top_p: Annotated[float | None, typer.Option(min=0.01, max=1.0, help="Nucleus sampling.", show_default="1")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest reply.", show_default="256")] = None,
     seed: Annotated[int, typer.Option(help="Decides the in-context examples and the sampling.")] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show one prompt in full and what would be asked.")

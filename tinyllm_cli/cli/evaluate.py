@@ -23,11 +23,11 @@ SCORINGS = ("rank", "generate", "both")
 
 @guarded
 def evaluate(
-    run: Annotated[int | None, typer.Option(help="A run's number.  [default: the latest run]")] = None,
+    run: Annotated[int | None, typer.Option(help="A run's number.", show_default="the latest run")] = None,
     model: Annotated[str | None, typer.Option(help="Any model: a hub name, a folder, a .gguf file, smollm2.")] = None,
     teacher: Annotated[str | None, typer.Option(help="A teacher, by what it answered without teacher-forcing.")] = None,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="A data set.  [default: the run's own]")
+        str | None, typer.Option("--dataset", "-d", help="A data set.", show_default="the run's own")
     ] = None,
     split: Annotated[str, typer.Option(help="Which questions: train, valid or test.")] = "test",
     scoring: Annotated[

@@ -23,7 +23,9 @@ def import_data(
     path: Annotated[
         Path, typer.Argument(help="A file, a folder with train/valid/test files, or a file of rationales.")
     ],
-    name: Annotated[str | None, typer.Option(help="What to call the data set.  [default: the folder's name]")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to call the data set.", show_default="the folder's name")
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option("--map", help="FIELD=COLUMN for id, question, options, answer, context. May be repeated."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -88,24 +89,28 @@ def _accuracy_table(group: Sequence[Result]) -> Table:
     first = group[0]
     title = f"Accuracy on {first.dataset}/{first.split}, {first.scoring}, n = {first.n}"
     best = max(result.accuracy for result in group)
-    table = _table(title, ["who", "method", "alpha", ">accuracy", "95 % interval", ">unparseable"], [])
+    free_text = first.scoring == "generate"  # a ranked answer is always an option
+    head = ["who", "method", "alpha", ">accuracy", "95 % interval", *([">unparseable"] if free_text else [])]
+    table = _table(title, head, [])
     for result in group:
         style = "bold" if result.accuracy == best and len(group) > 1 else ""
-        table.add_row(
+        cells = [
             Text(result.subject),
             Text(result.method),
             Text(alpha_text(result) or "-"),
             Text(percent(result.accuracy), style=style),
-            Text(f"{percent(result.low)} to {percent(result.high)}"),
-            Text(percent(result.unparseable)),
-        )
-    table.caption = f"chance {percent(first.chance)}, majority class {percent(first.majority)}"
+            Text(f"{100 * result.low:.1f} to {100 * result.high:.1f} %"),
+        ]
+        table.add_row(*cells, *([Text(percent(result.unparseable))] if free_text else []))
+    always = "" if free_text else ", unparseable 0 %"
+    table.caption = f"chance {percent(first.chance)}, majority class {percent(first.majority)}{always}"
     return table
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A `>` before a column's name aligns it to the right."""
-    table = Table(title=title, title_justify="left", title_style="bold", caption_justify="left")
+    table = Table(title=title, title_justify="left", title_style="bold", caption_justify="left", box=SIMPLE_HEAD)
+    table.pad_edge = False
     for name in head:
         table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")
     for row in rows:

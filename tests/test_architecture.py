@@ -1,0 +1,134 @@
+"""The import directions of the design, read from the source: data flows one way."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, environment
+
+HEAVY = {"torch", "transformers", "datasets", "openai", "vllm", "accelerate", "scipy", "huggingface_hub"}
+STAGES = {"ingest", "elicit", "distill", "evaluate", "reporting"}
+# What each part of tinyllm_cli may import of the others; stages are never imported by anything but the cli.
+KNOWLEDGE = {"errors", "config", "datasets", "records", "store", "prompts", "tasks", "students", "stats"}
+ALLOWED = {
+    "errors": set(),
+    "config": {"errors"},
+    "datasets": {"errors", "config"},
+    "records": {"datasets"},
+    "store": {"errors", "records", "datasets"},
+    "prompts": {"datasets", "records"},
+    "tasks": {"datasets"},
+    "objective": set(),
+    "stats": set(),
+    "students": {"datasets", "prompts", "records", "tasks"},
+    "training": {"objective", "students", "tasks"},
+    "voices": {"config", "errors", "store", "tasks"},
+    "card": {"records", "tasks"},
+    "ingest": KNOWLEDGE,
+    "elicit": KNOWLEDGE,
+    "distill": KNOWLEDGE | {"training", "card"},
+    "evaluate": KNOWLEDGE,
+    "reporting": KNOWLEDGE,
+}
+BACKENDS_FOR = {"students": {"backends.checkpoints"}}
+
+
+def sources(package: str) -> Iterator[tuple[str, Path]]:
+    """(part, file): the part is the module or subpackage right below the package."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        yield path.relative_to(ROOT / package).parts[0].removesuffix(".py"), path
+
+
+def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = ast.walk(tree) if not top_level_only else _outside_functions(tree)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(tree):
+        type_checking = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) and not type_checking:
+            yield child
+            yield from _outside_functions(child)
+
+
+@pytest.mark.parametrize(("part", "path"), list(sources("tinyllm_cli")), ids=lambda value: str(value)[-40:])
+def test_parts_import_only_what_lies_below_them(part: str, path: Path) -> None:
+    if part in ("cli", "__init__", "__main__"):
+        return
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("tinyllm_cli.")} - {part, "__version__"}
+    assert used <= ALLOWED[part], f"{path} imports {used - ALLOWED[part]}"
+
+
+def test_stages_do_not_import_each_other() -> None:
+    assert all(not (ALLOWED[stage] & STAGES) for stage in STAGES)
+
+
+@pytest.mark.parametrize(("part", "path"), list(sources("tinyllm_cli")), ids=lambda value: str(value)[-40:])
+def test_only_the_border_of_backends_is_known_outside_it(part: str, path: Path) -> None:
+    used = {name for name in imports(path) if name.startswith("backends.")}
+    modules = {".".join(name.split(".")[:2]) for name in used}
+    allowed = {"backends.base"} | BACKENDS_FOR.get(part, set())
+    assert modules <= allowed, f"{path} imports {modules - allowed}"
+
+
+@pytest.mark.parametrize(("part", "path"), list(sources("backends")), ids=lambda value: str(value)[-40:])
+def test_backends_is_a_leaf(part: str, path: Path) -> None:
+    assert not {name for name in imports(path) if name.split(".")[0] == "tinyllm_cli"}, part
+
+
+@pytest.mark.parametrize(
+    ("part", "path"), [*sources("tinyllm_cli"), *sources("backends")], ids=lambda value: str(value)[-40:]
+)
+def test_heavy_libraries_load_only_inside_functions(part: str, path: Path) -> None:
+    used = {name.split(".")[0] for name in imports(path, top_level_only=True)}
+    assert not used & HEAVY, part
+
+
+def test_help_loads_no_heavy_library() -> None:
+    code = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from tinyllm_cli.cli import app\n"
+        "for command in ([], ['import'], ['elicit'], ['distill'], ['eval'], ['report']):\n"
+        "    assert CliRunner().invoke(app, [*command, '--help']).exit_code == 0\n"
+        f"print(sorted({HEAVY | {'sqlite_utils', 'jinja2'}!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_modules_stay_readable() -> None:
+    """A module under 300 lines; what grows over that is split along a noun."""
+    long = {
+        str(path): lines
+        for package in ("tinyllm_cli", "backends")
+        for _, path in sources(package)
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 300
+    }
+    assert not long
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [
+        path
+        for package in ("tinyllm_cli", "backends")
+        for _, path in sources(package)
+        if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not silent
