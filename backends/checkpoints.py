@@ -160,7 +160,7 @@ def _model_errors(name: str) -> Iterator[None]:
     except Exception as error:  # whatever the libraries raise here, this model is why
         chain = list(_causes(error))
         text = " ".join(str(link) for link in chain)
-        if any(isinstance(link, GatedRepoError) for link in chain) or "gated repo" in text:
+        if any(isinstance(link, GatedRepoError) for link in chain):
             raise ModelUnavailable(
                 f"The model {name} is gated.",
                 f"Ask for access at huggingface.co/{name}, then set HF_TOKEN. {_WAYS_ON}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -54,10 +53,9 @@ def ingest(store: Store, source: Source, report: Report | None = None) -> Ingest
         )
     with store.atomic():
         rows = _counted(source.read(), report)
-        counts: Counter[str] = stored.replace(store, source.name, source.origin, source.fingerprint, rows)
-        if not counts:
+        if not stored.replace(store, source.name, source.origin, source.fingerprint, rows):
             raise UsageProblem(f"{source.origin} holds no questions.")
-    return Ingested(name=source.name, origin=source.origin, splits=dict(counts), fresh=True)
+    return Ingested(name=source.name, origin=source.origin, splits=stored.splits(store, source.name), fresh=True)
 
 
 def _counted(questions: Iterator[Question], report: Report | None) -> Iterator[Question]:

@@ -49,6 +49,8 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         app()
+    except KeyboardInterrupt:  # before a command had begun
+        sys.exit(130)
     except BrokenPipeError:  # `tinyllm report | head`
         sys.stderr.close()
         sys.exit(141)

@@ -13,15 +13,6 @@ from tinyllm_cli.datasets.rows import read_rows
 OPTIONS = ("yes", "no")
 
 
-def is_bioasq(path: Path) -> bool:
-    """Whether the file begins as the organisers' does: one object with a list called questions."""
-    if path.suffix.lower() != ".json":
-        return False
-    with path.open("rb") as file:
-        head = file.read(200).lstrip()
-    return head.startswith(b"{") and b'"questions"' in head.split(b":", 1)[0]
-
-
 def bioasq_questions(path: Path, dataset: str) -> Iterator[Question]:
     """Yes/no questions, their snippets as context. A fifth is test and a tenth valid, drawn with seed 0 over the
     questions in their order (the paper's 123 test questions are a fifth as well; it names no rule)."""

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tinyllm_cli.config import DatasetSpec, Settings
 from tinyllm_cli.datasets.authors import is_authors_layout
-from tinyllm_cli.datasets.bioasq import bioasq_questions, is_bioasq
+from tinyllm_cli.datasets.bioasq import bioasq_questions
 from tinyllm_cli.datasets.hub import HUB_DATASETS
 from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import SPLITS, Question, canonical
-from tinyllm_cli.datasets.rows import format_of, read_rows
+from tinyllm_cli.datasets.rows import format_of, is_object_of_questions, read_rows
 from tinyllm_cli.errors import UsageProblem, choices
 
 _SPLIT_NAMES = {
@@ -80,7 +80,7 @@ def from_path(path: Path, columns: Mapping[str, str], name: str | None = None) -
         return _from_folder(path, columns, name or _plain_name(path))
     stem = path.name.split(".")[0]
     named = name or (_plain_name(path.parent) if stem.lower() in _SPLIT_NAMES else stem)
-    if is_bioasq(path):
+    if is_object_of_questions(path):
         return Source(
             name=named,
             origin=str(path.resolve()),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,9 +71,10 @@ def _json(path: Path, file: IO[bytes]) -> Iterator[Any]:
     """An array of rows, `{"questions": [...]}` (BioASQ), or, under a .json name, JSONL after all."""
     import ijson
 
-    first = _first_byte(file)
+    start = _skip_byte_order_mark(file)
+    first = _first_byte(file, start)
     prefix = "item" if first == b"[" else "questions.item"
-    if first == b"{" and not _has_questions_key(file):
+    if first == b"{" and not _has_questions_key(file, start):
         yield from _jsonl(path, file)
         return
     try:
@@ -80,31 +83,50 @@ def _json(path: Path, file: IO[bytes]) -> Iterator[Any]:
         raise UsageProblem(f"{path} is not valid JSON ({str(error).splitlines()[0]}).") from error
 
 
-def _first_byte(file: IO[bytes]) -> bytes:
+def _skip_byte_order_mark(file: IO[bytes]) -> int:
+    """Move behind the mark that Windows tools write first; the place where the text begins."""
+    start = len(codecs.BOM_UTF8) if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else 0
+    file.seek(start)
+    return start
+
+
+def _first_byte(file: IO[bytes], start: int) -> bytes:
     while (byte := file.read(1)) and byte.isspace():
         pass
-    file.seek(0)
+    file.seek(start)
     return byte
 
 
-def _has_questions_key(file: IO[bytes]) -> bool:
+def _has_questions_key(file: IO[bytes], start: int) -> bool:
     """Whether this is one object with a list of questions: the key opens the file."""
     head = file.read(200).split(b":", 1)[0]
-    file.seek(0)
+    file.seek(start)
     return b'"questions"' in head
+
+
+def is_object_of_questions(path: Path) -> bool:
+    """Whether the file is one object that begins with a list called questions, as BioASQ's are."""
+    if format_of(path) != ".json":
+        return False
+    with _file_errors(path), _open(path) as file:
+        start = _skip_byte_order_mark(file)
+        return _first_byte(file, start) == b"{" and _has_questions_key(file, start)
 
 
 def _csv(path: Path, file: IO[bytes]) -> Iterator[Any]:
     import io
 
-    for row in csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline="")):
-        yield {name: value for name, value in row.items() if name is not None}
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        for row in csv.DictReader(text):
+            yield {name: value for name, value in row.items() if name is not None}
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
     from datasets import disable_progress_bars, load_dataset
+    from datasets.utils.logging import CRITICAL, set_verbosity
 
     disable_progress_bars()
+    set_verbosity(CRITICAL)  # what it would log is in the error as well
     try:
         yield from load_dataset("parquet", data_files=str(path), split="train", streaming=True)
     except ValueError as error:  # what pyarrow raises for a file that only has the name
@@ -117,7 +139,7 @@ def _file_errors(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise UsageProblem(f"There is no file {path}.") from error
-    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UsageProblem(f"{path} can't be read: {error}.") from error
     except OSError as error:
         raise WorldProblem(f"{path} can't be read: {error}.") from error

@@ -22,6 +22,7 @@ def save_student(student: Student, folder: Path, card: str) -> None:
             student.tokenizer.save_pretrained(temporary)
             student.model.generation_config.save_pretrained(temporary)
         _tell_the_truth_about_ties(student, temporary)
+        _name_the_tokenizer_for_all(temporary)
         (temporary / "README.md").write_text(card, encoding="utf-8")
         temporary.chmod(0o755)
         if folder.exists():
@@ -52,3 +53,15 @@ def _tell_the_truth_about_ties(student: Student, folder: Path) -> None:
     config = json.loads(path.read_text(encoding="utf-8"))
     config["tie_word_embeddings"] = bool(scales)
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _name_the_tokenizer_for_all(folder: Path) -> None:
+    """Write the tokenizer's settings in the words that transformers 4 and 5 both understand: 5's own class name and
+    its list of extra tokens make 4 fail."""
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    if isinstance(settings.get("extra_special_tokens"), list):
+        settings["additional_special_tokens"] = settings.pop("extra_special_tokens")
+    path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,85 @@
+"""Ctrl-C in each command: exit code 130, a line that says what is kept, and the same command goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Command, environment, write_dataset
+
+pytestmark = pytest.mark.real
+
+
+def interrupt(folder: Path, after: float, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command and send it SIGINT after so many seconds; it must still be running then."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tinyllm_cli", *arguments],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(after)
+    assert process.poll() is None, f"the command was done before it could be stopped: {process.communicate()}"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def stopped(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 130, done.stderr
+    assert "Stopped" in done.stderr
+    assert "same command" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_import_keeps_nothing_of_a_half_read_file(tinyllm: Command, tmp_path: Path) -> None:
+    row = {"question": "Which?", "options": ["this", "that"], "answer": 0}
+    with (tmp_path / "big.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps({**row, "id": number}) + "\n" for number in range(400_000))
+    stopped(interrupt(tmp_path, 2.0, "import", "big.jsonl"))
+    assert json.loads(tinyllm("report", "--json").stdout)["datasets"] == []
+
+
+def test_elicit_goes_on(tinyllm: Command, tmp_path: Path) -> None:
+    settings = '[teachers.slow]\nbackend = "scripted"\nreplies = ["Because of that."]\ndelay = 0.02\n'
+    (tmp_path / "tinyllm.toml").write_text(settings, encoding="utf-8")
+    write_dataset(tmp_path / "toy", train=200)
+    arguments = ("elicit", "--teacher", "slow", "--dataset", "toy")
+    done = interrupt(tmp_path, 2.5, *arguments)
+    stopped(done)
+    assert "rationales of slow are kept" in done.stderr
+    rest = json.loads(tinyllm(*arguments, "--json").stdout)["teachers"][0]
+    assert 0 < rest["already"] < 200
+    assert rest["already"] + rest["new"] == 200
+
+
+def test_distill_says_that_the_run_is_stopped(tinyllm: Command, tmp_path: Path) -> None:
+    arguments = ("distill", "--alpha", "0", "--dataset", "everyday", "--student", "smollm2", "--limit", "200")
+    done = interrupt(tmp_path, 20.0, *arguments)
+    stopped(done)
+    runs = json.loads(tinyllm("report", "--json").stdout)["runs"]
+    assert [run["state"] for run in runs] == ["stopped"]
+
+
+def test_eval_goes_on(tinyllm: Command, tmp_path: Path) -> None:
+    arguments = ("eval", "--model", "smollm2", "--dataset", "everyday", "--scoring", "rank", "--limit", "70")
+    stopped(interrupt(tmp_path, 6.0, *arguments))
+    assert json.loads(tinyllm("report", "--json").stdout)["results"] == []
+    assert tinyllm(*arguments).returncode == 0
+    assert json.loads(tinyllm("report", "--json").stdout)["results"][0]["n"] == 70
+
+
+def test_report_stops(tinyllm: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=40_000)
+    settings = '[teachers.parrot]\nbackend = "scripted"\nreplies = ["Because of that."]\n'
+    (tmp_path / "tinyllm.toml").write_text(settings, encoding="utf-8")
+    assert tinyllm("elicit", "--teacher", "parrot", "--dataset", "toy", "--icl", "0").returncode == 0
+    stopped(interrupt(tmp_path, 0.45, "report"))
