@@ -137,7 +137,7 @@ def test_a_broken_settings_file(tinyllm: Command, tmp_path: Path) -> None:
 def test_a_misspelt_backend_setting(tinyllm: Command, tmp_path: Path) -> None:
     text = '[teachers.x]\nbackend = "scripted"\nreplys = ["a"]\n'
     (tmp_path / "tinyllm.toml").write_text(text, encoding="utf-8")
-    failed(tinyllm("elicit", "--teacher", "x", "--dataset", "everyday"), 1, "'replys'", "replies")
+    failed(tinyllm("elicit", "--teacher", "x", "--dataset", "everyday"), 2, "'replys'", "replies")
 
 
 def test_empty_rationales_are_failures_and_teach_nothing(tinyllm: Command, tmp_path: Path) -> None:

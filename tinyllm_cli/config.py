@@ -1,4 +1,4 @@
-"""tinyllm.toml + environment + .env -> typed settings. Knows the built-in teachers; reads no model and no data.
+"""tinyllm.toml + environment -> typed settings. Knows the built-in teachers; reads no model and no data.
 
 Precedence, highest first: command-line flag, environment (and .env), tinyllm.toml, built-in default.
 """
@@ -81,12 +81,9 @@ def built_in_teachers() -> dict[str, TeacherSpec]:
 
 
 def load_settings(path: Path | None = None) -> Settings:
-    """Read `path`, or tinyllm.toml of this folder when there is one. Loads .env into the environment first.
+    """Read `path`, or tinyllm.toml of this folder when there is one.
 
     Raises UsageProblem naming the file, the table and the field."""
-    from dotenv import load_dotenv
-
-    load_dotenv(Path.cwd() / ".env")
     chosen = path or (Path(os.environ["TINYLLM_CONFIG"]) if os.environ.get("TINYLLM_CONFIG") else None)
     if chosen is None:
         chosen = Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
@@ -139,7 +136,13 @@ def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
         raise UsageProblem(f"{where}: unknown setting '{unknown[0]}'.", f"Known here: {choices(known)}.")
 
 
-_SAMPLING = {"temperature", "top_p", "max_tokens", "stop", "seed"}
+_SAMPLING: Mapping[str, tuple[type, ...]] = {
+    "temperature": (int, float),
+    "top_p": (int, float),
+    "max_tokens": (int,),
+    "stop": (list,),
+    "seed": (int,),
+}
 
 
 def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> TeacherSpec:
@@ -151,7 +154,10 @@ def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> Teache
         rest["path"] = str(base / Path(rest["path"]).expanduser())
     prefix = str(rest.pop("prefix", default_prefix(name)))
     forcing = bool(rest.pop("teacher_forcing", True))
-    sampling = {key: rest.pop(key) for key in _SAMPLING & set(rest)}
+    sampling = {key: rest.pop(key) for key in _SAMPLING if key in rest}
+    wrong = next((key for key, value in sampling.items() if not isinstance(value, _SAMPLING[key])), None)
+    if wrong is not None:
+        raise UsageProblem(f"{path}, [teachers.{name}]: {wrong} can't be {sampling[wrong]!r}.")
     return TeacherSpec(
         name=name, backend=backend, options=rest, prefix=prefix, teacher_forcing=forcing, sampling=sampling
     )

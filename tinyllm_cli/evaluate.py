@@ -41,6 +41,7 @@ def evaluate_student(
     """Accuracy of a student. `load` is called only when predictions are missing; finished work is not repeated."""
     total = question_count(store, dataset, split, limit)
     evaluation = _open(store, subject, dataset, split, scoring, total, limit)
+    stored_runs.forget_stale(store, evaluation.id, dataset, split)
     answered = stored_runs.predicted_keys(store, evaluation.id)
     if evaluation.correct is not None and len(answered) == total:
         return evaluation
@@ -86,6 +87,7 @@ def evaluate_teacher(store: Store, teacher: str, *, dataset: str, split: str, li
     fingerprint = f"{variant.sampling} {variant.recipe}"
     subject = Subject(kind="teacher", name=teacher, fingerprint=fingerprint)
     evaluation = _open(store, subject, dataset, split, "generate", total, limit)
+    stored_runs.forget_stale(store, evaluation.id, dataset, split)
     stored_runs.add_predictions(store, evaluation.id, predictions)
     return stored_runs.complete_evaluation(store, evaluation.id, 0.0)
 
@@ -103,14 +105,15 @@ def question_count(store: Store, dataset: str, split: str, limit: int | None) ->
     return min(sizes[split], limit or sizes[split])
 
 
-def model_subject(name: str) -> Subject:
-    """A model that was not trained here. A local folder's fingerprint changes with its files."""
+def model_subject(name: str, limits: Limits) -> Subject:
+    """A model that was not trained here. The fingerprint changes with the input limit, and with a local folder's
+    files."""
     folder = Path(name).expanduser()
-    fingerprint = ""
+    fingerprint = f"inputs up to {limits.input}"
     if folder.exists():
         found = sorted(folder.glob("*.safetensors")) if folder.is_dir() else [folder]
         stats = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in found]
-        fingerprint = hashlib.sha256(canonical(stats).encode()).hexdigest()[:16]
+        fingerprint += f", files {hashlib.sha256(canonical(stats).encode()).hexdigest()[:16]}"
     return Subject(kind="model", name=name, fingerprint=fingerprint)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import typer
+from dotenv import load_dotenv
 
 from tinyllm_cli import __version__
 from tinyllm_cli.cli import distill, elicit, evaluate, imports, report
@@ -44,6 +46,7 @@ def root(
 
 def main() -> None:
     """The entry point of the `tinyllm` command."""
+    load_dotenv(Path.cwd() / ".env")  # before options and libraries look at the environment
     # transformers asks the hub about a model's safetensors conversion in a thread of its own; we never load pickle.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -11,6 +11,8 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
+    from backends.base import Sampling
+    from tinyllm_cli.config import TeacherSpec
     from tinyllm_cli.elicit import Job, Tally
     from tinyllm_cli.store import Store
 
@@ -36,7 +38,10 @@ def elicit(
     temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy.", show_default="0")] = None,
     top_p: Annotated[float | None, typer.Option(min=0.01, max=1.0, help="Nucleus sampling.", show_default="1")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest reply.", show_default="256")] = None,
-    seed: Annotated[int, typer.Option(help="Decides the in-context examples and the sampling.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Decides the in-context examples and the sampling.", show_default="0"),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show one prompt in full and what would be asked.")
     ] = False,
@@ -50,41 +55,43 @@ def elicit(
 
     Example: tinyllm elicit --teacher llama2 --dataset riddle
     """
-    from backends.base import Sampling
     from tinyllm_cli.config import match_name
     from tinyllm_cli.elicit import Job
     from tinyllm_cli.ingest import ingest_named
-    from tinyllm_cli.prompts import STOP, Recipe
+    from tinyllm_cli.prompts import Recipe
 
     session = Session(db, config, Console(json=json, quiet=quiet))
     settings = session.settings
     specs = [settings.teachers[match_name(name, settings.teachers, "teacher")] for name in teacher]
-    typed = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+    typed = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
     with closing(session.open_store()) as store:
         with session.console.meter(f"reading {dataset}") as meter:
             ingested = ingest_named(store, dataset, settings, lambda rows: meter(rows, 0))
-        results = []
-        for spec in specs:
-            chosen = {
-                "stop": STOP,
-                "seed": seed,
-                **spec.sampling,
-                **{k: v for k, v in typed.items() if v is not None},
-            }
-            chosen["stop"] = tuple(chosen["stop"])
-            job = Job(
+        jobs = [
+            Job(
                 dataset=ingested.name,
                 split=split,
                 spec=spec,
-                recipe=Recipe(icl=icl, seed=seed, teacher_forcing=teacher_forcing),
-                sampling=Sampling(**chosen),
+                recipe=Recipe(icl=icl, seed=seed or 0, teacher_forcing=teacher_forcing),
+                sampling=_sampling(spec, typed),
                 samples=samples,
                 limit=limit,
             )
-            results.append(preview(session, store, job) if dry_run else run_job(session, store, job))
+            for spec in specs
+        ]
+        results = [(preview if dry_run else run_job)(session, store, job) for job in jobs]
         session.console.result({"dataset": ingested.name, "split": split, "teachers": results})
         if not dry_run:
             session.console.next(f"tinyllm distill --alpha {','.join(f'{spec.name}=1' for spec in specs)}")
+
+
+def _sampling(spec: TeacherSpec, typed: dict[str, Any]) -> Sampling:
+    """Flags over the teacher's table in tinyllm.toml over the defaults."""
+    from backends.base import Sampling
+    from tinyllm_cli.prompts import STOP
+
+    chosen = {"stop": STOP, **spec.sampling, **{name: value for name, value in typed.items() if value is not None}}
+    return Sampling(**{**chosen, "stop": tuple(chosen["stop"])})
 
 
 def run_job(session: Session, store: Store, job: Job) -> dict[str, Any]:

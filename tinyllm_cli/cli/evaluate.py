@@ -100,7 +100,7 @@ def _target(
     dataset = dataset or _only_dataset(store)
     limits = Limits(input=max_input)
     if model is not None:
-        return _Target(dataset=dataset, subject=model_subject(model), model=model, limits=limits)
+        return _Target(dataset=dataset, subject=model_subject(model, limits), model=model, limits=limits)
     from tinyllm_cli.config import match_name
     from tinyllm_cli.records import Subject
     from tinyllm_cli.store import rationales as stored_rationales

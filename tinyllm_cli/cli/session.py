@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 import typer
 
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.errors import InterruptedByUser, TinyLLMError, WorldProblem
+from tinyllm_cli.errors import InterruptedByUser, TinyLLMError, UsageProblem, WorldProblem
 
 if TYPE_CHECKING:
     from tinyllm_cli.config import Settings
@@ -83,12 +83,14 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def _as_problem(error: Exception, db: Path) -> TinyLLMError:
-    from backends.base import TeacherError
+    from backends.base import BadTeacherConfig, TeacherError
 
     if isinstance(error, TinyLLMError):
         return error
     problem: TinyLLMError
-    if isinstance(error, TeacherError):
+    if isinstance(error, BadTeacherConfig):
+        problem = UsageProblem(str(error), error.hint)
+    elif isinstance(error, TeacherError):
         problem = WorldProblem(str(error), error.hint)
     elif isinstance(error, sqlite3.Error):
         from tinyllm_cli.store import explain

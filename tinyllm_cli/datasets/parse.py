@@ -13,12 +13,14 @@ from tinyllm_cli.errors import UsageProblem
 FIELDS = ("id", "question", "options", "answer", "context")
 ROW_NUMBER = "#"
 """As the column of `id`: number the rows."""
+INDEX = "answer_index"
+"""As the column of `answer`: digits are an index, whatever the options say. CSV can't tell 1 from "1"."""
 
 _GUESSES: Mapping[str, Sequence[str]] = {
     "id": ("id", "key", "qid", "question_id"),
     "question": ("question", "text", "stem", "question_stem", "body"),
     "options": ("options", "choices"),
-    "answer": ("answer_index", "answer", "answerKey", "label"),
+    "answer": (INDEX, "answer", "answerKey", "label"),
     "context": ("context", "passage"),
 }
 
@@ -66,13 +68,13 @@ def parse_row(
         key=key,
         text=text,
         options=options,
-        answer=answer_index(_value(row, "answer", columns, where), options, labels, where),
+        answer=answer_index(_answer(row, columns, where), options, labels, where),
         context=str(context) if context else None,
     )
 
 
 def answer_index(value: Any, options: Sequence[str], labels: Sequence[str], where: Where) -> int:
-    """The option that `value` means: an index from 0, an option's text, its label, or its letter."""
+    """The option that `value` means: an index from 0, an option's label, its text, or its letter."""
     if isinstance(value, bool):
         value = str(value).lower()
     if isinstance(value, int):
@@ -80,7 +82,7 @@ def answer_index(value: Any, options: Sequence[str], labels: Sequence[str], wher
             return value
         raise where.problem("answer", f"{value} is not an index from 0 to {len(options) - 1}.")
     text = str(value).strip()
-    for known in (options, labels):
+    for known in (labels, options):
         if text in known:
             return list(known).index(text)
     letter = text.strip("().").lower()
@@ -97,7 +99,7 @@ def _value(
 ) -> Any:
     names = [columns[field]] if field in columns else _GUESSES[field]
     for name in names:
-        if row.get(name) is not None:
+        if row.get(name) not in (None, ""):
             return row[name]
     if not required:
         return None
@@ -107,17 +109,19 @@ def _value(
     raise where.problem(columns.get(field, field), "it is missing.", hint + ".")
 
 
+def _answer(row: Mapping[str, Any], columns: Mapping[str, str], where: Where) -> Any:
+    value = _value(row, "answer", columns, where)
+    is_index = columns.get("answer", INDEX) == INDEX and value == row.get(INDEX)
+    return int(value) if is_index and isinstance(value, str) and value.strip().isdecimal() else value
+
+
 def _options(
     row: Mapping[str, Any], columns: Mapping[str, str], where: Where
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(texts, labels). A list of texts, `{"text": [...], "label": [...]}`, a list of `{"text", "label"}`, a JSON
     array in a string, or several columns named as `options=a,b,c`."""
     column = columns.get("options", "")
-    raw: Any
-    if "," in column:
-        raw = [row[name] for name in column.split(",") if row.get(name) not in (None, "")]
-    else:
-        raw = _value(row, "options", columns, where)
+    raw: Any = _cells(row, column.split(","), where) if "," in column else _value(row, "options", columns, where)
     if isinstance(raw, str):
         try:
             raw = json.loads(raw)
@@ -135,6 +139,21 @@ def _options(
     options = tuple(str(item).strip() for item in raw)
     _check_options(options, where)
     return options, tuple(map(str, labels))
+
+
+def _cells(row: Mapping[str, Any], names: Sequence[str], where: Where) -> list[Any]:
+    """The options in several columns. Empty ones may follow the last option, never stand between two: the letters
+    of the answers would mean other options."""
+    for name in names:
+        if name not in row:
+            raise where.problem(name, "it is missing.", f"The row has: {', '.join(map(str, row))}.")
+    cells = [row[name] for name in names]
+    while cells and cells[-1] in (None, ""):
+        cells.pop()
+    for name, cell in zip(names, cells, strict=False):
+        if cell in (None, ""):
+            raise where.problem(name, "it is empty, but a later option is not.")
+    return cells
 
 
 def _check_options(options: tuple[str, ...], where: Where) -> None:

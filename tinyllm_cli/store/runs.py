@@ -93,6 +93,15 @@ def open_evaluation(
     return _evaluation(row)
 
 
+def forget_stale(store: Store, evaluation: int, dataset: str, split: str) -> None:
+    """Drop predictions of questions that the data set no longer holds as they were answered."""
+    store.execute(
+        "DELETE FROM predictions WHERE evaluation = ? AND NOT EXISTS (SELECT 1 FROM dataset_questions dq WHERE"
+        " dq.dataset = ? AND dq.split = ? AND dq.key = predictions.key AND dq.question = predictions.question)",
+        (evaluation, dataset, split),
+    )
+
+
 def predicted_keys(store: Store, evaluation: int) -> set[str]:
     return {row["key"] for row in store.rows("SELECT key FROM predictions WHERE evaluation = ?", (evaluation,))}
 
