@@ -62,7 +62,11 @@ class RecordedTeacher:
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[tuple[Request, Outcome]]:
         if self._index is None:
             self._index = self._build_index()
-        query = "SELECT rationale, answer FROM recorded WHERE id = ? AND split IN (?, '') AND sample = ?"
+        # A row that names the split goes before one for any split.
+        query = (
+            "SELECT rationale, answer FROM recorded WHERE id = ? AND split IN (?, '') AND sample = ?"
+            " ORDER BY split DESC LIMIT 1"
+        )
         for request in requests:
             row = self._index.execute(query, (request.key, request.split, request.sample)).fetchone()
             yield request, _outcome(row)
@@ -105,16 +109,25 @@ class RecordedTeacher:
                 )
         answer = record.get(self._fields["answer_field"])
         try:
-            index = None if answer in (None, "") else int(answer)
-        except (TypeError, ValueError) as error:
+            index = None if answer in (None, "") else _whole(answer)
+        except (TypeError, ValueError, OverflowError) as error:
             raise BadTeacherConfig(f"{where}: the answer index {answer!r} is not a whole number.") from error
         split = str(record.get(self._fields["split_field"]) or "")
-        return (
-            split,
-            str(record[self._fields["id_field"]]),
-            str(record[self._fields["rationale_field"]]),
-            index,
-        )
+        key, text = str(record[self._fields["id_field"]]), str(record[self._fields["rationale_field"]])
+        try:
+            f"{split}{key}{text}".encode()
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(error.object[error.start]):x}"
+            raise BadTeacherConfig(f"{where}: {half} is half of a character, whose other half is missing.") from error
+        return split, key, text, index
+
+
+def _whole(value: Any) -> int:
+    """2, "2" or 2.0, as some tools write it; a ValueError for 2.5."""
+    number = float(value)
+    if not number.is_integer():
+        raise ValueError(value)
+    return int(number)
 
 
 @contextmanager

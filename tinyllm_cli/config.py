@@ -152,6 +152,8 @@ def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> Teache
         raise UsageProblem(f"{path}, [teachers.{name}]: 'backend' is missing.", 'For example: backend = "huggingface"')
     if isinstance(rest.get("path"), str):
         rest["path"] = str(base / Path(rest["path"]).expanduser())
+    elif isinstance(rest.get("path"), list):
+        rest["path"] = [str(base / Path(str(item)).expanduser()) for item in rest["path"]]
     prefix = str(rest.pop("prefix", default_prefix(name)))
     forcing = bool(rest.pop("teacher_forcing", True))
     sampling = {key: rest.pop(key) for key in _SAMPLING if key in rest}
@@ -169,11 +171,17 @@ _COLUMNS = {"id", "question", "options", "answer", "context"}
 def _dataset(name: str, table: dict[str, Any], path: Path, base: Path) -> DatasetSpec:
     where = f"{path}, [datasets.{name}]"
     _only(table, {"train", "valid", "test", "columns"}, where)
-    splits: dict[str, str] = {
-        split: str(base / Path(table[split]).expanduser()) for split in ("train", "valid", "test") if split in table
-    }
+    named: dict[str, Any] = {split: table[split] for split in ("train", "valid", "test") if split in table}
+    columns = dict(table["columns"]) if isinstance(table.get("columns"), dict) else {}
+    if "columns" in table and not isinstance(table["columns"], dict):
+        raise UsageProblem(f"{where}: 'columns' must be a table.", 'For example: columns = { question = "stem" }')
+    _only(columns, _COLUMNS, f"{where}, columns")
+    if isinstance(columns.get("options"), list):
+        columns["options"] = ",".join(map(str, columns["options"]))
+    for key, value in (*named.items(), *columns.items()):
+        if not isinstance(value, str):
+            raise UsageProblem(f"{where}: '{key}' must be a text, not {value!r}.")
+    splits: dict[str, str] = {split: str(base / Path(file).expanduser()) for split, file in named.items()}
     if not splits:
         raise UsageProblem(f"{where}: no split is given.", 'For example: train = "train.jsonl"')
-    columns = table.get("columns", {})
-    _only(columns, _COLUMNS, f"{where}, columns")
     return DatasetSpec(name=name, splits=splits, columns=columns)

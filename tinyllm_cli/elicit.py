@@ -68,6 +68,8 @@ class Tally:
 
 
 Watch = Callable[[Tally], None]
+Address = tuple[str, int]
+"""(prompt hash, sample number): which reply of a teacher that is asked in one way."""
 
 
 def asking_for(job: Job, teacher: Teacher) -> Asking:
@@ -105,10 +107,11 @@ def elicit(store: Store, job: Job, teacher: Teacher, watch: Watch) -> Tally:
     stored_rationales.add_asking(store, asking)
     tally = Tally(wanted=min(counts[job.split], job.limit or counts[job.split]) * job.samples)
     in_flight: dict[Request, Prompt] = {}
-    asked: set[tuple[str, int]] = set()  # in flight by content: two rows may hold one question
+    asked: set[Address] = set()  # in flight by content: two rows may hold one question
+    fresh: set[Address] = set()
 
     def requests() -> Iterator[Request]:
-        for request, prompt in missing(store, job, asking, tally, counts.get("train", 0), asked):
+        for request, prompt in missing(store, job, asking, tally, counts.get("train", 0), asked, fresh):
             in_flight[request] = prompt
             yield request
 
@@ -117,6 +120,7 @@ def elicit(store: Store, job: Job, teacher: Teacher, watch: Watch) -> Tally:
         prompt = in_flight.pop(request)
         asked.discard((prompt.hash, request.sample))
         if isinstance(outcome, Completion):
+            fresh.add((prompt.hash, request.sample))
             stored_rationales.add_completion(store, asking, prompt, request.sample, outcome)
         else:
             stored_rationales.add_failure(store, asking, prompt, request.sample, outcome)
@@ -149,19 +153,21 @@ def check(store: Store, job: Job) -> dict[str, int]:
 
 
 def missing(
-    store: Store, job: Job, asking: Asking, tally: Tally, pool_size: int, asked: set[tuple[str, int]]
+    store: Store, job: Job, asking: Asking, tally: Tally, pool_size: int, asked: set[Address], fresh: set[Address]
 ) -> Iterator[tuple[Request, Prompt]]:
-    """What is neither in the store nor in `asked`, which grows by what is yielded; a page of questions at a time."""
+    """What is neither in the store nor in `asked`, which grows by what is yielded; a page of questions at a time.
+
+    `fresh` gets what is answered meanwhile: a page looks into the store once, before its first question."""
     for page in _pages(stored_questions.iterate(store, job.dataset, job.split, job.limit)):
         prompts = [prompt_for(store, job, question, pool_size) for question in page]
         have = stored_rationales.answered(store, asking, [prompt.question for prompt in prompts])
+        fresh.clear()
         for question, prompt in zip(page, prompts, strict=True):
             for sample in range(job.samples):
                 address = (prompt.hash, sample)
-                if address in have or address in asked:
+                if address in have or address in asked or address in fresh:
                     tally.already += 1
                     continue
-                have.add(address)
                 asked.add(address)
                 yield _request(question, prompt, sample), prompt
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tinyllm_cli.datasets.question import Question, canonical
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.prompts import stated_answer
+from tinyllm_cli.prompts import RECORDED_RECIPE, stated_answer
 from tinyllm_cli.records import Evaluation, Prediction, Scoring, Subject, Variant
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
@@ -138,9 +138,11 @@ def _unforced(store: Store, teacher: str, dataset: str, split: str) -> Variant:
     if free:
         return max(free, key=lambda variant: variant.latest)
     saw = " It saw the gold answers, so its rationales say nothing of its own accuracy." if own else ""
-    raise UsageProblem(
-        f"{teacher} has not answered {dataset}, split {split}, by itself.{saw}", _ask(teacher, dataset, split)
-    )
+    if any(variant.recipe == RECORDED_RECIPE for variant in own):
+        hint = "If its author answered unseen, import the file with --no-teacher-forcing."
+    else:
+        hint = _ask(teacher, dataset, split)
+    raise UsageProblem(f"{teacher} has not answered {dataset}, split {split}, by itself.{saw}", hint)
 
 
 def _ask(teacher: str, dataset: str, split: str) -> str:

@@ -101,21 +101,33 @@ def rationale_text(raw: str) -> str:
     return raw[:cut].strip()
 
 
-_STATED = re.compile(r"(?:answer|option)\s*(?:is|:|=)\s*:?\s*[\"'*]*\(?([a-z])\)?(?![a-z'])", re.IGNORECASE)
+_SIGN = r"(?:answer|option)\s*(?:is|:|=)\s*:?\s*"
+_LETTER_SAID = (
+    r"(?:\(([a-z])\)"  # (b)
+    r"|([ai])(?=[).:,;\"*]|\s*(?:\n|$))"  # a bare a or i may be a word: only at an end
+    r"|([b-hj-z])(?![\w'’-]))"
+    r"(?!\)?\s*(?:or|and|/|&)\s*\(?[a-z]\b)"  # "b or c" states nothing
+)
+_STATED = re.compile(_SIGN + r"[\"'*]*" + _LETTER_SAID, re.IGNORECASE)
 _LETTER = re.compile(r"\(?([a-z])[).:]?(?:\s+(.*))?", re.IGNORECASE | re.DOTALL)
 
 
 def stated_answer(reply: str, options: Sequence[str]) -> int | None:
     """The option that a free reply ends up naming, or None: never a guess.
 
-    The last "answer is (b)" or "Answer: b" counts; without one, a reply that is an option's text."""
+    What follows the last "answer is" counts when it is an option's text; then the last "answer is (b)" or
+    "Answer: b"; without one, a reply that is an option."""
     text = rationale_text(reply)
+    tail = re.split(_SIGN, text, flags=re.IGNORECASE)[-1]
+    if not tail.lstrip("\"'*").startswith("("):
+        same = _matching(_normal(tail), options)
+        if same is not None:
+            return same
     letters = LETTERS[: len(options)]
-    named = [match[1].lower() for match in _STATED.finditer(text)]
+    named = ["".join(filter(None, match.groups())).lower() for match in _STATED.finditer(text)]
     valid = [letter for letter in named if letter in letters]
     if valid:
         return letters.index(valid[-1])
-    tail = re.split(r"answer\s*(?:is|:)\s*:?", text, flags=re.IGNORECASE)[-1]
     for candidate in (text, tail):
         option = match_option(candidate, options)
         if option is not None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import typer
-from dotenv import load_dotenv
+from dotenv import dotenv_values
 
 from tinyllm_cli import __version__
 from tinyllm_cli.cli import distill, elicit, evaluate, imports, report
@@ -46,7 +46,9 @@ def root(
 
 def main() -> None:
     """The entry point of the `tinyllm` command."""
-    load_dotenv(Path.cwd() / ".env")  # before options and libraries look at the environment
+    for name, value in dotenv_values(Path.cwd() / ".env").items():  # before options and libraries look at it
+        if value:  # .env.example, copied as it is, sets nothing
+            os.environ.setdefault(name, value)
     # transformers asks the hub about a model's safetensors conversion in a thread of its own; we never load pickle.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

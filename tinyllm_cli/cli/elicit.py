@@ -82,7 +82,7 @@ def elicit(
         results = [(preview if dry_run else run_job)(session, store, job) for job in jobs]
         session.console.result({"dataset": ingested.name, "split": split, "teachers": results})
         if not dry_run:
-            session.console.next(f"tinyllm distill --alpha {','.join(f'{spec.name}=1' for spec in specs)}")
+            session.console.next(_next_command(specs, ingested.name, split, teacher_forcing))
 
 
 def _sampling(spec: TeacherSpec, typed: dict[str, Any]) -> Sampling:
@@ -94,28 +94,32 @@ def _sampling(spec: TeacherSpec, typed: dict[str, Any]) -> Sampling:
     return Sampling(**{**chosen, "stop": tuple(chosen["stop"])})
 
 
+def _next_command(specs: list[TeacherSpec], dataset: str, split: str, teacher_forcing: bool) -> str:
+    if teacher_forcing:
+        return f"tinyllm distill --alpha {','.join(f'{spec.name}=1' for spec in specs)}"
+    return f"tinyllm eval --teacher {specs[0].name} --dataset {dataset} --split {split}"
+
+
 def run_job(session: Session, store: Store, job: Job) -> dict[str, Any]:
     """Elicit one job with progress; prints and returns what came of it."""
     import backends
-    from tinyllm_cli.elicit import Tally
     from tinyllm_cli.elicit import elicit as elicit_stage
     from tinyllm_cli.errors import InterruptedByUser
+    from tinyllm_cli.store.rationales import count as count_rationales
 
     name = job.spec.name
-    seen = Tally()
     teacher = backends.create(job.spec.backend, job.spec.options)
     with closing(teacher), session.console.meter(f"{name} on {job.dataset}/{job.split}") as meter:
 
         def watch(tally: Tally) -> None:
-            nonlocal seen
-            seen = tally
             meter(tally.already + tally.done + tally.failed, tally.wanted, _detail(tally))
 
         try:
             tally = elicit_stage(store, job, teacher, watch)
         except KeyboardInterrupt as error:
+            kept = count_rationales(store, job.dataset, job.split, name)
             raise InterruptedByUser(
-                f"Stopped: {seen.already + seen.done} of {seen.wanted or 'the'} rationales of {name} are kept.",
+                f"Stopped: {kept} rationales of {name} are kept for {job.dataset}/{job.split}.",
                 "Run the same command to go on.",
             ) from error
     _say(session, job, tally)
@@ -132,7 +136,7 @@ def preview(session: Session, store: Store, job: Job) -> dict[str, Any]:
     pool = counts.get("train", 0)
     asking = asking_for(job, backends.create(job.spec.backend, job.spec.options))
     tally = Tally()
-    to_ask = sum(1 for _ in missing(store, job, asking, tally, pool, set()))
+    to_ask = sum(1 for _ in missing(store, job, asking, tally, pool, set(), set()))
     prompt = prompt_for(store, job, stored_questions.at(store, job.dataset, job.split, 0), pool)
     text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in prompt.messages)
     console = session.console

@@ -63,7 +63,9 @@ class HubDataset:
         name = f"{self.config}/{hub_split}/0000.parquet"
         try:
             return Path(hf_hub_download(self.repository, name, repo_type="dataset", revision=REVISION))
-        except (OSError, ValueError) as error:
+        except Exception as error:  # the hub's client lets its HTTP library's errors through
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # a full or read-only disk, not the hub
             raise WorldProblem(
                 f"The data set {self.name} ({self.repository}) is not on this machine and the hub can't be reached.",
                 "Three ways on: a local copy (tinyllm import FOLDER --name "

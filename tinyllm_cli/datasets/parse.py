@@ -62,6 +62,8 @@ def parse_row(
         raise where.problem("question", "it is empty.")
     options, labels = _options(row, columns, where)
     context = _value(row, "context", columns, where, required=False)
+    for field, part in [("id", key), ("question", text), ("context", context), *(("options", o) for o in options)]:
+        _check_characters(str(part), field, where)
     return Question(
         dataset=dataset,
         split=split,
@@ -154,6 +156,14 @@ def _cells(row: Mapping[str, Any], names: Sequence[str], where: Where) -> list[A
         if cell in (None, ""):
             raise where.problem(name, "it is empty, but a later option is not.")
     return cells
+
+
+def _check_characters(text: str, field: str, where: Where) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):x}"
+        raise where.problem(field, f"{half} is half of a character, whose other half is missing.") from error
 
 
 def _check_options(options: tuple[str, ...], where: Where) -> None:

@@ -109,6 +109,16 @@ def variants(store: Store, dataset: str, split: str | None = None) -> list[Varia
     return [Variant(**{**row, "teacher_forcing": bool(row["teacher_forcing"])}) for row in rows]
 
 
+def count(store: Store, dataset: str, split: str, teacher: str) -> int:
+    """How many rationales of `teacher` there are for a split, however they were made."""
+    row = store.one(
+        "SELECT count(*) AS n FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
+        " WHERE dq.dataset = ? AND dq.split = ? AND r.teacher = ?",
+        (dataset, split, teacher),
+    )
+    return int(row["n"]) if row else 0
+
+
 def datasets_with_rationales(store: Store) -> dict[str, set[str]]:
     """Data set -> the teachers that have rationales for its training questions."""
     found: dict[str, set[str]] = {}

@@ -1,0 +1,292 @@
+"""The hub's data sets, served by a hub of our own on the loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from tests.conftest import Command
+from tests.files import write_rows
+from tinyllm_cli.datasets.hub import HUB_DATASETS, halves, pubmedqa_split
+from tinyllm_cli.datasets.question import SPLITS, Question
+from tinyllm_cli.errors import UsageProblem, WorldProblem
+from tinyllm_cli.store import open_store
+from tinyllm_cli.store import questions as stored
+
+LABELS = "ABCDE"
+Rows = Callable[[int], list[dict[str, Any]]]
+Read = Callable[[str], list[Question]]
+Elicit = Callable[[str], subprocess.CompletedProcess[str]]
+
+
+class Hub:
+    """Plays the hub's resolve endpoint for data sets: the files of a folder, by repository and path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.asked: list[str] = []
+        self.cuts_short = False
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_HEAD(self) -> None:
+                self._answer(with_body=False)
+
+            def do_GET(self) -> None:
+                self._answer(with_body=True)
+
+            def _answer(self, *, with_body: bool) -> None:
+                hub.asked.append(f"{self.command} {unquote(self.path)}")
+                content = hub.content(unquote(self.path))
+                if content is None:
+                    self.send_response(404)
+                    self.send_header("X-Error-Code", "EntryNotFound")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                self.send_response(200)
+                self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+                self.send_header("X-Repo-Commit", "0123456789abcdef0123456789abcdef01234567")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                if with_body and hub.cuts_short:
+                    self.wfile.write(content[: len(content) // 2])
+                    self.close_connection = True
+                elif with_body:
+                    self.wfile.write(content)
+
+            def log_message(self, *_arguments: object) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
+
+    def content(self, path: str) -> bytes | None:
+        """The file behind `/datasets/OWNER/NAME/resolve/refs/convert/parquet/FILE`."""
+        repository, sign, file = path.removeprefix("/datasets/").partition("/resolve/refs/convert/parquet/")
+        found = self.folder / repository / file
+        return found.read_bytes() if sign and found.is_file() else None
+
+    def add(self, name: str, **splits: list[dict[str, Any]]) -> None:
+        dataset = HUB_DATASETS[name]
+        for split, rows in splits.items():
+            write_rows(self.folder / dataset.repository / dataset.config / split / "0000.parquet", rows)
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    running = Hub(tmp_path / "hub")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def read(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Read:
+    """All questions of a data set, with the hub of this test."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    return lambda name: list(HUB_DATASETS[name].questions())
+
+
+@pytest.fixture
+def elicit(tinyllm: Command, tmp_path: Path, hub: Hub) -> Elicit:
+    """Name a data set in a command, with the hub of this test; the finished process."""
+    (tmp_path / "tinyllm.toml").write_text(
+        '[teachers.parrot]\nbackend = "scripted"\nreplies = ["It follows from the question."]\n', encoding="utf-8"
+    )
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        return tinyllm(
+            "elicit", "--teacher", "parrot", "--dataset", name, "--limit", "1", HF_ENDPOINT=hub.endpoint,
+            HF_HOME=str(tmp_path / "home"), HF_HUB_OFFLINE="0", HF_HUB_DISABLE_XET="1",
+        )  # fmt: skip
+
+    return run
+
+
+def choices(number: int, count: int = 4) -> dict[str, list[str]]:
+    return {"text": [f"thing {number} {label}" for label in LABELS[:count]], "label": list(LABELS[:count])}
+
+
+def obqa_rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {"id": f"7-{n}", "question_stem": f"The sun {n}", "choices": choices(n), "answerKey": LABELS[n % 4]}
+        for n in range(count)
+    ]
+
+
+def arc_rows(count: int, options: int = 4) -> list[dict[str, Any]]:
+    return [
+        {"id": f"Mercury_{options}_{n}", "question": f"Why {n}?", "choices": choices(n, options), "answerKey": "B"}
+        for n in range(count)
+    ]
+
+
+def piqa_rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {"goal": f"How to open jar {n}?", "sol1": f"twist {n}", "sol2": f"shout {n}", "label": n % 2}
+        for n in range(count)
+    ]
+
+
+def riddle_rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {"question": f"What has {n} keys?", "choices": choices(n, 5), "answerKey": LABELS[n % 5]} for n in range(count)
+    ]
+
+
+def pubmedqa_rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "pubid": 10_000 + n,
+            "question": f"Does {n} help?",
+            "context": {"contexts": [f"Background {n}.", "Methods."], "labels": ["B", "M"]},
+            "long_answer": "It may.",
+            "final_decision": ["yes", "no", "maybe"][n % 3],
+        }
+        for n in range(count)
+    ]
+
+
+def keys_of(questions: list[Question]) -> dict[str, list[str]]:
+    return {split: [q.key for q in questions if q.split == split] for split in SPLITS}
+
+
+def sizes_of(questions: list[Question]) -> tuple[int, ...]:
+    return tuple(len(keys) for keys in keys_of(questions).values())
+
+
+def test_openbookqa_keeps_the_hubs_splits(hub: Hub, read: Read) -> None:
+    hub.add("obqa", train=obqa_rows(6), validation=obqa_rows(3), test=obqa_rows(2))
+    questions = read("obqa")
+    assert sizes_of(questions) == (6, 3, 2)
+    assert (questions[2].key, questions[2].text, questions[2].gold) == ("7-2", "The sun 2", "thing 2 C")
+
+
+def test_arc_is_its_questions_with_four_options(hub: Hub, read: Read) -> None:
+    mixed = [*arc_rows(2, 3), *arc_rows(4), *arc_rows(1, 5)]
+    numbered = [{**row, "choices": {**row["choices"], "label": list("1234")}, "answerKey": "3"} for row in arc_rows(2)]
+    hub.add("arc", train=mixed, validation=arc_rows(3), test=numbered)
+    questions = read("arc")
+    assert sizes_of(questions) == (4, 3, 2)
+    assert {len(question.options) for question in questions} == {4}
+    assert questions[0].gold == "thing 0 B"
+    assert questions[-1].gold == "thing 1 C"
+
+
+@pytest.mark.parametrize(("name", "rows"), [("piqa", piqa_rows), ("riddle", riddle_rows)])
+def test_where_test_labels_are_secret_valid_is_halved(hub: Hub, read: Read, name: str, rows: Rows) -> None:
+    hub.add(name, train=rows(5), validation=rows(11))
+    questions = read(name)
+    keys = keys_of(questions)
+    assert sizes_of(questions) == (5, 6, 5)
+    assert keys["train"] == [f"train-{n}" for n in range(5)]
+    assert sorted(keys["valid"] + keys["test"]) == sorted(f"dev-{n}" for n in range(11))
+    assert questions[1].gold == ("shout 1" if name == "piqa" else "thing 1 B")
+
+
+def test_pubmedqa_is_divided_as_in_the_paper(hub: Hub, read: Read) -> None:
+    hub.add("pubmedqa", train=pubmedqa_rows(30))
+    questions = read("pubmedqa")
+    assert sizes_of(questions) == (15, 3, 12)
+    for question in questions:
+        number = int(question.key) - 10_000
+        assert question.gold == ["yes", "no", "maybe"][number % 3]
+        assert question.context == f"Background {number}.\nMethods."
+
+
+def test_a_row_that_the_hub_changed_is_named(hub: Hub, read: Read) -> None:
+    hub.add("obqa", train=[*obqa_rows(2), {**obqa_rows(3)[2], "answerKey": "Z"}])
+    with pytest.raises(UsageProblem, match="allenai/openbookqa, train, row 3, field 'answer': 'Z' is not among"):
+        read("obqa")
+
+
+def imported(database: Path, name: str) -> dict[str, int]:
+    with open_store(database, create=False) as store:
+        return stored.splits(store, name)
+
+
+def test_the_second_run_needs_no_hub(hub: Hub, elicit: Elicit, tmp_path: Path) -> None:
+    hub.add("obqa", train=obqa_rows(3), validation=obqa_rows(2), test=obqa_rows(2))
+    assert elicit("obqa").returncode == 0
+    hub.stop()
+    asked = len(hub.asked)
+    assert elicit("obqa").returncode == 0
+    (tmp_path / "tinyllm.db").unlink()
+    from_cache = elicit("obqa")
+    assert from_cache.returncode == 0, from_cache.stderr
+    assert imported(tmp_path / "tinyllm.db", "obqa") == {"train": 3, "valid": 2, "test": 2}
+    assert len(hub.asked) == asked
+
+
+WAYS_ON = ("tinyllm import FOLDER --name", "--dataset everyday", "HF_ENDPOINT")
+
+
+@pytest.mark.parametrize("name", HUB_DATASETS)
+def test_a_hub_out_of_reach_is_told_with_the_data_set_and_three_ways_on(
+    read: Read, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(WorldProblem) as caught:
+        read(name)
+    assert f"The data set {name} ({HUB_DATASETS[name].repository})" in str(caught.value)
+    assert [way for way in WAYS_ON if way not in caught.value.hint] == []
+
+
+def test_a_hub_without_the_file_is_told_likewise(read: Read) -> None:
+    with pytest.raises(WorldProblem, match=r"data set obqa \(allenai/openbookqa\)"):
+        read("obqa")
+
+
+def test_a_download_that_breaks_off_is_told_and_the_next_run_goes_on(hub: Hub, elicit: Elicit, tmp_path: Path) -> None:
+    hub.add("obqa", train=obqa_rows(3), validation=obqa_rows(2), test=obqa_rows(2))
+    hub.cuts_short = True
+    done = elicit("obqa")
+    assert done.returncode == 1
+    assert "The data set obqa (allenai/openbookqa)" in done.stderr
+    assert [way for way in WAYS_ON if way not in done.stderr] == []
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    hub.cuts_short = False
+    done = elicit("obqa")
+    assert done.returncode == 0, done.stderr
+    assert imported(tmp_path / "tinyllm.db", "obqa") == {"train": 3, "valid": 2, "test": 2}
+
+
+def test_the_halves_are_those_of_the_paper(shared_data: Path) -> None:
+    place = halves("validation", 1838)
+    for split in ("valid", "test"):
+        lines = (shared_data / "piqa" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
+        numbers = [int(json.loads(line)["id"].removeprefix("dev-")) for line in lines]
+        assert len(numbers) == 919
+        assert {place(number) for number in numbers} == {split}
+
+
+def test_the_rules_for_splits_have_the_papers_sizes() -> None:
+    parts = [pubmedqa_split("train", 1000)(number) for number in range(1000)]
+    assert (parts.count("train"), parts.count("valid"), parts.count("test")) == (500, 100, 400)
+    riddle = [halves("validation", 1021)(number) for number in range(1021)]
+    assert (riddle.count("valid"), riddle.count("test")) == (511, 510)
+    assert {halves("train", 10)(number) for number in range(10)} == {"train"}

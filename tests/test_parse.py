@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import Command
+from tests.files import FORMATS, write_rows
+from tinyllm_cli.datasets.catalogue import from_path
+from tinyllm_cli.datasets.parse import Where, parse_mapping, parse_row
+from tinyllm_cli.datasets.question import LETTERS, Question
+from tinyllm_cli.errors import UsageProblem
+
+WHERE = Where(file="quiz.csv", row=3)
+ROW = {"id": "q1", "question": "Which is wet?", "options": ["rain", "sand", "smoke"], "answer": 0}
+
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12).map(str.strip)
+words = texts.filter(bool)
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> Question:
+    options = draw(st.lists(words, min_size=2, max_size=26, unique=True))
+    return Question(
+        dataset="quiz",
+        split="train",
+        key=draw(words),
+        text=draw(words),
+        options=tuple(options),
+        answer=draw(st.integers(0, len(options) - 1)),
+        context=draw(st.none() | words),
+    )
+
+
+def labels_of(question: Question) -> list[str]:
+    return [f"#{number}" for number in range(1, len(question.options) + 1)]
+
+
+def as_row(question: Question, way: str) -> dict[str, Any]:
+    """The question as a row of a user's file, its answer written in one of the ways."""
+    letter = LETTERS[question.answer]
+    shapes: dict[str, dict[str, Any]] = {
+        "index": {"options": list(question.options), "answer_index": question.answer},
+        "plain index": {"options": list(question.options), "answer": question.answer},
+        "letter": {"options": list(question.options), "answer": letter},
+        "capital": {"options": list(question.options), "answer": letter.upper()},
+        "in brackets": {"options": list(question.options), "answer": f"({letter})"},
+        "text": {"choices": list(question.options), "answer": question.gold},
+        "label": {
+            "choices": {"text": list(question.options), "label": labels_of(question)},
+            "answerKey": labels_of(question)[question.answer],
+        },
+        "labelled list": {
+            "choices": [
+                {"label": label, "text": text}
+                for label, text in zip(labels_of(question), question.options, strict=True)
+            ],
+            "answerKey": labels_of(question)[question.answer],
+        },
+    }
+    row = {"id": question.key, "question": question.text, **shapes[way]}
+    return row | ({"context": question.context} if question.context else {})
+
+
+WAYS = ["index", "plain index", "letter", "capital", "in brackets", "text", "label", "labelled list"]
+
+
+def unambiguous(question: Question, way: str) -> bool:
+    """Letters and digits that are an option's text as well mean the text, so such questions are left out."""
+    marks = {str(n) for n in range(26)} | {f"{a}{c}{b}" for c in LETTERS + LETTERS.upper() for a, b in ("  ", "()")}
+    marks = {mark.strip() for mark in marks}
+    return way in ("index", "text", "label", "labelled list") or not marks & set(question.options)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(question=questions())
+@settings(deadline=None)
+def test_a_row_gives_the_question_however_its_answer_is_written(question: Question, way: str) -> None:
+    assume(unambiguous(question, way))
+    assert parse_row(as_row(question, way), WHERE, {}, dataset="quiz", split="train") == question
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("way", ["index", "letter", "text", "label"])
+@given(question=questions())
+@settings(deadline=None, max_examples=10)
+def test_questions_round_trip_through_every_format(question: Question, way: str, name: str) -> None:
+    assume(unambiguous(question, way))
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_rows(Path(folder) / name, [as_row(question, way)])
+        assert list(from_path(path, {}, "quiz").read()) == [question]
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+@given(question=questions())
+@settings(deadline=None, max_examples=20)
+def test_questions_round_trip_through_columns_of_options(question: Question, name: str) -> None:
+    assume(unambiguous(question, "letter"))
+    cells = {f"option {n}": text for n, text in enumerate(question.options)}
+    row = {"nr": question.key, "stem": question.text, **cells, "spare": "", "key": LETTERS[question.answer]}
+    mapping = parse_mapping(["id=nr", "question=stem", f"options={','.join(cells)},spare", "answer=key"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_rows(Path(folder) / name, [row])
+        (found,) = from_path(path, mapping, "quiz").read()
+    assert (found.key, found.text, found.options, found.gold) == (
+        question.key,
+        question.text,
+        question.options,
+        question.gold,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "said"),
+    [
+        ({"id": None}, "id", "missing"),
+        ({"id": ""}, "id", "missing"),
+        ({"question": None}, "question", "missing"),
+        ({"question": "  "}, "question", "empty"),
+        ({"options": None}, "options", "missing"),
+        ({"options": ["rain"]}, "options", "there are 1; a question has 2 to 26"),
+        ({"options": []}, "options", "there are 0"),
+        ({"options": [str(n) for n in range(27)]}, "options", "there are 27"),
+        ({"options": ["rain", ""]}, "options", "one of them is empty"),
+        ({"options": ["rain", None]}, "options", "expected a list of texts"),
+        ({"options": "rain; sand"}, "options", "not a JSON array"),
+        ({"options": 5}, "options", "expected a list of texts"),
+        ({"options": {"label": ["A", "B"]}}, "options", "expected a list of texts"),
+        ({"answer": None}, "answer", "missing"),
+        ({"answer": "fog"}, "answer", "'fog' is not among the options ('rain', 'sand', 'smoke')"),
+        ({"answer": "d"}, "answer", "'d' is not among the options"),
+        ({"answer": "3"}, "answer", "'3' is not among the options"),
+        ({"answer": 3}, "answer", "3 is not an index from 0 to 2"),
+        ({"answer": -1}, "answer", "-1 is not an index"),
+        ({"answer": ["rain"]}, "answer", "is not among the options"),
+    ],
+)
+def test_a_wrong_row_is_named_with_file_row_and_field(changed: dict[str, Any], field: str, said: str) -> None:
+    with pytest.raises(UsageProblem) as caught:
+        parse_row(ROW | changed, WHERE, {}, dataset="quiz", split="train")
+    assert str(caught.value).startswith(f"quiz.csv, row 3, field '{field}': ")
+    assert said in str(caught.value)
+
+
+def test_a_missing_field_shows_the_columns_that_there_are() -> None:
+    with pytest.raises(UsageProblem) as caught:
+        parse_row({"id": "1", "stem_text": "?", "options": ["a", "b"]}, WHERE, {}, dataset="quiz", split="train")
+    assert "id, stem_text, options" in caught.value.hint
+    assert "--map question=COLUMN" in caught.value.hint
+
+
+def test_a_mapped_column_that_is_not_there_is_named() -> None:
+    with pytest.raises(UsageProblem, match="row 3, field 'stem': it is missing"):
+        parse_row(ROW, WHERE, {"question": "stem"}, dataset="quiz", split="train")
+    with pytest.raises(UsageProblem, match="row 3, field 'c': it is missing"):
+        parse_row(ROW | {"a": "x", "b": "y"}, WHERE, {"options": "a,b,c"}, dataset="quiz", split="train")
+
+
+def test_an_empty_option_column_between_two_others_is_refused() -> None:
+    row = {"id": "1", "question": "?", "a": "x", "b": "", "c": "z", "answer": "c"}
+    with pytest.raises(UsageProblem, match="row 3, field 'b': it is empty"):
+        parse_row(row, WHERE, {"options": "a,b,c"}, dataset="quiz", split="train")
+
+
+def test_a_label_means_its_option_even_where_another_option_reads_the_same() -> None:
+    row = ROW | {"options": {"text": ["O", "AB", "B", "A"], "label": ["A", "B", "C", "D"]}, "answer": "A"}
+    assert parse_row(row, WHERE, {}, dataset="quiz", split="train").gold == "O"
+
+
+def test_the_index_column_holds_an_index_even_in_csv() -> None:
+    row = {"id": "1", "question": "?", "options": '["2", "1", "0"]', "answer_index": "2"}
+    assert parse_row(row, WHERE, {}, dataset="quiz", split="train").gold == "0"
+
+
+def test_a_truth_value_is_an_answer() -> None:
+    row = ROW | {"options": ["true", "false"], "answer": False}
+    assert parse_row(row, WHERE, {}, dataset="quiz", split="train").gold == "false"
+
+
+@pytest.mark.parametrize("item", ["question", "question=", "=stem", "stem=question", ""])
+def test_a_wrong_mapping_lists_the_fields(item: str) -> None:
+    with pytest.raises(UsageProblem) as caught:
+        parse_mapping([item])
+    assert "id, question, options, answer, context" in caught.value.hint
+
+
+def test_rows_without_ids_can_be_numbered(tinyllm: Command, tmp_path: Path) -> None:
+    rows = [{"question": f"Is {n} odd?", "yes": "yes", "no": "no", "right": "ba"[n % 2]} for n in range(3)]
+    write_rows(tmp_path / "odd.csv", rows)
+    without = tinyllm("import", "odd.csv", "--map", "options=yes,no", "--map", "answer=right")
+    assert without.returncode == 2
+    assert "odd.csv, row 1, field 'id': it is missing" in without.stderr
+    assert "--map id=#" in without.stderr
+    done = tinyllm("import", "odd.csv", "--map", "options=yes,no", "--map", "answer=right", "--map", "id=#")
+    assert done.stdout == "odd: train 3\n"
+
+
+def imported_badly(tinyllm: Command, path: Path, *said: str) -> None:
+    """The import ends with a message that says all of `said`, and leaves nothing behind."""
+    done = tinyllm("import", path)
+    assert done.returncode == 2, done.stderr
+    for text in said:
+        assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads(tinyllm("report", "--json").stdout)["datasets"] == []
+
+
+def test_a_repeated_id_is_named_and_nothing_is_imported(tinyllm: Command, tmp_path: Path) -> None:
+    rows = [ROW | {"id": key} for key in ("a", "b", "c", "b")]
+    imported_badly(tinyllm, write_rows(tmp_path / "quiz.jsonl", rows), "quiz", "row 4", "id 'b' is there already")
+
+
+def test_one_bad_row_among_many_is_named_and_nothing_is_imported(tinyllm: Command, tmp_path: Path) -> None:
+    rows = [ROW | {"id": n, "answer": "fog" if n == 700 else 0} for n in range(1, 800)]
+    imported_badly(tinyllm, write_rows(tmp_path / "quiz.jsonl", rows), "quiz.jsonl, row 700, field 'answer'", "'fog'")
+
+
+def test_an_empty_file_holds_no_questions(tinyllm: Command, tmp_path: Path) -> None:
+    (tmp_path / "quiz.jsonl").write_text("", encoding="utf-8")
+    imported_badly(tinyllm, tmp_path / "quiz.jsonl", "quiz.jsonl holds no questions")
