@@ -49,10 +49,16 @@ def create(backend: str, settings: Mapping[str, Any]) -> Teacher:
 def take(settings: Mapping[str, Any], backend: str, known: Mapping[str, Any]) -> dict[str, Any]:
     """Settings over the defaults in `known`.
 
-    Raises BadTeacherConfig for a name that isn't in `known`, so that a misspelt option can't be ignored."""
+    Raises BadTeacherConfig for a name that isn't in `known`, so that a misspelt option can't be ignored, and for a
+    value of another type than the default's."""
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise BadTeacherConfig(
             f"The {backend} backend has no setting '{unknown[0]}'.", f"It takes: {', '.join(sorted(known))}."
         )
+    for name, value in settings.items():
+        wanted = type(known[name])
+        fits = isinstance(value, (int, float) if wanted is float else wanted) and (wanted is bool or value is not True)
+        if known[name] is not None and not fits:
+            raise BadTeacherConfig(f"The {backend} backend's setting '{name}' can't be {value!r}.")
     return {**known, **settings}

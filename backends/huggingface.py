@@ -10,11 +10,12 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from backends import take
 from backends.base import BadTeacherConfig, Completion, Failure, Message, Outcome, Request, Sampling
-from backends.checkpoints import Checkpoint, load, logs_of_transformers_off
+from backends.checkpoints import Checkpoint, fingerprint, load, logs_of_transformers_off
 
 __all__ = ["HuggingFaceTeacher"]
 
@@ -41,10 +42,15 @@ class HuggingFaceTeacher:
             raise BadTeacherConfig(
                 "A huggingface teacher needs a model.", 'Give `model = "..."` in its table of tinyllm.toml.'
             )
+        if self._options["batch_size"] < 1:
+            raise BadTeacherConfig("batch_size must be 1 or more.")
         self._loaded: Checkpoint | None = None
 
     def identity(self) -> Mapping[str, str]:
-        return {"model": str(self._options["model"]), "revision": str(self._options["revision"] or "")}
+        """A local model is known by its files, not by the path that was typed."""
+        model, revision = str(self._options["model"]), str(self._options["revision"] or "")
+        local = fingerprint(model)
+        return {"model": Path(model).name, "revision": local} if local else {"model": model, "revision": revision}
 
     def describe(self) -> Mapping[str, Any]:
         if self._loaded is None:

@@ -14,13 +14,14 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backends import take
 from backends.base import BadTeacherConfig, Completion, Failure, Outcome, Request, Sampling
 
-__all__ = ["RecordedTeacher"]
+__all__ = ["Contents", "RecordedTeacher"]
 
 _SETTINGS: Mapping[str, Any] = {
     "path": None,
@@ -29,7 +30,17 @@ _SETTINGS: Mapping[str, Any] = {
     "split_field": "split",
     "answer_field": "answer_index",
 }
+_SPLITS = {"train": "train", "valid": "valid", "validation": "valid", "dev": "valid", "val": "valid", "test": "test"}
 Row = tuple[str, str, str, int | None]  # split ('' = any), id, rationale, answer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """Rows, distinct ids, and the most rows that one id has."""
+
+    rows: int
+    questions: int
+    samples: int
 
 
 class RecordedTeacher:
@@ -49,27 +60,41 @@ class RecordedTeacher:
         self._index: sqlite3.Connection | None = None
 
     def identity(self) -> Mapping[str, str]:
-        digest = hashlib.sha256()
-        for path in self._paths:
-            with _reading(path), path.open("rb") as file:
-                for block in iter(lambda: file.read(1 << 20), b""):
-                    digest.update(block)
-        return {"model": "recorded", "revision": digest.hexdigest()[:12]}
+        return {"model": "recorded", "revision": ""}  # each rationale's edition tells its version
 
     def describe(self) -> Mapping[str, Any]:
         return {"files": [path.name for path in self._paths]}
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[tuple[Request, Outcome]]:
-        if self._index is None:
-            self._index = self._build_index()
-        # A row that names the split goes before one for any split.
+        for request in requests:
+            yield request, _outcome(self._find(request))
+
+    def edition(self, request: Request) -> str | None:
+        row = self._find(request)
+        return None if row is None else hashlib.sha256(f"{row[0]}\0{row[1]}".encode()).hexdigest()[:12]
+
+    def contents(self) -> Mapping[str, Contents]:
+        """What the files hold, by split ('' for rows of any split)."""
+        rows = self._open().execute(
+            "SELECT split, count(*), count(DISTINCT id), max(sample) + 1 FROM recorded GROUP BY split"
+        )
+        return {split: Contents(rows=total, questions=ids, samples=most) for split, total, ids, most in rows}
+
+    def _find(self, request: Request) -> tuple[str, int | None] | None:
+        """A row that names the split goes before one for any split."""
         query = (
             "SELECT rationale, answer FROM recorded WHERE id = ? AND split IN (?, '') AND sample = ?"
             " ORDER BY split DESC LIMIT 1"
         )
-        for request in requests:
-            row = self._index.execute(query, (request.key, request.split, request.sample)).fetchone()
-            yield request, _outcome(row)
+        row: tuple[str, int | None] | None = (
+            self._open().execute(query, (request.key, request.split, request.sample)).fetchone()
+        )
+        return row
+
+    def _open(self) -> sqlite3.Connection:
+        if self._index is None:
+            self._index = self._build_index()
+        return self._index
 
     def close(self) -> None:
         if self._index is not None:
@@ -112,7 +137,7 @@ class RecordedTeacher:
             index = None if answer in (None, "") else _whole(answer)
         except (TypeError, ValueError, OverflowError) as error:
             raise BadTeacherConfig(f"{where}: the answer index {answer!r} is not a whole number.") from error
-        split = str(record.get(self._fields["split_field"]) or "")
+        split = _split_of(record.get(self._fields["split_field"]), path)
         key, text = str(record[self._fields["id_field"]]), str(record[self._fields["rationale_field"]])
         try:
             f"{split}{key}{text}".encode()
@@ -120,6 +145,13 @@ class RecordedTeacher:
             half = f"\\u{ord(error.object[error.start]):x}"
             raise BadTeacherConfig(f"{where}: {half} is half of a character, whose other half is missing.") from error
         return split, key, text, index
+
+
+def _split_of(stated: Any, path: Path) -> str:
+    """The split that the row states, else the one that a part of the file's name does, else '' for any."""
+    if stated not in (None, ""):
+        return _SPLITS.get(str(stated).lower(), str(stated))
+    return next((_SPLITS[part] for part in path.name.lower().split(".") if part in _SPLITS), "")
 
 
 def _whole(value: Any) -> int:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -57,6 +57,16 @@ def make_questions(count: int, *, dataset: str = "toy", split: str = "train", op
         )
         for number in range(count)
     ]
+
+
+def ring(pool: Sequence[Question]) -> Callable[[str], Question | None]:
+    """What the store gives for drawing in-context examples: the question whose hash comes next, round the end."""
+    ordered = sorted(pool, key=lambda question: question.hash)
+
+    def after(point: str) -> Question | None:
+        return next((question for question in ordered if question.hash > point), ordered[0] if ordered else None)
+
+    return after
 
 
 def write_dataset(folder: Path, **sizes: int) -> Path:

@@ -90,6 +90,9 @@ def t5_model(tokenizer: Any, *, tied: bool = False, seed: int = 0) -> Any:
 
 def make_folder(folder: Path, kind: Kind, *, tokenizer: Any = None, tied: bool = False) -> Path:
     """An ordinary Hugging Face folder of a tiny model."""
+    import torch
+
+    torch.set_num_threads(1)  # matrices this small are slower on several
     tokenizer = tokenizer or tiny_tokenizer(ends=kind == "seq2seq")
     model = causal_model(tokenizer) if kind == "causal" else t5_model(tokenizer, tied=tied)
     model.save_pretrained(folder)
@@ -98,9 +101,6 @@ def make_folder(folder: Path, kind: Kind, *, tokenizer: Any = None, tied: bool =
 
 
 def make_student(folder: Path, kind: Kind) -> Student:
-    import torch
-
-    torch.set_num_threads(1)  # matrices this small are slower on several
     return load_student(str(make_folder(folder, kind)))
 
 

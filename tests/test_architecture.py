@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import ROOT, environment
 
 HEAVY = {"torch", "transformers", "datasets", "openai", "vllm", "accelerate", "scipy", "huggingface_hub"}
-STAGES = {"ingest", "elicit", "distill", "evaluate", "reporting"}
+STAGES = {"ingest", "recordings", "elicit", "distill", "evaluate", "reporting"}
 # What each part of tinyllm_cli may import of the others; stages are never imported by anything but the cli.
 KNOWLEDGE = {"errors", "config", "datasets", "records", "store", "prompts", "tasks", "students", "stats"}
 ALLOWED = {
@@ -27,16 +27,21 @@ ALLOWED = {
     "objective": set(),
     "stats": set(),
     "students": {"datasets", "prompts", "records", "tasks"},
-    "training": {"objective", "students", "tasks"},
+    "training": {"errors", "objective", "students", "tasks"},
     "voices": {"config", "errors", "store", "tasks"},
     "card": {"records", "tasks"},
     "ingest": KNOWLEDGE,
+    "recordings": KNOWLEDGE,
     "elicit": KNOWLEDGE,
     "distill": KNOWLEDGE | {"training", "card"},
     "evaluate": KNOWLEDGE,
     "reporting": KNOWLEDGE,
 }
-BACKENDS_FOR = {"students": {"backends.checkpoints"}}
+BACKENDS_FOR = {
+    "students": {"backends.checkpoints"},
+    "datasets": {"backends.hub"},
+    "recordings": {"backends.recorded"},
+}
 
 
 def sources(package: str) -> Iterator[tuple[str, Path]]:

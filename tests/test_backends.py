@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import backends
-from backends.base import BadTeacherConfig, Completion, Failure, Message, Outcome, Request, Sampling, Teacher
+from backends.base import (
+    BadTeacherConfig,
+    Completion,
+    Failure,
+    Message,
+    Outcome,
+    Request,
+    Sampling,
+    Selective,
+    Teacher,
+)
 
 ROWS = [{"id": f"q{number}", "rationale": f"because of {number}"} for number in range(40)]
 MAKERS = ["scripted", "recorded"]
@@ -107,11 +118,24 @@ def test_identity_is_known_before_anything_is_asked_and_does_not_change(make: Ma
     json.dumps(teacher.describe())
 
 
-def test_other_contents_make_another_identity(tmp_path: Path) -> None:
+def edition(path: Path, key: str) -> str | None:
+    teacher = backends.create("recorded", {"path": str(path)})
+    assert isinstance(teacher, Selective)
+    with closing(teacher):
+        return teacher.edition(ask(key))
+
+
+def test_a_changed_rationale_is_another_edition_and_a_missing_one_is_none(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "rows.jsonl", ROWS)
-    before = backends.create("recorded", {"path": str(path)}).identity()
+    before = {key: edition(path, key) for key in ("q38", "q39", "q99")}
     jsonl(path, [*ROWS[:-1], {"id": "q39", "rationale": "because of 40"}])
-    assert backends.create("recorded", {"path": str(path)}).identity() != before
+    after = {key: edition(path, key) for key in ("q38", "q39", "q99")}
+    assert before["q38"] == after["q38"] is not None
+    assert before["q39"] != after["q39"]
+    assert before["q99"] is after["q99"] is None
+
+
+def test_other_replies_make_another_identity() -> None:
     scripted = [backends.create("scripted", {"replies": replies}).identity() for replies in (["a"], ["b"])]
     assert scripted[0] != scripted[1]
 
@@ -274,7 +298,7 @@ def test_a_wrong_setting_is_named_with_what_there_is(backend: str, options: dict
 
 def test_a_recorded_file_that_is_not_there_is_told_before_anything_is_asked(tmp_path: Path) -> None:
     with pytest.raises(BadTeacherConfig, match="There is no file"):
-        backends.create("recorded", {"path": str(tmp_path / "nowhere.jsonl")}).identity()
+        edition(tmp_path / "nowhere.jsonl", "q1")
 
 
 def test_an_installed_package_brings_a_backend_by_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,9 +65,15 @@ def test_a_single_file_is_named_after_itself_and_a_split_after_its_folder(tmp_pa
 
 
 def test_a_single_file_may_say_the_split_of_each_row(tmp_path: Path) -> None:
-    rows = [row | {"split": split} for row, split in zip(ROWS, ["train", "dev", "test", "unheard of"], strict=True)]
+    rows = [row | {"split": split} for row, split in zip(ROWS, ["train", "dev", "test", ""], strict=True)]
     source = from_path(write_rows(tmp_path / "quiz.jsonl", rows), {})
     assert split_sizes(list(source.read())) == {"train": 2, "valid": 1, "test": 1}
+
+
+def test_an_unknown_split_of_a_row_is_an_error(tmp_path: Path) -> None:
+    source = from_path(write_rows(tmp_path / "quiz.jsonl", [row | {"split": "testing"} for row in ROWS]), {})
+    with pytest.raises(UsageProblem, match=r"row 1, field 'split': 'testing'"):
+        list(source.read())
 
 
 def test_a_file_in_a_folder_of_splits_is_of_its_own_split(tmp_path: Path) -> None:

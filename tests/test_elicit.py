@@ -16,7 +16,7 @@ from backends.base import Completion, Failure, Outcome, Request, Sampling, Teach
 from backends.scripted import ScriptedTeacher
 from tests.conftest import make_questions
 from tinyllm_cli.config import TeacherSpec
-from tinyllm_cli.elicit import Job, Tally, elicit, prompt_for
+from tinyllm_cli.elicit import Job, Pending, Tally, elicit
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.prompts import Recipe
 from tinyllm_cli.store import Store, open_store
@@ -268,7 +268,10 @@ def test_a_prompt_is_the_same_whatever_the_limit_and_whoever_was_asked_before(to
 def test_another_seed_draws_other_examples(toy: Store) -> None:
     def prompts(seed: int) -> set[str]:
         job = replace(JOB, recipe=Recipe(seed=seed))
-        return {prompt_for(toy, job, question, 12).hash for question in make_questions(12)}
+        return {
+            Pending(toy, job, ScriptedTeacher({"replies": ["So."]})).prompt(question).hash
+            for question in make_questions(12)
+        }
 
     assert prompts(0) == prompts(0)
     assert not prompts(0) & prompts(1)

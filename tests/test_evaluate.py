@@ -56,9 +56,9 @@ def evaluated(
         if stop_after is not None and answered >= stop_after:
             raise KeyboardInterrupt
 
+    subject = model_subject("model", str(folder), str(folder), LIMITS)
     return evaluate_student(
-        store, model_subject(str(folder), LIMITS), load, dataset="toy", split="test", scoring=scoring, limits=LIMITS,
-        limit=limit, watch=watch,
+        store, subject, load, dataset="toy", split="test", scoring=scoring, limits=LIMITS, limit=limit, watch=watch,
     )  # fmt: skip
 
 
@@ -128,10 +128,13 @@ def test_a_limited_evaluation_and_a_whole_one_are_kept_apart(store: Store, folde
 
 def test_a_changed_model_folder_is_evaluated_anew(store: Store, tmp_path: Path) -> None:
     imported(store, tmp_path, test=5)
-    first = evaluated(store, make_folder(tmp_path / "model", "causal"), [])
+    model = make_folder(tmp_path / "model", "causal")
+    first = evaluated(store, model, [])
+    student = load_student(str(model))
+    student.model.model.norm.weight.data += 0.5
+    student.model.save_pretrained(model)
     asked: list[int] = []
-    second = evaluated(store, make_folder(tmp_path / "model", "causal"), asked)
-    assert second.id != first.id
+    assert evaluated(store, model, asked).id != first.id
     assert sum(asked) == 5
 
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backends.base import Message
-from tests.conftest import make_questions
+from tests.conftest import make_questions, ring
 from tinyllm_cli.datasets.question import LETTERS, Question
 from tinyllm_cli.prompts import (
     STOP,
@@ -40,7 +40,7 @@ replies = st.text(max_size=60) | st.lists(
 
 def prompt_for(question: Question = QUESTION, **recipe: object) -> Prompt:
     chosen = Recipe(**recipe)  # type: ignore[arg-type]
-    return build_prompt(question, chosen, draw_examples(question, chosen, len(POOL), POOL.__getitem__))
+    return build_prompt(question, chosen, draw_examples(question, chosen, ring(POOL)))
 
 
 def text_of(prompt: Prompt) -> str:
@@ -185,15 +185,15 @@ def test_without_teacher_forcing_the_prompt_is_the_same_whatever_the_answer_is()
 @given(st.integers(0, 29), st.integers(0, 8), st.integers(0, 5))
 def test_examples_are_distinct_and_never_the_question_itself(place: int, icl: int, seed: int) -> None:
     recipe = Recipe(icl=icl, seed=seed)
-    drawn = draw_examples(POOL[place], recipe, len(POOL), POOL.__getitem__)
+    drawn = draw_examples(POOL[place], recipe, ring(POOL))
     assert len({example.hash for example in drawn}) == len(drawn) == icl
     assert POOL[place].hash not in {example.hash for example in drawn}
-    assert drawn == draw_examples(POOL[place], recipe, len(POOL), POOL.__getitem__)
+    assert drawn == draw_examples(POOL[place], recipe, ring(POOL))
 
 
 def test_a_copy_of_the_question_under_another_id_is_no_example() -> None:
     pool = [replace(QUESTION, key=f"copy-{n}", answer=n % 4) for n in range(9)] + POOL[:1]
-    assert draw_examples(QUESTION, Recipe(icl=2), len(pool), pool.__getitem__) == POOL[:1]
+    assert draw_examples(QUESTION, Recipe(icl=2), ring(pool)) == POOL[:1]
 
 
 def test_another_seed_draws_other_examples() -> None:

@@ -182,8 +182,8 @@ def test_a_failure_is_counted_up_and_success_removes_it(asked: Store) -> None:
     stored_rationales.add_asking(asked, ASKING)
     for reason in ("timeout", "empty reply"):
         stored_rationales.add_failure(asked, ASKING, prompt, 0, Failure(reason=reason, attempts=2))
-    [failed] = stored_rationales.failed(asked, "toy", "train", ASKING)
-    assert (failed.key, failed.reason, failed.attempts) == ("train-0", "empty reply", 4)
+    [failed] = asked.rows("SELECT question, reason, attempts FROM failures")
+    assert failed == {"question": prompt.question, "reason": "empty reply", "attempts": 4}
     add(asked)
     assert count(asked, "failures") == 0
 

@@ -28,7 +28,6 @@ from tinyllm_cli.training import StepReport, TrainSettings, checkpoint_steps, pr
 
 @pytest.fixture(scope="module", params=KINDS)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
     return make_folder(tmp_path_factory.mktemp("student"), request.param)
 
 

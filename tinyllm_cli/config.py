@@ -5,6 +5,7 @@ Precedence, highest first: command-line flag, environment (and .env), tinyllm.to
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -136,13 +137,13 @@ def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
         raise UsageProblem(f"{where}: unknown setting '{unknown[0]}'.", f"Known here: {choices(known)}.")
 
 
-_SAMPLING: Mapping[str, tuple[type, ...]] = {
-    "temperature": (int, float),
-    "top_p": (int, float),
-    "max_tokens": (int,),
-    "stop": (list,),
-    "seed": (int,),
+_RANGES = {
+    "temperature": (0, math.inf),
+    "top_p": (0.01, 1),
+    "max_tokens": (1, math.inf),
+    "seed": (-math.inf, math.inf),
 }
+_SAMPLING = ("stop", *_RANGES)
 
 
 def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> TeacherSpec:
@@ -155,14 +156,27 @@ def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> Teache
     elif isinstance(rest.get("path"), list):
         rest["path"] = [str(base / Path(str(item)).expanduser()) for item in rest["path"]]
     prefix = str(rest.pop("prefix", default_prefix(name)))
-    forcing = bool(rest.pop("teacher_forcing", True))
+    forcing = rest.pop("teacher_forcing", True)
+    if not isinstance(forcing, bool):
+        raise UsageProblem(f"{path}, [teachers.{name}]: teacher_forcing must be true or false.")
+    if isinstance(rest.get("model"), str) and rest["model"].startswith("."):
+        rest["model"] = str(base / rest["model"])
     sampling = {key: rest.pop(key) for key in _SAMPLING if key in rest}
-    wrong = next((key for key, value in sampling.items() if not isinstance(value, _SAMPLING[key])), None)
+    wrong = next((key for key, value in sampling.items() if not _possible(key, value)), None)
     if wrong is not None:
         raise UsageProblem(f"{path}, [teachers.{name}]: {wrong} can't be {sampling[wrong]!r}.")
     return TeacherSpec(
         name=name, backend=backend, options=rest, prefix=prefix, teacher_forcing=forcing, sampling=sampling
     )
+
+
+def _possible(key: str, value: Any) -> bool:
+    """Whether a sampling setting has the right type and lies in its range."""
+    if key == "stop":
+        return isinstance(value, list) and all(isinstance(text, str) and text for text in value)
+    kind = (int, float) if key in ("temperature", "top_p") else int
+    low, high = _RANGES[key]
+    return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
 
 
 _COLUMNS = {"id", "question", "options", "answer", "context"}

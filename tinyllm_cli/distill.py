@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def gather(store: Store, plan: Plan) -> Material:
     known = stored_rationales.variants(store, plan.dataset, "train")
     for voice in plan.voices:
         if voice.alpha > 0:
-            variant = newest(known, voice.teacher, plan.dataset)
+            variant = fullest(known, voice.teacher, plan.dataset)
             texts[voice.teacher], lineage[voice.teacher] = _accepted(store, plan, variant, sizes["train"])
     train_split = stored_questions.iterate(store, plan.dataset, "train", plan.limit)
     return Material(
@@ -91,8 +92,9 @@ def gather(store: Store, plan: Plan) -> Material:
     )
 
 
-def newest(variants: Sequence[Variant], teacher: str, dataset: str) -> Variant:
-    """The latest way in which `teacher`'s rationales were made, of those that saw the gold answer if any did.
+def fullest(variants: Sequence[Variant], teacher: str, dataset: str) -> Variant:
+    """The way of asking `teacher` that covers most questions, of those that saw the gold answer if any did; of
+    several the newest.
 
     Raises UsageProblem when there are none."""
     own = [variant for variant in variants if variant.teacher == teacher]
@@ -101,7 +103,7 @@ def newest(variants: Sequence[Variant], teacher: str, dataset: str) -> Variant:
             f"The database has no rationales of {teacher} for {dataset}, split train.",
             f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}",
         )
-    return max(own, key=lambda variant: (variant.teacher_forcing, variant.latest))
+    return max(own, key=lambda variant: (variant.teacher_forcing, variant.questions, variant.latest))
 
 
 def _accepted(
@@ -150,7 +152,11 @@ def distill(store: Store, plan: Plan, student: Student, material: Material, watc
         dataset=plan.dataset,
         alpha={voice.teacher: voice.alpha for voice in plan.voices if voice.alpha > 0},
         seed=plan.settings.seed,
-        settings={**asdict(plan.settings), "limit": plan.limit},
+        settings={
+            **asdict(plan.settings),
+            "limit": plan.limit,
+            "prefixes": {voice.teacher: voice.prefix for voice in plan.voices if voice.alpha > 0},
+        },
         lineage=material.lineage,
         command=plan.command,
         versions=versions(),
@@ -175,9 +181,12 @@ def distill(store: Store, plan: Plan, student: Student, material: Material, watc
 
 
 def run_folder(database: Path, run: Run, plan: Plan) -> Path:
-    """`tinyllm-runs/3-flan-t5-small-obqa` beside `tinyllm.db`."""
+    """`tinyllm-runs/3-flan-t5-small-obqa` beside `tinyllm.db`; never a folder that is there already, such as that of
+    an earlier database of the same name."""
     student = plan.student.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
-    return database.resolve().parent / f"{database.stem}-runs" / f"{run.id}-{student}-{plan.dataset}"
+    parent, name = database.resolve().parent / f"{database.stem}-runs", f"{run.id}-{student}-{plan.dataset}"
+    numbered = (parent / f"{name}{f'-{number}' if number > 1 else ''}" for number in count(1))
+    return next(folder for folder in numbered if not folder.exists())
 
 
 def versions() -> dict[str, str]:

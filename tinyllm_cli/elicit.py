@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from backends.base import Completion, Failure, Outcome, Request, Sampling, Teacher
+from backends.base import Completion, Failure, Message, Outcome, Request, Sampling, Selective, Teacher
 from tinyllm_cli.config import TeacherSpec
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
@@ -42,6 +42,9 @@ class Tally:
 
     wanted: int = 0
     already: int = 0
+    absent: int = 0
+    """Questions that a teacher with some answers only has none for."""
+
     done: int = 0
     failed: int = 0
     cut_off: int = 0
@@ -85,42 +88,78 @@ def asking_for(job: Job, teacher: Teacher) -> Asking:
     )
 
 
-def prompt_for(store: Store, job: Job, question: Question, pool_size: int) -> Prompt:
-    """The prompt that this job makes of `question`."""
-    if job.spec.backend == RECORDED:
-        return recorded_prompt(question, teacher_forcing=job.spec.teacher_forcing)
-    examples = draw_examples(
-        question,
-        job.recipe,
-        pool_size,
-        lambda position: stored_questions.at(store, job.dataset, "train", position),
-    )
-    return build_prompt(question, job.recipe, examples)
+class Pending:
+    """The requests of a job that the store has no reply to, made as the teacher takes them.
+
+    Holds the prompts in flight and a page of questions, never the data set. Equal questions are asked once."""
+
+    def __init__(self, store: Store, job: Job, teacher: Teacher) -> None:
+        sizes = check(store, job)
+        self.asking = asking_for(job, teacher)
+        self.tally = Tally(wanted=min(sizes[job.split], job.limit or sizes[job.split]) * job.samples)
+        self._store, self._job = store, job
+        self._teacher = teacher if isinstance(teacher, Selective) else None
+        self._in_flight: dict[Request, Prompt] = {}
+        self._taken: set[Address] = set()  # in flight, or answered since the page was looked up
+
+    def __iter__(self) -> Iterator[Request]:
+        job = self._job
+        for page in _pages(stored_questions.iterate(self._store, job.dataset, job.split, job.limit)):
+            self._taken = {(prompt.hash, request.sample) for request, prompt in self._in_flight.items()}
+            have = stored_rationales.answered(self._store, self.asking, [question.hash for question in page])
+            for question in page:
+                for request, prompt in self._requests(question):
+                    address = (prompt.hash, request.sample)
+                    if address in have or address in self._taken:
+                        self.tally.already += 1
+                        continue
+                    self._taken.add(address)
+                    self._in_flight[request] = prompt
+                    yield request
+
+    def settle(self, request: Request, *, done: bool) -> Prompt:
+        """Take `request` out of flight and give its prompt back; what is not done may be asked again."""
+        prompt = self._in_flight.pop(request)
+        if not done:
+            self._taken.discard((prompt.hash, request.sample))
+        return prompt
+
+    def prompt(self, question: Question) -> Prompt:
+        """The prompt that this job makes of `question`."""
+        job = self._job
+        examples = draw_examples(
+            question, job.recipe, lambda point: stored_questions.after(self._store, job.dataset, "train", point)
+        )
+        return build_prompt(question, job.recipe, examples)
+
+    def _requests(self, question: Question) -> Iterator[tuple[Request, Prompt]]:
+        if self._teacher is None:
+            prompt = self.prompt(question)
+            for sample in range(self._job.samples):
+                yield _request(question, sample, prompt.messages), prompt
+            return
+        for sample in range(self._job.samples):
+            request = _request(question, sample, ())
+            edition = self._teacher.edition(request)
+            if edition is not None:
+                forced = self._job.spec.teacher_forcing
+                yield request, recorded_prompt(question, edition, teacher_forcing=forced)
+            elif sample == 0:
+                self.tally.absent += 1
 
 
 def elicit(store: Store, job: Job, teacher: Teacher, watch: Watch) -> Tally:
     """Ask `teacher` for what is missing and commit each reply before it counts. `watch` is called after each.
 
     Raises UsageProblem when the job can't be done on this data set, TeacherError when the teacher gives up."""
-    counts = check(store, job)
-    asking = asking_for(job, teacher)
+    pending = Pending(store, job, teacher)
+    asking, tally = pending.asking, pending.tally
     stored_rationales.add_asking(store, asking)
-    tally = Tally(wanted=min(counts[job.split], job.limit or counts[job.split]) * job.samples)
-    in_flight: dict[Request, Prompt] = {}
-    asked: set[Address] = set()  # in flight by content: two rows may hold one question
-    fresh: set[Address] = set()
-
-    def requests() -> Iterator[Request]:
-        for request, prompt in missing(store, job, asking, tally, counts.get("train", 0), asked, fresh):
-            in_flight[request] = prompt
-            yield request
-
     described = False
-    for request, outcome in teacher.generate(requests(), asking.sampling):
-        prompt = in_flight.pop(request)
-        asked.discard((prompt.hash, request.sample))
+    for request, outcome in teacher.generate(iter(pending), asking.sampling):
+        done = isinstance(outcome, Completion)
+        prompt = pending.settle(request, done=done)
         if isinstance(outcome, Completion):
-            fresh.add((prompt.hash, request.sample))
             stored_rationales.add_completion(store, asking, prompt, request.sample, outcome)
         else:
             stored_rationales.add_failure(store, asking, prompt, request.sample, outcome)
@@ -152,28 +191,8 @@ def check(store: Store, job: Job) -> dict[str, int]:
     return counts
 
 
-def missing(
-    store: Store, job: Job, asking: Asking, tally: Tally, pool_size: int, asked: set[Address], fresh: set[Address]
-) -> Iterator[tuple[Request, Prompt]]:
-    """What is neither in the store nor in `asked`, which grows by what is yielded; a page of questions at a time.
-
-    `fresh` gets what is answered meanwhile: a page looks into the store once, before its first question."""
-    for page in _pages(stored_questions.iterate(store, job.dataset, job.split, job.limit)):
-        prompts = [prompt_for(store, job, question, pool_size) for question in page]
-        have = stored_rationales.answered(store, asking, [prompt.question for prompt in prompts])
-        fresh.clear()
-        for question, prompt in zip(page, prompts, strict=True):
-            for sample in range(job.samples):
-                address = (prompt.hash, sample)
-                if address in have or address in asked or address in fresh:
-                    tally.already += 1
-                    continue
-                asked.add(address)
-                yield _request(question, prompt, sample), prompt
-
-
-def _request(question: Question, prompt: Prompt, sample: int) -> Request:
-    return Request(split=question.split, key=question.key, messages=prompt.messages, sample=sample)
+def _request(question: Question, sample: int, messages: tuple[Message, ...]) -> Request:
+    return Request(split=question.split, key=question.key, messages=messages, sample=sample)
 
 
 def _pages(questions: Iterable[Question]) -> Iterator[list[Question]]:

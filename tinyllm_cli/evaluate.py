@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
+from typing import Literal
 
-from tinyllm_cli.datasets.question import Question, canonical
+from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.prompts import RECORDED_RECIPE, stated_answer
-from tinyllm_cli.records import Evaluation, Prediction, Scoring, Subject, Variant
+from tinyllm_cli.records import Evaluation, Prediction, Rationale, Run, Scoring, Subject, Variant
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.answering import generate, rank
 from tinyllm_cli.students.base import Limits, Student
+from tinyllm_cli.students.loading import model_fingerprint
 
 Watch = Callable[[int, int], None]
 """Called with (questions answered, questions in all)."""
@@ -41,7 +41,7 @@ def evaluate_student(
     """Accuracy of a student. `load` is called only when predictions are missing; finished work is not repeated."""
     total = question_count(store, dataset, split, limit)
     evaluation = _open(store, subject, dataset, split, scoring, total, limit)
-    stored_runs.forget_stale(store, evaluation.id, dataset, split)
+    stored_runs.forget_stale(store, evaluation)
     answered = stored_runs.predicted_keys(store, evaluation.id)
     if evaluation.correct is not None and len(answered) == total:
         return evaluation
@@ -66,30 +66,31 @@ def evaluate_teacher(store: Store, teacher: str, *, dataset: str, split: str, li
         for rationale in stored_rationales.iterate(store, dataset, split, variant)
         if rationale.sample == 0
     }
+    failed = stored_rationales.failed_keys(store, dataset, split, variant)
     predictions = []
     for question in stored_questions.iterate(store, dataset, split, limit):
         reply = replies.get(question.key)
-        if reply is None:
+        if reply is None and question.key not in failed:
             raise UsageProblem(
                 f"{teacher} has not answered all {total} questions of {dataset}, split {split}.",
                 _ask(teacher, dataset, split),
             )
-        option = reply.answer if reply.answer is not None else stated_answer(reply.text, question.options)
-        predictions.append(
-            Prediction(
-                key=question.key,
-                question=question.hash,
-                option=option,
-                correct=option == question.answer,
-                text=reply.text,
-            )
-        )
-    fingerprint = f"{variant.sampling} {variant.recipe}"
-    subject = Subject(kind="teacher", name=teacher, fingerprint=fingerprint)
+        predictions.append(_teacher_prediction(question, reply))
+    subject = Subject(kind="teacher", name=teacher, fingerprint=f"{variant.sampling} {variant.recipe}")
     evaluation = _open(store, subject, dataset, split, "generate", total, limit)
-    stored_runs.forget_stale(store, evaluation.id, dataset, split)
+    stored_runs.forget_stale(store, evaluation)
     stored_runs.add_predictions(store, evaluation.id, predictions)
     return stored_runs.complete_evaluation(store, evaluation.id, 0.0)
+
+
+def _teacher_prediction(question: Question, reply: Rationale | None) -> Prediction:
+    """What the source states beside the text, or what the text says; a failed reply is unparseable."""
+    if reply is None:
+        return Prediction(key=question.key, question=question.hash, option=None, correct=False)
+    option = reply.answer if reply.answer is not None else stated_answer(reply.text, question.options)
+    return Prediction(
+        key=question.key, question=question.hash, option=option, correct=option == question.answer, text=reply.text
+    )
 
 
 def question_count(store: Store, dataset: str, split: str, limit: int | None) -> int:
@@ -105,16 +106,18 @@ def question_count(store: Store, dataset: str, split: str, limit: int | None) ->
     return min(sizes[split], limit or sizes[split])
 
 
-def model_subject(name: str, limits: Limits) -> Subject:
-    """A model that was not trained here. The fingerprint changes with the input limit, and with a local folder's
+def run_subject(run: Run) -> Subject:
+    """A run's student. While it is being trained, its checkpoint on disk changes; so does the fingerprint."""
+    step = run.figures.get("best_step") if run.state != "running" else None
+    fingerprint = f"step {step}" if step is not None else model_fingerprint(run.folder)
+    return Subject(kind="run", name=f"run {run.id}", run=run.id, fingerprint=fingerprint)
+
+
+def model_subject(kind: Literal["model", "teacher"], name: str, model: str, limits: Limits) -> Subject:
+    """A model that was not trained here. The fingerprint changes with the input limit and with a local model's
     files."""
-    folder = Path(name).expanduser()
-    fingerprint = f"inputs up to {limits.input}"
-    if folder.exists():
-        found = sorted(folder.glob("*.safetensors")) if folder.is_dir() else [folder]
-        stats = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in found]
-        fingerprint += f", files {hashlib.sha256(canonical(stats).encode()).hexdigest()[:16]}"
-    return Subject(kind="model", name=name, fingerprint=fingerprint)
+    fingerprint = f"{model} inputs up to {limits.input} {model_fingerprint(model)}".strip()
+    return Subject(kind=kind, name=name, fingerprint=fingerprint)
 
 
 def _open(
@@ -136,7 +139,7 @@ def _unforced(store: Store, teacher: str, dataset: str, split: str) -> Variant:
     own = [v for v in stored_rationales.variants(store, dataset, split) if v.teacher == teacher]
     free = [variant for variant in own if not variant.teacher_forcing]
     if free:
-        return max(free, key=lambda variant: variant.latest)
+        return max(free, key=lambda variant: (variant.questions, variant.latest))
     saw = " It saw the gold answers, so its rationales say nothing of its own accuracy." if own else ""
     if any(variant.recipe == RECORDED_RECIPE for variant in own):
         hint = "If its author answered unseen, import the file with --no-teacher-forcing."

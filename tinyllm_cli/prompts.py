@@ -7,9 +7,9 @@ Reading is pure and can be repeated: the store keeps the raw reply.
 
 from __future__ import annotations
 
-import random
+import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.base import Message
@@ -28,7 +28,10 @@ _FREE = (
 _CUE = "Rationale: Let's think step by step."
 RECORDED_RECIPE = "recorded"
 
-QuestionAt = Callable[[int], Question]
+_WALK = 50
+
+QuestionAfter = Callable[[str], Question | None]
+"""The pool's question whose hash comes next after a given text, round the end to the beginning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,23 +48,27 @@ class Recipe:
         return f"{TEMPLATE} {mode} icl={self.icl}" + (f" seed={self.seed}" if self.icl else "")
 
 
-def draw_examples(question: Question, recipe: Recipe, pool_size: int, question_at: QuestionAt) -> list[Question]:
-    """`recipe.icl` distinct questions out of a pool of `pool_size`, never `question` itself nor a copy of it.
+def draw_examples(question: Question, recipe: Recipe, after: QuestionAfter) -> list[Question]:
+    """`recipe.icl` distinct questions, never `question` itself nor a copy of it; fewer where there are no more.
 
-    The draw depends on the seed and the question alone, so that the same command makes the same prompt whatever
-    was asked before. Fewer come back when the pool is smaller."""
-    if recipe.icl == 0:
-        return []
-    draw = random.Random(f"{recipe.seed}:{question.hash}")
-    order = draw.sample(range(pool_size), min(pool_size, recipe.icl + 8))
+    The seed and the question's content choose points on the ring of the pool's hashes, and the questions next after
+    them are drawn. So the same command makes the same prompt, and a pool that gains or loses a question changes
+    the few prompts that had drawn there, not all."""
     drawn: dict[str, Question] = {}
-    for position in order:
-        example = question_at(position)
-        if example.hash != question.hash and example.text != question.text:
-            drawn.setdefault(example.hash, example)
-        if len(drawn) == recipe.icl:
-            break
+    for number in range(recipe.icl):
+        point = hashlib.sha256(f"{recipe.seed}:{question.hash}:{number}".encode()).hexdigest()
+        example = after(point)
+        for _ in range(_WALK):  # on past what can't be drawn
+            if example is None or _fits(example, question, drawn):
+                break
+            example = after(example.hash)
+        if example is not None and _fits(example, question, drawn):
+            drawn[example.hash] = example
     return list(drawn.values())
+
+
+def _fits(example: Question, question: Question, drawn: Mapping[str, Question]) -> bool:
+    return example.hash not in drawn and example.hash != question.hash and example.text != question.text
 
 
 def build_prompt(question: Question, recipe: Recipe, examples: Sequence[Question]) -> Prompt:
@@ -78,10 +85,10 @@ def build_prompt(question: Question, recipe: Recipe, examples: Sequence[Question
     )
 
 
-def recorded_prompt(question: Question, *, teacher_forcing: bool) -> Prompt:
-    """Stands for the unknown prompt behind a recorded rationale."""
+def recorded_prompt(question: Question, edition: str = "", *, teacher_forcing: bool) -> Prompt:
+    """Stands for the unknown prompt behind a recorded rationale. Its `edition` makes a changed one a new row."""
     recipe = RECORDED_RECIPE if teacher_forcing else f"{RECORDED_RECIPE} free"
-    return Prompt(question=question.hash, recipe=recipe, messages=(), teacher_forcing=teacher_forcing)
+    return Prompt(question=question.hash, recipe=recipe, messages=(), teacher_forcing=teacher_forcing, edition=edition)
 
 
 def _block(question: Question, *, with_answer: bool) -> str:

@@ -25,10 +25,12 @@ class Prompt:
     messages: tuple[Message, ...]
     teacher_forcing: bool
     examples: tuple[str, ...] = ()
+    edition: str = ""
+    """For a recorded rationale, whose prompt is unknown: changes with its text."""
 
     @cached_property
     def hash(self) -> str:
-        content = [self.question, self.recipe, [[m.role, m.content] for m in self.messages]]
+        content = [self.question, self.recipe, [[m.role, m.content] for m in self.messages], self.edition]
         return hashlib.sha256(canonical(content).encode()).hexdigest()[:32]
 
 
@@ -156,6 +158,7 @@ class Evaluation:
     majority: float
     correct: int | None
     unparseable: int | None
+    inputs_cut: int | None
     seconds: float | None
     created: str
 
@@ -171,3 +174,4 @@ class Prediction:
     correct: bool
     scores: tuple[float, ...] | None = None
     text: str | None = None
+    input_cut: bool = False

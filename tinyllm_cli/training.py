@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.objective import Reading, token_weights
 from tinyllm_cli.students.base import IGNORED, Example, Limits, Student, by_budget
 from tinyllm_cli.tasks import ANSWER
@@ -79,7 +80,9 @@ def train(
     at_checkpoint: AtCheckpoint,
 ) -> None:
     """Train `student` in place. `at_checkpoint(step)` is called `evals_per_epoch` times an epoch and at the end,
-    with the student in eval mode."""
+    with the student in eval mode.
+
+    Raises UsageProblem at the first loss or gradient that is not finite."""
     import torch
     from transformers import get_scheduler
 
@@ -95,7 +98,9 @@ def train(
     for step, batch in enumerate(step_batches(lessons, settings), start=1):
         started = time.monotonic()
         losses = backward(student, batch, settings, autocast)
-        torch.nn.utils.clip_grad_norm_(student.model.parameters(), settings.max_grad_norm)
+        norm = float(torch.nn.utils.clip_grad_norm_(student.model.parameters(), settings.max_grad_norm))
+        if not math.isfinite(norm + sum(losses.values())):
+            raise UsageProblem(f"The training diverged: no finite loss at step {step}.", "Try a smaller --lr.")
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad(set_to_none=True)

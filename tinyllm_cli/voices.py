@@ -107,10 +107,12 @@ def _only_dataset(store: Store, available: Mapping[str, set[str]], teachers: set
         return fitting[0]
     if fitting:
         raise UsageProblem(f"Several data sets have {what}: {choices(fitting)}.", "Say which: --dataset NAME")
+    if any(available.values()):
+        has = "; ".join(f"{name}: {choices(wrote)}" for name, wrote in sorted(available.items()) if wrote)
+        raise UsageProblem(f"No data set in the database has {what}.", f"There are rationales for {has}.")
     example = min(teachers, default="expert")
     raise UsageProblem(
-        f"No data set in the database has {what}.",
-        f"Run: tinyllm elicit --teacher {example} --dataset everyday",
+        f"No data set in the database has {what}.", f"Run: tinyllm elicit --teacher {example} --dataset everyday"
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backends.checkpoints import embedded_path
-from tests.conftest import Command
+from tests.conftest import Command, write_dataset
 from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.saving import save_student
@@ -64,10 +64,11 @@ def test_elicit_distill_eval_and_report_on_the_embedded_model(tinyllm: Command, 
 
 
 def test_a_gguf_file_is_a_student_as_well(tinyllm: Command, tmp_path: Path) -> None:
-    succeed(
-        tinyllm, "distill", "--alpha", "0", "--dataset", "everyday", "--student", gguf(), "--limit", "2",
-        "--evals-per-epoch", "1",
-    )  # fmt: skip
+    write_dataset(tmp_path / "toy", train=2)
+    trained = succeed(
+        tinyllm, "distill", "--alpha", "0", "--dataset", "toy", "--student", gguf(), "--evals-per-epoch", "1"
+    )
+    assert trained["figures"]["steps"] == 1
     [folder] = (tmp_path / "tinyllm-runs").iterdir()
     assert folder.name.startswith("1-SmolLM2-135M-Instruct")
     assert (folder / "model.safetensors").exists()

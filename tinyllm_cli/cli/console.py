@@ -8,6 +8,7 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,25 +78,33 @@ class Console:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
             TextColumn("{task.fields[detail]}", markup=False),
         )
         with Progress(*columns, console=self._rich(error=True), transient=True) as progress:
-            task = progress.add_task(label, total=None, detail="")
+            task = progress.add_task(label, total=None, detail="", rate="")
 
             def update(done: int, total: int, detail: str = "") -> None:
-                progress.update(task, completed=done, total=total or None, detail=detail)
+                speed = progress.tasks[0].speed
+                rate = f"{speed:.1f}/s" if speed else ""
+                progress.update(task, completed=done, total=total or None, detail=detail, rate=rate)
 
             yield update
 
     def _print(self, text: str, *, error: bool) -> None:
-        self._rich(error=error).print(text, markup=False, highlight=False, soft_wrap=True)
+        self._rich(error=error).print(printable(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     @staticmethod
     def _rich(*, error: bool) -> Any:
         from rich.console import Console as RichConsole
 
         return RichConsole(stderr=error)
+
+
+def printable(text: str) -> str:
+    """Control characters, which could steer a terminal, as the replacement character."""
+    return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class _Lines:
@@ -115,8 +124,9 @@ class _Lines:
         self._last = now
         rate = (done - self._first) / (now - self._started) if now > self._started else 0.0
         count = f"{done}/{total}" if total else str(done)
+        speed = f", {rate:.1f}/s" if rate else ""
         left = f", {_clock((total - done) / rate)} left" if rate and done < total else ""
-        sys.stderr.write(f"{self._label}: {count}{left}{f', {detail}' if detail else ''}\n")
+        sys.stderr.write(f"{self._label}: {count}{speed}{left}{f', {detail}' if detail else ''}\n")
 
 
 def _clock(seconds: float) -> str:

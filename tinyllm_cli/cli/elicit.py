@@ -129,29 +129,22 @@ def run_job(session: Session, store: Store, job: Job) -> dict[str, Any]:
 def preview(session: Session, store: Store, job: Job) -> dict[str, Any]:
     """Show the prompt for the first question and how many would be asked; asks nothing."""
     import backends
-    from tinyllm_cli.elicit import Tally, asking_for, check, missing, prompt_for
+    from tinyllm_cli.elicit import RECORDED, Pending
     from tinyllm_cli.store import questions as stored_questions
 
-    counts = check(store, job)
-    pool = counts.get("train", 0)
-    asking = asking_for(job, backends.create(job.spec.backend, job.spec.options))
-    tally = Tally()
-    to_ask = sum(1 for _ in missing(store, job, asking, tally, pool, set(), set()))
-    prompt = prompt_for(store, job, stored_questions.at(store, job.dataset, job.split, 0), pool)
-    text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in prompt.messages)
-    console = session.console
-    console.say(text or "(recorded rationales: nothing is asked)")
+    teacher = backends.create(job.spec.backend, job.spec.options)
+    with closing(teacher):
+        pending = Pending(store, job, teacher)
+        to_ask = len([pending.settle(request, done=True).hash for request in pending])
+        first = pending.prompt(stored_questions.at(store, job.dataset, job.split, 0))
+    text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in first.messages)
+    console, model, already = session.console, pending.asking.model, pending.tally.already
+    console.say("(recorded rationales: nothing is asked)" if job.spec.backend == RECORDED else text)
     console.say(
-        f"\nWould ask {job.spec.name} ({asking.model}) {to_ask} times about {job.dataset}/{job.split};"
-        f" {tally.already} are answered already. Nothing was asked."
+        f"\nWould ask {job.spec.name} ({model}) {to_ask} times about {job.dataset}/{job.split};"
+        f" {already} are answered already. Nothing was asked."
     )
-    return {
-        "teacher": job.spec.name,
-        "model": asking.model,
-        "prompt": text,
-        "ask": to_ask,
-        "already": tally.already,
-    }
+    return {"teacher": job.spec.name, "model": model, "prompt": text, "ask": to_ask, "already": already}
 
 
 def _detail(tally: Tally) -> str:
@@ -165,6 +158,7 @@ def _say(session: Session, job: Job, tally: Tally) -> None:
     console = session.console
     line = f"{job.spec.name} on {job.dataset}/{job.split}: {tally.done} new rationales, {tally.already} were there"
     line += f", {tally.failed} failed" if tally.failed else ""
+    line += f", {tally.absent} questions have none" if tally.absent else ""
     line += f"; {tally.cut_off} were cut off at {job.sampling.max_tokens} tokens" if tally.cut_off else ""
     console.say(f"{line}.")
     for key, reason in tally.failures:
@@ -181,6 +175,7 @@ def _summary(name: str, tally: Tally) -> dict[str, Any]:
         "new": tally.done,
         "already": tally.already,
         "failed": tally.failed,
+        "absent": tally.absent,
         "cut_off": tally.cut_off,
         "prompt_tokens": tally.prompt_tokens,
         "completion_tokens": tally.completion_tokens,

@@ -60,8 +60,8 @@ def evaluate(
     scorings: tuple[Scoring, ...] = ("rank", "generate") if scoring == "both" else (scoring,)  # type: ignore[assignment]
     with closing(session.open_store(create=model is not None and dataset is not None)) as store:
         target = _target(session, store, run, model, teacher, dataset, max_input)
-        if target.teacher_model is None and teacher is not None and scoring == "rank":
-            raise UsageProblem(f"{teacher} can't be ranked: its model is not local.", "Use --scoring generate.")
+        if target.teacher is not None:
+            scorings = _teacher_scorings(target, scoring)
         done = _evaluate(session, store, target, split, scorings, limit, trust_remote_code)
         _show(session, store, done)
     session.console.next("tinyllm report --html report.html")
@@ -76,7 +76,7 @@ class _Target:
     model: str
     limits: Limits
     teacher: str | None = None
-    teacher_model: str | None = None
+    revision: str | None = None
 
 
 def _target(
@@ -88,7 +88,6 @@ def _target(
     dataset: str | None,
     max_input: int,
 ) -> _Target:
-    from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.evaluate import model_subject
     from tinyllm_cli.ingest import ingest_named
     from tinyllm_cli.students.base import Limits
@@ -100,27 +99,44 @@ def _target(
     dataset = dataset or _only_dataset(store)
     limits = Limits(input=max_input)
     if model is not None:
-        return _Target(dataset=dataset, subject=model_subject(model, limits), model=model, limits=limits)
+        return _Target(
+            dataset=dataset, subject=model_subject("model", model, model, limits), model=model, limits=limits
+        )
+    assert teacher is not None
+    return _teacher_target(session, store, teacher, dataset, limits)
+
+
+def _teacher_target(session: Session, store: Store, teacher: str, dataset: str, limits: Limits) -> _Target:
     from tinyllm_cli.config import match_name
-    from tinyllm_cli.records import Subject
+    from tinyllm_cli.evaluate import model_subject
     from tinyllm_cli.store import rationales as stored_rationales
 
-    assert teacher is not None
     wrote = {variant.teacher for variant in stored_rationales.variants(store, dataset)}
     name = match_name(teacher, {*session.settings.teachers, *wrote}, "teacher")
     spec = session.settings.teachers.get(name)
-    local = str(spec.options["model"]) if spec and spec.backend == "huggingface" else None
-    if local is None and spec is None and name not in wrote:
-        raise UsageProblem(f"There is no teacher called '{teacher}'.")
-    subject = Subject(kind="teacher", name=name, fingerprint=local or "")
-    return _Target(
-        dataset=dataset, subject=subject, model=local or "", limits=limits, teacher=name, teacher_model=local
-    )
+    options = spec.options if spec and spec.backend == "huggingface" else {}
+    model, revision = str(options.get("model") or ""), options.get("revision")
+    subject = model_subject("teacher", name, model, limits)
+    return _Target(dataset=dataset, subject=subject, model=model, limits=limits, teacher=name, revision=revision)
+
+
+def _teacher_scorings(target: _Target, scoring: str) -> tuple[Scoring, ...]:
+    """A teacher's stored answers count first; it is ranked as well where its model lies on this machine."""
+    from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.students.loading import is_local
+
+    if scoring == "rank" and not target.model:
+        raise UsageProblem(
+            f"{target.teacher} can't be ranked: it is not a Hugging Face model.", "Use --scoring generate."
+        )
+    if scoring == "both":
+        return ("generate", "rank") if is_local(target.model) else ("generate",)
+    return ("rank",) if scoring == "rank" else ("generate",)
 
 
 def _run_target(store: Store, run_id: int | None, dataset: str | None) -> _Target:
     from tinyllm_cli.errors import UsageProblem, WorldProblem, choices
-    from tinyllm_cli.records import Subject
+    from tinyllm_cli.evaluate import run_subject
     from tinyllm_cli.store import runs as stored_runs
     from tinyllm_cli.students.base import Limits
 
@@ -135,9 +151,8 @@ def _run_target(store: Store, run_id: int | None, dataset: str | None) -> _Targe
             f"Run {run.id} ({run.state}) has no student at {run.folder or 'any place'}.",
             "Train it again: " + run.command,
         )
-    limits = Limits(input=int(run.settings["max_input"]))
-    subject = Subject(kind="run", name=f"run {run.id}", run=run.id)
-    return _Target(dataset=dataset or run.dataset, subject=subject, model=run.folder, limits=limits)
+    limits = Limits(input=int(run.settings["max_input"]), target=int(run.settings["max_target"]))
+    return _Target(dataset=dataset or run.dataset, subject=run_subject(run), model=run.folder, limits=limits)
 
 
 def _only_dataset(store: Store) -> str:
@@ -161,13 +176,11 @@ def _evaluate(
 ) -> list[Evaluation]:
     from tinyllm_cli.evaluate import evaluate_student, evaluate_teacher
 
-    load = _loader(target.model, trust_remote_code)
+    load = _loader(target.model, target.revision, trust_remote_code)
     done = []
     for scoring in scorings:
         if target.teacher is not None and scoring == "generate":
             done.append(evaluate_teacher(store, target.teacher, dataset=target.dataset, split=split, limit=limit))
-            continue
-        if target.teacher is not None and target.teacher_model is None:
             continue
         label = f"{target.subject.name} on {target.dataset}/{split}, {scoring}"
         with session.console.meter(label) as meter:
@@ -191,10 +204,15 @@ def _show(session: Session, store: Store, done: list[Evaluation]) -> None:
     results = [result(evaluation, runs) for evaluation in done]
     for table in accuracy_tables(results):
         session.console.show(table)
+    for evaluation in done:
+        if evaluation.inputs_cut:
+            session.console.say(
+                f"{evaluation.inputs_cut} inputs were longer than the limit and cut ({evaluation.scoring})."
+            )
     session.console.result({"evaluations": [asdict(one) for one in results]})
 
 
-def _loader(model: str, trust_remote_code: bool) -> Callable[[], Student]:
+def _loader(model: str, revision: str | None, trust_remote_code: bool) -> Callable[[], Student]:
     """Loads the model on the first call, and remembers it for the second scoring."""
     loaded: list[Student] = []
 
@@ -202,7 +220,7 @@ def _loader(model: str, trust_remote_code: bool) -> Callable[[], Student]:
         from tinyllm_cli.students.loading import load_student
 
         if not loaded:
-            loaded.append(load_student(model, trust_remote_code=trust_remote_code))
+            loaded.append(load_student(model, revision=revision, trust_remote_code=trust_remote_code))
         return loaded[0]
 
     return load

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +13,6 @@ from tinyllm_cli.cli.elicit import run_job
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.datasets.catalogue import Source
-    from tinyllm_cli.elicit import Job
     from tinyllm_cli.store import Store
 
 
@@ -71,7 +69,9 @@ def import_data(
         else:
             results = _import_dataset(session, store, path, name, column or [], rename or [], teacher_forcing)
     session.console.result(results)
-    session.console.next("tinyllm distill" if results["teachers"] else f"tinyllm elicit --dataset {results['dataset']}")
+    session.console.next(
+        "tinyllm distill" if results["teachers"] else f"tinyllm elicit --teacher NAME --dataset {results['dataset']}"
+    )
 
 
 def _import_dataset(
@@ -86,6 +86,7 @@ def _import_dataset(
     from tinyllm_cli.datasets.catalogue import from_path
     from tinyllm_cli.datasets.parse import parse_mapping
     from tinyllm_cli.ingest import ingest
+    from tinyllm_cli.recordings import files_beside
 
     source = from_path(path.expanduser(), parse_mapping(columns), name)
     names = _parse_renames(renames)
@@ -94,13 +95,9 @@ def _import_dataset(
     sizes = ", ".join(f"{split} {count}" for split, count in ingested.splits.items())
     session.console.say(f"{ingested.name}: {sizes}" + ("" if ingested.fresh else " (unchanged)"))
     teachers = []
-    with ExitStack() as stack:
-        files = dict(source.rationale_files)
-        if source.authors_folder:
-            files |= _unpack_authors(store, source, stack)
+    with files_beside(store, source) as files:
         for found, paths in files.items():
-            for job in _jobs(ingested.name, ingested.splits, names.get(found, found), paths, teacher_forcing):
-                teachers.append({"split": job.split, **run_job(session, store, job)})
+            teachers += _elicit(session, store, ingested.name, names.get(found, found), paths, teacher_forcing)
     return {"dataset": ingested.name, "splits": ingested.splits, "teachers": teachers}
 
 
@@ -110,53 +107,36 @@ def _import_rationales(
     from tinyllm_cli.ingest import ingest_named
 
     ingested = ingest_named(store, dataset, session.settings)
-    jobs = _jobs(ingested.name, ingested.splits, teacher, [path.expanduser()], teacher_forcing)
-    teachers = [{"split": job.split, **run_job(session, store, job)} for job in jobs]
+    teachers = _elicit(session, store, ingested.name, teacher, [path.expanduser()], teacher_forcing)
     return {"dataset": ingested.name, "splits": ingested.splits, "teachers": teachers}
 
 
-def _jobs(dataset: str, splits: dict[str, int], teacher: str, paths: list[Path], teacher_forcing: bool) -> list[Job]:
-    """A job for each split that the files speak of: `llama.train.jsonl` of train alone, `llama.jsonl` of train."""
+def _elicit(
+    session: Session, store: Store, dataset: str, teacher: str, paths: list[Path], teacher_forcing: bool
+) -> list[dict[str, Any]]:
+    """Bring one teacher's files into the store, split by split."""
     from backends.base import Sampling
-    from tinyllm_cli.config import TeacherSpec, default_prefix
-    from tinyllm_cli.elicit import RECORDED, Job
+    from tinyllm_cli.elicit import Job
     from tinyllm_cli.prompts import Recipe
+    from tinyllm_cli.recordings import look_into
 
-    spec = TeacherSpec(
-        name=teacher,
-        backend=RECORDED,
-        options={"path": [str(path) for path in paths]},
-        prefix=default_prefix(teacher),
-        teacher_forcing=teacher_forcing,
-    )
-    named = {part for path in paths for part in path.name.split(".") if part in splits}
-    return [
-        Job(dataset=dataset, split=split, spec=spec, recipe=Recipe(icl=0), sampling=Sampling())
-        for split in splits
-        if split in (named or {"train"})
-    ]
-
-
-def _unpack_authors(store: Store, source: Source, stack: ExitStack) -> dict[str, list[Path]]:
-    """Both teachers' rationales of the authors' layout, as recorded rows in temporary files."""
-    import tempfile
-
-    from tinyllm_cli.datasets.authors import TEACHERS, write_rationales
-    from tinyllm_cli.store import questions as stored_questions
-
-    assert source.authors_folder is not None
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    found: dict[str, list[Path]] = {name: [] for name in TEACHERS}
-    for split in stored_questions.splits(store, source.name):
-        paths = {name: folder / f"{name}.{split}.jsonl" for name in TEACHERS}
-        with ExitStack() as files:
-            targets = {name: files.enter_context(path.open("w", encoding="utf-8")) for name, path in paths.items()}
-            questions = stored_questions.iterate(store, source.name, split)
-            rows = write_rationales(source.authors_folder, split, questions, targets)
-        if rows:
-            for name, path in paths.items():
-                found[name].append(path)
-    return {name: paths for name, paths in found.items() if paths}
+    recording = look_into(store, dataset, teacher, paths, teacher_forcing=teacher_forcing)
+    if recording.unmatched:
+        session.console.say(
+            f"{teacher}: {recording.unmatched} of the questions in its {recording.rows} rows are not in {dataset}."
+        )
+    done = []
+    for split in recording.splits:
+        job = Job(
+            dataset=dataset,
+            split=split,
+            spec=recording.spec,
+            recipe=Recipe(icl=0),
+            sampling=Sampling(),
+            samples=recording.samples,
+        )
+        done.append({"split": split, "unmatched": recording.unmatched, **run_job(session, store, job)})
+    return done
 
 
 def _parse_renames(items: list[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from tinyllm_cli.config import DatasetSpec, Settings
 from tinyllm_cli.datasets.authors import is_authors_layout
@@ -143,8 +144,9 @@ def _from_files(
     def read() -> Iterator[Question]:
         for split, path in paths.items():
             for number, row in enumerate(read_rows(path), start=1):
-                own = _SPLIT_NAMES.get(str(row.get("split", "")).lower()) if len(paths) == 1 else None
-                yield parse_row(row, Where(file=path.name, row=number), columns, dataset=name, split=own or split)
+                where = Where(file=path.name, row=number)
+                own = _stated_split(row, where) if len(paths) == 1 else None
+                yield parse_row(row, where, columns, dataset=name, split=own or split)
 
     return Source(
         name=name,
@@ -154,6 +156,15 @@ def _from_files(
         rationale_files=rationale_files or {},
         authors_folder=authors_folder,
     )
+
+
+def _stated_split(row: Mapping[str, Any], where: Where) -> str | None:
+    stated = row.get("split")
+    if stated in (None, ""):
+        return None
+    if str(stated).lower() not in _SPLIT_NAMES:
+        raise where.problem("split", f"'{stated}' is none of {', '.join(_SPLIT_NAMES)}.")
+    return _SPLIT_NAMES[str(stated).lower()]
 
 
 def _fingerprint(paths: list[Path], columns: Mapping[str, str]) -> str:

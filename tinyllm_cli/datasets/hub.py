@@ -60,6 +60,10 @@ class HubDataset:
     def _download(self, hub_split: str) -> Path:
         from huggingface_hub import hf_hub_download
 
+        from backends.hub import prepare
+
+        prepare()
+
         name = f"{self.config}/{hub_split}/0000.parquet"
         try:
             return Path(hf_hub_download(self.repository, name, repo_type="dataset", revision=REVISION))

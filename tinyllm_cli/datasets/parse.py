@@ -71,7 +71,7 @@ def parse_row(
         text=text,
         options=options,
         answer=answer_index(_answer(row, columns, where), options, labels, where),
-        context=str(context) if context else None,
+        context=_joined(context) if context else None,
     )
 
 
@@ -79,7 +79,7 @@ def answer_index(value: Any, options: Sequence[str], labels: Sequence[str], wher
     """The option that `value` means: an index from 0, an option's label, its text, or its letter."""
     if isinstance(value, bool):
         value = str(value).lower()
-    if isinstance(value, int):
+    if isinstance(value, int) and str(value) not in labels:
         if 0 <= value < len(options):
             return value
         raise where.problem("answer", f"{value} is not an index from 0 to {len(options) - 1}.")
@@ -109,6 +109,11 @@ def _value(
     if field == "id":
         hint += f", or --map id={ROW_NUMBER} to number the rows"
     raise where.problem(columns.get(field, field), "it is missing.", hint + ".")
+
+
+def _joined(context: Any) -> str:
+    """A context in paragraphs is one text."""
+    return "\n".join(map(str, context)) if isinstance(context, (list, tuple)) else str(context)
 
 
 def _answer(row: Mapping[str, Any], columns: Mapping[str, str], where: Where) -> Any:

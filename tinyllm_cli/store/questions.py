@@ -43,6 +43,7 @@ def replace(store: Store, name: str, source: str, fingerprint: str, questions: I
     Raises UsageProblem when an id repeats within a split."""
     counts: Counter[str] = Counter()
     stream = iter(questions)
+    page = list(islice(stream, _PAGE))  # before the write lock: the first rows may take a download
     with store.atomic():
         store.execute(
             "INSERT INTO datasets VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
@@ -50,7 +51,7 @@ def replace(store: Store, name: str, source: str, fingerprint: str, questions: I
             (name, source, fingerprint, now()),
         )
         store.execute("DELETE FROM dataset_questions WHERE dataset = ?", (name,))
-        while page := list(islice(stream, _PAGE)):
+        while page:
             store.executemany(
                 "INSERT INTO questions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 [(q.hash, q.text, json.dumps(q.options, ensure_ascii=False), q.answer, q.context) for q in page],
@@ -58,6 +59,7 @@ def replace(store: Store, name: str, source: str, fingerprint: str, questions: I
             for question in page:
                 _place(store, name, question, counts[question.split])
                 counts[question.split] += 1
+            page = list(islice(stream, _PAGE))
     return counts
 
 
@@ -109,6 +111,17 @@ def at(store: Store, dataset: str, split: str, position: int) -> Question:
     if row is None:
         raise IndexError(f"{dataset}/{split} has no question at {position}")
     return _question(row)
+
+
+def after(store: Store, dataset: str, split: str, point: str) -> Question | None:
+    """The question of a split whose hash comes next after `point`, round the end to the beginning; None when the
+    split is empty."""
+    query = (
+        f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.question > ?"
+        " ORDER BY dq.question LIMIT 1"
+    )
+    row = store.one(query, (dataset, split, point)) or store.one(query, (dataset, split, ""))
+    return _question(row) if row else None
 
 
 def answers(store: Store, dataset: str, split: str, limit: int | None = None) -> tuple[float, float]:

@@ -14,13 +14,6 @@ from tinyllm_cli.store.database import Store, now, undisturbed
 _SAME_VARIANT = "r.teacher = ? AND r.sampling = ? AND p.recipe = ?"
 
 
-@dataclass(frozen=True, kw_only=True)
-class FailedQuestion:
-    key: str
-    reason: str
-    attempts: int
-
-
 def add_asking(store: Store, asking: Asking) -> None:
     s = asking.sampling
     store.execute(
@@ -132,23 +125,26 @@ def datasets_with_rationales(store: Store) -> dict[str, set[str]]:
 
 
 def iterate(store: Store, dataset: str, split: str, variant: Variant) -> Iterator[Rationale]:
-    """One variant's rationales for a split, in the order of its questions and samples."""
+    """One variant's rationales for a split, in the order of its questions and samples; of several that differ in
+    the prompt alone (other in-context examples, an edited recording) the newest."""
     rows = store.rows(
-        f"SELECT r.id, dq.position, dq.key, r.question, r.sample, r.text, r.finish_reason, r.answer {_PLACES}"
-        f" WHERE dq.dataset = ? AND dq.split = ? AND {_SAME_VARIANT} ORDER BY dq.position, r.sample",
+        "SELECT max(r.id) AS id, dq.position, dq.key, r.question, r.sample, r.text, r.finish_reason, r.answer"
+        f" {_PLACES} WHERE dq.dataset = ? AND dq.split = ? AND {_SAME_VARIANT}"
+        " GROUP BY dq.position, r.sample ORDER BY dq.position, r.sample",
         (dataset, split, variant.teacher, variant.sampling, variant.recipe),
     )
     return (Rationale(**row) for row in rows)
 
 
-def failed(store: Store, dataset: str, split: str, asking: Asking) -> Iterator[FailedQuestion]:
-    """Questions that this teacher, asked so, could not answer so far."""
+def failed_keys(store: Store, dataset: str, split: str, variant: Variant) -> set[str]:
+    """Questions that were asked in this way and got no usable reply."""
     rows = store.rows(
-        "SELECT dq.key, f.reason, f.attempts FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
-        " WHERE dq.dataset = ? AND dq.split = ? AND f.teacher = ? AND f.sampling = ? ORDER BY dq.position",
-        (dataset, split, asking.teacher, asking.hash),
+        "SELECT dq.key FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
+        " JOIN prompts p ON p.hash = f.prompt"
+        " WHERE dq.dataset = ? AND dq.split = ? AND f.teacher = ? AND f.sampling = ? AND p.recipe = ?",
+        (dataset, split, variant.teacher, variant.sampling, variant.recipe),
     )
-    return (FailedQuestion(**row) for row in rows)
+    return {row["key"] for row in rows}
 
 
 def costs(store: Store) -> list[TeacherCosts]:

@@ -44,7 +44,7 @@ def locate(store: Store, run: int, folder: str) -> None:
 def finish(store: Store, run: int, state: RunState, figures: Mapping[str, Any], error: str | None = None) -> None:
     store.execute(
         "UPDATE runs SET state = ?, figures = ?, error = ?, finished = ? WHERE id = ?",
-        (state, json.dumps(figures), error, now(), run),
+        (state, json.dumps(figures, allow_nan=False), error, now(), run),
     )
 
 
@@ -80,7 +80,8 @@ def open_evaluation(
     """The evaluation of this subject on these questions: the stored one, complete or begun, or a new one."""
     store.execute(
         "INSERT INTO evaluations (kind, subject, fingerprint, run, dataset, split, scoring, questions, chance,"
-        " majority, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        " majority, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " chance = excluded.chance, majority = excluded.majority",
         (subject.kind, subject.name, subject.fingerprint, subject.run, dataset, split, scoring, questions, chance,
          majority, now()),
     )  # fmt: skip
@@ -93,13 +94,17 @@ def open_evaluation(
     return _evaluation(row)
 
 
-def forget_stale(store: Store, evaluation: int, dataset: str, split: str) -> None:
-    """Drop predictions of questions that the data set no longer holds as they were answered."""
-    store.execute(
+def forget_stale(store: Store, evaluation: Evaluation) -> None:
+    """Drop predictions of questions that are no longer among those asked as they were answered; the evaluation is
+    open again then."""
+    dropped = store.execute(
         "DELETE FROM predictions WHERE evaluation = ? AND NOT EXISTS (SELECT 1 FROM dataset_questions dq WHERE"
-        " dq.dataset = ? AND dq.split = ? AND dq.key = predictions.key AND dq.question = predictions.question)",
-        (evaluation, dataset, split),
-    )
+        " dq.dataset = ? AND dq.split = ? AND dq.position < ?"
+        " AND dq.key = predictions.key AND dq.question = predictions.question)",
+        (evaluation.id, evaluation.dataset, evaluation.split, evaluation.questions),
+    ).rowcount
+    if dropped:
+        store.execute("UPDATE evaluations SET correct = NULL WHERE id = ?", (evaluation.id,))
 
 
 def predicted_keys(store: Store, evaluation: int) -> set[str]:
@@ -110,7 +115,7 @@ def add_predictions(store: Store, evaluation: int, predictions: Iterable[Predict
     """Keep predictions; committed when this returns."""
     with store.atomic():
         store.executemany(
-            "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     evaluation,
@@ -120,6 +125,7 @@ def add_predictions(store: Store, evaluation: int, predictions: Iterable[Predict
                     p.correct,
                     json.dumps(p.scores) if p.scores else None,
                     p.text,
+                    p.input_cut,
                 )
                 for p in predictions
             ],
@@ -131,7 +137,8 @@ def complete_evaluation(store: Store, evaluation: int, seconds: float) -> Evalua
     row = store.one(
         "UPDATE evaluations SET seconds = coalesce(seconds, 0) + ?,"
         " correct = (SELECT coalesce(sum(correct), 0) FROM predictions WHERE evaluation = evaluations.id),"
-        " unparseable = (SELECT count(*) FROM predictions WHERE evaluation = evaluations.id AND option IS NULL)"
+        " unparseable = (SELECT count(*) FROM predictions WHERE evaluation = evaluations.id AND option IS NULL),"
+        " inputs_cut = (SELECT coalesce(sum(input_cut), 0) FROM predictions WHERE evaluation = evaluations.id)"
         " WHERE id = ? RETURNING *",
         (seconds, evaluation),
     )
@@ -153,6 +160,7 @@ def predictions(store: Store, evaluation: int) -> Iterator[Prediction]:
             correct=bool(row["correct"]),
             scores=tuple(json.loads(row["scores"])) if row["scores"] else None,
             text=row["text"],
+            input_cut=bool(row["input_cut"]),
         )
 
 

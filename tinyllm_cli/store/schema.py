@@ -38,6 +38,8 @@ CREATE TABLE dataset_questions (
     UNIQUE (dataset, split, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX dataset_questions_by_question ON dataset_questions(question);
+-- Walked to draw in-context examples.
+CREATE INDEX dataset_questions_by_hash ON dataset_questions(dataset, split, question);
 
 CREATE TABLE prompts (
     hash TEXT PRIMARY KEY,
@@ -125,6 +127,7 @@ CREATE TABLE evaluations (
     majority REAL NOT NULL,
     correct INTEGER, -- NULL until complete
     unparseable INTEGER,
+    inputs_cut INTEGER,
     seconds REAL,
     created TEXT NOT NULL,
     UNIQUE (kind, subject, fingerprint, dataset, split, scoring, questions)
@@ -138,6 +141,7 @@ CREATE TABLE predictions (
     correct INTEGER NOT NULL,
     scores TEXT, -- JSON array: nats per token by option
     text TEXT,
+    input_cut INTEGER NOT NULL, -- the input was longer than the limit
     PRIMARY KEY (evaluation, key)
 ) STRICT, WITHOUT ROWID;
 """

@@ -34,18 +34,19 @@ def rank(student: Student, questions: Sequence[Question], limits: Limits) -> Ite
                 option=best,
                 correct=best == question.answer,
                 scores=tuple(scores),
+                input_cut=encoded[question.key][0].input_cut,
             )
 
 
 def generate(student: Student, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
     """Greedy text, matched to an option; a text that is no option is no answer, never a guess."""
     tasks = [Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question), target="") for question in questions]
-    inputs = {
-        question.key: example.input for question, example in zip(questions, student.encode(tasks, limits), strict=True)
+    encoded = {
+        question.key: example for question, example in zip(questions, student.encode(tasks, limits), strict=True)
     }
-    sizes = [len(inputs[question.key]) + MAX_ANSWER_TOKENS for question in questions]
+    sizes = [len(encoded[question.key].input) + MAX_ANSWER_TOKENS for question in questions]
     for group in by_budget(questions, sizes, TOKEN_BUDGET):
-        texts = student.generate([inputs[question.key] for question in group], MAX_ANSWER_TOKENS)
+        texts = student.generate([encoded[question.key].input for question in group], MAX_ANSWER_TOKENS)
         for question, text in zip(group, texts, strict=True):
             option = match_option(text, question.options)
             yield Prediction(
@@ -54,6 +55,7 @@ def generate(student: Student, questions: Sequence[Question], limits: Limits) ->
                 option=option,
                 correct=option == question.answer,
                 text=text,
+                input_cut=encoded[question.key].input_cut,
             )
 
 

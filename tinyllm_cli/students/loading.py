@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from backends.checkpoints import best_device, load
+from backends.checkpoints import EMBEDDED, best_device, fingerprint, load
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.causal import CausalStudent
 from tinyllm_cli.students.seq2seq import Seq2SeqStudent
 
 
-def load_student(name: str, *, trust_remote_code: bool = False) -> Student:
+def load_student(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Student:
     """Load `name` in float32 on the best device at hand, in eval mode.
 
     Raises ModelUnavailable with the reason and the ways on."""
     device = best_device()
     # On a CPU, training short sequences with padding is a third faster without the fused attention kernel.
     attention = "eager" if device == "cpu" else None
-    checkpoint = load(name, device=device, trust_remote_code=trust_remote_code, attention=attention)
+    checkpoint = load(name, device=device, revision=revision, trust_remote_code=trust_remote_code, attention=attention)
     return Seq2SeqStudent(checkpoint) if checkpoint.kind == "seq2seq" else CausalStudent(checkpoint)
+
+
+def model_fingerprint(name: str) -> str:
+    """A short text that changes with the files of a local model; empty for a name on the hub."""
+    return fingerprint(name)
+
+
+def is_local(name: str) -> bool:
+    """Whether `name` needs no hub: an embedded model, a folder or a file."""
+    return name in EMBEDDED or bool(model_fingerprint(name))

@@ -25,9 +25,13 @@ def save_student(student: Student, folder: Path, card: str) -> None:
         _name_the_tokenizer_for_all(temporary)
         (temporary / "README.md").write_text(card, encoding="utf-8")
         temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+        if folder.exists():  # aside first: a kill between the two renames leaves both, not none
+            old = folder.with_name(f".{folder.name}-old")
+            folder.rename(old)
+            temporary.rename(folder)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

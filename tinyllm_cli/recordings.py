@@ -1,0 +1,94 @@
+"""The recordings stage: rationales that lie in files, as jobs for elicitation.
+
+Says of which splits the files speak, how many samples they hold, and unpacks the authors' layout. Asking for the
+rationales themselves is elicitation's work, as with any other teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from backends.base import Request
+from backends.recorded import RecordedTeacher
+from tinyllm_cli.config import TeacherSpec, default_prefix
+from tinyllm_cli.datasets.authors import TEACHERS, write_rationales
+from tinyllm_cli.datasets.catalogue import Source
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One teacher's files, and what of them fits a data set: split -> number of its questions. `rows` counts all
+    rows of the files, `unmatched` the questions that they speak of and the data set lacks."""
+
+    spec: TeacherSpec
+    splits: Mapping[str, int]
+    samples: int
+    rows: int
+    unmatched: int
+
+
+def look_into(store: Store, dataset: str, teacher: str, paths: list[Path], *, teacher_forcing: bool) -> Recording:
+    """What the files of `teacher` hold for `dataset`.
+
+    Raises UsageProblem when they hold nothing for it, BadTeacherConfig when a row is wrong."""
+    spec = TeacherSpec(
+        name=teacher,
+        backend="recorded",
+        options={"path": [str(path) for path in paths]},
+        prefix=default_prefix(teacher),
+        teacher_forcing=teacher_forcing,
+    )
+    with closing(RecordedTeacher(spec.options)) as recorded:
+        contents = recorded.contents()
+        found = {
+            split: sum(
+                recorded.edition(Request(split=split, key=question.key, messages=())) is not None
+                for question in stored_questions.iterate(store, dataset, split)
+            )
+            for split in stored_questions.splits(store, dataset)
+        }
+    splits = {split: count for split, count in found.items() if count}
+    if not splits:
+        raise UsageProblem(
+            f"None of the rationales of {teacher} belongs to a question of {dataset}.",
+            f"They are joined by id; {', '.join(path.name for path in paths)} may speak of another data set.",
+        )
+    return Recording(
+        spec=spec,
+        splits=splits,
+        samples=max(content.samples for content in contents.values()),
+        rows=sum(content.rows for content in contents.values()),
+        unmatched=max(0, sum(content.questions for content in contents.values()) - sum(splits.values())),
+    )
+
+
+@contextmanager
+def files_beside(store: Store, source: Source) -> Iterator[Mapping[str, list[Path]]]:
+    """The rationale files that came with a data set, by teacher; those of the authors' layout are unpacked into a
+    folder that lasts as long as the context."""
+    with ExitStack() as stack:
+        files = dict(source.rationale_files)
+        if source.authors_folder is not None:
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            files |= _unpack(store, source.name, source.authors_folder, folder)
+        yield files
+
+
+def _unpack(store: Store, dataset: str, authors_folder: Path, folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {name: [] for name in TEACHERS}
+    for split in stored_questions.splits(store, dataset):
+        paths = {name: folder / f"{name}.{split}.jsonl" for name in TEACHERS}
+        with ExitStack() as files:
+            targets = {name: files.enter_context(path.open("w", encoding="utf-8")) for name, path in paths.items()}
+            rows = write_rationales(authors_folder, split, stored_questions.iterate(store, dataset, split), targets)
+        if rows:
+            for name, path in paths.items():
+                found[name].append(path)
+    return {name: paths for name, paths in found.items() if paths}
