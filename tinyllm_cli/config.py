@@ -17,7 +17,6 @@ from typing import Any
 from tinyllm_cli.errors import UsageProblem, choices
 
 DEFAULT_CONFIG = "tinyllm.toml"
-DEFAULT_STUDENT = "google/flan-t5-small"
 
 
 @dataclass(frozen=True, kw_only=True)

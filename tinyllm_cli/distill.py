@@ -235,9 +235,11 @@ class _Keeper:
         self._watch(self._progress)
 
     def _checkpoint(self, step: int) -> None:
-        """Equal accuracy goes to the later checkpoint; without a valid split the last one is the best."""
+        """Equal accuracy goes to the later checkpoint; without a valid split only the last one counts."""
+        accuracy = 0.0
         if not self._material.valid:
-            accuracy = 0.0
+            if step < self._plan.settings.steps(len(self._examples)):
+                return
         else:
             predictions = rank(self._student, self._material.valid, self._plan.settings.limits)
             accuracy = sum(prediction.correct for prediction in predictions) / len(self._material.valid)

@@ -45,7 +45,7 @@ class Lesson:
 
 
 def student_input(prefix: str, question: Question) -> str:
-    """Prefix, question, options, and the context last: what a length limit cuts is context, never the options."""
+    """Prefix, question, options, and the context last: a length limit cuts context first."""
     lines = [f"{prefix}{question.text}", "Options:"]
     lines += [option_line(index, text) for index, text in enumerate(question.options)]
     if question.context:

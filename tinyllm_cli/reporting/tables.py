@@ -112,7 +112,8 @@ def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Ta
     table = Table(title=title, title_justify="left", title_style="bold", caption_justify="left", box=SIMPLE_HEAD)
     table.pad_edge = False
     for name in head:
-        table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")
+        number = name.startswith(">")
+        table.add_column(name.lstrip(">"), justify="right" if number else "left", no_wrap=number)
     for row in rows:
         table.add_row(*map(Text, row))
     return table

@@ -27,6 +27,7 @@ def save_student(student: Student, folder: Path, card: str) -> None:
         temporary.chmod(0o755)
         if folder.exists():  # aside first: a kill between the two renames leaves both, not none
             old = folder.with_name(f".{folder.name}-old")
+            shutil.rmtree(old, ignore_errors=True)
             folder.rename(old)
             temporary.rename(folder)
             shutil.rmtree(old)

@@ -1,0 +1,114 @@
+"""Rationales in files: joined by id and split, every sample, in parts, and what fits nowhere is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import Command, write_dataset
+
+
+def rows(path: Path, *items: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+    return path
+
+
+def numbered(folder: Path) -> Path:
+    """A data set whose ids repeat from split to split, as row numbers do."""
+    for split in ("train", "valid"):
+        rows(
+            folder / f"{split}.jsonl",
+            *({"id": n, "question": f"{split} {n}?", "options": ["x", "y"], "answer": 0} for n in range(3)),
+        )
+    return folder
+
+
+def stored(tinyllm: Command, tmp_path: Path) -> list[tuple[str, str, int, str]]:
+    """(split, key, sample, text) of every rationale."""
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "tinyllm.db") as connection:
+        return connection.execute(
+            "SELECT dq.split, dq.key, r.sample, r.text FROM rationales r"
+            " JOIN dataset_questions dq ON dq.question = r.question ORDER BY 1, 2, 3, r.id"
+        ).fetchall()
+
+
+def test_ids_that_repeat_across_splits_are_told_apart_by_the_files_names(tinyllm: Command, tmp_path: Path) -> None:
+    folder = numbered(tmp_path / "toy")
+    for split in ("train", "dev"):
+        items = ({"id": n, "rationale": f"because {split} {n}"} for n in range(3))
+        rows(folder / "rationales" / f"bob.{split}.jsonl", *items)
+    done = tinyllm("import", "toy")
+    assert done.returncode == 0, done.stderr
+    assert stored(tinyllm, tmp_path) == [
+        *(("train", str(n), 0, f"because train {n}") for n in range(3)),
+        *(("valid", str(n), 0, f"because dev {n}") for n in range(3)),
+    ]
+
+
+def test_a_split_in_the_row_goes_before_the_files_name(tinyllm: Command, tmp_path: Path) -> None:
+    numbered(tmp_path / "toy")
+    notes = rows(
+        tmp_path / "notes.jsonl",
+        {"id": 0, "split": "validation", "rationale": "of valid"},
+        {"id": 0, "split": "train", "rationale": "of train"},
+    )
+    assert tinyllm("import", "toy").returncode == 0
+    assert tinyllm("import", notes, "--teacher", "notes", "--dataset", "toy").returncode == 0
+    assert stored(tinyllm, tmp_path) == [("train", "0", 0, "of train"), ("valid", "0", 0, "of valid")]
+
+
+def test_every_sample_comes_along_and_what_fits_nowhere_is_said(tinyllm: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=3)
+    notes = rows(
+        tmp_path / "notes.jsonl",
+        {"id": "train-0", "rationale": "one"},
+        {"id": "train-0", "rationale": "two"},
+        {"id": "train-2", "rationale": "three"},
+        {"id": "train-99", "rationale": "lost"},
+    )
+    assert tinyllm("import", "toy").returncode == 0
+    done = tinyllm("import", notes, "--teacher", "notes", "--dataset", "toy")
+    assert "1 of the questions in its 4 rows are not in toy" in done.stdout
+    assert "3 new rationales" in done.stdout
+    assert "1 questions have none" in done.stdout
+    assert stored(tinyllm, tmp_path) == [
+        ("train", "train-0", 0, "one"),
+        ("train", "train-0", 1, "two"),
+        ("train", "train-2", 0, "three"),
+    ]
+
+
+def test_parts_of_a_recording_add_up_and_an_edited_row_replaces_its_old_text(tinyllm: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=2, valid=1)
+    assert tinyllm("import", "toy").returncode == 0
+    first = rows(tmp_path / "p1.jsonl", {"id": "train-0", "rationale": "old"})
+    second = rows(tmp_path / "p2.jsonl", {"id": "train-1", "rationale": "kept"})
+    for part in (first, second):
+        assert tinyllm("import", part, "--teacher", "bob", "--dataset", "toy").returncode == 0
+    rows(first, {"id": "train-0", "rationale": "new"})
+    assert "1 new" in tinyllm("import", first, "--teacher", "bob", "--dataset", "toy").stdout
+    plan = json.loads(tinyllm("distill", "--alpha", "bob=1", "--dry-run", "--json").stdout)
+    assert plan["rationales"]["bob"]["rationales"] == 2
+    assert [text for _, _, _, text in stored(tinyllm, tmp_path)] == ["old", "new", "kept"]
+
+
+def test_a_file_that_speaks_of_nothing_here_is_an_error(tinyllm: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=2)
+    notes = rows(tmp_path / "notes.jsonl", {"id": "elsewhere", "rationale": "one"})
+    assert tinyllm("import", "toy").returncode == 0
+    done = tinyllm("import", notes, "--teacher", "notes", "--dataset", "toy")
+    assert done.returncode == 2
+    assert "None of the rationales of notes belongs to a question of toy" in done.stderr
+
+
+def test_the_elicitation_that_covers_most_is_taken(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=8)
+    asked = ("elicit", "--teacher", "parrot", "--dataset", "toy")
+    assert tinyllm(*asked).returncode == 0
+    assert tinyllm(*asked, "--limit", "2", "--seed", "1").returncode == 0
+    plan = json.loads(tinyllm("distill", "--alpha", "parrot=1", "--dry-run", "--json").stdout)
+    assert plan["rationales"]["parrot"]["questions"] == 8
