@@ -258,7 +258,11 @@ def test_an_empty_recorded_rationale_fails_alone(tmp_path: Path) -> None:
         ("rows.jsonl", b'{"id": 1, "rationale": "a\\ud83d"}\n', "rows.jsonl, row 1"),
         ("rows.jsonl", b'{"id": 1, "rationale": "\xff"}\n', "rows.jsonl can't be read"),
         ("rows.jsonl.gz", b"not gzip", "rows.jsonl.gz can't be read"),
-        ("rows.jsonl.gz", gzip.compress(b'{"id": 1, "rationale": "a"}\n' * 9)[:-9], "rows.jsonl.gz can't be read"),
+        (
+            "rows.jsonl.gz",
+            gzip.compress(b'{"id": 1, "rationale": "a"}\n' * 9, mtime=0)[:-9],
+            "rows.jsonl.gz can't be read",
+        ),
         ("rows.csv", b"id,text\n1,a\n", "rows.csv, row 1: there is no field 'rationale'"),
         ("rows.csv", b"id,rationale\n1,a\n2\n", "rows.csv, row 2: there is no field 'rationale'"),
     ],
