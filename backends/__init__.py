@@ -17,6 +17,7 @@ __all__ = ["BUILT_IN", "backend_names", "create"]
 
 BUILT_IN: Mapping[str, str] = {
     "huggingface": "backends.huggingface:HuggingFaceTeacher",
+    "openai": "backends.openai_compatible:OpenAICompatibleTeacher",
     "recorded": "backends.recorded:RecordedTeacher",
     "scripted": "backends.scripted:ScriptedTeacher",
 }
