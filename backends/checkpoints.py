@@ -10,6 +10,8 @@ import hashlib
 import importlib.util
 import io
 import os
+import shutil
+import tempfile
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,17 +149,21 @@ def cache_folder() -> Path:
 
 def _convert(gguf: Path, folder: Path) -> None:
     """Write the GGUF file as an ordinary folder. Renamed into place when complete: a kill leaves no half model."""
-    import shutil
-    import tempfile
-
     folder.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = load(str(gguf), device="cpu")
-    with logs_of_transformers_off(), tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        checkpoint.model.save_pretrained(temporary)
-        checkpoint.tokenizer.save_pretrained(temporary)
-        if not folder.exists():
-            shutil.move(temporary, folder)
-            Path(temporary).mkdir()  # TemporaryDirectory wants something to remove
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        checkpoint = load(str(gguf), device="cpu")
+        with logs_of_transformers_off():
+            checkpoint.model.save_pretrained(temporary)
+            checkpoint.tokenizer.save_pretrained(temporary)
+        temporary.chmod(0o755)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another process was faster, with the same result
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _gguf_options() -> dict[str, Any]:
