@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,16 @@ from tests.conftest import Command, environment, write_dataset
 pytestmark = pytest.mark.real
 
 
-def interrupt(folder: Path, after: float, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command and send it SIGINT after so many seconds; it must still be running then."""
+def has_rows(folder: Path, table: str) -> bool:
+    with closing(sqlite3.connect(f"file:{folder / 'tinyllm.db'}?mode=ro", uri=True)) as connection:
+        return bool(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def interrupt(
+    folder: Path, after: float, *arguments: str, table: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command and send it SIGINT so many seconds after its start, or after `table` has its first row; it must
+    still be running then."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tinyllm_cli", *arguments],
         cwd=folder,
@@ -26,6 +36,11 @@ def interrupt(folder: Path, after: float, *arguments: str) -> subprocess.Complet
         stderr=subprocess.PIPE,
         text=True,
     )
+    while table is not None and process.poll() is None:
+        with suppress(sqlite3.Error):
+            if has_rows(folder, table):
+                break
+        time.sleep(0.1)
     time.sleep(after)
     assert process.poll() is None, f"the command was done before it could be stopped: {process.communicate()}"
     process.send_signal(signal.SIGINT)
@@ -53,7 +68,7 @@ def test_elicit_goes_on(tinyllm: Command, tmp_path: Path) -> None:
     (tmp_path / "tinyllm.toml").write_text(settings, encoding="utf-8")
     write_dataset(tmp_path / "toy", train=200)
     arguments = ("elicit", "--teacher", "slow", "--dataset", "toy")
-    done = interrupt(tmp_path, 2.5, *arguments)
+    done = interrupt(tmp_path, 1.0, *arguments, table="rationales")
     stopped(done)
     assert "rationales of slow are kept" in done.stderr
     rest = json.loads(tinyllm(*arguments, "--json").stdout)["teachers"][0]
@@ -63,7 +78,7 @@ def test_elicit_goes_on(tinyllm: Command, tmp_path: Path) -> None:
 
 def test_distill_says_that_the_run_is_stopped(tinyllm: Command, tmp_path: Path) -> None:
     arguments = ("distill", "--alpha", "0", "--dataset", "everyday", "--student", "smollm2", "--limit", "200")
-    done = interrupt(tmp_path, 20.0, *arguments)
+    done = interrupt(tmp_path, 2.0, *arguments, table="runs")
     stopped(done)
     runs = json.loads(tinyllm("report", "--json").stdout)["runs"]
     assert [run["state"] for run in runs] == ["stopped"]
@@ -71,7 +86,7 @@ def test_distill_says_that_the_run_is_stopped(tinyllm: Command, tmp_path: Path) 
 
 def test_eval_goes_on(tinyllm: Command, tmp_path: Path) -> None:
     arguments = ("eval", "--model", "smollm2", "--dataset", "everyday", "--scoring", "rank", "--limit", "70")
-    stopped(interrupt(tmp_path, 6.0, *arguments))
+    stopped(interrupt(tmp_path, 3.0, *arguments, table="evaluations"))
     assert json.loads(tinyllm("report", "--json").stdout)["results"] == []
     assert tinyllm(*arguments).returncode == 0
     assert json.loads(tinyllm("report", "--json").stdout)["results"][0]["n"] == 70
