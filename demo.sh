@@ -1,6 +1,6 @@
 #!/bin/sh
 # The main job from end to end on what the package carries: no hub, no GPU, no key. Shows each command before it runs.
-# QUESTIONS is how many training questions to use: 100 keep two cores busy for about ten minutes.
+# QUESTIONS is how many training questions to use: 100 of the 240 keep two cores busy for about ten minutes.
 set -eu
 QUESTIONS=${QUESTIONS:-100}
 export TINYLLM_DB=demo/tinyllm.db

@@ -13,7 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Command, environment, write_dataset
+from backends.base import Completion, Sampling
+from tests.conftest import Command, environment, make_questions, write_dataset
+from tinyllm_cli.prompts import recorded_prompt
+from tinyllm_cli.records import Asking
+from tinyllm_cli.store import open_store, questions, rationales
 
 pytestmark = pytest.mark.real
 
@@ -92,9 +96,13 @@ def test_eval_goes_on(tinyllm: Command, tmp_path: Path) -> None:
     assert json.loads(tinyllm("report", "--json").stdout)["results"][0]["n"] == 70
 
 
-def test_report_stops(tinyllm: Command, tmp_path: Path) -> None:
-    write_dataset(tmp_path / "toy", train=40_000)
-    settings = '[teachers.parrot]\nbackend = "scripted"\nreplies = ["Because of that."]\n'
-    (tmp_path / "tinyllm.toml").write_text(settings, encoding="utf-8")
-    assert tinyllm("elicit", "--teacher", "parrot", "--dataset", "toy", "--icl", "0").returncode == 0
-    stopped(interrupt(tmp_path, 0.45, "report"))
+def test_report_stops(tmp_path: Path) -> None:
+    asking = Asking(teacher="t", backend="scripted", model="m", revision="", sampling=Sampling())
+    asked = make_questions(100_000)
+    with open_store(tmp_path / "tinyllm.db") as store, store.atomic():
+        questions.replace(store, "toy", "here", "1", asked)
+        rationales.add_asking(store, asking)
+        for question in asked:
+            prompt = recorded_prompt(question, teacher_forcing=True)
+            rationales.add_completion(store, asking, prompt, 0, Completion(text="So.", finish_reason="stop"))
+    stopped(interrupt(tmp_path, 0.8, "report"))

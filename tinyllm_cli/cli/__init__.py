@@ -55,6 +55,7 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:  # before a command had begun
+        sys.stderr.write("Stopped before anything was done. Run the same command to begin.\n")
         sys.exit(130)
     except BrokenPipeError:  # `tinyllm report | head`
         sys.stderr.close()
