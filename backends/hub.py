@@ -18,16 +18,13 @@ _PATIENCE = 8.0
 
 
 @cache
-def prepare() -> bool:
-    """Call before the hub's client is used: silences its retries, and takes it offline when the hub is out of reach.
-
-    Returns whether the hub can be asked."""
+def prepare() -> None:
+    """Call before the hub's client is used: silences its retries, and takes it offline when the hub is out of reach."""
     from huggingface_hub import constants
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     if not constants.HF_HUB_OFFLINE and not _answers(constants.ENDPOINT):
         constants.HF_HUB_OFFLINE = True
-    return not constants.HF_HUB_OFFLINE
 
 
 def _answers(endpoint: str) -> bool:

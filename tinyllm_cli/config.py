@@ -1,4 +1,4 @@
-"""tinyllm.toml + environment -> typed settings. Knows the built-in teachers; reads no model and no data.
+"""tinyllm.toml -> typed settings. Knows the built-in teachers; reads no model and no data.
 
 Precedence, highest first: command-line flag, environment (and .env), tinyllm.toml, built-in default.
 """
@@ -6,7 +6,6 @@ Precedence, highest first: command-line flag, environment (and .env), tinyllm.to
 from __future__ import annotations
 
 import math
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -84,9 +83,7 @@ def load_settings(path: Path | None = None) -> Settings:
     """Read `path`, or tinyllm.toml of this folder when there is one.
 
     Raises UsageProblem naming the file, the table and the field."""
-    chosen = path or (Path(os.environ["TINYLLM_CONFIG"]) if os.environ.get("TINYLLM_CONFIG") else None)
-    if chosen is None:
-        chosen = Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
+    chosen = path or (Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None)
     teachers = built_in_teachers()
     if chosen is None:
         return Settings(teachers=teachers, datasets={}, source=None)

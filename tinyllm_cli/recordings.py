@@ -25,17 +25,21 @@ from tinyllm_cli.store import questions as stored_questions
 @dataclass(frozen=True, kw_only=True)
 class Recording:
     """One teacher's files, and what of them fits a data set: split -> number of its questions. `rows` counts all
-    rows of the files, `unmatched` the questions that they speak of and the data set lacks."""
+    rows of the files, `unmatched` the questions that they speak of and the data set lacks. `teacher` is open."""
 
     spec: TeacherSpec
+    teacher: RecordedTeacher
     splits: Mapping[str, int]
     samples: int
     rows: int
     unmatched: int
 
 
-def look_into(store: Store, dataset: str, teacher: str, paths: list[Path], *, teacher_forcing: bool) -> Recording:
-    """What the files of `teacher` hold for `dataset`.
+@contextmanager
+def opened(
+    store: Store, dataset: str, teacher: str, paths: list[Path], *, teacher_forcing: bool
+) -> Iterator[Recording]:
+    """What the files of `teacher` hold for `dataset`; they are read once, for all splits, within the context.
 
     Raises UsageProblem when they hold nothing for it, BadTeacherConfig when a row is wrong."""
     spec = TeacherSpec(
@@ -46,27 +50,33 @@ def look_into(store: Store, dataset: str, teacher: str, paths: list[Path], *, te
         teacher_forcing=teacher_forcing,
     )
     with closing(RecordedTeacher(spec.options)) as recorded:
-        contents = recorded.contents()
-        found = {
-            split: sum(
-                recorded.edition(Request(split=split, key=question.key, messages=())) is not None
-                for question in stored_questions.iterate(store, dataset, split)
+        contents = recorded.contents().values()
+        splits = _matches(store, dataset, recorded)
+        if not splits:
+            raise UsageProblem(
+                f"None of the rationales of {teacher} belongs to a question of {dataset}.",
+                f"They are joined by id; {', '.join(path.name for path in paths)} may speak of another data set.",
             )
-            for split in stored_questions.splits(store, dataset)
-        }
-    splits = {split: count for split, count in found.items() if count}
-    if not splits:
-        raise UsageProblem(
-            f"None of the rationales of {teacher} belongs to a question of {dataset}.",
-            f"They are joined by id; {', '.join(path.name for path in paths)} may speak of another data set.",
+        yield Recording(
+            spec=spec,
+            teacher=recorded,
+            splits=splits,
+            samples=max(content.samples for content in contents),
+            rows=sum(content.rows for content in contents),
+            unmatched=max(0, sum(content.questions for content in contents) - sum(splits.values())),
         )
-    return Recording(
-        spec=spec,
-        splits=splits,
-        samples=max(content.samples for content in contents.values()),
-        rows=sum(content.rows for content in contents.values()),
-        unmatched=max(0, sum(content.questions for content in contents.values()) - sum(splits.values())),
-    )
+
+
+def _matches(store: Store, dataset: str, recorded: RecordedTeacher) -> dict[str, int]:
+    """Questions of each split that have a rationale; splits without any are left out."""
+    found = {
+        split: sum(
+            recorded.edition(Request(split=split, key=question.key, messages=())) is not None
+            for question in stored_questions.iterate(store, dataset, split)
+        )
+        for split in stored_questions.splits(store, dataset)
+    }
+    return {split: count for split, count in found.items() if count}
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from backends.base import Sampling
+    from backends.base import Sampling, Teacher
     from tinyllm_cli.config import TeacherSpec
     from tinyllm_cli.elicit import Job, Tally
     from tinyllm_cli.store import Store
@@ -101,15 +101,21 @@ def _next_command(specs: list[TeacherSpec], dataset: str, split: str, teacher_fo
 
 
 def run_job(session: Session, store: Store, job: Job) -> dict[str, Any]:
-    """Elicit one job with progress; prints and returns what came of it."""
+    """Make the job's teacher and have it answer."""
     import backends
+
+    with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
+        return drive(session, store, job, teacher)
+
+
+def drive(session: Session, store: Store, job: Job, teacher: Teacher) -> dict[str, Any]:
+    """Elicit one job with progress; prints and returns what came of it."""
     from tinyllm_cli.elicit import elicit as elicit_stage
     from tinyllm_cli.errors import InterruptedByUser
     from tinyllm_cli.store.rationales import count as count_rationales
 
     name = job.spec.name
-    teacher = backends.create(job.spec.backend, job.spec.options)
-    with closing(teacher), session.console.meter(f"{name} on {job.dataset}/{job.split}") as meter:
+    with session.console.meter(f"{name} on {job.dataset}/{job.split}") as meter:
 
         def watch(tally: Tally) -> None:
             meter(tally.already + tally.done + tally.failed, tally.wanted, _detail(tally))
@@ -135,7 +141,10 @@ def preview(session: Session, store: Store, job: Job) -> dict[str, Any]:
     teacher = backends.create(job.spec.backend, job.spec.options)
     with closing(teacher):
         pending = Pending(store, job, teacher)
-        to_ask = len([pending.settle(request, done=True).hash for request in pending])
+        to_ask = 0
+        for request in pending:
+            pending.settle(request, done=True)
+            to_ask += 1
         first = pending.prompt(stored_questions.at(store, job.dataset, job.split, 0))
     text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in first.messages)
     console, model, already = session.console, pending.asking.model, pending.tally.already

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -214,13 +215,11 @@ def _show(session: Session, store: Store, done: list[Evaluation]) -> None:
 
 def _loader(model: str, revision: str | None, trust_remote_code: bool) -> Callable[[], Student]:
     """Loads the model on the first call, and remembers it for the second scoring."""
-    loaded: list[Student] = []
 
+    @cache
     def load() -> Student:
         from tinyllm_cli.students.loading import load_student
 
-        if not loaded:
-            loaded.append(load_student(model, revision=revision, trust_remote_code=trust_remote_code))
-        return loaded[0]
+        return load_student(model, revision=revision, trust_remote_code=trust_remote_code)
 
     return load

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.elicit import run_job
+from tinyllm_cli.cli.elicit import drive
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
@@ -118,24 +118,25 @@ def _elicit(
     from backends.base import Sampling
     from tinyllm_cli.elicit import Job
     from tinyllm_cli.prompts import Recipe
-    from tinyllm_cli.recordings import look_into
+    from tinyllm_cli.recordings import opened
 
-    recording = look_into(store, dataset, teacher, paths, teacher_forcing=teacher_forcing)
-    if recording.unmatched:
-        session.console.say(
-            f"{teacher}: {recording.unmatched} of the questions in its {recording.rows} rows are not in {dataset}."
-        )
     done = []
-    for split in recording.splits:
-        job = Job(
-            dataset=dataset,
-            split=split,
-            spec=recording.spec,
-            recipe=Recipe(icl=0),
-            sampling=Sampling(),
-            samples=recording.samples,
-        )
-        done.append({"split": split, "unmatched": recording.unmatched, **run_job(session, store, job)})
+    with opened(store, dataset, teacher, paths, teacher_forcing=teacher_forcing) as recording:
+        if recording.unmatched:
+            session.console.say(
+                f"{teacher}: {recording.unmatched} of the questions in its {recording.rows} rows are not in {dataset}."
+            )
+        for split in recording.splits:
+            job = Job(
+                dataset=dataset,
+                split=split,
+                spec=recording.spec,
+                recipe=Recipe(icl=0),
+                sampling=Sampling(),
+                samples=recording.samples,
+            )
+            result = drive(session, store, job, recording.teacher)
+            done.append({"split": split, "unmatched": recording.unmatched, **result})
     return done
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 from tinyllm_cli import __version__
@@ -38,6 +39,32 @@ class Result:
     chance: float
     majority: float
     unparseable: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Results on the same questions by the same scoring: what may stand in one table. Never empty."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def title(self) -> str:
+        first = self.results[0]
+        return f"{first.dataset}/{first.split}, {first.scoring}, n = {first.n}"
+
+    @property
+    def best(self) -> float | None:
+        """The highest accuracy, or None where there is nothing to compare it with."""
+        return max(result.accuracy for result in self.results) if len(self.results) > 1 else None
+
+
+def comparisons(results: Iterable[Result]) -> list[Comparison]:
+    """The results by data set, split, scoring and number of questions."""
+
+    def address(result: Result) -> tuple[str, str, str, int]:
+        return result.dataset, result.split, result.scoring, result.n
+
+    return [Comparison(results=tuple(group)) for _, group in groupby(sorted(results, key=address), key=address)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-from typing import Any
-
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tinyllm_cli.reporting.data import Report, Result
+from tinyllm_cli.reporting.data import Report, comparisons
 from tinyllm_cli.reporting.tables import alpha_text, percent
 
 
@@ -23,25 +20,4 @@ def html_page(report: Report) -> str:
     environment.filters["percent"] = percent
     environment.globals["alpha_text"] = alpha_text
     template = environment.get_template("report.html.j2")
-    return template.render(report=report, groups=_groups(report.results))
-
-
-def _groups(results: tuple[Result, ...]) -> list[dict[str, Any]]:
-    """Results by set of questions and scoring, with what the template needs of the group."""
-
-    def address(result: Result) -> tuple[str, str, str, int]:
-        return result.dataset, result.split, result.scoring, result.n
-
-    groups = []
-    for (dataset, split, scoring, n), found in groupby(sorted(results, key=address), key=address):
-        rows = list(found)
-        groups.append(
-            {
-                "title": f"{dataset}/{split}, {scoring}, n = {n}",
-                "rows": rows,
-                "best": max(row.accuracy for row in rows),
-                "chance": rows[0].chance,
-                "majority": rows[0].majority,
-            }
-        )
-    return groups
+    return template.render(report=report, comparisons=comparisons(report.results))

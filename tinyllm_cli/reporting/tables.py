@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from tinyllm_cli.records import Run, TeacherCosts
-from tinyllm_cli.reporting.data import DatasetSummary, Report, Result
+from tinyllm_cli.reporting.data import Comparison, DatasetSummary, Report, Result, comparisons
 
 
 def percent(share: float) -> str:
@@ -77,23 +76,16 @@ def _run_row(run: Run) -> tuple[str, ...]:
 
 def accuracy_tables(results: Iterable[Result]) -> list[Table]:
     """One table for each set of questions and scoring, the best accuracy in bold."""
-
-    def address(result: Result) -> tuple[str, str, str, int]:
-        return result.dataset, result.split, result.scoring, result.n
-
-    ordered = sorted(results, key=address)
-    return [_accuracy_table(list(group)) for _, group in groupby(ordered, key=address)]
+    return [_accuracy_table(comparison) for comparison in comparisons(results)]
 
 
-def _accuracy_table(group: Sequence[Result]) -> Table:
-    first = group[0]
-    title = f"Accuracy on {first.dataset}/{first.split}, {first.scoring}, n = {first.n}"
-    best = max(result.accuracy for result in group)
+def _accuracy_table(comparison: Comparison) -> Table:
+    first = comparison.results[0]
     free_text = first.scoring == "generate"  # a ranked answer is always an option
     head = ["who", "method", "alpha", ">accuracy", "95 % interval", *([">unparseable"] if free_text else [])]
-    table = _table(title, head, [])
-    for result in group:
-        style = "bold" if result.accuracy == best and len(group) > 1 else ""
+    table = _table(f"Accuracy on {comparison.title}", head, [])
+    for result in comparison.results:
+        style = "bold" if result.accuracy == comparison.best else ""
         cells = [
             Text(result.subject),
             Text(result.method),
