@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from backends.base import Completion, Sampling
+from backends.base import Completion, Failure, Sampling
 from tests.conftest import Command, make_questions, write_dataset
 from tinyllm_cli.prompts import recorded_prompt
 from tinyllm_cli.records import Asking, Prediction, Subject
@@ -122,6 +123,19 @@ def test_an_unknown_cost_is_not_zero(store: Store) -> None:
     rationales.add_completion(store, asking, recorded_prompt(asked[0], teacher_forcing=True), 0, reply)
     assert collect(store, samples=1).teachers[0].cost is None
     assert "unknown" in Page(html_page(collect(store, samples=1))).text
+
+
+def test_a_question_that_stands_in_two_places_is_paid_once(store: Store) -> None:
+    [asked] = make_questions(1)
+    questions.replace(store, "toy", "here", "1", [asked, replace(asked, key="again")])
+    asking = Asking(teacher="dear", backend="scripted", model="m", revision="1", sampling=Sampling())
+    rationales.add_asking(store, asking)
+    reply = Completion(text="So.", finish_reason="stop", completion_tokens=7, cost=0.5)
+    rationales.add_completion(store, asking, recorded_prompt(asked, teacher_forcing=True), 0, reply)
+    failure = Failure(reason="timeout")
+    rationales.add_failure(store, asking, recorded_prompt(asked, teacher_forcing=True), 1, failure)
+    [teacher] = collect(store, samples=0).teachers
+    assert (teacher.rationales, teacher.completion_tokens, teacher.cost, teacher.failures) == (1, 7, 0.5, 1)
 
 
 def test_an_empty_database_still_makes_a_page(store: Store) -> None:

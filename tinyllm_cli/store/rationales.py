@@ -33,7 +33,7 @@ def answered(store: Store, asking: Asking, questions: Sequence[str]) -> set[tupl
     """(prompt hash, sample) of every stored reply of this teacher, asked so, to any of these question hashes."""
     marks = ",".join("?" * len(questions))
     rows = store.rows(
-        f"SELECT prompt, sample FROM rationales WHERE question IN ({marks}) AND teacher = ? AND sampling = ?",  # noqa: S608 - marks
+        f"SELECT prompt, sample FROM rationales WHERE question IN ({marks}) AND teacher = ? AND sampling = ?",
         (*questions, asking.teacher, asking.hash),
     )
     return {(row["prompt"], row["sample"]) for row in rows}
@@ -83,10 +83,10 @@ def _add_prompt(store: Store, prompt: Prompt) -> None:
     )  # fmt: skip
 
 
-_PLACES = (
-    "FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
-    " JOIN prompts p ON p.hash = r.prompt JOIN samplings s ON s.hash = r.sampling"
-)
+_MADE_BY = " JOIN prompts p ON p.hash = r.prompt JOIN samplings s ON s.hash = r.sampling"
+_PLACES = f"FROM dataset_questions dq JOIN rationales r ON r.question = dq.question{_MADE_BY}"
+# A content that stands in two places of a split was asked, and paid, once.
+_CONTENTS = "(SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
 
 
 def variants(store: Store, dataset: str, split: str | None = None) -> list[Variant]:
@@ -153,7 +153,8 @@ def costs(store: Store) -> list[TeacherCosts]:
         "SELECT r.teacher, s.model, dq.dataset, dq.split, p.recipe, count(*) AS rationales,"
         " avg(length(r.text)) AS mean_characters, sum(r.finish_reason = 'length') AS cut_off,"
         " sum(r.prompt_tokens) AS prompt_tokens, sum(r.completion_tokens) AS completion_tokens,"
-        f" sum(r.seconds) AS seconds, sum(r.cost) AS cost, r.sampling {_PLACES}"
+        f" sum(r.seconds) AS seconds, sum(r.cost) AS cost, r.sampling FROM {_CONTENTS}"
+        f" JOIN rationales r ON r.question = dq.question{_MADE_BY}"
         " GROUP BY dq.dataset, dq.split, r.teacher, r.sampling, p.recipe"
         " ORDER BY dq.dataset, r.teacher, dq.split DESC, max(r.id)"
     )
@@ -161,7 +162,7 @@ def costs(store: Store) -> list[TeacherCosts]:
         (row["dataset"], row["split"], row["teacher"], row["sampling"], row["recipe"]): row["n"]
         for row in store.rows(
             "SELECT dq.dataset, dq.split, f.teacher, f.sampling, p.recipe, count(*) AS n FROM failures f"
-            " JOIN dataset_questions dq ON dq.question = f.question JOIN prompts p ON p.hash = f.prompt"
+            f" JOIN {_CONTENTS} ON dq.question = f.question JOIN prompts p ON p.hash = f.prompt"
             " GROUP BY 1, 2, 3, 4, 5"
         )
     }
