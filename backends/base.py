@@ -1,8 +1,9 @@
 """The contract between tinyllm and a teacher.
 
-An adapter takes requests and yields what became of each, in the order in which they finish. It knows nothing of
-data sets, databases or gold answers. Asynchronous engines fit the same contract: an adapter may run an event loop
-or a server of its own, as long as `generate` pulls requests only as fast as its engine takes them.
+An adapter takes requests and yields what became of them, in the order in which they finish: a list holds what
+finished together, and is committed together. It knows nothing of data sets, databases or gold answers. Asynchronous
+engines fit the same contract: an adapter may run an event loop or a server of its own, as long as `generate` pulls
+requests only as fast as its engine takes them.
 
     TeacherError            displayed to the user as it is; `hint` says what to do next
     +-- ModelUnavailable    the model can't be had: unknown, gated, hub unreachable, unsafe format
@@ -16,12 +17,17 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 __all__ = [
+    "Answer",
     "BadTeacherConfig",
     "Completion",
     "Failure",
+    "Hosted",
     "Message",
     "ModelUnavailable",
     "Outcome",
+    "PaceChange",
+    "Prices",
+    "Rendering",
     "Request",
     "Sampling",
     "Selective",
@@ -79,7 +85,8 @@ class Request:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completion:
     """A teacher's reply, as it came. Counts are tokens, `seconds` is wall time spent on this reply (its share of a
-    batch), `cost` is money or None when unknown, `answer` is an option index that a source states beside the text."""
+    batch), `cost` is money or None when unknown, `answer` is an option index that a source states beside the text.
+    Tokens and cost are those of all the calls that the reply took, as far as they are known."""
 
     text: str
     finish_reason: FinishReason
@@ -88,17 +95,30 @@ class Completion:
     seconds: float | None = None
     cost: float | None = None
     answer: int | None = None
+    reasoning: str | None = None
+    """What a reasoning model thought before it wrote `text`, where the endpoint says it apart."""
+
+    attempts: int = 1
+    last_error: str | None = None
+    """Why the call before the last one came to nothing."""
+
+    cap: int | None = None
+    """The limit of new tokens that held at the end, when it was raised over the sampling's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """Why one request came to nothing. The run goes on; the next run asks again."""
+    """Why one request came to nothing, and what that cost. The run goes on; the next run asks again."""
 
     reason: str
     attempts: int = 1
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None
 
 
 Outcome = Completion | Failure
+Answer = tuple[Request, Outcome]
 
 
 class Teacher(Protocol):
@@ -114,8 +134,9 @@ class Teacher(Protocol):
         """What is known of the engine for the record: library versions, dtype, device. Fuller once loaded."""
         ...
 
-    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[tuple[Request, Outcome]]:
+    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[list[Answer]]:
         """Answer each request once, in any order, holding no more of `requests` than the engine has in flight.
+        What has finished is yielded at once, never held back to make a list longer. May be called again.
 
         Raises TeacherError when no request can succeed (no such model, bad key)."""
         ...
@@ -131,4 +152,61 @@ class Selective(Teacher, Protocol):
 
     def edition(self, request: Request) -> str | None:
         """None when there is no answer to this request; else a short text that changes when the answer would."""
+        ...
+
+
+@runtime_checkable
+class Rendering(Teacher, Protocol):
+    """A teacher that knows the text which its model really reads."""
+
+    def render(self, request: Request) -> str | None:
+        """The prompt after the model's chat template, special tokens and all; None when it can't be told."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prices:
+    """Money per million tokens. `source` says who states them."""
+
+    prompt: float
+    completion: float
+    source: str
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PaceChange:
+    """From `seconds` after the start on, up to `in_flight` requests were in flight at `endpoint`, because of `why`."""
+
+    seconds: float
+    endpoint: str
+    in_flight: int
+    why: str
+
+
+@runtime_checkable
+class Hosted(Teacher, Protocol):
+    """A teacher behind somebody's endpoint: it may cost money, and its pace is found on the way."""
+
+    def prices(self) -> Prices | None:
+        """None when unknown."""
+        ...
+
+    def costs_money(self) -> bool:
+        """Whether asking may cost money: a price is known, or none is known and the endpoint is not this machine's
+        or this network's own."""
+        ...
+
+    def at_most(self, request: Request, sampling: Sampling) -> tuple[int, int]:
+        """(prompt tokens, completion tokens) that a request can take, a second call for a cut reply included."""
+        ...
+
+    def concurrency(self) -> int:
+        """How many requests it is likely to keep in flight, for an estimate of time."""
+        ...
+
+    def pace(self) -> list[PaceChange]:
+        """How the number of requests in flight went, so far."""
         ...

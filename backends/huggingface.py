@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backends import take
-from backends.base import BadTeacherConfig, Completion, Failure, Message, Outcome, Request, Sampling
+from backends.base import Answer, BadTeacherConfig, Completion, Failure, Message, Request, Sampling
 from backends.checkpoints import Checkpoint, fingerprint, load, logs_of_transformers_off
 
 __all__ = ["HuggingFaceTeacher"]
@@ -65,7 +65,7 @@ class HuggingFaceTeacher:
             "commit": getattr(model.config, "_commit_hash", None),
         }
 
-    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[tuple[Request, Outcome]]:
+    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[list[Answer]]:
         stream = iter(requests)
         size = int(self._options["batch_size"])
         while window := list(islice(stream, size * _WINDOW)):
@@ -73,7 +73,7 @@ class HuggingFaceTeacher:
             encoded = [(request, self._encode(checkpoint, request.messages)) for request in window]
             encoded.sort(key=lambda pair: len(pair[1]))
             for start in range(0, len(encoded), size):
-                yield from self._batch(checkpoint, encoded[start : start + size], sampling)
+                yield list(self._batch(checkpoint, encoded[start : start + size], sampling))
 
     def close(self) -> None:
         if self._loaded is None:
@@ -100,19 +100,19 @@ class HuggingFaceTeacher:
             )
         return self._loaded
 
+    def render(self, request: Request) -> str:
+        """The prompt as the model reads it; loads the model."""
+        return _rendered(self._checkpoint(), request.messages)
+
     def _encode(self, checkpoint: Checkpoint, messages: Sequence[Message]) -> list[int]:
-        """Token ids of the prompt, through the model's chat template when it has one."""
-        tokenizer = checkpoint.tokenizer
-        if getattr(tokenizer, "chat_template", None):
-            turns = [{"role": message.role, "content": message.content} for message in messages]
-            text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-            return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-        text = "\n\n".join(message.content for message in messages)
-        return list(tokenizer(text)["input_ids"])
+        """Token ids of the prompt. A chat template writes its special tokens itself."""
+        templated = bool(getattr(checkpoint.tokenizer, "chat_template", None))
+        text = _rendered(checkpoint, messages)
+        return list(checkpoint.tokenizer(text, add_special_tokens=not templated)["input_ids"])
 
     def _batch(
         self, checkpoint: Checkpoint, pairs: list[tuple[Request, list[int]]], sampling: Sampling
-    ) -> Iterator[tuple[Request, Outcome]]:
+    ) -> Iterator[Answer]:
         limit = int(self._options["max_input_tokens"])
         for request, ids in pairs:
             if len(ids) > limit:
@@ -140,6 +140,14 @@ class HuggingFaceTeacher:
                     seconds=share,
                 ),
             )
+
+
+def _rendered(checkpoint: Checkpoint, messages: Sequence[Message]) -> str:
+    """The prompt through the model's chat template, where it has one."""
+    if getattr(checkpoint.tokenizer, "chat_template", None):
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        return str(checkpoint.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    return "\n\n".join(message.content for message in messages)
 
 
 def _dtype(wanted: str) -> str:

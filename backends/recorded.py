@@ -15,11 +15,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from backends import take
-from backends.base import BadTeacherConfig, Completion, Failure, Outcome, Request, Sampling
+from backends.base import Answer, BadTeacherConfig, Completion, Failure, Outcome, Request, Sampling
 
 __all__ = ["Contents", "RecordedTeacher"]
 
@@ -30,6 +31,7 @@ _SETTINGS: Mapping[str, Any] = {
     "split_field": "split",
     "answer_field": "answer_index",
 }
+_PAGE = 100  # rationales that are committed together
 _SPLITS = {"train": "train", "valid": "valid", "validation": "valid", "dev": "valid", "val": "valid", "test": "test"}
 Row = tuple[str, str, str, int | None]  # split ('' = any), id, rationale, answer
 
@@ -65,9 +67,10 @@ class RecordedTeacher:
     def describe(self) -> Mapping[str, Any]:
         return {"files": [path.name for path in self._paths]}
 
-    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[tuple[Request, Outcome]]:
-        for request in requests:
-            yield request, _outcome(self._find(request))
+    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[list[Answer]]:
+        stream = iter(requests)
+        while page := list(islice(stream, _PAGE)):
+            yield [(request, _outcome(self._find(request))) for request in page]
 
     def edition(self, request: Request) -> str | None:
         row = self._find(request)

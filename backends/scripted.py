@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backends import take
-from backends.base import BadTeacherConfig, Completion, Failure, Outcome, Request, Sampling
+from backends.base import Answer, BadTeacherConfig, Completion, Failure, Outcome, Request, Sampling
 
 __all__ = ["ScriptedTeacher"]
 
@@ -52,13 +52,13 @@ class ScriptedTeacher:
     def describe(self) -> Mapping[str, Any]:
         return {"replies": len(self._replies)}
 
-    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[tuple[Request, Outcome]]:
+    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[list[Answer]]:
         for request in requests:
             if self._log:
                 with self._log.open("a", encoding="utf-8") as log:
                     log.write(f"{request.split}\t{request.key}\t{request.sample}\n")
             time.sleep(self._delay)
-            yield request, self._reply(request, sampling)
+            yield [(request, self._reply(request, sampling))]
 
     def _reply(self, request: Request, sampling: Sampling) -> Outcome:
         address = f"{request.split}\0{request.key}\0{request.sample}".encode()

@@ -21,6 +21,7 @@ from tinyllm_cli.datasets.rows import read_rows
 from tinyllm_cli.prompts import recorded_prompt
 from tinyllm_cli.records import Asking
 from tinyllm_cli.store import open_store, questions, rationales
+from tinyllm_cli.store.rationales import Settled
 
 REPEATS = 5
 
@@ -78,8 +79,8 @@ def report_time(folder: Path, count: int = 100_000) -> None:
         rationales.add_asking(store, asking)
         reply = Completion(text="It follows from what it is for. " * 5, finish_reason="stop", completion_tokens=40)
         with store.atomic():
-            for question in asked:
-                rationales.add_completion(store, asking, recorded_prompt(question, teacher_forcing=True), 0, reply)
+            prompts = [recorded_prompt(question, teacher_forcing=True) for question in asked]
+            rationales.add(store, asking, [Settled(prompt=one, sample=0, outcome=reply) for one in prompts])
 
     def bare() -> None:
         with sqlite3.connect(path) as connection:

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from backends.base import Outcome
 from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.records import Asking, Prompt
 from tinyllm_cli.store import Store, open_store
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store.rationales import Settled
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -79,6 +83,11 @@ def write_dataset(folder: Path, **sizes: int) -> Path:
         ]
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
+
+
+def keep(store: Store, asking: Asking, prompt: Prompt, sample: int, outcome: Outcome) -> None:
+    """Put one outcome into the store, as a run that asked before would."""
+    stored_rationales.add(store, asking, [Settled(prompt=prompt, sample=sample, outcome=outcome, failed_before=True)])
 
 
 SCRIPTED = """

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.base import Completion, Failure, Outcome, Request, Sampling, TeacherError
+from backends.base import Answer, Completion, Failure, Request, Sampling, TeacherError
 from backends.scripted import ScriptedTeacher
 from tests.conftest import make_questions
 from tinyllm_cli.config import TeacherSpec
-from tinyllm_cli.elicit import Job, Pending, Tally, elicit
+from tinyllm_cli.elicit import Tally, elicit
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.pending import Job, Missing
 from tinyllm_cli.prompts import Recipe
 from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.store import questions as stored_questions
@@ -44,16 +45,16 @@ class Owl:
     def describe(self) -> Mapping[str, Any]:
         return {"window": self.window, "asked": len(self.asked)}
 
-    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[tuple[Request, Outcome]]:
+    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[list[Answer]]:
         stream = iter(requests)
         while batch := list(islice(stream, self.window)):
             self.asked += [(request.key, request.sample) for request in batch]
             for request in reversed(batch):
                 self.prompts[request.key] = request.messages[-1].content
                 if request.key in self.mute:
-                    yield request, Failure(reason="it would not say")
+                    yield [(request, Failure(reason="it would not say"))]
                 else:
-                    yield request, Completion(text=f"{request.key}/{request.sample}", finish_reason="stop")
+                    yield [(request, Completion(text=f"{request.key}/{request.sample}", finish_reason="stop"))]
                 if self.dies_after is not None and len(self.asked) >= self.dies_after:
                     raise TeacherError("the key is bad")
 
@@ -269,7 +270,7 @@ def test_another_seed_draws_other_examples(toy: Store) -> None:
     def prompts(seed: int) -> set[str]:
         job = replace(JOB, recipe=Recipe(seed=seed))
         return {
-            Pending(toy, job, ScriptedTeacher({"replies": ["So."]})).prompt(question).hash
+            Missing(toy, job, ScriptedTeacher({"replies": ["So."]})).prompt(question).hash
             for question in make_questions(12)
         }
 

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from backends.base import Completion, Failure, Sampling
-from tests.conftest import Command, make_questions, write_dataset
+from tests.conftest import Command, keep, make_questions, write_dataset
 from tinyllm_cli.prompts import recorded_prompt
 from tinyllm_cli.records import Asking, Prediction, Subject
 from tinyllm_cli.reporting.data import Report, collect
@@ -51,7 +51,7 @@ def full(store: Store) -> Store:
     for question in asked:
         prompt = recorded_prompt(question, teacher_forcing=True)
         reply = Completion(text=HOSTILE, finish_reason="stop", prompt_tokens=10, completion_tokens=5, cost=0.25)
-        rationales.add_completion(store, asking, prompt, 0, reply)
+        keep(store, asking, prompt, 0, reply)
     run = runs.start(
         store, method="tinyllm", student="<b>student</b>", dataset="toy", alpha={"[red]evil": 0.5}, seed=1,
         settings={"max_input": 64}, lineage={}, command="tinyllm distill", versions={"tinyllm": "0"},
@@ -120,7 +120,7 @@ def test_an_unknown_cost_is_not_zero(store: Store) -> None:
     asking = Asking(teacher="free", backend="recorded", model="m", revision="1", sampling=Sampling())
     rationales.add_asking(store, asking)
     reply = Completion(text="So.", finish_reason="recorded")
-    rationales.add_completion(store, asking, recorded_prompt(asked[0], teacher_forcing=True), 0, reply)
+    keep(store, asking, recorded_prompt(asked[0], teacher_forcing=True), 0, reply)
     assert collect(store, samples=1).teachers[0].cost is None
     assert "unknown" in Page(html_page(collect(store, samples=1))).text
 
@@ -131,9 +131,9 @@ def test_a_question_that_stands_in_two_places_is_paid_once(store: Store) -> None
     asking = Asking(teacher="dear", backend="scripted", model="m", revision="1", sampling=Sampling())
     rationales.add_asking(store, asking)
     reply = Completion(text="So.", finish_reason="stop", completion_tokens=7, cost=0.5)
-    rationales.add_completion(store, asking, recorded_prompt(asked, teacher_forcing=True), 0, reply)
+    keep(store, asking, recorded_prompt(asked, teacher_forcing=True), 0, reply)
     failure = Failure(reason="timeout")
-    rationales.add_failure(store, asking, recorded_prompt(asked, teacher_forcing=True), 1, failure)
+    keep(store, asking, recorded_prompt(asked, teacher_forcing=True), 1, failure)
     [teacher] = collect(store, samples=0).teachers
     assert (teacher.rationales, teacher.completion_tokens, teacher.cost, teacher.failures) == (1, 7, 0.5, 1)
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backends.base import Completion, Failure, Message, Sampling
-from tests.conftest import make_questions
+from tests.conftest import keep, make_questions
 from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import UsageProblem
@@ -52,7 +52,7 @@ def add(
 ) -> None:
     stored_rationales.add_asking(store, asking)
     reply = Completion(text=text, finish_reason="stop")
-    stored_rationales.add_completion(store, asking, prompt or prompt_of(make_questions(1)[0]), sample, reply)
+    keep(store, asking, prompt or prompt_of(make_questions(1)[0]), sample, reply)
 
 
 def prompt_of(question: Question, *, recipe: str = "v1", content: str = "explain") -> Prompt:
@@ -99,7 +99,7 @@ def test_replies_come_back_as_they_went_in(
     with open_store(path) as store:
         stored_questions.replace(store, "any", "here", "1", [question])
         stored_rationales.add_asking(store, ASKING)
-        stored_rationales.add_completion(store, ASKING, prompt_of(question, content=text), 0, reply)
+        keep(store, ASKING, prompt_of(question, content=text), 0, reply)
     with open_store(path) as store:
         [variant] = stored_rationales.variants(store, "any")
         [kept] = stored_rationales.iterate(store, "any", "train", variant)
@@ -181,7 +181,7 @@ def test_a_failure_is_counted_up_and_success_removes_it(asked: Store) -> None:
     prompt = prompt_of(make_questions(1)[0])
     stored_rationales.add_asking(asked, ASKING)
     for reason in ("timeout", "empty reply"):
-        stored_rationales.add_failure(asked, ASKING, prompt, 0, Failure(reason=reason, attempts=2))
+        keep(asked, ASKING, prompt, 0, Failure(reason=reason, attempts=2))
     [failed] = asked.rows("SELECT question, reason, attempts FROM failures")
     assert failed == {"question": prompt.question, "reason": "empty reply", "attempts": 4}
     add(asked)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.base import Completion, Sampling
-from tests.conftest import make_questions
+from tests.conftest import keep, make_questions
 from tinyllm_cli.config import Settings, TeacherSpec, built_in_teachers
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.prompts import recorded_prompt
@@ -41,9 +41,7 @@ def add_dataset(store: Store, name: str, *teachers: str, split: str = "train") -
         stored_rationales.add_asking(store, asking)
         for question in questions:
             prompt = recorded_prompt(question, teacher_forcing=True)
-            stored_rationales.add_completion(
-                store, asking, prompt, 0, Completion(text="Yes.", finish_reason="recorded")
-            )
+            keep(store, asking, prompt, 0, Completion(text="Yes.", finish_reason="recorded"))
 
 
 def alphas(choice: Choice) -> dict[str, float]:

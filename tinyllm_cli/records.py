@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from backends.base import Message, Sampling
+from backends.base import Message, PaceChange, Sampling
 from tinyllm_cli.datasets.question import canonical
 
 RunState = Literal["running", "done", "stopped", "failed"]
@@ -108,6 +108,32 @@ class TeacherCosts:
     completion_tokens: int | None
     seconds: float | None
     cost: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elicitation:
+    """One time that a teacher was asked about one split. Tokens and cost are those of every call, failures and
+    repeated ones included; None when unknown. `state` 'killed' is found out by the next process."""
+
+    id: int
+    teacher: str
+    model: str
+    backend: str
+    sampling: str
+    dataset: str
+    split: str
+    recipe: str
+    state: str
+    replies: int
+    failures: int
+    calls: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost: float | None
+    pace: tuple[PaceChange, ...]
+    started: str
+    finished: str | None
+    error: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from backends.base import Completion, Sampling
-from tests.conftest import Command, environment, make_questions, write_dataset
+from tests.conftest import Command, environment, keep, make_questions, write_dataset
 from tinyllm_cli.prompts import recorded_prompt
 from tinyllm_cli.records import Asking
 from tinyllm_cli.store import open_store, questions, rationales
@@ -104,5 +104,5 @@ def test_report_stops(tmp_path: Path) -> None:
         rationales.add_asking(store, asking)
         for question in asked:
             prompt = recorded_prompt(question, teacher_forcing=True)
-            rationales.add_completion(store, asking, prompt, 0, Completion(text="So.", finish_reason="stop"))
+            keep(store, asking, prompt, 0, Completion(text="So.", finish_reason="stop"))
     stopped(interrupt(tmp_path, 0.8, "report"))

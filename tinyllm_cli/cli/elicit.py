@@ -13,7 +13,8 @@ from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, 
 if TYPE_CHECKING:
     from backends.base import Sampling, Teacher
     from tinyllm_cli.config import TeacherSpec
-    from tinyllm_cli.elicit import Job, Tally
+    from tinyllm_cli.elicit import Tally
+    from tinyllm_cli.pending import Job
     from tinyllm_cli.store import Store
 
 
@@ -56,8 +57,8 @@ def elicit(
     Example: tinyllm elicit --teacher llama2 --dataset riddle
     """
     from tinyllm_cli.config import match_name
-    from tinyllm_cli.elicit import Job
     from tinyllm_cli.ingest import ingest_named
+    from tinyllm_cli.pending import Job
     from tinyllm_cli.prompts import Recipe
 
     session = Session(db, config, Console(json=json, quiet=quiet))
@@ -135,19 +136,16 @@ def drive(session: Session, store: Store, job: Job, teacher: Teacher) -> dict[st
 def preview(session: Session, store: Store, job: Job) -> dict[str, Any]:
     """Show the prompt for the first question and how many would be asked; asks nothing."""
     import backends
-    from tinyllm_cli.elicit import RECORDED, Pending
+    from tinyllm_cli.pending import RECORDED, Missing
     from tinyllm_cli.store import questions as stored_questions
 
     teacher = backends.create(job.spec.backend, job.spec.options)
     with closing(teacher):
-        pending = Pending(store, job, teacher)
-        to_ask = 0
-        for request in pending:
-            pending.settle(request, done=True)
-            to_ask += 1
-        first = pending.prompt(stored_questions.at(store, job.dataset, job.split, 0))
+        missing = Missing(store, job, teacher)
+        to_ask = sum(len(page) for page in missing.pages())
+        first = missing.prompt(stored_questions.at(store, job.dataset, job.split, 0))
     text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in first.messages)
-    console, model, already = session.console, pending.asking.model, pending.tally.already
+    console, model, already = session.console, missing.asking.model, missing.already
     console.say("(recorded rationales: nothing is asked)" if job.spec.backend == RECORDED else text)
     console.say(
         f"\nWould ask {job.spec.name} ({model}) {to_ask} times about {job.dataset}/{job.split};"

@@ -116,7 +116,7 @@ def _elicit(
 ) -> list[dict[str, Any]]:
     """Bring one teacher's files into the store, split by split."""
     from backends.base import Sampling
-    from tinyllm_cli.elicit import Job
+    from tinyllm_cli.pending import Job
     from tinyllm_cli.prompts import Recipe
     from tinyllm_cli.recordings import opened
 

@@ -33,6 +33,17 @@ class Store:
         with self._db.atomic():
             yield
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """All or nothing, and nobody else writes from the beginning of the block on: what it reads stays true."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            self._db.rollback()
+            raise
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         return self._db.conn.execute(sql, parameters)
 

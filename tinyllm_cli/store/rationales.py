@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backends.base import Completion, Failure
+from backends.base import Completion, Failure, Outcome
 from tinyllm_cli.records import Asking, Prompt, Rationale, TeacherCosts, Variant
-from tinyllm_cli.store.database import Store, now, undisturbed
+from tinyllm_cli.store.database import Store, now
 
 _SAME_VARIANT = "r.teacher = ? AND r.sampling = ? AND p.recipe = ?"
 
@@ -39,48 +39,71 @@ def answered(store: Store, asking: Asking, questions: Sequence[str]) -> set[tupl
     return {(row["prompt"], row["sample"]) for row in rows}
 
 
-def add_completion(store: Store, asking: Asking, prompt: Prompt, sample: int, reply: Completion) -> None:
-    """Keep a reply; committed when this returns. A second reply with the same identity is dropped."""
-    with undisturbed(), store.atomic():
-        _add_prompt(store, prompt)
-        store.execute(
-            "INSERT INTO rationales (question, teacher, prompt, sampling, sample, text, finish_reason, answer,"
-            " prompt_tokens, completion_tokens, seconds, cost, created)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (prompt.question, asking.teacher, prompt.hash, asking.hash, sample, reply.text, reply.finish_reason,
-             reply.answer, reply.prompt_tokens, reply.completion_tokens, reply.seconds, reply.cost, now()),
-        )  # fmt: skip
-        store.execute(
-            "DELETE FROM failures WHERE question = ? AND teacher = ? AND prompt = ? AND sampling = ? AND sample = ?",
-            (prompt.question, asking.teacher, prompt.hash, asking.hash, sample),
-        )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """What became of one prompt. `failed_before`: an earlier run left a failure, which a reply removes."""
+
+    prompt: Prompt
+    sample: int
+    outcome: Outcome
+    failed_before: bool = False
 
 
-def add_failure(store: Store, asking: Asking, prompt: Prompt, sample: int, failure: Failure) -> None:
-    with store.atomic():
-        _add_prompt(store, prompt)
-        store.execute(
-            "INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " reason = excluded.reason, attempts = attempts + excluded.attempts, at = excluded.at",
-            (
-                prompt.question,
-                asking.teacher,
-                prompt.hash,
-                asking.hash,
-                sample,
-                failure.reason,
-                failure.attempts,
-                now(),
-            ),
-        )
-
-
-def _add_prompt(store: Store, prompt: Prompt) -> None:
-    store.execute(
+def add(store: Store, asking: Asking, settled: Sequence[Settled]) -> None:
+    """Keep replies and failures, inside the caller's transaction. A second reply with one identity is dropped."""
+    store.executemany(
         "INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (prompt.hash, prompt.question, prompt.recipe, prompt.teacher_forcing, json.dumps(prompt.examples),
-         json.dumps([[m.role, m.content] for m in prompt.messages], ensure_ascii=False)),
+        [_prompt_row(one.prompt) for one in settled],
+    )
+    moment = now()
+    store.executemany(
+        "INSERT INTO rationales (question, teacher, prompt, sampling, sample, text, finish_reason, answer,"
+        " prompt_tokens, completion_tokens, seconds, cost, created, reasoning, attempts, last_error, cap)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        [_rationale_row(asking, one, one.outcome, moment) for one in settled if isinstance(one.outcome, Completion)],
+    )
+    store.executemany(
+        "DELETE FROM failures WHERE question = ? AND teacher = ? AND prompt = ? AND sampling = ? AND sample = ?",
+        [_address(asking, one) for one in settled if one.failed_before and isinstance(one.outcome, Completion)],
+    )
+    store.executemany(
+        "INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " reason = excluded.reason, attempts = attempts + excluded.attempts, at = excluded.at,"
+        " prompt_tokens = coalesce(prompt_tokens + excluded.prompt_tokens, prompt_tokens, excluded.prompt_tokens),"
+        " completion_tokens = coalesce(completion_tokens + excluded.completion_tokens, completion_tokens,"
+        " excluded.completion_tokens), cost = coalesce(cost + excluded.cost, cost, excluded.cost)",
+        [
+            (*_address(asking, one), one.outcome.reason, one.outcome.attempts, moment, one.outcome.prompt_tokens,
+             one.outcome.completion_tokens, one.outcome.cost)
+            for one in settled if isinstance(one.outcome, Failure)
+        ],
     )  # fmt: skip
+
+
+def _address(asking: Asking, one: Settled) -> tuple[str, str, str, str, int]:
+    return one.prompt.question, asking.teacher, one.prompt.hash, asking.hash, one.sample
+
+
+def _prompt_row(prompt: Prompt) -> tuple[Any, ...]:
+    messages = [[message.role, message.content] for message in prompt.messages]
+    return (prompt.hash, prompt.question, prompt.recipe, prompt.teacher_forcing, json.dumps(prompt.examples),
+            json.dumps(messages, ensure_ascii=False))  # fmt: skip
+
+
+def _rationale_row(asking: Asking, one: Settled, reply: Completion, moment: str) -> tuple[Any, ...]:
+    return (*_address(asking, one), reply.text, reply.finish_reason, reply.answer, reply.prompt_tokens,
+            reply.completion_tokens, reply.seconds, reply.cost, moment, reply.reasoning, reply.attempts,
+            reply.last_error, reply.cap)  # fmt: skip
+
+
+def failed(store: Store, asking: Asking, questions: Sequence[str]) -> set[tuple[str, int]]:
+    """(prompt hash, sample) of every failure of this teacher, asked so, on any of these question hashes."""
+    marks = ",".join("?" * len(questions))
+    rows = store.rows(
+        f"SELECT prompt, sample FROM failures WHERE question IN ({marks}) AND teacher = ? AND sampling = ?",
+        (*questions, asking.teacher, asking.hash),
+    )
+    return {(row["prompt"], row["sample"]) for row in rows}
 
 
 _MADE_BY = " JOIN prompts p ON p.hash = r.prompt JOIN samplings s ON s.hash = r.sampling"

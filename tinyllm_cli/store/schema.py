@@ -155,6 +155,56 @@ def m001_first(db: Database) -> None:
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
+_HOSTED = """
+ALTER TABLE rationales ADD COLUMN reasoning TEXT; -- what a reasoning model thought first, where it is told apart
+ALTER TABLE rationales ADD COLUMN attempts INTEGER NOT NULL DEFAULT 1; -- calls that it took
+ALTER TABLE rationales ADD COLUMN last_error TEXT; -- why the call before the last came to nothing
+ALTER TABLE rationales ADD COLUMN cap INTEGER; -- limit of new tokens, where it was raised over the sampling's
+ALTER TABLE failures ADD COLUMN prompt_tokens INTEGER;
+ALTER TABLE failures ADD COLUMN completion_tokens INTEGER;
+ALTER TABLE failures ADD COLUMN cost REAL; -- NULL when unknown
+
+-- One time that a teacher was asked about one split: what it took in all, failures and repeated calls included.
+CREATE TABLE elicitations (
+    id INTEGER PRIMARY KEY,
+    teacher TEXT NOT NULL,
+    sampling TEXT NOT NULL REFERENCES samplings(hash),
+    dataset TEXT NOT NULL,
+    split TEXT NOT NULL,
+    recipe TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'done', 'stopped', 'failed', 'killed')),
+    replies INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
+    calls INTEGER NOT NULL DEFAULT 0,
+    prompt_tokens INTEGER,
+    completion_tokens INTEGER,
+    cost REAL, -- NULL when unknown
+    pace TEXT NOT NULL DEFAULT '[]', -- JSON: [seconds, endpoint, requests in flight from then on, why]
+    started TEXT NOT NULL,
+    finished TEXT,
+    error TEXT
+) STRICT;
+
+-- Who is asking what just now, so that two processes never pay for the same reply. A row lasts until its reply is
+-- stored; what a killed process leaves behind is taken over.
+CREATE TABLE claims (
+    prompt TEXT NOT NULL,
+    teacher TEXT NOT NULL,
+    sampling TEXT NOT NULL,
+    sample INTEGER NOT NULL,
+    elicitation INTEGER NOT NULL REFERENCES elicitations(id) ON DELETE CASCADE,
+    PRIMARY KEY (prompt, teacher, sampling, sample)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX claims_by_elicitation ON claims(elicitation);
+"""
+
+
+@migrations()
+def m002_hosted(db: Database) -> None:
+    for statement in _statements(_HOSTED):
+        db.execute(statement)
+
+
 def _statements(script: str) -> Iterator[str]:
     """The script's statements with their comments, which stay readable in the file's schema."""
     statement = ""

@@ -1,0 +1,114 @@
+"""How many requests an endpoint gets at once: found on the way, as TCP finds a link's.
+
+The limit doubles once in a round, and later grows by an eighth, while that brings more replies in a second. A 429
+halves it, and so does a round in which more in flight brought nothing but longer waits: engines that are full queue
+requests, they don't refuse them. After a cut it climbs back to where it was still good, and stays there for a while.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Pace"]
+
+_START, _FLOOR, _CEILING = 16, 1, 1024
+_HOLD = 16
+"""Rounds at the limit that was last good, before more is tried."""
+
+_MORE = 1.05
+"""What a larger limit must bring in replies a second, to be worth its waits."""
+
+_LONGER = 1.25
+"""By how much replies must take longer for it to be a queue."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """As many replies as there were places: about one reply time."""
+
+    started: float
+    replies: int = 0
+    waited: float = 0.0
+    full: bool = False
+
+
+@dataclass(slots=True)
+class _Best:
+    rate: float
+    wait: float
+    limit: int
+
+
+class Pace:
+    """The limit of requests in flight at one endpoint. Times are seconds on a monotonic clock."""
+
+    def __init__(self, fixed: int | None = None) -> None:
+        self.limit = fixed or _START
+        self.history: list[tuple[float, int, str]] = []
+        """(when, limit from then on, why)."""
+
+        self._fixed = fixed is not None
+        self._slow_start = True
+        self._round: _Round | None = None
+        self._best: _Best | None = None
+        self._cut_at = -1.0
+        self._good = _CEILING
+        self._hold = 0
+
+    def begin(self, now: float) -> None:
+        """Time starts to count."""
+        self._round = _Round(started=now)
+        self._cut_at = now
+        self.history.append((now, self.limit, "fixed" if self._fixed else "start"))
+
+    def replied(self, started: float, now: float, *, full: bool) -> None:
+        """A request that was sent at `started` was answered; `full`: all places were taken."""
+        if self._fixed or self._round is None or started < self._cut_at:
+            return  # what was sent before a cut says nothing of the pace after it
+        self._round.replies += 1
+        self._round.waited += now - started
+        self._round.full |= full
+        if self._round.replies >= self.limit:
+            self._close(self._round, now)
+
+    def refused(self, started: float, now: float) -> None:
+        """The endpoint said that it gets too much. Refusals of one volley count once."""
+        if not self._fixed and started >= self._cut_at:
+            self._cut(now, "429")
+
+    def _close(self, done: _Round, now: float) -> None:
+        self._round = _Round(started=now)
+        if not done.full:
+            return  # the places were not needed, so their number was not tried
+        rate, wait = done.replies / max(now - done.started, 1e-6), done.waited / done.replies
+        best = self._best
+        if best is None or rate > best.rate * _MORE:
+            self._best = _Best(rate, wait, self.limit)
+        elif self.limit > best.limit and wait > best.wait * _LONGER:
+            self._good = best.limit
+            self._cut(now, "queue")
+            return
+        self._grow(now)
+
+    def _grow(self, now: float) -> None:
+        if self._slow_start:
+            self._set(min(_CEILING, 2 * self.limit), now, "growing")
+        elif self.limit < self._good:
+            self._set(min(self._good, self.limit + max(1, self.limit // 4)), now, "recovering")
+            self._hold = _HOLD
+        elif self._hold:
+            self._hold -= 1
+        else:
+            self._set(min(_CEILING, self.limit + max(1, self.limit // 8)), now, "growing")
+
+    def _cut(self, now: float, why: str) -> None:
+        if why == "429":
+            self._good = max(_FLOOR, self.limit // 2)
+        self._slow_start, self._hold = False, _HOLD
+        self._cut_at, self._round, self._best = now, _Round(started=now), None
+        self._set(max(_FLOOR, self.limit // 2), now, why)
+
+    def _set(self, limit: int, now: float, why: str) -> None:
+        if limit != self.limit:
+            self.limit = limit
+            self.history.append((now, limit, why))

@@ -1,0 +1,63 @@
+"""Time-outs that a process which slept does not run into.
+
+A laptop that sleeps, a stopped process, a database that was busy for a while: the replies lie in the socket all that
+time, and a plain timer would throw them away the moment it wakes, to be paid again. So time counts only while the
+event loop turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from backends.hosted.retrying import TimedOut
+
+__all__ = ["Deadlines"]
+
+_TICK = 0.5
+_AWAKE = 2 * _TICK
+"""A longer gap between ticks was no waiting for an endpoint."""
+
+
+class Deadlines:
+    """One time-out of `seconds` for every block entered with `one`, watched by a single task."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._elapsed = 0.0
+        self._running: dict[asyncio.Timeout, float] = {}
+        self._watch: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Raises TimedOut when the block takes longer."""
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().create_task(self._tick())
+        try:
+            async with asyncio.timeout(None) as timeout:
+                self._running[timeout] = self._elapsed + self._seconds
+                try:
+                    yield
+                finally:
+                    del self._running[timeout]
+        except TimeoutError as error:
+            raise TimedOut from error
+
+    async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+
+    async def _tick(self) -> None:
+        clock = asyncio.get_running_loop().time
+        last = clock()
+        while True:
+            await asyncio.sleep(min(_TICK, self._seconds / 4))
+            now = clock()
+            self._elapsed += min(now - last, _AWAKE)
+            last = now
+            for timeout, until in self._running.items():
+                if self._elapsed > until:
+                    timeout.reschedule(now)

@@ -1,0 +1,214 @@
+"""Which requests of a job still need a reply: made as the teacher takes them, and claimed against other processes.
+
+Holds the prompts in flight and a page of questions, never the data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from backends.base import Failure, Message, Outcome, Request, Sampling, Selective, Teacher
+from tinyllm_cli.budget import Budget
+from tinyllm_cli.config import TeacherSpec
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.prompts import Recipe, build_prompt, draw_examples, recorded_prompt
+from tinyllm_cli.records import Asking, Prompt
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store.elicitations import Address, Worker
+from tinyllm_cli.store.rationales import Settled
+
+_PAGE = 200
+RECORDED = "recorded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to ask of whom. `limit` counts questions of the split, from its beginning."""
+
+    dataset: str
+    split: str
+    spec: TeacherSpec
+    recipe: Recipe
+    sampling: Sampling
+    samples: int = 1
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """A request with the prompt behind it. `failed_before`: an earlier run got no reply to it."""
+
+    request: Request
+    prompt: Prompt
+    failed_before: bool
+
+    @property
+    def address(self) -> Address:
+        return self.prompt.hash, self.request.sample
+
+
+def asking_for(job: Job, teacher: Teacher) -> Asking:
+    """The identity that this job's rationales will have, apart from prompt and sample number."""
+    identity = teacher.identity()
+    sampling = Sampling(max_tokens=0) if job.spec.backend == RECORDED else job.sampling
+    return Asking(
+        teacher=job.spec.name,
+        backend=job.spec.backend,
+        model=identity["model"],
+        revision=identity["revision"],
+        sampling=sampling,
+    )
+
+
+def check(store: Store, job: Job) -> dict[str, int]:
+    """Sizes of the data set's splits.
+
+    Raises UsageProblem when the job asks for what they can't give."""
+    counts = stored_questions.splits(store, job.dataset)
+    if job.split not in counts:
+        raise UsageProblem(f"The data set {job.dataset} has no split '{job.split}'.", f"It has: {', '.join(counts)}.")
+    recorded = job.spec.backend == RECORDED
+    if job.recipe.icl and not counts.get("train") and not recorded:
+        raise UsageProblem(
+            f"In-context examples are drawn from train, and {job.dataset} has no train split.", "Use --icl 0."
+        )
+    if job.samples > 1 and job.sampling.temperature == 0 and not recorded:
+        raise UsageProblem(
+            f"At temperature 0, {job.samples} samples would be {job.samples} copies.",
+            "Add --temperature 0.7.",
+        )
+    return counts
+
+
+class Missing:
+    """The requests of a job that the store has no reply to. Equal questions are asked once."""
+
+    def __init__(self, store: Store, job: Job, teacher: Teacher) -> None:
+        sizes = check(store, job)
+        self.asking = asking_for(job, teacher)
+        self.wanted = min(sizes[job.split], job.limit or sizes[job.split]) * job.samples
+        self.already = self.absent = self.elsewhere = 0
+        """Answered; without an answer at a teacher that has some only; in another process's hands."""
+
+        self._store, self._job = store, job
+        self._teacher = teacher if isinstance(teacher, Selective) else None
+
+    def pages(self, worker: Worker | None = None) -> Iterator[list[Ask]]:
+        """What is missing, a page of questions at a time; claimed for `worker`, where there is one."""
+        job = self._job
+        for page in _pages(stored_questions.iterate(self._store, job.dataset, job.split, job.limit)):
+            asks = [ask for question in page for ask in self._asks(question)]
+            hashes = [question.hash for question in page]
+            if worker is None:
+                yield self._unanswered(asks, hashes)
+                continue
+            with self._store.writing():
+                found = self._unanswered(asks, hashes)
+                mine = set(worker.claim([ask.address for ask in found]))
+            self.elsewhere += sum(ask.address not in mine for ask in found)
+            yield [ask for ask in found if ask.address in mine]
+
+    def prompt(self, question: Question) -> Prompt:
+        """The prompt that this job makes of `question`."""
+        job = self._job
+        examples = draw_examples(
+            question, job.recipe, lambda point: stored_questions.after(self._store, job.dataset, "train", point)
+        )
+        return build_prompt(question, job.recipe, examples)
+
+    def _unanswered(self, asks: list[Ask], hashes: list[str]) -> list[Ask]:
+        have = stored_rationales.answered(self._store, self.asking, hashes)
+        failed = stored_rationales.failed(self._store, self.asking, hashes)
+        found = [
+            Ask(request=ask.request, prompt=ask.prompt, failed_before=ask.address in failed)
+            for ask in asks
+            if ask.address not in have
+        ]
+        self.already += len(asks) - len(found)
+        return found
+
+    def _asks(self, question: Question) -> Iterator[Ask]:
+        if self._teacher is None:
+            prompt = self.prompt(question)
+            for sample in range(self._job.samples):
+                yield Ask(request=_request(question, sample, prompt.messages), prompt=prompt, failed_before=False)
+            return
+        for sample in range(self._job.samples):
+            request = _request(question, sample, ())
+            edition = self._teacher.edition(request)
+            if edition is not None:
+                prompt = recorded_prompt(question, edition, teacher_forcing=self._job.spec.teacher_forcing)
+                yield Ask(request=request, prompt=prompt, failed_before=False)
+            elif sample == 0:
+                self.absent += 1
+
+
+class Pending:
+    """The missing requests as a teacher takes them: within the budget, and each content once."""
+
+    def __init__(self, missing: Missing, worker: Worker, teacher: Teacher, budget: Budget, most: int | None) -> None:
+        self.missing = missing
+        self.again = 0
+        """Contents that came up again while they were in flight, or had just been answered."""
+
+        self._teacher, self._budget, self._left = teacher, budget, most
+        self._asks = self._walk(worker)
+        self._held: Ask | None = None
+        self._in_flight: dict[Request, Ask] = {}
+        self._taken: set[Address] = set()  # in flight, or answered since the page was looked up
+        self._failed: set[Address] = set()  # since then
+
+    @property
+    def held(self) -> bool:
+        """Whether a request waits for room in the budget."""
+        return self._held is not None
+
+    def __iter__(self) -> Iterator[Request]:
+        """Ends when nothing is missing, or when the next request would not fit into the budget any more; iterate
+        again when something has been settled."""
+        while self._left is None or self._left > 0:
+            ask = self._held or next(self._asks, None)
+            self._held = None
+            if ask is None:
+                return
+            if ask.address in self._taken:
+                self.again += 1
+                continue
+            if not self._budget.reserve(self._teacher, ask.request, self.missing.asking.sampling):
+                self._held = ask
+                return
+            self._taken.add(ask.address)
+            self._in_flight[ask.request] = ask
+            self._left = None if self._left is None else self._left - 1
+            yield ask.request
+
+    def settle(self, request: Request, outcome: Outcome) -> Settled:
+        """Take `request` out of flight; what came to nothing may be asked again."""
+        ask = self._in_flight.pop(request)
+        failed_before = ask.failed_before or ask.address in self._failed
+        if isinstance(outcome, Failure):
+            self._taken.discard(ask.address)
+            self._failed.add(ask.address)
+        self._budget.settle(request, outcome)
+        return Settled(prompt=ask.prompt, sample=request.sample, outcome=outcome, failed_before=failed_before)
+
+    def _walk(self, worker: Worker) -> Iterator[Ask]:
+        for page in self.missing.pages(worker):
+            self._taken = {ask.address for ask in self._in_flight.values()}
+            self._failed.clear()
+            yield from page
+
+
+def _request(question: Question, sample: int, messages: tuple[Message, ...]) -> Request:
+    return Request(split=question.split, key=question.key, messages=messages, sample=sample)
+
+
+def _pages(questions: Iterable[Question]) -> Iterator[list[Question]]:
+    stream = iter(questions)
+    while page := list(islice(stream, _PAGE)):
+        yield page

@@ -1,0 +1,155 @@
+"""Who asks what: one row for each time that a teacher is asked about a split, and its claims on single replies.
+
+A claim is held by a process that lives: each holds a lock on a file beside the database, which the system lets go of
+however the process ends. So two processes share the work, and what a killed one had in hand is asked again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from backends.base import Completion, PaceChange
+from tinyllm_cli.records import Asking, Elicitation
+from tinyllm_cli.store.database import Store, now, undisturbed
+from tinyllm_cli.store.rationales import Settled
+from tinyllm_cli.store.rationales import add as add_rationales
+
+Address = tuple[str, int]
+"""(prompt hash, sample number): which reply of a teacher that is asked in one way."""
+
+
+class Worker:
+    """This process's part in one elicitation."""
+
+    def __init__(self, store: Store, number: int, asking: Asking) -> None:
+        self.store, self.number, self.asking = store, number, asking
+
+    def claim(self, wanted: Sequence[Address]) -> list[Address]:
+        """Take those of `wanted` that no other living process has. Call it in the transaction that found them
+        missing."""
+        asking = self.asking
+        taken = []
+        for prompt, sample in wanted:
+            cursor = self.store.execute(
+                "INSERT INTO claims VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET elicitation = excluded.elicitation WHERE elicitation = excluded.elicitation",
+                (prompt, asking.teacher, asking.hash, sample, self.number),
+            )
+            if cursor.rowcount:
+                taken.append((prompt, sample))
+        return taken
+
+    def settle(self, settled: Sequence[Settled]) -> None:
+        """Keep what came back and let go of its claims; committed when this returns, Ctrl-C or not."""
+        asking, store = self.asking, self.store
+        with undisturbed(), store.writing():
+            add_rationales(store, asking, settled)
+            store.executemany(
+                "DELETE FROM claims WHERE prompt = ? AND teacher = ? AND sampling = ? AND sample = ?",
+                [(one.prompt.hash, asking.teacher, asking.hash, one.sample) for one in settled],
+            )
+            self._count(settled)
+
+    def finish(self, state: str, pace: Iterable[PaceChange], error: str | None = None) -> None:
+        """Close the row; what is still claimed is free again."""
+        history = [[change.seconds, change.endpoint, change.in_flight, change.why] for change in pace]
+        with self.store.writing():
+            self.store.execute("DELETE FROM claims WHERE elicitation = ?", (self.number,))
+            self.store.execute(
+                "UPDATE elicitations SET state = ?, finished = ?, pace = ?, error = ? WHERE id = ?",
+                (state, now(), json.dumps(history), error, self.number),
+            )
+
+    def _count(self, settled: Sequence[Settled]) -> None:
+        outcomes = [one.outcome for one in settled]
+        replies = sum(isinstance(outcome, Completion) for outcome in outcomes)
+        sums = [
+            _sum([outcome.prompt_tokens for outcome in outcomes]),
+            _sum([outcome.completion_tokens for outcome in outcomes]),
+            _sum([outcome.cost for outcome in outcomes]),
+        ]
+        self.store.execute(
+            "UPDATE elicitations SET replies = replies + ?, failures = failures + ?, calls = calls + ?,"
+            " prompt_tokens = coalesce(prompt_tokens + ?, prompt_tokens, ?),"
+            " completion_tokens = coalesce(completion_tokens + ?, completion_tokens, ?),"
+            " cost = coalesce(cost + ?, cost, ?) WHERE id = ?",
+            (replies, len(outcomes) - replies, sum(outcome.attempts for outcome in outcomes),
+             *(value for value in sums for _ in range(2)), self.number),
+        )  # fmt: skip
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    """None when nothing is known."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+@contextmanager
+def working(store: Store, asking: Asking, dataset: str, split: str, recipe: str) -> Iterator[Worker]:
+    """A new elicitation, with the lock that shows that it lives. Frees what dead ones had claimed. The caller
+    closes it with `finish`."""
+    with store.writing():
+        number = store.execute(
+            "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, started)"
+            " VALUES (?, ?, ?, ?, ?, 'running', ?)",
+            (asking.teacher, asking.hash, dataset, split, recipe, now()),
+        ).lastrowid
+        assert number is not None
+        lock = _lock(store, number)
+        lock.acquire(timeout=0)
+    try:
+        _bury_the_dead(store, but=number)
+        yield Worker(store, number, asking)
+    finally:
+        lock.release()
+        _lock_path(store, number).unlink(missing_ok=True)
+
+
+def everything(store: Store) -> list[Elicitation]:
+    """All of them but those of recorded rationales, which nobody was asked for; the oldest first."""
+    rows = store.rows(
+        "SELECT e.*, s.model, s.backend FROM elicitations e JOIN samplings s ON s.hash = e.sampling"
+        " WHERE s.backend <> 'recorded' ORDER BY e.id"
+    )
+    return [_elicitation(row) for row in rows]
+
+
+def _elicitation(row: dict[str, Any]) -> Elicitation:
+    pace = [
+        PaceChange(seconds=seconds, endpoint=endpoint, in_flight=in_flight, why=why)
+        for seconds, endpoint, in_flight, why in json.loads(row.pop("pace"))
+    ]
+    return Elicitation(**row, pace=tuple(pace))
+
+
+def _bury_the_dead(store: Store, but: int) -> None:
+    """Elicitations that still say 'running' while nobody holds their lock were killed."""
+    for row in list(store.rows("SELECT id FROM elicitations WHERE state = 'running' AND id <> ?", (but,))):
+        lock = _lock(store, row["id"])
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        try:
+            with store.writing():
+                store.execute("DELETE FROM claims WHERE elicitation = ?", (row["id"],))
+                store.execute(
+                    "UPDATE elicitations SET state = 'killed' WHERE id = ? AND state = 'running'", (row["id"],)
+                )
+        finally:
+            lock.release()
+            _lock_path(store, row["id"]).unlink(missing_ok=True)
+
+
+def _lock(store: Store, number: int) -> FileLock:
+    return FileLock(_lock_path(store, number))
+
+
+def _lock_path(store: Store, number: int) -> Path:
+    return store.path.with_name(f"{store.path.name}-{number}.lock")
