@@ -63,9 +63,9 @@ class OpenAICompatibleTeacher:
         self._priced = False
         self._density = 1.0  # tokens a byte of prompt, at most
         self._calibrated = False
-        self._pace: list[PaceChange] = []
-        self._running: list[Endpoint] = []
-        self._began = 0.0
+        fixed = self._options["max_in_flight"]
+        self._endpoints = [Endpoint(url=url, pace=Pace(fixed)) for url in self._urls]
+        self._began: float | None = None
 
     def identity(self) -> Mapping[str, str]:
         """The endpoint is no part of it: replicas of one model are one teacher."""
@@ -88,8 +88,6 @@ class OpenAICompatibleTeacher:
             finally:
                 loop.run_until_complete(asker.close())
         finally:
-            self._pace += _history(self._running, self._began)
-            self._running = []
             loop.close()
 
     def _drive(
@@ -137,17 +135,22 @@ class OpenAICompatibleTeacher:
         return (self._options["max_in_flight"] or _LIKELY) * len(self._urls)
 
     def pace(self) -> list[PaceChange]:
-        return [*self._pace, *_history(self._running, self._began)]
+        found = [
+            PaceChange(seconds=round(when - (self._began or when), 3), endpoint=endpoint.url, in_flight=limit, why=why)
+            for endpoint in self._endpoints
+            for when, limit, why in endpoint.pace.history
+        ]
+        return sorted(found, key=lambda change: change.seconds)
 
     def _asker(self, loop: asyncio.AbstractEventLoop, sampling: Sampling) -> Asker:
+        """What was learnt of the endpoints' pace holds for the next `generate` too."""
         key, name = self._key(), str(self._options["api_key_env"])
-        self._running = [Endpoint(url=url, pace=Pace(self._options["max_in_flight"])) for url in self._urls]
         now = loop.time()
-        self._began = self._began or now
-        for endpoint in self._running:
-            endpoint.pace.begin(now)
+        self._began = now if self._began is None else self._began
+        for endpoint in self._endpoints:
+            endpoint.begin(now)
         return Asker(
-            self._options, self._running, sampling, key=key, key_name=name, prices=self.prices(), clock=loop.time
+            self._options, self._endpoints, sampling, key=key, key_name=name, prices=self.prices(), clock=loop.time
         )
 
     def _key(self) -> str:
@@ -163,6 +166,8 @@ class OpenAICompatibleTeacher:
         own = (self._options["price_prompt"], self._options["price_completion"])
         if None not in own:
             return Prices(prompt=float(own[0]), completion=float(own[1]), source="tinyllm.toml")
+        if any(map(is_private, self._urls)):
+            return None
         found = {listed_prices(url, str(self._options["model"])) for url in self._urls}
         return found.pop() if len(found) == 1 else None
 
@@ -192,11 +197,3 @@ def _check(options: Mapping[str, Any]) -> None:
     for name in ("price_prompt", "price_completion"):
         if options[name] is not None and (not isinstance(options[name], (int, float)) or options[name] < 0):
             raise BadTeacherConfig(f"{name} must be a number, 0 or more.")
-
-
-def _history(endpoints: Iterable[Endpoint], began: float) -> list[PaceChange]:
-    return [
-        PaceChange(seconds=round(when - began, 3), endpoint=endpoint.url, in_flight=limit, why=why)
-        for endpoint in endpoints
-        for when, limit, why in endpoint.pace.history
-    ]

@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from backends.base import Outcome
+from backends.base import Answer, Outcome, Request, Sampling, Teacher
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.records import Asking, Prompt
 from tinyllm_cli.store import Store, open_store
@@ -83,6 +83,11 @@ def write_dataset(folder: Path, **sizes: int) -> Path:
         ]
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
+
+
+def answers(teacher: Teacher, requests: Iterable[Request], sampling: Sampling = Sampling()) -> list[Answer]:  # noqa: B008 - frozen
+    """All that `teacher` answers, in the order in which it comes."""
+    return [answer for together in teacher.generate(requests, sampling) for answer in together]
 
 
 def keep(store: Store, asking: Asking, prompt: Prompt, sample: int, outcome: Outcome) -> None:

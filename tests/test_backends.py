@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from backends.base import (
     Selective,
     Teacher,
 )
+from tests.conftest import answers
 
 ROWS = [{"id": f"q{number}", "rationale": f"because of {number}"} for number in range(40)]
 MAKERS = ["scripted", "recorded"]
@@ -37,12 +39,12 @@ def ask(key: str, *, split: str = "train", sample: int = 0) -> Request:
     return Request(split=split, key=key, messages=messages, sample=sample)
 
 
-def answers(teacher: Teacher, *requests: Request, sampling: Sampling = Sampling()) -> list[Outcome]:  # noqa: B008 - frozen
-    return [outcome for _, outcome in teacher.generate(requests, sampling)]
+def outcomes(teacher: Teacher, *requests: Request, sampling: Sampling = Sampling()) -> list[Outcome]:  # noqa: B008 - frozen
+    return [outcome for _, outcome in answers(teacher, requests, sampling)]
 
 
-def texts(outcomes: Sequence[Outcome]) -> list[str]:
-    return [outcome.text if isinstance(outcome, Completion) else f"({outcome.reason})" for outcome in outcomes]
+def texts(found: Sequence[Outcome]) -> list[str]:
+    return [outcome.text if isinstance(outcome, Completion) else f"({outcome.reason})" for outcome in found]
 
 
 def jsonl(path: Path, rows: Sequence[Any]) -> Path:
@@ -63,14 +65,14 @@ def make(tmp_path: Path) -> Maker:
 @pytest.mark.parametrize("backend", MAKERS)
 def test_each_request_is_answered_once_with_its_own_request(make: Maker, backend: str) -> None:
     requests = [ask(f"q{number}") for number in range(40)]
-    answered = list(make(backend).generate(iter(requests), Sampling()))
+    answered = answers(make(backend), iter(requests))
     assert sorted(request.key for request, _ in answered) == sorted(request.key for request in requests)
     assert all(isinstance(outcome, Completion) and outcome.text for _, outcome in answered)
 
 
-@pytest.mark.parametrize("backend", MAKERS)
-def test_no_request_is_taken_before_the_last_is_answered(make: Maker, backend: str) -> None:
-    taken = 0
+@pytest.mark.parametrize(("backend", "ahead"), [("scripted", 1), ("recorded", 100)])
+def test_what_was_taken_is_answered_before_more_is_taken(make: Maker, backend: str, ahead: int) -> None:
+    taken = answered = 0
 
     def endless() -> Iterator[Request]:
         nonlocal taken
@@ -78,18 +80,17 @@ def test_no_request_is_taken_before_the_last_is_answered(make: Maker, backend: s
             taken += 1
             yield ask(f"q{taken % 40}")
 
-    replies = make(backend).generate(endless(), Sampling())
-    for number in range(1, 90):
-        next(replies)
-        assert taken == number
+    for together in islice(make(backend).generate(endless(), Sampling()), 5):
+        assert taken - answered == len(together) == ahead
+        answered += len(together)
 
 
 @pytest.mark.parametrize("backend", MAKERS)
 def test_a_teacher_may_be_asked_again_and_says_the_same(make: Maker, backend: str) -> None:
     teacher = make(backend)
     requests = [ask(f"q{number}") for number in range(20)]
-    first = dict(zip(requests, answers(teacher, *requests), strict=True))
-    assert dict(teacher.generate(reversed(requests), Sampling())) == first
+    first = dict(zip(requests, outcomes(teacher, *requests), strict=True))
+    assert dict(answers(teacher, reversed(requests))) == first
 
 
 @pytest.mark.parametrize("backend", MAKERS)
@@ -97,22 +98,22 @@ def test_closing_twice_or_unused_is_safe_and_ends_nothing(make: Maker, backend: 
     unused = make(backend)
     unused.close()
     teacher = make(backend)
-    before = answers(teacher, ask("q1"))
+    before = outcomes(teacher, ask("q1"))
     teacher.close()
     teacher.close()
-    assert answers(teacher, ask("q1")) == before
+    assert outcomes(teacher, ask("q1")) == before
 
 
 @pytest.mark.parametrize("backend", MAKERS)
 def test_no_requests_make_no_replies(make: Maker, backend: str) -> None:
-    assert answers(make(backend)) == []
+    assert outcomes(make(backend)) == []
 
 
 @pytest.mark.parametrize("backend", MAKERS)
 def test_identity_is_known_before_anything_is_asked_and_does_not_change(make: Maker, backend: str) -> None:
     teacher = make(backend)
     before = teacher.identity()
-    answers(teacher, ask("q1"))
+    outcomes(teacher, ask("q1"))
     assert teacher.identity() == before == make(backend).identity()
     assert set(before) == {"model", "revision"}
     json.dumps(teacher.describe())
@@ -142,18 +143,18 @@ def test_other_replies_make_another_identity() -> None:
 
 def test_a_scripted_reply_depends_on_the_request_alone_and_samples_differ() -> None:
     teacher = backends.create("scripted", {"replies": [f"reason {number}" for number in range(50)]})
-    drawn = texts(answers(teacher, *[ask("q1", sample=sample) for sample in range(8)]))
+    drawn = texts(outcomes(teacher, *[ask("q1", sample=sample) for sample in range(8)]))
     assert len(set(drawn)) > 4
-    assert drawn == texts(answers(teacher, *[ask("q1", sample=sample) for sample in range(8)]))
+    assert drawn == texts(outcomes(teacher, *[ask("q1", sample=sample) for sample in range(8)]))
 
 
 def test_a_scripted_reply_is_cut_at_the_longest_and_says_so() -> None:
     teacher = backends.create("scripted", {"replies": ["one two three four"]})
-    [cut] = answers(teacher, ask("q"), sampling=Sampling(max_tokens=3))
+    [cut] = outcomes(teacher, ask("q"), sampling=Sampling(max_tokens=3))
     assert cut == Completion(
         text="one two three", finish_reason="length", completion_tokens=3, prompt_tokens=2, seconds=0
     )
-    [whole] = answers(teacher, ask("q"), sampling=Sampling(max_tokens=4))
+    [whole] = outcomes(teacher, ask("q"), sampling=Sampling(max_tokens=4))
     assert isinstance(whole, Completion)
     assert (whole.text, whole.finish_reason) == ("one two three four", "stop")
 
@@ -161,13 +162,13 @@ def test_a_scripted_reply_is_cut_at_the_longest_and_says_so() -> None:
 def test_scripted_replies_from_a_file_one_a_line(tmp_path: Path) -> None:
     path = tmp_path / "replies.txt"
     path.write_text("Weil es größer ist.\n\n", encoding="utf-8")
-    found = answers(backends.create("scripted", {"path": str(path)}), *[ask(f"q{number}") for number in range(20)])
+    found = outcomes(backends.create("scripted", {"path": str(path)}), *[ask(f"q{number}") for number in range(20)])
     assert set(texts(found)) == {"Weil es größer ist.", "(empty reply)"}
 
 
 def test_the_scripted_log_has_a_line_for_each_request_taken(tmp_path: Path) -> None:
     teacher = backends.create("scripted", {"replies": ["x"], "log": str(tmp_path / "log")})
-    answers(teacher, ask("q1"), ask("q2", split="test", sample=3))
+    outcomes(teacher, ask("q1"), ask("q2", split="test", sample=3))
     assert (tmp_path / "log").read_text(encoding="utf-8") == "train\tq1\t0\ntest\tq2\t3\n"
 
 
@@ -181,7 +182,7 @@ def test_recorded_rationales_come_back_as_they_are_in_the_file(tmp_path: Path, r
     content = "".join(json.dumps({"id": key, "rationale": text}) + "\n" for key, text in rows.items()).encode()
     path.write_bytes(gzip.compress(content) if kind.endswith("gz") else content)
     teacher = backends.create("recorded", {"path": str(path)})
-    assert texts(answers(teacher, *map(ask, rows))) == list(rows.values())
+    assert texts(outcomes(teacher, *map(ask, rows))) == list(rows.values())
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "ROWS.CSV"])
@@ -192,7 +193,7 @@ def test_recorded_csv_with_quotes_and_line_breaks(tmp_path: Path, name: str) -> 
             [["id", "rationale", "answer_index"], ["7", 'It "is",\nas é shows.', "2.0"], ["8", "So.", ""]]
         )
     (tmp_path / name).write_bytes(gzip.compress(plain.read_bytes()) if name.endswith("gz") else plain.read_bytes())
-    found = answers(backends.create("recorded", {"path": str(tmp_path / name)}), ask("7"), ask("8"))
+    found = outcomes(backends.create("recorded", {"path": str(tmp_path / name)}), ask("7"), ask("8"))
     assert found == [
         Completion(text='It "is",\nas é shows.', answer=2, finish_reason="recorded"),
         Completion(text="So.", finish_reason="recorded"),
@@ -209,28 +210,28 @@ def test_recorded_rows_join_by_split_where_they_name_one(tmp_path: Path) -> None
     teacher = backends.create("recorded", {"path": str(jsonl(tmp_path / "rows.jsonl", rows))})
     asked = [ask(key, split=split) for key in "123" for split in ("train", "test")]
     missing = "(no recorded rationale for this question)"
-    assert texts(answers(teacher, *asked)) == ["of train", "of test", "of any", "of any", missing, missing]
+    assert texts(outcomes(teacher, *asked)) == ["of train", "of test", "of any", "of any", missing, missing]
 
 
 def test_a_row_of_the_split_goes_before_a_row_of_any(tmp_path: Path) -> None:
     rows = [{"id": "1", "rationale": "of any"}, {"id": "1", "split": "train", "rationale": "of train"}]
     teacher = backends.create("recorded", {"path": str(jsonl(tmp_path / "rows.jsonl", rows))})
-    assert texts(answers(teacher, ask("1"), ask("1", split="test"))) == ["of train", "of any"]
+    assert texts(outcomes(teacher, ask("1"), ask("1", split="test"))) == ["of train", "of any"]
 
 
 def test_several_rows_of_one_question_are_its_samples_across_files(tmp_path: Path) -> None:
     first = jsonl(tmp_path / "a.jsonl", [{"id": 1, "rationale": "one"}, {"id": 2, "rationale": "other"}])
     second = jsonl(tmp_path / "b.jsonl", [{"id": 1, "rationale": "two"}, {"id": 1, "rationale": "three"}])
     teacher = backends.create("recorded", {"path": [str(first), str(second)]})
-    found = texts(answers(teacher, *[ask("1", sample=sample) for sample in range(4)]))
+    found = texts(outcomes(teacher, *[ask("1", sample=sample) for sample in range(4)]))
     assert found == ["one", "two", "three", "(no recorded rationale for this question)"]
 
 
 def test_an_empty_recorded_rationale_fails_alone(tmp_path: Path) -> None:
     rows = [{"id": "1", "rationale": " \n"}, {"id": "2", "rationale": "fine"}]
     teacher = backends.create("recorded", {"path": str(jsonl(tmp_path / "rows.jsonl", rows))})
-    assert answers(teacher, ask("1"))[0] == Failure(reason="the recorded rationale is empty")
-    assert texts(answers(teacher, ask("2"))) == ["fine"]
+    assert outcomes(teacher, ask("1"))[0] == Failure(reason="the recorded rationale is empty")
+    assert texts(outcomes(teacher, ask("2"))) == ["fine"]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +271,7 @@ def test_an_empty_recorded_rationale_fails_alone(tmp_path: Path) -> None:
 def test_a_bad_recorded_file_names_the_place(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadTeacherConfig) as raised:
-        answers(backends.create("recorded", {"path": str(tmp_path / name)}), ask("1"))
+        outcomes(backends.create("recorded", {"path": str(tmp_path / name)}), ask("1"))
     assert said in str(raised.value)
 
 
@@ -278,7 +279,7 @@ def test_fields_may_have_other_names(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "rows.jsonl", [{"qid": 5, "why": "so", "part": "test", "label": 1}])
     names = {"id_field": "qid", "rationale_field": "why", "split_field": "part", "answer_field": "label"}
     teacher = backends.create("recorded", {"path": str(path), **names})
-    assert answers(teacher, ask("5", split="test")) == [Completion(text="so", answer=1, finish_reason="recorded")]
+    assert outcomes(teacher, ask("5", split="test")) == [Completion(text="so", answer=1, finish_reason="recorded")]
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,13 @@ from backends.base import Answer, Completion, Failure, Request, Sampling, Teache
 from backends.scripted import ScriptedTeacher
 from tests.conftest import make_questions
 from tinyllm_cli.config import TeacherSpec
-from tinyllm_cli.elicit import Tally, elicit
+from tinyllm_cli.elicit import elicit
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.pending import Job, Missing
 from tinyllm_cli.prompts import Recipe
 from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.tally import Tally
 
 SPEC = TeacherSpec(name="owl", backend="scripted")
 JOB = Job(dataset="toy", split="train", spec=SPEC, recipe=Recipe(), sampling=Sampling())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import backends
 from backends.base import BadTeacherConfig, Completion, Failure, Message, ModelUnavailable, Request, Sampling, Teacher
+from tests.conftest import answers
 from tests.models import KINDS, Kind, make_folder, tiny_tokenizer
 
 CHAT = "{% for message in messages %}<{{ message.role }}>{{ message.content }}{% endfor %}<assistant>"
@@ -72,7 +74,7 @@ def ask(prompt: str, *, key: str | None = None, sample: int = 0) -> Request:
 
 
 def replies(teacher: Teacher, requests: list[Request], sampling: Sampling = GREEDY) -> dict[Request, Completion]:
-    found = list(teacher.generate(iter(requests), sampling))
+    found = answers(teacher, iter(requests), sampling)
     assert len(found) == len(requests) == len(dict(found))
     kept = {request: outcome for request, outcome in found if isinstance(outcome, Completion)}
     assert set(kept) == set(requests)
@@ -92,7 +94,7 @@ def test_a_batch_writes_what_each_prompt_alone_would_get(tiny: Tiny, batch_size:
 
 
 def test_no_more_than_a_window_of_requests_is_taken_ahead(causal: Tiny) -> None:
-    taken = 0
+    taken = answered = 0
 
     def endless() -> Iterator[Request]:
         nonlocal taken
@@ -100,10 +102,10 @@ def test_no_more_than_a_window_of_requests_is_taken_ahead(causal: Tiny) -> None:
             taken += 1
             yield ask(f"number {taken}")
 
-    stream = causal.teacher(batch_size=2).generate(endless(), Sampling(max_tokens=2))
-    for answered in range(1, 25):
-        next(stream)
-        assert taken - answered < 8
+    for together in islice(causal.teacher(batch_size=2).generate(endless(), Sampling(max_tokens=2)), 12):
+        assert len(together) == 2
+        assert taken - answered <= 8
+        answered += 2
 
 
 def test_a_reply_ends_before_the_first_stop_sequence(tiny: Tiny) -> None:
@@ -139,7 +141,7 @@ def test_a_reply_that_ends_by_itself_is_finished(tiny: Tiny, tmp_path: Path) -> 
 def test_a_reply_of_nothing_is_a_failure_of_that_request_alone(causal: Tiny, tmp_path: Path) -> None:
     first = {prompt: causal.alone(prompt, tokens=1)[0] for prompt in PROMPTS}
     mute = causal.with_end(first[PROMPTS[0]], tmp_path / "mute")
-    found = {request.key: outcome for request, outcome in mute.teacher().generate(map(ask, PROMPTS), GREEDY)}
+    found = {request.key: outcome for request, outcome in answers(mute.teacher(), map(ask, PROMPTS), GREEDY)}
     for prompt, token in first.items():
         if token == first[PROMPTS[0]]:
             assert found[prompt] == Failure(reason="empty reply")
@@ -151,7 +153,7 @@ def test_a_prompt_over_the_limit_fails_alone_and_is_not_cut(tiny: Tiny) -> None:
     teacher = tiny.teacher(max_input_tokens=60)
     long = "number of train " * 40
     size = len(tiny.tokenizer(long)["input_ids"])
-    found = dict(teacher.generate([ask(PROMPTS[0]), ask(long), ask(PROMPTS[1])], GREEDY))
+    found = dict(answers(teacher, [ask(PROMPTS[0]), ask(long), ask(PROMPTS[1])], GREEDY))
     assert found[ask(long)] == Failure(reason=f"the prompt has {size} tokens, over max_input_tokens=60")
     assert all(isinstance(found[ask(prompt)], Completion) for prompt in PROMPTS[:2])
 
@@ -171,7 +173,7 @@ def test_samples_of_one_prompt_are_different_draws_and_can_be_repeated(tiny: Tin
     requests = [ask(PROMPTS[0], key="q", sample=sample) for sample in range(5)]
 
     def draw() -> list[str]:
-        found = tiny.teacher(batch_size=batch_size).generate(requests, WARM)
+        found = answers(tiny.teacher(batch_size=batch_size), requests, WARM)
         return [outcome.text if isinstance(outcome, Completion) else outcome.reason for _, outcome in found]
 
     drawn = draw()
@@ -191,9 +193,9 @@ def test_nothing_is_loaded_before_the_first_request(tmp_path: Path) -> None:
     teacher = backends.create("huggingface", {"model": str(tmp_path / "nowhere"), "revision": "v2"})
     assert teacher.identity() == {"model": str(tmp_path / "nowhere"), "revision": "v2"}
     assert teacher.describe() == {}
-    assert list(teacher.generate([], GREEDY)) == []
+    assert answers(teacher, []) == []
     with pytest.raises(ModelUnavailable, match="There is no model at") as raised:
-        list(teacher.generate([ask("Why?")], GREEDY))
+        answers(teacher, [ask("Why?")], GREEDY)
     assert "Three ways on" in raised.value.hint
 
 
@@ -211,13 +213,13 @@ def test_a_closed_teacher_loads_again(causal: Tiny) -> None:
 
 def test_half_precision_that_overflows_is_refused(causal: Tiny) -> None:
     with pytest.raises(BadTeacherConfig, match="dtype 'float16' is not supported"):
-        list(causal.teacher(dtype="float16").generate([ask("Why?")], GREEDY))
+        answers(causal.teacher(dtype="float16"), [ask("Why?")], GREEDY)
 
 
 def test_a_broken_folder_says_so_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
     teacher = backends.create("huggingface", {"model": str(tmp_path)})
     with pytest.raises(ModelUnavailable) as raised:
-        list(teacher.generate([ask("Why?")], GREEDY))
+        answers(teacher, [ask("Why?")], GREEDY)
     assert str(tmp_path) in str(raised.value)
     assert "\n" not in str(raised.value)

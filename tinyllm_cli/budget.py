@@ -31,6 +31,16 @@ class Budget:
     def bounded(self) -> bool:
         return self.money is not None or self.tokens is not None
 
+    def describe(self) -> str:
+        """What is spent and what is left, in words."""
+        parts = []
+        if self.money is not None:
+            parts.append(f"{self.spent_money:.4f} of {self.money:.4f} spent, {self.money - self.spent_money:.4f} left")
+        if self.tokens is not None:
+            left = self.tokens - self.spent_tokens
+            parts.append(f"{self.spent_tokens:,} of {self.tokens:,} tokens taken, {left:,} left")
+        return "; ".join(parts)
+
     def check(self, name: str, teacher: Teacher) -> None:
         """Raises UsageProblem when a budget in money is set and the teacher's price is unknown."""
         if self.money is not None and _prices(teacher) is None:

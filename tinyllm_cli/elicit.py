@@ -7,65 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
-from backends.base import Answer, Failure, Hosted, Outcome, PaceChange, Request, Teacher, TeacherError
+from backends.base import Answer, Hosted, PaceChange, Teacher, TeacherError
 from tinyllm_cli.budget import Budget
 from tinyllm_cli.errors import TinyLLMError
 from tinyllm_cli.pending import Job, Missing, Pending
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store.elicitations import Worker, working
-
-
-@dataclass(kw_only=True)
-class Tally:
-    """What happened so far; counts of replies, calls, tokens. `cost` is None while no price is known."""
-
-    wanted: int = 0
-    already: int = 0
-    absent: int = 0
-    """Questions that a teacher with some answers only has none for."""
-
-    elsewhere: int = 0
-    """Requests that another process has in hand."""
-
-    done: int = 0
-    failed: int = 0
-    cut_off: int = 0
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    seconds: float = 0.0
-    """Of waiting for replies, summed over them."""
-
-    cost: float | None = None
-    out_of_budget: bool = False
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    """(key, reason) of the first failures, for showing; all of them are in the store."""
-
-    _SHOWN = 20
-
-    @property
-    def left(self) -> int:
-        """Requests that nobody has answered or has in hand."""
-        return max(0, self.wanted - self.already - self.absent - self.elsewhere - self.done - self.failed)
-
-    def count(self, request: Request, outcome: Outcome) -> None:
-        self.calls += outcome.attempts
-        self.prompt_tokens += outcome.prompt_tokens or 0
-        self.completion_tokens += outcome.completion_tokens or 0
-        if outcome.cost is not None:
-            self.cost = (self.cost or 0.0) + outcome.cost
-        if isinstance(outcome, Failure):
-            self.failed += 1
-            if len(self.failures) < self._SHOWN:
-                self.failures.append((request.key, outcome.reason))
-            return
-        self.done += 1
-        self.cut_off += outcome.finish_reason == "length"
-        self.seconds += outcome.seconds or 0.0
-
+from tinyllm_cli.tally import Tally
 
 Watch = Callable[[Tally], None]
 
@@ -126,17 +76,24 @@ def _look(tally: Tally, missing: Missing, pending: Pending) -> None:
 @contextmanager
 def _working(store: Store, job: Job, missing: Missing, teacher: Teacher) -> Iterator[Worker]:
     """An elicitation whose row says how it ended."""
+    before = _pace(teacher)
     with working(store, missing.asking, job.dataset, job.split, job.recipe.name) as worker:
         try:
             yield worker
         except (KeyboardInterrupt, GeneratorExit):
-            worker.finish("stopped", _pace(teacher))
+            worker.finish("stopped", _since(before, _pace(teacher)))
             raise
         except (TeacherError, TinyLLMError) as error:
-            worker.finish("failed", _pace(teacher), str(error))
+            worker.finish("failed", _since(before, _pace(teacher)), str(error))
             raise
-        worker.finish("done", _pace(teacher))
+        worker.finish("done", _since(before, _pace(teacher)))
 
 
 def _pace(teacher: Teacher) -> list[PaceChange]:
     return teacher.pace() if isinstance(teacher, Hosted) else []
+
+
+def _since(before: list[PaceChange], after: list[PaceChange]) -> list[PaceChange]:
+    """How it went from `before` on: the last known state of each endpoint, and what changed then."""
+    last = {change.endpoint: change for change in before}
+    return [*last.values(), *after[len(before) :]]

@@ -102,10 +102,15 @@ def _block(question: Question, *, with_answer: bool) -> str:
     return "\n".join(lines)
 
 
+_THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
+
+
 def rationale_text(raw: str) -> str:
-    """The part of a raw reply that is a rationale: up to an invented next question, without outer white space."""
-    cut = min((raw.index(stop) for stop in STOP if stop in raw), default=len(raw))
-    return raw[:cut].strip()
+    """The part of a raw reply that is a rationale: after what a reasoning model thought aloud, up to an invented
+    next question, without outer white space."""
+    text = _THOUGHT.sub("", raw, count=1) if raw.lstrip().startswith("<think>") else raw
+    cut = min((text.index(stop) for stop in STOP if stop in text), default=len(text))
+    return text[:cut].strip()
 
 
 _SIGN = r"(?:answer|option)\s*(?:is|:|=)\s*:?\s*"

@@ -156,27 +156,38 @@ class Asker:
 
     async def _tried(self, request: Request, cap: int, spent: _Spent) -> Reply | Failure:
         """Ask until there is an outcome, at most `max_attempts` times."""
-        from openai import APIStatusError
+        body = body_of(request, self._sampling, cap, self._options)
+        try:
+            try:
+                return await self._call(request, body, cap, spent)
+            except Exception as error:
+                if not may_pass(error):
+                    raise
+                return await self._retried(error, request, body, cap, spent)
+        except Exception as error:
+            if not spent.last_error or isinstance(error, TeacherError):
+                raise
+            self._reject(error)
+        return Failure(reason=spent.last_error)
+
+    async def _retried(
+        self, first: Exception, request: Request, body: Mapping[str, Any], cap: int, spent: _Spent
+    ) -> Reply | Failure:
+        """The attempts after the first, which came to `first`. Only they pay for the retry machinery."""
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-        body = body_of(request, self._sampling, cap, self._options)
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._options["max_attempts"]),
             retry=retry_if_exception(may_pass),
             wait=wait,
             reraise=True,
         )
-        try:
-            async for attempt in retrying:
-                with attempt:
-                    return await self._call(request, body, cap, spent)
-        except APIStatusError as error:
-            if not may_pass(error):
-                self._reject(error)
-        except Exception as error:
-            if not may_pass(error):
-                raise
-        return Failure(reason=spent.last_error or "")
+        async for attempt in retrying:
+            with attempt:
+                if attempt.retry_state.attempt_number == 1:
+                    raise first
+                return await self._call(request, body, cap, spent)
+        raise AssertionError("tenacity returns or raises")
 
     async def _call(self, request: Request, body: Mapping[str, Any], cap: int, spent: _Spent) -> Reply | Failure:
         """One attempt. Whatever comes of it, the endpoint's pace and health hear of it."""
@@ -226,6 +237,8 @@ class Asker:
 
     def _reject(self, error: Any) -> None:
         """Raises TeacherError, in our words (a server's may quote the key), when no request can get past `error`."""
+        if may_pass(error):
+            return
         where = str(error.request.url).removesuffix("/chat/completions").removesuffix("/completions")
         status = error.status_code
         if status in (401, 403):

@@ -40,6 +40,11 @@ class Endpoint:
     ever_answered: bool = False
     trouble: str = ""
 
+    def begin(self, now: float) -> None:
+        """A new event loop starts with nothing in flight."""
+        self.in_flight = 0
+        self.pace.begin(now)
+
     @property
     def dead(self) -> bool:
         return self.failures >= _TRIP

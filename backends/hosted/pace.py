@@ -56,10 +56,11 @@ class Pace:
         self._hold = 0
 
     def begin(self, now: float) -> None:
-        """Time starts to count."""
+        """Time starts to count, or goes on after an interruption."""
         self._round = _Round(started=now)
         self._cut_at = now
-        self.history.append((now, self.limit, "fixed" if self._fixed else "start"))
+        if not self.history:
+            self.history.append((now, self.limit, "fixed" if self._fixed else "start"))
 
     def replied(self, started: float, now: float, *, full: bool) -> None:
         """A request that was sent at `started` was answered; `full`: all places were taken."""

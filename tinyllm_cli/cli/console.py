@@ -51,6 +51,17 @@ class Console:
         if not self.quiet:
             self._print(text, error=True)
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody is there to answer."""
+        return sys.stdin.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask for yes or no, on stderr; anything but yes is no."""
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
     def next(self, command: str) -> None:
         self.note(f"Next: {command}")
 
@@ -125,11 +136,12 @@ class _Lines:
         rate = (done - self._first) / (now - self._started) if now > self._started else 0.0
         count = f"{done}/{total}" if total else str(done)
         speed = f", {rate:.1f}/s" if rate else ""
-        left = f", {_clock((total - done) / rate)} left" if rate and done < total else ""
+        left = f", {clock((total - done) / rate)} left" if rate and done < total else ""
         sys.stderr.write(f"{self._label}: {count}{speed}{left}{f', {detail}' if detail else ''}\n")
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """h:mm:ss, or m:ss."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

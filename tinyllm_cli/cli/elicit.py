@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinyllm_cli.cli.asking import Asker
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from backends.base import Sampling, Teacher
+    from backends.base import Sampling
     from tinyllm_cli.config import TeacherSpec
-    from tinyllm_cli.elicit import Tally
-    from tinyllm_cli.pending import Job
-    from tinyllm_cli.store import Store
+
+_MONEY = "Money and checks"
 
 
 @guarded
@@ -43,19 +43,38 @@ def elicit(
         int | None,
         typer.Option(help="Decides the in-context examples and the sampling.", show_default="0"),
     ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Money that this command may spend, in all.", rich_help_panel=_MONEY),
+    ] = None,
+    max_tokens_total: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens that this command may take, in and out, in all.", rich_help_panel=_MONEY),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Ask 5 questions, show what came of it and what the rest would take.",
+                     rich_help_panel=_MONEY),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Spend money without a question.", rich_help_panel=_MONEY)
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show one prompt in full and what would be asked.")
+        bool,
+        typer.Option("--dry-run", help="Show one prompt in full and what asking would take; ask nothing.",
+                     rich_help_panel=_MONEY),
     ] = False,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
-) -> None:
+) -> None:  # fmt: skip
     """Have teachers write a rationale for each question that has none yet. Resumes by itself.
 
     Example: tinyllm elicit --teacher llama2 --dataset riddle
     """
+    from tinyllm_cli.budget import Budget
     from tinyllm_cli.config import match_name
     from tinyllm_cli.ingest import ingest_named
     from tinyllm_cli.pending import Job
@@ -80,9 +99,13 @@ def elicit(
             )
             for spec in specs
         ]
-        results = [(preview if dry_run else run_job)(session, store, job) for job in jobs]
+        asker = Asker(session.console, store, Budget(money=budget, tokens=max_tokens_total), yes=yes)
+        how = asker.preview if dry_run else asker.check if check else asker.run
+        results = [how(job) for job in jobs]
         session.console.result({"dataset": ingested.name, "split": split, "teachers": results})
-        if not dry_run:
+        if check:
+            session.console.next("the same command without --check; the answers so far count")
+        elif not dry_run:
             session.console.next(_next_command(specs, ingested.name, split, teacher_forcing))
 
 
@@ -99,92 +122,3 @@ def _next_command(specs: list[TeacherSpec], dataset: str, split: str, teacher_fo
     if teacher_forcing:
         return f"tinyllm distill --alpha {','.join(f'{spec.name}=1' for spec in specs)}"
     return f"tinyllm eval --teacher {specs[0].name} --dataset {dataset} --split {split}"
-
-
-def run_job(session: Session, store: Store, job: Job) -> dict[str, Any]:
-    """Make the job's teacher and have it answer."""
-    import backends
-
-    with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
-        return drive(session, store, job, teacher)
-
-
-def drive(session: Session, store: Store, job: Job, teacher: Teacher) -> dict[str, Any]:
-    """Elicit one job with progress; prints and returns what came of it."""
-    from tinyllm_cli.elicit import elicit as elicit_stage
-    from tinyllm_cli.errors import InterruptedByUser
-    from tinyllm_cli.store.rationales import count as count_rationales
-
-    name = job.spec.name
-    with session.console.meter(f"{name} on {job.dataset}/{job.split}") as meter:
-
-        def watch(tally: Tally) -> None:
-            meter(tally.already + tally.done + tally.failed, tally.wanted, _detail(tally))
-
-        try:
-            tally = elicit_stage(store, job, teacher, watch)
-        except KeyboardInterrupt as error:
-            kept = count_rationales(store, job.dataset, job.split, name)
-            raise InterruptedByUser(
-                f"Stopped: {kept} rationales of {name} are kept for {job.dataset}/{job.split}.",
-                "Run the same command to go on.",
-            ) from error
-    _say(session, job, tally)
-    return _summary(name, tally)
-
-
-def preview(session: Session, store: Store, job: Job) -> dict[str, Any]:
-    """Show the prompt for the first question and how many would be asked; asks nothing."""
-    import backends
-    from tinyllm_cli.pending import RECORDED, Missing
-    from tinyllm_cli.store import questions as stored_questions
-
-    teacher = backends.create(job.spec.backend, job.spec.options)
-    with closing(teacher):
-        missing = Missing(store, job, teacher)
-        to_ask = sum(len(page) for page in missing.pages())
-        first = missing.prompt(stored_questions.at(store, job.dataset, job.split, 0))
-    text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in first.messages)
-    console, model, already = session.console, missing.asking.model, missing.already
-    console.say("(recorded rationales: nothing is asked)" if job.spec.backend == RECORDED else text)
-    console.say(
-        f"\nWould ask {job.spec.name} ({model}) {to_ask} times about {job.dataset}/{job.split};"
-        f" {already} are answered already. Nothing was asked."
-    )
-    return {"teacher": job.spec.name, "model": model, "prompt": text, "ask": to_ask, "already": already}
-
-
-def _detail(tally: Tally) -> str:
-    parts = [f"{tally.completion_tokens:,} tokens"] if tally.completion_tokens else []
-    parts += [f"{tally.cost:.4f} spent"] if tally.cost is not None else []
-    parts += [f"{tally.failed} failed"] if tally.failed else []
-    return ", ".join(parts)
-
-
-def _say(session: Session, job: Job, tally: Tally) -> None:
-    console = session.console
-    line = f"{job.spec.name} on {job.dataset}/{job.split}: {tally.done} new rationales, {tally.already} were there"
-    line += f", {tally.failed} failed" if tally.failed else ""
-    line += f", {tally.absent} questions have none" if tally.absent else ""
-    line += f"; {tally.cut_off} were cut off at {job.sampling.max_tokens} tokens" if tally.cut_off else ""
-    console.say(f"{line}.")
-    for key, reason in tally.failures:
-        console.note(f"  failed: {key}: {reason}")
-    if tally.failed > len(tally.failures):
-        console.note(f"  and {tally.failed - len(tally.failures)} more; the table 'failures' has them all")
-    if tally.failed:
-        console.note("The same command asks the failed ones again.")
-
-
-def _summary(name: str, tally: Tally) -> dict[str, Any]:
-    return {
-        "teacher": name,
-        "new": tally.done,
-        "already": tally.already,
-        "failed": tally.failed,
-        "absent": tally.absent,
-        "cut_off": tally.cut_off,
-        "prompt_tokens": tally.prompt_tokens,
-        "completion_tokens": tally.completion_tokens,
-        "cost": tally.cost,
-    }

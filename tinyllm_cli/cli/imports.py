@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinyllm_cli.cli.asking import drive
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.elicit import drive
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _elicit(
                 sampling=Sampling(),
                 samples=recording.samples,
             )
-            result = drive(session, store, job, recording.teacher)
+            result = drive(session.console, store, job, recording.teacher)
             done.append({"split": split, "unmatched": recording.unmatched, **result})
     return done
 

@@ -15,7 +15,7 @@ from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.store.database import Store, now
 
 _PAGE = 500
-_COLUMNS = "dq.dataset, dq.split, dq.key, q.text, q.options, q.answer, q.context"
+_COLUMNS = "dq.dataset, dq.split, dq.key, dq.question, q.text, q.options, q.answer, q.context"
 _FROM = "FROM dataset_questions dq JOIN questions q ON q.hash = dq.question"
 
 
@@ -141,7 +141,7 @@ def answers(store: Store, dataset: str, split: str, limit: int | None = None) ->
 
 
 def _question(row: dict[str, Any]) -> Question:
-    return Question(
+    question = Question(
         dataset=row["dataset"],
         split=row["split"],
         key=row["key"],
@@ -150,3 +150,5 @@ def _question(row: dict[str, Any]) -> Question:
         answer=row["answer"],
         context=row["context"],
     )
+    vars(question)["hash"] = row["question"]  # the cached property, known already
+    return question

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backends.base import Completion, Failure, Outcome
+from backends.base import Completion, Failure, Message, Outcome
 from tinyllm_cli.records import Asking, Prompt, Rationale, TeacherCosts, Variant
 from tinyllm_cli.store.database import Store, now
 
+# A content that stands in two places of a split was asked, and paid, once.
+_CONTENTS = "(SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
 _SAME_VARIANT = "r.teacher = ? AND r.sampling = ? AND p.recipe = ?"
 
 
@@ -106,10 +108,51 @@ def failed(store: Store, asking: Asking, questions: Sequence[str]) -> set[tuple[
     return {(row["prompt"], row["sample"]) for row in rows}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the replies so far to one way of asking tell of the next ones: how many, and tokens on average."""
+
+    replies: int
+    prompt_tokens: float | None
+    completion_tokens: float | None
+
+
+def seen(store: Store, asking: Asking, dataset: str, split: str, recipe: str) -> Seen:
+    """Over the replies for one split whose prompts were made by `recipe`."""
+    row = store.one(
+        "SELECT count(*) AS replies, avg(r.prompt_tokens) AS prompt_tokens,"
+        f" avg(r.completion_tokens) AS completion_tokens FROM {_CONTENTS}"
+        " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt"
+        " WHERE dq.dataset = ? AND dq.split = ? AND r.teacher = ? AND r.sampling = ? AND p.recipe = ?",
+        (dataset, split, asking.teacher, asking.hash, recipe),
+    )
+    assert row is not None
+    return Seen(**row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """A prompt as it was sent, and the raw reply."""
+
+    messages: tuple[Message, ...]
+    text: str
+
+
+def newest(store: Store, asking: Asking) -> Exchange | None:
+    """The last exchange with a teacher that was asked so."""
+    row = store.one(
+        "SELECT p.messages, r.text FROM rationales r JOIN prompts p ON p.hash = r.prompt"
+        " WHERE r.teacher = ? AND r.sampling = ? ORDER BY r.id DESC LIMIT 1",
+        (asking.teacher, asking.hash),
+    )
+    if row is None:
+        return None
+    messages = tuple(Message(role=role, content=content) for role, content in json.loads(row["messages"]))
+    return Exchange(messages=messages, text=row["text"])
+
+
 _MADE_BY = " JOIN prompts p ON p.hash = r.prompt JOIN samplings s ON s.hash = r.sampling"
 _PLACES = f"FROM dataset_questions dq JOIN rationales r ON r.question = dq.question{_MADE_BY}"
-# A content that stands in two places of a split was asked, and paid, once.
-_CONTENTS = "(SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
 
 
 def variants(store: Store, dataset: str, split: str | None = None) -> list[Variant]:

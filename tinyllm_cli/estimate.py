@@ -1,0 +1,75 @@
+"""What a job will take before it is asked: tokens, money, time.
+
+From the replies to the same way of asking where there are some; else from the length of the prompts and the cap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backends.base import Hosted, Teacher
+from tinyllm_cli.pending import Job, Missing
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.tally import Tally
+
+_BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """For `requests` more. `upper`: the replies are counted at their cap, for want of any to go by. None: unknown."""
+
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    upper: bool
+    cost: float | None
+    seconds: float | None = None
+    in_flight: int | None = None
+
+
+def unasked(store: Store, job: Job, missing: Missing, teacher: Teacher) -> Estimate:
+    """For all that is missing, without a call. Walks through `missing`."""
+    requests = size = 0
+    for page in missing.pages():
+        requests += len(page)
+        size += sum(len(message.content.encode()) for ask in page for message in ask.request.messages)
+    seen = stored_rationales.seen(store, missing.asking, job.dataset, job.split, job.recipe.name)
+    known = seen.prompt_tokens is not None and seen.completion_tokens is not None
+    prompt = requests * (seen.prompt_tokens or 0) if known else size / _BYTES_PER_TOKEN
+    completion = requests * ((seen.completion_tokens or 0) if known else job.sampling.max_tokens)
+    return _priced(teacher, requests, prompt, completion, upper=not known)
+
+
+def after_check(store: Store, job: Job, tally: Tally, missing: Missing, teacher: Teacher) -> Estimate:
+    """For the rest of the job, from the few replies that `tally` counts."""
+    seen = stored_rationales.seen(store, missing.asking, job.dataset, job.split, job.recipe.name)
+    requests = max(0, missing.wanted - seen.replies)
+    asked = max(1, tally.done + tally.failed)
+    prompt, completion = requests * tally.prompt_tokens / asked, requests * tally.completion_tokens / asked
+    in_flight = teacher.concurrency() if isinstance(teacher, Hosted) else None
+    seconds = requests * tally.seconds / max(1, tally.done) / min(in_flight or 1, max(1, requests))
+    return _priced(teacher, requests, prompt, completion, upper=False, seconds=seconds, in_flight=in_flight)
+
+
+def _priced(
+    teacher: Teacher,
+    requests: int,
+    prompt: float,
+    completion: float,
+    *,
+    upper: bool,
+    seconds: float | None = None,
+    in_flight: int | None = None,
+) -> Estimate:
+    prices = teacher.prices() if isinstance(teacher, Hosted) else None
+    return Estimate(
+        requests=requests,
+        prompt_tokens=round(prompt),
+        completion_tokens=round(completion),
+        upper=upper,
+        cost=prices.cost(round(prompt), round(completion)) if prices else None,
+        seconds=seconds,
+        in_flight=in_flight,
+    )

@@ -1,0 +1,56 @@
+"""Counting what an elicitation comes to, reply by reply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backends.base import Failure, Outcome, Request
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What happened so far; counts of replies, calls, tokens. `cost` is None while no price is known."""
+
+    wanted: int = 0
+    already: int = 0
+    absent: int = 0
+    """Questions that a teacher with some answers only has none for."""
+
+    elsewhere: int = 0
+    """Requests that another process has in hand."""
+
+    done: int = 0
+    failed: int = 0
+    cut_off: int = 0
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    """Of waiting for replies, summed over them."""
+
+    cost: float | None = None
+    out_of_budget: bool = False
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    """(key, reason) of the first failures, for showing; all of them are in the store."""
+
+    _SHOWN = 20
+
+    @property
+    def left(self) -> int:
+        """Requests that nobody has answered or has in hand."""
+        return max(0, self.wanted - self.already - self.absent - self.elsewhere - self.done - self.failed)
+
+    def count(self, request: Request, outcome: Outcome) -> None:
+        self.calls += outcome.attempts
+        self.prompt_tokens += outcome.prompt_tokens or 0
+        self.completion_tokens += outcome.completion_tokens or 0
+        if outcome.cost is not None:
+            self.cost = (self.cost or 0.0) + outcome.cost
+        if isinstance(outcome, Failure):
+            self.failed += 1
+            if len(self.failures) < self._SHOWN:
+                self.failures.append((request.key, outcome.reason))
+            return
+        self.done += 1
+        self.cut_off += outcome.finish_reason == "length"
+        self.seconds += outcome.seconds or 0.0
