@@ -103,8 +103,8 @@ class Pace:
             self._set(min(_CEILING, self.limit + max(1, self.limit // 8)), now, "growing")
 
     def _cut(self, now: float, why: str) -> None:
-        if why == "429":
-            self._good = max(_FLOOR, self.limit // 2)
+        if why == "429":  # the limit before this one was still good
+            self._good = max(_FLOOR, self.limit // 2 if self._slow_start else self.limit * 8 // 9)
         self._slow_start, self._hold = False, _HOLD
         self._cut_at, self._round, self._best = now, _Round(started=now), None
         self._set(max(_FLOOR, self.limit // 2), now, why)

@@ -10,9 +10,10 @@ from typing import Any
 from tinyllm_cli import __version__
 from tinyllm_cli.datasets.question import option_line
 from tinyllm_cli.prompts import rationale_text
-from tinyllm_cli.records import Evaluation, Run, TeacherCosts
+from tinyllm_cli.records import Elicitation, Evaluation, Run, TeacherCosts
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, now
+from tinyllm_cli.store import elicitations as stored_elicitations
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store import runs as stored_runs
@@ -99,6 +100,7 @@ class Report:
     database: str
     datasets: tuple[DatasetSummary, ...]
     teachers: tuple[TeacherCosts, ...]
+    asked: tuple[Elicitation, ...]
     runs: tuple[Run, ...]
     results: tuple[Result, ...]
     cases: tuple[Case, ...]
@@ -118,6 +120,7 @@ def collect(store: Store, *, samples: int) -> Report:
         database=store.path.name,
         datasets=tuple(_dataset(store, name) for name in names),
         teachers=tuple(stored_rationales.costs(store)),
+        asked=tuple(stored_elicitations.everything(store)),
         runs=tuple(runs),
         results=tuple(result(evaluation, by_id) for evaluation in stored_runs.evaluations(store)),
         cases=tuple(case for name in names for case in _cases(store, name, samples)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tinyllm_cli.reporting.data import Report, comparisons
+from tinyllm_cli.reporting.pace import pace_plot
 from tinyllm_cli.reporting.tables import alpha_text, percent
 
 
@@ -19,5 +20,6 @@ def html_page(report: Report) -> str:
     )
     environment.filters["percent"] = percent
     environment.globals["alpha_text"] = alpha_text
+    environment.globals["pace_plot"] = pace_plot
     template = environment.get_template("report.html.j2")
     return template.render(report=report, comparisons=comparisons(report.results))

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from tinyllm_cli.records import Run, TeacherCosts
+from tinyllm_cli.records import Elicitation, Run, TeacherCosts
 from tinyllm_cli.reporting.data import Comparison, DatasetSummary, Report, Result, comparisons
 
 
@@ -25,6 +25,8 @@ def report_tables(report: Report) -> list[Table]:
     tables = [datasets_table(report.datasets)] if report.datasets else []
     if report.teachers:
         tables.append(teachers_table(report.teachers))
+    if report.asked:
+        tables.append(asked_table(report.asked))
     if report.runs:
         tables.append(runs_table(report.runs))
     return tables + accuracy_tables(report.results)
@@ -53,6 +55,31 @@ def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
         for teacher in teachers
     ]
     return _table("Teachers", head, rows)
+
+
+def asked_table(asked: Sequence[Elicitation]) -> Table:
+    """Each time that a teacher was asked and all that it took; `in flight`: the least and the most at once."""
+    rows = [
+        (
+            f"{one.teacher} on {one.dataset}/{one.split}",
+            one.state,
+            str(one.replies),
+            str(one.failures),
+            str(one.calls),
+            "-" if one.cost is None else f"{one.cost:.4f}",
+            _in_flight(one) or "-",
+        )
+        for one in asked
+    ]
+    head = ["asked", "state", ">replies", ">failed", ">calls", ">cost", ">in flight"]
+    return _table("How the teachers were asked", head, rows)
+
+
+def _in_flight(one: Elicitation) -> str:
+    limits = [change.in_flight for change in one.pace]
+    if not limits:
+        return ""
+    return f"{min(limits)} to {max(limits)}" if min(limits) < max(limits) else str(limits[0])
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
