@@ -24,6 +24,7 @@ LARGEST_REPLY = 8 * 2**20
 
 _PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
 _CONNECT_SECONDS = 10.0
+_UNLIMITED = 0  # to aiohttp; None would be its own limit of 100, and the pace is ours to set
 _NO_KEY = "none"  # the client wants one; a local server doesn't read it
 
 
@@ -35,7 +36,7 @@ def connect(url: str, key: str) -> AsyncOpenAI:
     timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
     http = DefaultAioHttpClient(
         timeout=timeout,
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30.0),
+        limits=httpx2.Limits(max_connections=_UNLIMITED, keepalive_expiry=30.0),
         event_hooks={"response": [_bound]},
     )
     return AsyncOpenAI(
