@@ -8,22 +8,29 @@ requests only as fast as its engine takes them.
     TeacherError            displayed to the user as it is; `hint` says what to do next
     +-- ModelUnavailable    the model can't be had: unknown, gated, hub unreachable, unsafe format
     +-- BadTeacherConfig    a setting of the teacher is missing or wrong
+    +-- OutOfReach          an endpoint does not answer for now
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 __all__ = [
     "Answer",
     "BadTeacherConfig",
+    "BatchAnswer",
+    "BatchState",
+    "Batches",
+    "Batching",
+    "Charging",
     "Completion",
     "Failure",
     "Hosted",
     "Message",
     "ModelUnavailable",
+    "OutOfReach",
     "Outcome",
     "PaceChange",
     "Prices",
@@ -52,6 +59,10 @@ class ModelUnavailable(TeacherError):
 
 class BadTeacherConfig(TeacherError):
     """The adapter could not start because a setting of the teacher is missing or wrong."""
+
+
+class OutOfReach(TeacherError):
+    """The endpoint gave no usable answer for a while; the same may work later."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,20 +198,25 @@ class PaceChange:
 
 
 @runtime_checkable
-class Hosted(Teacher, Protocol):
-    """A teacher behind somebody's endpoint: it may cost money, and its pace is found on the way."""
+class Charging(Protocol):
+    """What takes tokens, and money for them."""
 
     def prices(self) -> Prices | None:
         """None when unknown."""
         ...
 
+    def at_most(self, request: Request, sampling: Sampling) -> tuple[int, int]:
+        """(prompt tokens, completion tokens) that a request can take, a second call for a cut reply included."""
+        ...
+
+
+@runtime_checkable
+class Hosted(Teacher, Charging, Protocol):
+    """A teacher behind somebody's endpoint: it may cost money, and its pace is found on the way."""
+
     def costs_money(self) -> bool:
         """Whether asking may cost money: a price is known, or none is known and the endpoint is not this machine's
         or this network's own."""
-        ...
-
-    def at_most(self, request: Request, sampling: Sampling) -> tuple[int, int]:
-        """(prompt tokens, completion tokens) that a request can take, a second call for a cut reply included."""
         ...
 
     def concurrency(self) -> int:
@@ -210,3 +226,73 @@ class Hosted(Teacher, Protocol):
     def pace(self) -> list[PaceChange]:
         """How the number of requests in flight went, so far."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchState:
+    """A batch as its endpoint tells of it. `done` requests are through, well or not; `files` hold what came of them;
+    `trouble` says why it failed. `path` is the API that was asked."""
+
+    id: str
+    status: str
+    path: str = ""
+    done: int = 0
+    files: tuple[str, ...] = ()
+    trouble: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.status in ("completed", "failed", "expired", "cancelled")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchAnswer:
+    """What became of the request that was called `name`; None when it was never worked on."""
+
+    name: str
+    outcome: Outcome | None
+
+
+class Batches(Charging, Protocol):
+    """One teacher's batches at its endpoint: requests go there in a file, and answers are fetched later, for less.
+    All methods may raise TeacherError, and OutOfReach after having tried again for a while."""
+
+    url: str
+    most_requests: int
+    most_bytes: int
+    """Limits of one batch."""
+
+    poll: float
+    """Seconds between two looks at a batch."""
+
+    def line(self, name: str, request: Request, sampling: Sampling) -> bytes:
+        """`request` as a line of a batch's file."""
+        ...
+
+    def upload(self, file: BinaryIO, token: str) -> str:
+        """The uploaded file's name at the endpoint."""
+        ...
+
+    def create(self, file: str, token: str) -> BatchState | None:
+        """A batch of an uploaded file, with `token` to find it by. None: it can't be told whether it arrived."""
+        ...
+
+    def find(self, token: str) -> BatchState | None: ...
+
+    def state(self, name: str) -> BatchState | None:
+        """None when the endpoint knows no such batch."""
+        ...
+
+    def answers(self, batch: BatchState, sampling: Sampling) -> Iterator[BatchAnswer | None]:
+        """What came of each request; None for a line that can't be read. Raises LookupError when a file is gone."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Batching(Hosted, Protocol):
+    """A teacher that also takes requests in batches."""
+
+    def batches(self) -> Batches: ...

@@ -7,14 +7,18 @@ an environment variable and goes nowhere but into the request. How a request is 
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 from backends import take
 from backends.base import Answer, BadTeacherConfig, Completion, PaceChange, Prices, Request, Sampling
 from backends.hosted.asker import Asker
+from backends.hosted.batches import OpenAIBatches
 from backends.hosted.endpoints import Endpoint
 from backends.hosted.pace import Pace
 from backends.hosted.prices import OPENAI_URL, is_private, listed_prices
@@ -36,12 +40,15 @@ _SETTINGS: Mapping[str, Any] = {
     "cut_factor": 2.0,
     "price_prompt": None,
     "price_completion": None,
+    "batch_discount": 0.5,
+    "batch_requests": 20_000,
+    "batch_poll": 30.0,
     "max_tokens_field": "max_tokens",
     "omit": [],
     "extra": {},
 }
 _LIKELY = 32  # places in flight that an estimate of time goes by, when they are found on the way
-_SURE = 1.25  # over the most tokens a byte seen so far
+_SURE = 1.25  # over the most tokens a character seen so far
 _WRAPPING = 64  # tokens that a chat template may add
 
 
@@ -52,16 +59,17 @@ class OpenAICompatibleTeacher:
     for one attempt, `patience` in seconds with an endpoint that has stopped answering, `max_attempts` for each
     request; `cut_factor`, by how much the cap is raised when a cut reply is asked for again (1: never);
     `price_prompt` and `price_completion` in money per million tokens; `max_tokens_field`, `omit` (fields) and
-    `extra` (fields) shape the body."""
+    `extra` (fields) shape the body; `batch_discount` (what a batch costs of the price), `batch_requests` (most in one
+    batch) and `batch_poll` (seconds between two looks)."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._options = take(settings, "openai", _SETTINGS)
         _check(self._options)
         own = self._options["base_url"] or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
-        self._urls = [str(url).rstrip("/") for url in self._options["base_urls"] or [own]]
+        self._urls = [_url(str(url)) for url in self._options["base_urls"] or [own]]
         self._known_prices: Prices | None = None
         self._priced = False
-        self._density = 1.0  # tokens a byte of prompt, at most
+        self._density = 1.0  # tokens an ASCII character of prompt, at most
         self._calibrated = False
         fixed = self._options["max_in_flight"]
         self._endpoints = [Endpoint(url=url, pace=Pace(fixed)) for url in self._urls]
@@ -79,34 +87,30 @@ class OpenAICompatibleTeacher:
         first = next(stream, None)
         if first is None:
             return
-        loop = asyncio.new_event_loop()
-        try:
-            asker = self._asker(loop, sampling)
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # it ends in order on Ctrl-C
+            asker = self._asker(runner.get_loop(), sampling)
             try:
-                asker.start(loop, first)
-                yield from self._drive(loop, asker, stream)
+                asker.start(runner.get_loop(), first)
+                yield from self._drive(runner, asker, stream)
             finally:
-                loop.run_until_complete(asker.close())
-        finally:
-            loop.close()
+                runner.run(asker.close())
 
-    def _drive(
-        self, loop: asyncio.AbstractEventLoop, asker: Asker, stream: Iterator[Request]
-    ) -> Iterator[list[Answer]]:
+    def _drive(self, runner: asyncio.Runner, asker: Asker, stream: Iterator[Request]) -> Iterator[list[Answer]]:
         exhausted = False
         while not exhausted or asker.in_flight:
             room = 0 if exhausted else asker.room
             taken = 0
             for request in islice(stream, room):
-                asker.start(loop, request)
+                asker.start(runner.get_loop(), request)
                 taken += 1
             exhausted = exhausted or taken < room
             if asker.in_flight:
-                answers = loop.run_until_complete(asker.finished())
+                answers = runner.run(asker.finished())
                 self._learn(answers)
-                yield answers
+                if answers:
+                    yield answers
             elif not exhausted:
-                loop.run_until_complete(asker.wait_for_room())
+                runner.run(asker.wait_for_room())
 
     def close(self) -> None:
         """Nothing outlives `generate`."""
@@ -123,13 +127,23 @@ class OpenAICompatibleTeacher:
         return not all(map(is_private, self._urls))
 
     def at_most(self, request: Request, sampling: Sampling) -> tuple[int, int]:
-        """A token has a byte or more, until replies have shown how many it has here."""
-        size = sum(len(message.content.encode()) for message in request.messages)
-        prompt = int(size * self._density) + _WRAPPING
+        prompt = self._prompt_at_most(request)
         factor = max(1.0, float(self._options["cut_factor"]))
         if factor == 1:
             return prompt, sampling.max_tokens
         return 2 * prompt, sampling.max_tokens + int(sampling.max_tokens * factor)
+
+    def batches(self) -> OpenAIBatches:
+        """They live at the first of several endpoints."""
+        name = str(self._options["api_key_env"])
+        return OpenAIBatches(
+            self._options,
+            self._urls[0],
+            key=self._key,
+            key_name=name,
+            prices=self.prices(),
+            prompt_at_most=self._prompt_at_most,
+        )
 
     def concurrency(self) -> int:
         return (self._options["max_in_flight"] or _LIKELY) * len(self._urls)
@@ -141,6 +155,12 @@ class OpenAICompatibleTeacher:
             for when, limit, why in endpoint.pace.history
         ]
         return sorted(found, key=lambda change: change.seconds)
+
+    def _prompt_at_most(self, request: Request) -> int:
+        """A token has a byte or more. How many it has in ASCII, replies show; of one script they say nothing about
+        the next, so what is not ASCII counts by the byte."""
+        size, plain = _sizes(request)
+        return int(plain * self._density) + size - plain + _WRAPPING
 
     def _asker(self, loop: asyncio.AbstractEventLoop, sampling: Sampling) -> Asker:
         """What was learnt of the endpoints' pace holds for the next `generate` too."""
@@ -155,7 +175,9 @@ class OpenAICompatibleTeacher:
 
     def _key(self) -> str:
         name = str(self._options["api_key_env"])
-        key = os.environ.get(name)
+        key = os.environ.get(name, "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise BadTeacherConfig(f"The key in {name} has characters that no key has.", f"Look at {name} in .env.")
         if key:
             return key
         if OPENAI_URL not in self._urls:
@@ -172,13 +194,29 @@ class OpenAICompatibleTeacher:
         return found.pop() if len(found) == 1 else None
 
     def _learn(self, answers: Iterable[Answer]) -> None:
-        """The most tokens a byte that the prompts so far had."""
+        """The most tokens an ASCII character that the prompts so far had."""
         for request, outcome in answers:
             if isinstance(outcome, Completion) and outcome.prompt_tokens and outcome.attempts == 1:
-                size = sum(len(message.content.encode()) for message in request.messages)
-                seen = min(1.0, _SURE * outcome.prompt_tokens / max(1, size))
+                seen = min(1.0, _SURE * outcome.prompt_tokens / max(1, _sizes(request)[1]))
                 self._density = max(self._density, seen) if self._calibrated else seen
                 self._calibrated = True
+
+
+def _sizes(request: Request) -> tuple[int, int]:
+    """(bytes, ASCII characters) of the prompt."""
+    texts = [message.content for message in request.messages]
+    return sum(len(text.encode()) for text in texts), sum(len(text.encode("ascii", "ignore")) for text in texts)
+
+
+def _url(stated: str) -> str:
+    try:
+        parts = urlsplit(stated)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise BadTeacherConfig(f"'{stated}' is no URL of an endpoint.", "Give one such as http://localhost:8000/v1.")
+    return stated.rstrip("/")
 
 
 def _check(options: Mapping[str, Any]) -> None:
@@ -188,12 +226,31 @@ def _check(options: Mapping[str, Any]) -> None:
         raise BadTeacherConfig(f"api can't be '{options['api']}'.", "Use chat or completions.")
     if options["base_url"] and options["base_urls"]:
         raise BadTeacherConfig("base_url and base_urls exclude each other.", "Put all of them into base_urls.")
+    _check_numbers(options)
+    _check_prices(options)
+    try:
+        json.dumps(options["extra"], allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BadTeacherConfig(f"extra holds what JSON can't: {error}.") from error
+
+
+def _check_numbers(options: Mapping[str, Any]) -> None:
     for name in ("max_in_flight", "requests_per_minute", "tokens_per_minute"):
         value = options[name]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise BadTeacherConfig(f"{name} must be a whole number, 1 or more.")
-    if options["max_attempts"] < 1 or min(options["timeout"], options["patience"]) <= 0:
+    if options["max_attempts"] < 1 or not (options["timeout"] > 0 and options["patience"] > 0):
         raise BadTeacherConfig("max_attempts must be 1 or more, timeout and patience over 0.")
-    for name in ("price_prompt", "price_completion"):
-        if options[name] is not None and (not isinstance(options[name], (int, float)) or options[name] < 0):
+    if not 1 <= options["cut_factor"] < math.inf:
+        raise BadTeacherConfig("cut_factor must be a number, 1 or more.")
+    if options["batch_requests"] < 1 or options["batch_poll"] <= 0 or not 0 <= options["batch_discount"] <= 1:
+        raise BadTeacherConfig("batch_requests must be 1 or more, batch_poll over 0, batch_discount from 0 to 1.")
+
+
+def _check_prices(options: Mapping[str, Any]) -> None:
+    prices = {name: options[name] for name in ("price_prompt", "price_completion")}
+    for name, price in prices.items():
+        if price is not None and (not isinstance(price, (int, float)) or not 0 <= price < math.inf):
             raise BadTeacherConfig(f"{name} must be a number, 0 or more.")
+    if len({price is None for price in prices.values()}) > 1:
+        raise BadTeacherConfig("price_prompt and price_completion go together.", "Give both; 0 is a price.")

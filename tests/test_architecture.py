@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import ROOT, environment
 
 HEAVY = {"torch", "transformers", "datasets", "openai", "vllm", "accelerate", "scipy", "huggingface_hub"}
-STAGES = {"ingest", "recordings", "elicit", "distill", "evaluate", "reporting"}
+STAGES = {"ingest", "recordings", "elicit", "batches", "collecting", "distill", "evaluate", "reporting"}
 # What each part of tinyllm_cli may import of the others; stages are never imported by anything but the cli.
 KNOWLEDGE = {"errors", "config", "datasets", "records", "store", "prompts", "tasks", "students", "stats"}
 ALLOWED = {
@@ -37,6 +37,8 @@ ALLOWED = {
     "ingest": KNOWLEDGE,
     "recordings": KNOWLEDGE,
     "elicit": KNOWLEDGE | {"budget", "pending", "tally"},
+    "batches": KNOWLEDGE | {"budget", "pending", "tally"},
+    "collecting": KNOWLEDGE | {"budget", "pending", "tally"},
     "distill": KNOWLEDGE | {"training", "card"},
     "evaluate": KNOWLEDGE,
     "reporting": KNOWLEDGE,

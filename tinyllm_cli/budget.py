@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from backends.base import Hosted, Outcome, Prices, Request, Sampling, Teacher
+from backends.base import Charging, Failure, Outcome, Prices, Request, Sampling, Teacher
 from tinyllm_cli.errors import UsageProblem
 
 _WRAPPING = 64  # tokens that a chat template may add
@@ -23,7 +23,7 @@ class Budget:
     tokens: int | None = None
     spent_money: float = 0.0
     spent_tokens: int = 0
-    _reserved: dict[Request, tuple[float, int]] = field(default_factory=dict)
+    _reserved: dict[Request, _Most] = field(default_factory=dict)
     _reserved_money: float = 0.0
     _reserved_tokens: int = 0
 
@@ -32,16 +32,19 @@ class Budget:
         return self.money is not None or self.tokens is not None
 
     def describe(self) -> str:
-        """What is spent and what is left, in words."""
+        """What is spent, what may go to requests that have no answer yet, and what is left, in words."""
         parts = []
         if self.money is not None:
-            parts.append(f"{self.spent_money:.4f} of {self.money:.4f} spent, {self.money - self.spent_money:.4f} left")
+            kept = f"up to {self._reserved_money:.4f} kept for what is pending, " if self._reserved else ""
+            left = self.money - self.spent_money - self._reserved_money
+            parts.append(f"{self.spent_money:.4f} of {self.money:.4f} spent, {kept}{left:.4f} left")
         if self.tokens is not None:
-            left = self.tokens - self.spent_tokens
-            parts.append(f"{self.spent_tokens:,} of {self.tokens:,} tokens taken, {left:,} left")
+            kept = f"up to {self._reserved_tokens:,} kept for what is pending, " if self._reserved else ""
+            rest = self.tokens - self.spent_tokens - self._reserved_tokens
+            parts.append(f"{self.spent_tokens:,} of {self.tokens:,} tokens taken, {kept}{rest:,} left")
         return "; ".join(parts)
 
-    def check(self, name: str, teacher: Teacher) -> None:
+    def check(self, name: str, teacher: Teacher | Charging) -> None:
         """Raises UsageProblem when a budget in money is set and the teacher's price is unknown."""
         if self.money is not None and _prices(teacher) is None:
             raise UsageProblem(
@@ -49,45 +52,66 @@ class Budget:
                 f"Put price_prompt and price_completion into [teachers.{name}], or use --max-tokens-total.",
             )
 
-    def reserve(self, teacher: Teacher, request: Request, sampling: Sampling) -> bool:
-        """Whether `request` fits; if so, its room is taken until `settle`."""
+    def reserve(
+        self, teacher: Teacher | Charging, request: Request, sampling: Sampling, under: Request | None = None
+    ) -> bool:
+        """Whether `request` fits; if so, its room is taken until `settle` is told of it, or of `under`, a smaller one
+        that stands for it."""
         if not self.bounded:
             return True
-        money, tokens = _at_most(teacher, request, sampling)
-        if self.money is not None and self.spent_money + self._reserved_money + money > self.money:
+        most = _at_most(teacher, request, sampling)
+        if self.money is not None and self.spent_money + self._reserved_money + most.money > self.money:
             return False
-        if self.tokens is not None and self.spent_tokens + self._reserved_tokens + tokens > self.tokens:
+        if self.tokens is not None and self.spent_tokens + self._reserved_tokens + most.tokens > self.tokens:
             return False
-        self._reserved[request] = (money, tokens)
-        self._reserved_money += money
-        self._reserved_tokens += tokens
+        self._reserved[under or request] = most
+        self._reserved_money += most.money
+        self._reserved_tokens += most.tokens
         return True
 
+    def holds(self, request: Request) -> bool:
+        """Whether room is reserved for it."""
+        return request in self._reserved
+
     def settle(self, request: Request, outcome: Outcome) -> None:
-        """What is unknown of an outcome counts as all that was reserved for it, but for a failed call."""
+        """What is unknown of an outcome counts as all that was reserved for it, but for a failure that says nothing:
+        its calls were refused or broke. What was asked before this command began has reserved nothing."""
         if not self.bounded:
             return
-        money, tokens = self._reserved.pop(request, (0.0, 0))
-        self._reserved_money -= money
-        self._reserved_tokens -= tokens
-        known = outcome.completion_tokens is not None
-        failed = not hasattr(outcome, "text")
-        self.spent_tokens += (
-            (outcome.prompt_tokens or 0) + (outcome.completion_tokens or 0) if known or failed else tokens
-        )
-        self.spent_money += outcome.cost if outcome.cost is not None else (0.0 if failed else money)
+        most = self._reserved.pop(request, _Most(money=0.0, prompt=0, completion=0))
+        self._reserved_money = self._reserved_money - most.money if self._reserved else 0.0
+        self._reserved_tokens -= most.tokens
+        prompt, completion, cost = outcome.prompt_tokens, outcome.completion_tokens, outcome.cost
+        if isinstance(outcome, Failure) and (prompt, completion, cost) == (None, None, None):
+            return
+        self.spent_tokens += most.prompt if prompt is None else prompt
+        self.spent_tokens += most.completion if completion is None else completion
+        self.spent_money += most.money if cost is None else cost
 
 
-def _prices(teacher: Teacher) -> Prices | None:
-    return teacher.prices() if isinstance(teacher, Hosted) else None
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Most:
+    """What a request can take."""
+
+    money: float
+    prompt: int
+    completion: int
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt + self.completion
 
 
-def _at_most(teacher: Teacher, request: Request, sampling: Sampling) -> tuple[float, int]:
-    """(money, tokens) that `request` can take."""
-    if isinstance(teacher, Hosted):
+def _prices(teacher: Teacher | Charging) -> Prices | None:
+    return teacher.prices() if isinstance(teacher, Charging) else None
+
+
+def _at_most(teacher: Teacher | Charging, request: Request, sampling: Sampling) -> _Most:
+    if isinstance(teacher, Charging):
         prompt, completion = teacher.at_most(request, sampling)
     else:  # a token has a byte or more
         prompt = sum(len(message.content.encode()) for message in request.messages) + _WRAPPING
         completion = sampling.max_tokens
     prices = _prices(teacher)
-    return (prices.cost(prompt, completion) if prices else 0.0), prompt + completion
+    money = prices.cost(prompt, completion) if prices else 0.0
+    return _Most(money=money, prompt=prompt, completion=completion)

@@ -6,11 +6,10 @@ Knows nothing of engines (`backends` does) and of terminals (`cli` does).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from backends.base import Answer, Hosted, PaceChange, Teacher, TeacherError
+from backends.base import Answer, Hosted, PaceChange, Teacher
 from tinyllm_cli.budget import Budget
-from tinyllm_cli.errors import TinyLLMError
 from tinyllm_cli.pending import Job, Missing, Pending
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationales as stored_rationales
@@ -53,6 +52,9 @@ def elicit(
             watch(tally)
         _look(tally, missing, pending)
         tally.out_of_budget = pending.held
+    for _ in missing.pages():  # those that were not reached tell what is answered already
+        pass
+    _look(tally, missing, pending)
     return tally
 
 
@@ -70,7 +72,7 @@ def _generate(teacher: Teacher, pending: Pending) -> Iterator[list[Answer]]:
 
 def _look(tally: Tally, missing: Missing, pending: Pending) -> None:
     tally.already = missing.already + pending.again
-    tally.absent, tally.elsewhere = missing.absent, missing.elsewhere
+    tally.absent, tally.elsewhere, tally.pending = missing.absent, missing.elsewhere, missing.pending
 
 
 @contextmanager
@@ -83,8 +85,9 @@ def _working(store: Store, job: Job, missing: Missing, teacher: Teacher) -> Iter
         except (KeyboardInterrupt, GeneratorExit):
             worker.finish("stopped", _since(before, _pace(teacher)))
             raise
-        except (TeacherError, TinyLLMError) as error:
-            worker.finish("failed", _since(before, _pace(teacher)), str(error))
+        except Exception as error:
+            with suppress(Exception):  # what ended the run may be that nothing can be written
+                worker.finish("failed", _since(before, _pace(teacher)), str(error) or type(error).__name__)
             raise
         worker.finish("done", _since(before, _pace(teacher)))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backends.base import Hosted, Teacher
+from backends.base import Charging, Hosted, Teacher
 from tinyllm_cli.pending import Job, Missing
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationales as stored_rationales
@@ -29,7 +29,7 @@ class Estimate:
     in_flight: int | None = None
 
 
-def unasked(store: Store, job: Job, missing: Missing, teacher: Teacher) -> Estimate:
+def unasked(store: Store, job: Job, missing: Missing, teacher: Teacher | Charging) -> Estimate:
     """For all that is missing, without a call. Walks through `missing`."""
     requests = size = 0
     for page in missing.pages():
@@ -42,19 +42,22 @@ def unasked(store: Store, job: Job, missing: Missing, teacher: Teacher) -> Estim
     return _priced(teacher, requests, prompt, completion, upper=not known)
 
 
-def after_check(store: Store, job: Job, tally: Tally, missing: Missing, teacher: Teacher) -> Estimate:
-    """For the rest of the job, from the few replies that `tally` counts."""
-    seen = stored_rationales.seen(store, missing.asking, job.dataset, job.split, job.recipe.name)
-    requests = max(0, missing.wanted - seen.replies)
-    asked = max(1, tally.done + tally.failed)
+def after_check(store: Store, job: Job, tally: Tally, missing: Missing, teacher: Teacher | Charging) -> Estimate:
+    """For the rest of the job, from the few replies that `tally` counts. Nobody knows how long a batch takes."""
+    asked = tally.done + tally.failed
+    if not asked:
+        return unasked(store, job, missing, teacher)
+    requests = tally.left + tally.failed
     prompt, completion = requests * tally.prompt_tokens / asked, requests * tally.completion_tokens / asked
+    if isinstance(teacher, Charging) and not isinstance(teacher, Hosted):
+        return _priced(teacher, requests, prompt, completion, upper=False)
     in_flight = teacher.concurrency() if isinstance(teacher, Hosted) else None
     seconds = requests * tally.seconds / max(1, tally.done) / min(in_flight or 1, max(1, requests))
     return _priced(teacher, requests, prompt, completion, upper=False, seconds=seconds, in_flight=in_flight)
 
 
 def _priced(
-    teacher: Teacher,
+    teacher: Teacher | Charging,
     requests: int,
     prompt: float,
     completion: float,
@@ -63,7 +66,7 @@ def _priced(
     seconds: float | None = None,
     in_flight: int | None = None,
 ) -> Estimate:
-    prices = teacher.prices() if isinstance(teacher, Hosted) else None
+    prices = teacher.prices() if isinstance(teacher, Charging) else None
     return Estimate(
         requests=requests,
         prompt_tokens=round(prompt),

@@ -5,6 +5,7 @@ Holds the prompts in flight and a page of questions, never the data set.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -17,12 +18,14 @@ from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.prompts import Recipe, build_prompt, draw_examples, recorded_prompt
 from tinyllm_cli.records import Asking, Prompt
 from tinyllm_cli.store import Store
+from tinyllm_cli.store import batches as stored_batches
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store.elicitations import Address, Worker
 from tinyllm_cli.store.rationales import Settled
 
 _PAGE = 200
+_NAME = re.compile(r"([0-9a-f]{32})-(0|[1-9]\d{0,8})", re.ASCII)
 RECORDED = "recorded"
 
 
@@ -37,6 +40,8 @@ class Job:
     sampling: Sampling
     samples: int = 1
     limit: int | None = None
+    leave: frozenset[Address] = frozenset()
+    """Replies that are missing and not asked for this time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,16 +97,17 @@ class Missing:
         sizes = check(store, job)
         self.asking = asking_for(job, teacher)
         self.wanted = min(sizes[job.split], job.limit or sizes[job.split]) * job.samples
-        self.already = self.absent = self.elsewhere = 0
-        """Answered; without an answer at a teacher that has some only; in another process's hands."""
+        self.already = self.absent = self.elsewhere = self.pending = 0
+        """Answered; without an answer at a teacher that has some only; in another process's hands; in a batch."""
 
         self._store, self._job = store, job
         self._teacher = teacher if isinstance(teacher, Selective) else None
+        self._ahead = _pages(stored_questions.iterate(store, job.dataset, job.split, job.limit))
 
     def pages(self, worker: Worker | None = None) -> Iterator[list[Ask]]:
-        """What is missing, a page of questions at a time; claimed for `worker`, where there is one."""
-        job = self._job
-        for page in _pages(stored_questions.iterate(self._store, job.dataset, job.split, job.limit)):
+        """What is missing, a page of questions at a time, each page once; claimed for `worker`, where there is
+        one."""
+        for page in self._ahead:
             asks = [ask for question in page for ask in self._asks(question)]
             hashes = [question.hash for question in page]
             if worker is None:
@@ -124,13 +130,16 @@ class Missing:
     def _unanswered(self, asks: list[Ask], hashes: list[str]) -> list[Ask]:
         have = stored_rationales.answered(self._store, self.asking, hashes)
         failed = stored_rationales.failed(self._store, self.asking, hashes)
-        found = [
+        held = stored_batches.held(self._store, self.asking, [ask.prompt.hash for ask in asks])
+        missing = [ask for ask in asks if ask.address not in have]
+        free = [ask for ask in missing if ask.address not in held]
+        self.already += len(asks) - len(missing)
+        self.pending += len(missing) - len(free)
+        return [
             Ask(request=ask.request, prompt=ask.prompt, failed_before=ask.address in failed)
-            for ask in asks
-            if ask.address not in have
+            for ask in free
+            if ask.address not in self._job.leave
         ]
-        self.already += len(asks) - len(found)
-        return found
 
     def _asks(self, question: Question) -> Iterator[Ask]:
         if self._teacher is None:
@@ -202,6 +211,23 @@ class Pending:
             self._taken = {ask.address for ask in self._in_flight.values()}
             self._failed.clear()
             yield from page
+
+
+def name_of(address: Address) -> str:
+    """What a request is called where there is room for a name only."""
+    prompt, sample = address
+    return f"{prompt}-{sample}"
+
+
+def address_of(name: str) -> Address | None:
+    """None for a name that `name_of` doesn't make."""
+    match = _NAME.fullmatch(name)
+    return (match[1], int(match[2])) if match else None
+
+
+def standing_for(address: Address) -> Request:
+    """A request without its text, for bookkeeping."""
+    return Request(split="", key=name_of(address), messages=(), sample=address[1])
 
 
 def _request(question: Question, sample: int, messages: tuple[Message, ...]) -> Request:

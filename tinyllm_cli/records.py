@@ -137,6 +137,25 @@ class Elicitation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Requests that lie at an endpoint. `id` is the endpoint's name for it, None until that is known; `token` is ours.
+    `state` is 'uploading', 'submitting', then the endpoint's own word; it is open while `finished` is None."""
+
+    number: int
+    id: str | None
+    token: str
+    elicitation: int
+    teacher: str
+    sampling: str
+    url: str
+    state: str
+    requests: int
+    submitted: str
+    finished: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One training of one student. `alpha` maps teacher to weight; `lineage` says which rationales were used."""
 

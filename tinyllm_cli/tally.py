@@ -19,6 +19,9 @@ class Tally:
     elsewhere: int = 0
     """Requests that another process has in hand."""
 
+    pending: int = 0
+    """Requests that lie in a batch at the endpoint."""
+
     done: int = 0
     failed: int = 0
     cut_off: int = 0
@@ -38,7 +41,8 @@ class Tally:
     @property
     def left(self) -> int:
         """Requests that nobody has answered or has in hand."""
-        return max(0, self.wanted - self.already - self.absent - self.elsewhere - self.done - self.failed)
+        settled = self.already + self.absent + self.elsewhere + self.pending + self.done + self.failed
+        return max(0, self.wanted - settled)
 
     def count(self, request: Request, outcome: Outcome) -> None:
         self.calls += outcome.attempts

@@ -15,9 +15,9 @@ from backends.hosted.retrying import Malformed
 
 if TYPE_CHECKING:
     import httpx2
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, OpenAI
 
-__all__ = ["body_of", "connect", "post"]
+__all__ = ["body_of", "connect", "connect_waiting", "is_unreachable", "post"]
 
 LARGEST_REPLY = 8 * 2**20
 """Bytes. A reply of 100,000 tokens has under one."""
@@ -49,6 +49,15 @@ def connect(url: str, key: str) -> AsyncOpenAI:
     )
 
 
+def connect_waiting(url: str, key: str, seconds: float) -> OpenAI:
+    """A client that waits for its answers, `seconds` for each piece of them. Retries are the caller's."""
+    import httpx2
+    from openai import OpenAI
+
+    timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
+    return OpenAI(api_key=key or _NO_KEY, base_url=url, max_retries=0, timeout=timeout)
+
+
 def body_of(request: Request, sampling: Sampling, cap: int, options: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON body that asks for `request`, up to `cap` new tokens. Fields of `omit` are left
     out, those of `extra` go last."""
@@ -74,6 +83,15 @@ async def post(client: AsyncOpenAI, api: Api, body: Mapping[str, Any]) -> httpx2
     import httpx2
 
     return await client.post(_PATHS[api], cast_to=httpx2.Response, body=body)
+
+
+def is_unreachable(error: BaseException | None) -> bool:
+    """Whether nobody was there to connect to; `error` is what the client's own came from."""
+    import aiohttp
+
+    return error is not None and isinstance(
+        error.__cause__, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
+    )
 
 
 async def _bound(response: httpx2.Response) -> None:

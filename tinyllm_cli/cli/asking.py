@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from tinyllm_cli.cli.console import Console, clock
 
 if TYPE_CHECKING:
-    from backends.base import Teacher
+    from collections.abc import Sequence
+
+    from backends.base import Charging, Teacher
     from tinyllm_cli.budget import Budget
     from tinyllm_cli.estimate import Estimate
     from tinyllm_cli.pending import Job, Missing
@@ -22,19 +24,29 @@ CHECKED = 5
 
 @dataclass(frozen=True)
 class Asker:
-    """What the jobs of one command share. `yes`: money is spent without a question."""
+    """What the jobs of one command share. `yes`: money is spent without a question; `batch`: what is estimated goes
+    into batches."""
 
     console: Console
     store: Store
     budget: Budget
     yes: bool = False
+    batch: bool = False
+
+    def vet(self, jobs: Sequence[Job]) -> None:
+        """Raises UsageProblem when the budget can't be kept with one of the teachers, before any of them is asked."""
+        import backends
+
+        for job in jobs if self.budget.money is not None else ():
+            with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
+                self.budget.check(job.spec.name, teacher)
 
     def run(self, job: Job) -> dict[str, Any]:
         """Make the job's teacher and have it answer; what costs money is checked first."""
         import backends
 
         with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
-            checked = self._check_money(job, teacher)
+            checked = self.check_money(job, teacher)
             if checked.get("declined"):
                 return checked
             return {**drive(self.console, self.store, job, teacher, self.budget), **checked}
@@ -45,7 +57,7 @@ class Asker:
 
         with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
             tally = self._ask_a_few(job, teacher)
-            return {**_summary(job.spec.name, tally), "rest": asdict(self._tell(job, teacher, tally))}
+            return {**summary(job.spec.name, tally), "rest": asdict(self._tell(job, teacher, tally))}
 
     def preview(self, job: Job) -> dict[str, Any]:
         """Show the prompt for the first question and what asking all would take; asks nothing."""
@@ -57,21 +69,21 @@ class Asker:
         name = job.spec.name
         with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
             missing = Missing(self.store, job, teacher)
-            estimate = unasked(self.store, job, missing, teacher)
+            estimate = unasked(self.store, job, missing, self._charging(teacher))
             first = missing.prompt(stored_questions.at(self.store, job.dataset, job.split, 0))
         text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in first.messages)
         recorded, model = job.spec.backend == RECORDED, missing.asking.model
         self.console.say("(recorded rationales: nothing is asked)" if recorded else text)
         self.console.say(
             f"\nWould ask {name} ({model}) {estimate.requests} times about {job.dataset}/{job.split};"
-            f" {missing.already} are answered already. Nothing was asked."
+            f" {missing.already} are answered already{_in_batches(missing.pending)}. Nothing was asked."
         )
         if not recorded and estimate.requests:
             self.console.say(f"It would take {_amount(estimate)}.")
         told = {"teacher": name, "model": model, "prompt": text}
         return {**told, "ask": estimate.requests, "already": missing.already, "estimate": asdict(estimate)}
 
-    def _check_money(self, job: Job, teacher: Teacher) -> dict[str, Any]:
+    def check_money(self, job: Job, teacher: Teacher) -> dict[str, Any]:
         """Before money is spent: a check, and a question whether to go on. {} where none was needed."""
         from backends.base import Hosted
         from tinyllm_cli.pending import Missing
@@ -87,8 +99,14 @@ class Asker:
         estimate = self._tell(job, teacher, tally)
         if estimate.requests and not self.yes and not self.console.confirm("Go on?"):
             self.console.note("Stopped. The answers so far are kept; the same command goes on.")
-            return {**_summary(job.spec.name, tally), "rest": asdict(estimate), "declined": True}
-        return {"checked": tally.done, "rest": asdict(estimate)}
+            return {**summary(job.spec.name, tally), "rest": asdict(estimate), "declined": True}
+        return {"checked": tally.done, "checked_cost": tally.cost, "rest": asdict(estimate)}
+
+    def _charging(self, teacher: Teacher) -> Teacher | Charging:
+        """Whose prices hold for what is asked."""
+        from backends.base import Batching
+
+        return teacher.batches() if self.batch and isinstance(teacher, Batching) else teacher
 
     def _need_consent(self, job: Job) -> None:
         from tinyllm_cli.errors import UsageProblem
@@ -120,7 +138,7 @@ class Asker:
 
         name, say = job.spec.name, self.console.say
         missing = Missing(self.store, job, teacher)
-        estimate = after_check(self.store, job, tally, missing, teacher)
+        estimate = after_check(self.store, job, tally, missing, self._charging(teacher))
         exchange = newest(self.store, missing.asking)
         if exchange is not None and tally.done:
             request = Request(split=job.split, key="", messages=exchange.messages)
@@ -144,8 +162,8 @@ def drive(console: Console, store: Store, job: Job, teacher: Teacher, budget: Bu
 
     budget = budget or Budget()
     tally = _elicit(console, store, job, teacher, budget)
-    _say(console, job, tally, budget)
-    return _summary(job.spec.name, tally)
+    say_outcome(console, job, tally, budget)
+    return summary(job.spec.name, tally)
 
 
 def _elicit(
@@ -194,11 +212,16 @@ def _amount(estimate: Estimate) -> str:
 
 
 def _few(name: str, tally: Tally, job: Job) -> str:
-    done = tally.done
-    line = f"{name}: {done} replies, on average {tally.prompt_tokens / done:.0f} tokens in and"
-    line += f" {tally.completion_tokens / done:.0f} out, {tally.seconds / done:.1f} s"
+    done, asked = tally.done, tally.done + tally.failed
+    line = f"{name}: {done} replies, on average {tally.prompt_tokens / asked:.0f} tokens in and"
+    line += f" {tally.completion_tokens / asked:.0f} out, {tally.seconds / done:.1f} s"
     line += f"; {tally.cut_off} of them cut off at {job.sampling.max_tokens} tokens"
+    line += f"; {tally.cost:.4f} spent" if tally.cost is not None else ""
     return line + (f"; {tally.failed} failed: {tally.failures[0][1]}." if tally.failed else ".")
+
+
+def _in_batches(count: int) -> str:
+    return f", {count} are pending in batches" if count else ""
 
 
 def _detail(tally: Tally) -> str:
@@ -209,11 +232,12 @@ def _detail(tally: Tally) -> str:
     return ", ".join(parts)
 
 
-def _say(console: Console, job: Job, tally: Tally, budget: Budget) -> None:
+def say_outcome(console: Console, job: Job, tally: Tally, budget: Budget) -> None:
     line = f"{job.spec.name} on {job.dataset}/{job.split}: {tally.done} new rationales, {tally.already} were there"
     line += f", {tally.failed} failed" if tally.failed else ""
     line += f", {tally.absent} questions have none" if tally.absent else ""
     line += f", {tally.elsewhere} are in another process's hands" if tally.elsewhere else ""
+    line += _in_batches(tally.pending)
     line += f"; {tally.cut_off} were cut off at {job.sampling.max_tokens} tokens" if tally.cut_off else ""
     line += f"; {tally.cost:.4f} spent" if tally.cost is not None else ""
     console.say(f"{line}.")
@@ -227,7 +251,7 @@ def _say(console: Console, job: Job, tally: Tally, budget: Budget) -> None:
         console.note("The same command asks the failed ones again.")
 
 
-def _summary(name: str, tally: Tally) -> dict[str, Any]:
+def summary(name: str, tally: Tally) -> dict[str, Any]:
     return {
         "teacher": name,
         "new": tally.done,
@@ -235,6 +259,7 @@ def _summary(name: str, tally: Tally) -> dict[str, Any]:
         "failed": tally.failed,
         "absent": tally.absent,
         "elsewhere": tally.elsewhere,
+        "pending": tally.pending,
         "left": tally.left,
         "cut_off": tally.cut_off,
         "calls": tally.calls,

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyllm_cli.cli.asking import Asker
+from tinyllm_cli.cli.batching import Batcher, again
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
     from backends.base import Sampling
     from tinyllm_cli.config import TeacherSpec
 
 _MONEY = "Money and checks"
+_BATCHES = "Batches"
 
 
 @guarded
@@ -59,6 +62,16 @@ def elicit(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Spend money without a question.", rich_help_panel=_MONEY)
     ] = False,
+    batch: Annotated[
+        bool,
+        typer.Option("--batch", help="Through the endpoint's Batch API: for less money, within a day. Run it again to"
+                     " go on.", rich_help_panel=_BATCHES),
+    ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait/--no-wait", help="Wait until the batches are done, or submit, collect and end.",
+                     rich_help_panel=_BATCHES),
+    ] = True,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show one prompt in full and what asking would take; ask nothing.",
@@ -80,6 +93,8 @@ def elicit(
     from tinyllm_cli.pending import Job
     from tinyllm_cli.prompts import Recipe
 
+    if not wait and not batch:
+        raise UsageProblem("--no-wait goes with --batch.", "Add --batch, or leave --no-wait out.")
     session = Session(db, config, Console(json=json, quiet=quiet))
     settings = session.settings
     specs = [settings.teachers[match_name(name, settings.teachers, "teacher")] for name in teacher]
@@ -99,11 +114,18 @@ def elicit(
             )
             for spec in specs
         ]
-        asker = Asker(session.console, store, Budget(money=budget, tokens=max_tokens_total), yes=yes)
-        how = asker.preview if dry_run else asker.check if check else asker.run
-        results = [how(job) for job in jobs]
+        asker = Asker(session.console, store, Budget(money=budget, tokens=max_tokens_total), yes=yes, batch=batch)
+        if not dry_run:
+            asker.vet(jobs)
+        if batch and not dry_run and not check:
+            results = Batcher(asker, wait=wait).run(jobs)
+        else:
+            how = asker.preview if dry_run else asker.check if check else asker.run
+            results = [how(job) for job in jobs]
         session.console.result({"dataset": ingested.name, "split": split, "teachers": results})
-        if check:
+        if batch and any(result.get("pending") for result in results):
+            session.console.next(again())
+        elif check:
             session.console.next("the same command without --check; the answers so far count")
         elif not dry_run:
             session.console.next(_next_command(specs, ingested.name, split, teacher_forcing))

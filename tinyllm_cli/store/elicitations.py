@@ -1,7 +1,8 @@
 """Who asks what: one row for each time that a teacher is asked about a split, and its claims on single replies.
 
 A claim is held by a process that lives: each holds a lock on a file beside the database, which the system lets go of
-however the process ends. So two processes share the work, and what a killed one had in hand is asked again.
+however the process ends. So two processes share the work, and what a killed one had in hand is asked again. The
+claims of a batch that lies at an endpoint outlive their process: `batches` beside this lets go of them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from tinyllm_cli.store.database import Store, now, undisturbed
 from tinyllm_cli.store.rationales import Settled
 from tinyllm_cli.store.rationales import add as add_rationales
 
+_NO_BATCH = "NOT EXISTS (SELECT 1 FROM batches b WHERE b.elicitation = elicitations.id AND b.finished IS NULL)"
+
 Address = tuple[str, int]
 """(prompt hash, sample number): which reply of a teacher that is asked in one way."""
 
@@ -37,8 +40,9 @@ class Worker:
         taken = []
         for prompt, sample in wanted:
             cursor = self.store.execute(
-                "INSERT INTO claims VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-                " SET elicitation = excluded.elicitation WHERE elicitation = excluded.elicitation",
+                "INSERT INTO claims (prompt, teacher, sampling, sample, elicitation) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET elicitation = excluded.elicitation"
+                " WHERE elicitation = excluded.elicitation AND batch IS NULL",
                 (prompt, asking.teacher, asking.hash, sample, self.number),
             )
             if cursor.rowcount:
@@ -47,22 +51,27 @@ class Worker:
 
     def settle(self, settled: Sequence[Settled]) -> None:
         """Keep what came back and let go of its claims; committed when this returns, Ctrl-C or not."""
+        with undisturbed(), self.store.writing():
+            self.keep(settled)
+
+    def keep(self, settled: Sequence[Settled]) -> None:
+        """The same inside the caller's transaction."""
         asking, store = self.asking, self.store
-        with undisturbed(), store.writing():
-            add_rationales(store, asking, settled)
-            store.executemany(
-                "DELETE FROM claims WHERE prompt = ? AND teacher = ? AND sampling = ? AND sample = ?",
-                [(one.prompt.hash, asking.teacher, asking.hash, one.sample) for one in settled],
-            )
-            self._count(settled)
+        add_rationales(store, asking, settled)
+        store.executemany(
+            "DELETE FROM claims WHERE prompt = ? AND teacher = ? AND sampling = ? AND sample = ?",
+            [(one.prompt.hash, asking.teacher, asking.hash, one.sample) for one in settled],
+        )
+        self._count(settled)
 
     def finish(self, state: str, pace: Iterable[PaceChange], error: str | None = None) -> None:
-        """Close the row; what is still claimed is free again."""
+        """Close the row; what is still claimed is free again. With an open batch, it stays open for the batch's
+        claims alone."""
         history = [[change.seconds, change.endpoint, change.in_flight, change.why] for change in pace]
         with self.store.writing():
-            self.store.execute("DELETE FROM claims WHERE elicitation = ?", (self.number,))
+            _free(self.store, self.number)
             self.store.execute(
-                "UPDATE elicitations SET state = ?, finished = ?, pace = ?, error = ? WHERE id = ?",
+                f"UPDATE elicitations SET state = ?, finished = ?, pace = ?, error = ? WHERE id = ? AND {_NO_BATCH}",
                 (state, now(), json.dumps(history), error, self.number),
             )
 
@@ -104,7 +113,7 @@ def working(store: Store, asking: Asking, dataset: str, split: str, recipe: str)
         lock = _lock(store, number)
         lock.acquire(timeout=0)
     try:
-        _bury_the_dead(store, but=number)
+        bury_the_dead(store, but=number)
         yield Worker(store, number, asking)
     finally:
         lock.release()
@@ -128,23 +137,58 @@ def _elicitation(row: dict[str, Any]) -> Elicitation:
     return Elicitation(**row, pace=tuple(pace))
 
 
-def _bury_the_dead(store: Store, but: int) -> None:
-    """Elicitations that still say 'running' while nobody holds their lock were killed."""
-    for row in list(store.rows("SELECT id FROM elicitations WHERE state = 'running' AND id <> ?", (but,))):
-        lock = _lock(store, row["id"])
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue
-        try:
+def bury_the_dead(store: Store, but: int | None = None) -> None:
+    """Elicitations that still say 'running' while nobody holds their lock were killed, unless they wait for a batch.
+    A batch that was not uploaded yet died with them."""
+    for row in list(store.rows("SELECT id FROM elicitations WHERE state = 'running' AND id IS NOT ?", (but,))):
+        with dead(store, row["id"]) as is_dead:
+            if not is_dead:
+                continue
             with store.writing():
-                store.execute("DELETE FROM claims WHERE elicitation = ?", (row["id"],))
                 store.execute(
-                    "UPDATE elicitations SET state = 'killed' WHERE id = ? AND state = 'running'", (row["id"],)
+                    "UPDATE batches SET state = 'failed', finished = ?, error = 'killed before it was submitted'"
+                    " WHERE elicitation = ? AND state = 'uploading' AND finished IS NULL",
+                    (now(), row["id"]),
                 )
-        finally:
-            lock.release()
-            _lock_path(store, row["id"]).unlink(missing_ok=True)
+                _free(store, row["id"])
+                store.execute(
+                    f"UPDATE elicitations SET state = 'killed' WHERE id = ? AND state = 'running' AND {_NO_BATCH}",
+                    (row["id"],),
+                )
+
+
+def close_waiting(store: Store, number: int, state: str, error: str | None) -> None:
+    """Close an elicitation that waited for its last batch, inside the caller's transaction."""
+    store.execute(
+        "UPDATE elicitations SET state = ?, finished = ?, error = ? WHERE id = ? AND state = 'running'"
+        f" AND {_NO_BATCH}",
+        (state, now(), error, number),
+    )
+
+
+@contextmanager
+def dead(store: Store, number: int) -> Iterator[bool]:
+    """Whether the process behind an elicitation is gone; within the block nobody else finds that out."""
+    lock = _lock(store, number)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+        _lock_path(store, number).unlink(missing_ok=True)
+
+
+def _free(store: Store, number: int) -> None:
+    """Let go of an elicitation's claims, but for those of its open batches."""
+    store.execute(
+        "DELETE FROM claims WHERE elicitation = ? AND (batch IS NULL"
+        " OR batch IN (SELECT number FROM batches WHERE elicitation = ? AND finished IS NOT NULL))",
+        (number, number),
+    )
 
 
 def _lock(store: Store, number: int) -> FileLock:

@@ -53,10 +53,7 @@ class Settled:
 
 def add(store: Store, asking: Asking, settled: Sequence[Settled]) -> None:
     """Keep replies and failures, inside the caller's transaction. A second reply with one identity is dropped."""
-    store.executemany(
-        "INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        [_prompt_row(one.prompt) for one in settled],
-    )
+    add_prompts(store, [one.prompt for one in settled])
     moment = now()
     store.executemany(
         "INSERT INTO rationales (question, teacher, prompt, sampling, sample, text, finish_reason, answer,"
@@ -80,6 +77,12 @@ def add(store: Store, asking: Asking, settled: Sequence[Settled]) -> None:
             for one in settled if isinstance(one.outcome, Failure)
         ],
     )  # fmt: skip
+
+
+def add_prompts(store: Store, prompts: Sequence[Prompt]) -> None:
+    store.executemany(
+        "INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", [_prompt_row(one) for one in prompts]
+    )
 
 
 def _address(asking: Asking, one: Settled) -> tuple[str, str, str, str, int]:

@@ -205,6 +205,37 @@ def m002_hosted(db: Database) -> None:
         db.execute(statement)
 
 
+_BATCHES = """
+-- Requests that lie at an endpoint as one batch. It is open until its answers are stored, or it came to nothing.
+CREATE TABLE batches (
+    number INTEGER PRIMARY KEY,
+    id TEXT, -- the endpoint's name for it, NULL until that is known
+    token TEXT NOT NULL UNIQUE, -- ours, in the batch's metadata, to find it by
+    elicitation INTEGER NOT NULL REFERENCES elicitations(id),
+    teacher TEXT NOT NULL,
+    sampling TEXT NOT NULL REFERENCES samplings(hash),
+    url TEXT NOT NULL,
+    state TEXT NOT NULL, -- uploading, submitting, then the endpoint's own word
+    requests INTEGER NOT NULL DEFAULT 0,
+    submitted TEXT NOT NULL,
+    finished TEXT, -- NULL while it is open
+    error TEXT
+) STRICT;
+CREATE INDEX batches_open ON batches(teacher) WHERE finished IS NULL;
+CREATE INDEX batches_by_elicitation ON batches(elicitation);
+
+-- A claim of an open batch outlives the process that made it.
+ALTER TABLE claims ADD COLUMN batch INTEGER REFERENCES batches(number);
+CREATE INDEX claims_by_batch ON claims(batch) WHERE batch IS NOT NULL;
+"""
+
+
+@migrations()
+def m003_batches(db: Database) -> None:
+    for statement in _statements(_BATCHES):
+        db.execute(statement)
+
+
 def _statements(script: str) -> Iterator[str]:
     """The script's statements with their comments, which stay readable in the file's schema."""
     statement = ""

@@ -1,0 +1,189 @@
+"""The batch stage, second half: look after the open batches of a teacher, and keep what they bring before it counts.
+
+Any process may do that at any time. What can't be read, or isn't ours, is counted and told, and stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from backends.base import BatchAnswer, Batches, BatchState, Failure, Outcome, Request
+from tinyllm_cli.budget import Budget
+from tinyllm_cli.pending import address_of, standing_for
+from tinyllm_cli.records import Asking, Batch
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import batches as stored_batches
+from tinyllm_cli.store.elicitations import Address, bury_the_dead, dead
+from tinyllm_cli.tally import Tally
+
+_PAGE = 200
+_UNDER_WAY = timedelta(seconds=120)
+"""So long a batch may still turn up at its endpoint after the process that submitted it was killed."""
+
+_REMEMBERED = timedelta(days=30)
+"""After that no endpoint has an answer any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How a batch stands: `done` of its requests are through, `note` says what is the matter. No use waiting for one
+    that is `stuck`."""
+
+    batch: Batch
+    done: int = 0
+    note: str = ""
+    stuck: bool = False
+
+    @property
+    def open(self) -> bool:
+        return self.batch.finished is None
+
+
+@dataclass(kw_only=True)
+class Collected:
+    """What one command has fetched from a teacher's batches."""
+
+    tally: Tally = field(default_factory=Tally)
+    failed: set[Address] = field(default_factory=set)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collector:
+    """Collects the batches of the teacher called `name`. `watch` is called after each commit."""
+
+    store: Store
+    name: str
+    batches: Batches
+    budget: Budget
+    collected: Collected
+    watch: Callable[[], None]
+
+    def look(self) -> list[Standing]:
+        """Look once at all open batches, and collect those that are over.
+
+        Raises TeacherError when the endpoint can't be asked."""
+        bury_the_dead(self.store)
+        return [self._look_at(batch) for batch in stored_batches.open_ones(self.store, self.name)]
+
+    def closed(self, standing: Standing) -> Standing:
+        """How a batch ended that another process has closed."""
+        batch = stored_batches.find(self.store, standing.batch.number)
+        return Standing(batch=batch, done=batch.requests, note=batch.error or "")
+
+    def _look_at(self, batch: Batch) -> Standing:
+        if batch.url != self.batches.url:
+            note = f"it lies at {batch.url}, which is not the base_url of {self.name} now"
+            return Standing(batch=batch, note=note, stuck=True)
+        if batch.id is None:
+            return self._search(batch)
+        state = self.batches.state(batch.id)
+        if state is None:
+            return self._forgotten(batch)
+        return self._follow(batch, state)
+
+    def _search(self, batch: Batch) -> Standing:
+        """A batch of which it isn't known whether it was submitted."""
+        with dead(self.store, batch.elicitation) as alone:
+            if not alone:
+                return Standing(batch=batch, note="another process is submitting it")
+            batch = stored_batches.find(self.store, batch.number)  # it may have come to an end with its submission
+            if batch.id is not None or batch.finished is not None:
+                return Standing(batch=batch, note=batch.error or "")
+            state = self.batches.find(batch.token)
+            if state is None:
+                if _age(batch) < _UNDER_WAY:
+                    return Standing(batch=batch, note="it may still turn up at the endpoint")
+                return self._close(batch, "failed", "it never reached the endpoint", alone=True)
+        return self._follow(batch, state)
+
+    def _forgotten(self, batch: Batch) -> Standing:
+        if _age(batch) < _REMEMBERED:
+            note = f"{batch.url} knows no such batch; is it the account that submitted it?"
+            return Standing(batch=batch, note=note, stuck=True)
+        with dead(self.store, batch.elicitation) as alone:
+            return self._close(batch, "failed", "its endpoint has forgotten it", alone=alone)
+
+    def _follow(self, batch: Batch, state: BatchState) -> Standing:
+        stored_batches.seen(self.store, batch.number, state.id, state.status)
+        if state.over:
+            return self._collect(batch, state)
+        return Standing(batch=stored_batches.find(self.store, batch.number), done=state.done)
+
+    def _collect(self, batch: Batch, state: BatchState) -> Standing:
+        with stored_batches.collecting(self.store, batch) as mine:
+            batch = stored_batches.find(self.store, batch.number)
+            if not mine:
+                return Standing(batch=batch, done=state.done, note="another process is collecting it")
+            if batch.finished is not None:
+                return Standing(batch=batch, done=batch.requests)
+            try:
+                oddities = self._keep(batch, state)
+            except LookupError:
+                if _age(batch) < _REMEMBERED:
+                    return Standing(batch=batch, note=f"its results are not at {batch.url} now", stuck=True)
+                oddities = ["its endpoint has forgotten the results"]
+            rest = list(stored_batches.left(self.store, batch)) if self.budget.bounded else []
+            for address in rest:
+                self._settle(address, Failure(reason="not asked"))
+            with dead(self.store, batch.elicitation) as alone:
+                return self._close(
+                    batch, state.status, "; ".join(filter(None, [state.trouble, *oddities])), alone=alone
+                )
+
+    def _keep(self, batch: Batch, state: BatchState) -> list[str]:
+        """Store what came of the batch's requests; what was odd about it, in words."""
+        asking = stored_batches.asking_of(self.store, batch)
+        before = batch.requests - sum(1 for _ in stored_batches.left(self.store, batch))
+        unreadable = unknown = again = 0
+        for page in _pages(self.batches.answers(state, asking.sampling)):
+            readable = [answer for answer in page if answer is not None]
+            worked_on = [(answer.name, answer.outcome) for answer in readable if answer.outcome is not None]
+            addressed = [(address, outcome) for name, outcome in worked_on if (address := address_of(name))]
+            kept = self._store_page(batch, asking, addressed)
+            unreadable += len(page) - len(readable)
+            unknown += len(worked_on) - len(addressed) + kept.unknown
+            again += kept.again
+        missing = sum(1 for _ in stored_batches.left(self.store, batch))
+        counts = [
+            (unreadable, "lines can't be read"),
+            (unknown, "answers are to no request of it"),
+            (max(0, again - before), "answers came twice"),
+            (missing, "requests have no answer and are asked again next time"),
+        ]
+        return [f"{count} {words}" for count, words in counts if count]
+
+    def _store_page(self, batch: Batch, asking: Asking, answers: list[tuple[Address, Outcome]]) -> stored_batches.Kept:
+        kept = stored_batches.settle(self.store, batch, asking, answers)
+        for one in kept.settled:
+            address, outcome = (one.prompt.hash, one.sample), one.outcome
+            failed = isinstance(outcome, Failure)
+            if failed:
+                self.collected.failed.add(address)
+            key = stored_batches.key(self.store, batch, one.prompt.question) if failed else ""
+            self.collected.tally.count(Request(split="", key=key, messages=(), sample=one.sample), outcome)
+            self._settle(address, outcome)
+        self.watch()
+        return kept
+
+    def _settle(self, address: Address, outcome: Outcome) -> None:
+        """What an earlier command submitted is none of this one's budget."""
+        reserved = standing_for(address)
+        if self.budget.holds(reserved):
+            self.budget.settle(reserved, outcome)
+
+    def _close(self, batch: Batch, state: str, trouble: str, *, alone: bool) -> Standing:
+        stored_batches.close(self.store, batch, state, trouble or None, alone=alone)
+        closed = stored_batches.find(self.store, batch.number)
+        return Standing(batch=closed, done=batch.requests, note=trouble)
+
+
+def _age(batch: Batch) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(batch.submitted)
+
+
+def _pages(answers: Iterator[BatchAnswer | None]) -> Iterator[list[BatchAnswer | None]]:
+    while page := list(islice(answers, _PAGE)):
+        yield page
