@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import selectors
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,8 +38,52 @@ def tinyllm(tmp_path: Path) -> Command:
     def run(*arguments: str | Path, **extra: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "tinyllm_cli", *map(str, arguments)]
         return subprocess.run(
-            command, cwd=tmp_path, env=environment(**extra), capture_output=True, text=True, timeout=300, check=False
+            command,
+            cwd=tmp_path,
+            env=environment(**extra),
+            stdin=subprocess.DEVNULL,  # a terminal could be asked whether to go on
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
+
+    return run
+
+
+def start(folder: Path, *arguments: str, file_size: int | None = None, **extra: str) -> subprocess.Popen[str]:
+    """Start `tinyllm ARGUMENTS` in a folder; with `file_size`, no file of it may grow beyond so many bytes, as on a
+    full disk."""
+    command = [sys.executable, "-m", "tinyllm_cli", *arguments]
+    if file_size is not None:
+        limited = (
+            "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1));"
+            " os.execv(sys.argv[2], sys.argv[2:])"
+        )
+        command = [sys.executable, "-c", limited, str(file_size), *command]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(**extra), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+    )
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """`tinyllm ARGUMENTS` in tmp_path without a process of its own, which is quicker; there is no terminal."""
+    from typer.testing import CliRunner
+
+    from tinyllm_cli.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    for name in ("TINYLLM_DB", "TINYLLM_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = list(map(str, arguments))
+        done = CliRunner().invoke(app, command)
+        return subprocess.CompletedProcess(command, done.exit_code, done.stdout, done.stderr)
 
     return run
 
@@ -46,6 +92,13 @@ def tinyllm(tmp_path: Path) -> Command:
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(tmp_path / "tinyllm.db") as opened:
         yield opened
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of a hosted teacher is set, and no endpoint."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-this-is-a-secret-0123456789")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
 
 
 def make_questions(count: int, *, dataset: str = "toy", split: str = "train", options: int = 4) -> list[Question]:
@@ -95,6 +148,35 @@ def keep(store: Store, asking: Asking, prompt: Prompt, sample: int, outcome: Out
     stored_rationales.add(store, asking, [Settled(prompt=prompt, sample=sample, outcome=outcome, failed_before=True)])
 
 
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop that never waits: where another would sleep, its clock moves on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        loop = self
+
+        class Selector(selectors.DefaultSelector):
+            def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+                ready = super().select(0)
+                if ready:
+                    return ready
+                assert timeout is not None, "everybody waits, and nothing will ever happen"
+                loop.now += max(timeout, 1e-9)  # as with a real clock, no turn takes no time
+                return []
+
+        super().__init__(Selector())
+
+    def time(self) -> float:
+        return self.now
+
+    def close(self) -> None:
+        """Cancels what is left."""
+        for task in asyncio.all_tasks(self):
+            task.cancel()
+        self.run_until_complete(asyncio.sleep(0))
+        super().close()
+
+
 SCRIPTED = """
 [teachers.parrot]
 backend = "scripted"
@@ -108,6 +190,14 @@ def scripted(tmp_path: Path) -> Path:
     path = tmp_path / "tinyllm.toml"
     path.write_text(SCRIPTED, encoding="utf-8")
     return path
+
+
+def write_host(folder: Path, url: str, name: str = "host", **options: object) -> None:
+    """Add a teacher behind the endpoint `url` to tinyllm.toml in `folder`."""
+    settings = {"backend": "openai", "model": "m", "base_url": url, **options}
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+    with (folder / "tinyllm.toml").open("a", encoding="utf-8") as file:
+        file.write(f"\n[teachers.{name}]\n{lines}")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import backends
+from backends.base import Completion, Message, Outcome, Request, Sampling
+from tests.conftest import answers
+
 Body = dict[str, Any]
+KEY = "sk-this-is-a-secret-0123456789"
+SAMPLING = Sampling(max_tokens=50, stop=("\nQuestion:",))
 _PIECE = b" " * 65_536
 
 
@@ -88,10 +94,31 @@ def serving(behaviour: Behaviour, port: int = 0) -> Iterator[Endpoint]:
         thread.join()
 
 
-def free_port() -> int:
-    """A port that nothing listens on."""
+def nowhere() -> str:
+    """A URL where nothing listens."""
     with serving(lambda _n, _b: Answer()) as endpoint:
-        return endpoint.port
+        return endpoint.url
+
+
+def ask(count: int) -> Iterator[Request]:
+    for number in range(count):
+        yield Request(split="train", key=str(number), messages=(Message(role="user", content=f"Why {number}?"),))
+
+
+def asked(
+    behaviour: Behaviour, count: int = 1, sampling: Sampling = SAMPLING, **settings: Any
+) -> tuple[dict[str, Outcome], Endpoint]:
+    """The outcome of each request by key, and what the server saw."""
+    with serving(behaviour) as endpoint:
+        teacher = backends.create("openai", {"model": "m", "base_url": endpoint.url, **settings})
+        found = answers(teacher, ask(count), sampling)
+        teacher.close()
+    assert len({request.key for request, _ in found}) == len(found) == count
+    return {request.key: outcome for request, outcome in found}, endpoint
+
+
+def text_of(outcome: Outcome) -> str:
+    return outcome.text if isinstance(outcome, Completion) else f"({outcome.reason})"
 
 
 class _Server:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backends.base import Answer, Completion, Failure, Outcome, Prices, Request, Sampling, TeacherError
-from backends.hosted.client import body_of, connect, post
+from backends.hosted.client import body_of, connect, is_unreachable, post
 from backends.hosted.endpoints import Endpoint, Endpoints
-from backends.hosted.replies import Reply, Usage, read_reply
+from backends.hosted.limits import limiters
+from backends.hosted.replies import Reply, read_reply, whole
 from backends.hosted.retrying import Malformed, TimedOut, may_pass, out_of_money, overloaded, pause_asked, wait
+from backends.hosted.spent import Spent
 from backends.hosted.timing import Deadlines
 
 if TYPE_CHECKING:
@@ -23,30 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Asker"]
 
 _LINGER = 0.002  # seconds in which what finishes next is taken along, to be committed together
-_FATAL = {401, 403, 404}
+_MOST_RESTING = 16  # requests that wait for their next attempt while others are taken in
 _HOPELESS = 10  # requests that were refused, with none answered, after which the rest is not tried
-
-
-@dataclass(kw_only=True, slots=True)
-class _Spent:
-    """What a request has taken so far. Tokens are None until an endpoint has said some."""
-
-    attempts: int = 0
-    last_error: str | None = None
-    seconds: float = 0.0
-    prompt: int | None = None
-    completion: int | None = None
-
-    def add(self, usage: Usage) -> None:
-        if usage.prompt is not None:
-            self.prompt = (self.prompt or 0) + usage.prompt
-        if usage.completion is not None:
-            self.completion = (self.completion or 0) + usage.completion
-
-    def cost(self, prices: Prices | None) -> float | None:
-        if prices is None or self.prompt is None or self.completion is None:
-            return None
-        return prices.cost(self.prompt, self.completion)
 
 
 class Asker:
@@ -69,8 +48,10 @@ class Asker:
         self._clock = clock
         self._clients: dict[str, AsyncOpenAI] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._results: asyncio.Queue[tuple[Request, Outcome | TeacherError]] = asyncio.Queue()
-        self._limiters = _limiters(options)
+        self._results: asyncio.Queue[tuple[Request, Outcome | Exception] | None] = asyncio.Queue()
+        self._resting = 0
+        self._fatal: Exception | None = None
+        self._limiters = limiters(options)
         self._deadlines = Deadlines(float(options["timeout"]))
         self._answered, self._rejected = False, 0
         self.in_flight = 0
@@ -78,7 +59,8 @@ class Asker:
     @property
     def room(self) -> int:
         """How many new requests may be started now."""
-        return max(0, self._endpoints.room(self.in_flight))
+        outstanding = self.in_flight - min(self._resting, _MOST_RESTING)
+        return 0 if self._fatal else max(0, self._endpoints.room(outstanding))
 
     def start(self, loop: asyncio.AbstractEventLoop, request: Request) -> None:
         task = loop.create_task(self._run(request))
@@ -87,22 +69,24 @@ class Asker:
         self.in_flight += 1
 
     async def finished(self) -> list[Answer]:
-        """What has finished, at least one. Raises the TeacherError that ends the run."""
+        """What has finished; nothing, when there is only room for more. Raises the error that ends the run, once what
+        came with it is kept."""
+        if self._fatal:
+            raise self._fatal
         ready = [await self._results.get()]
         if self.in_flight > 1:
             await asyncio.sleep(_LINGER)
         while not self._results.empty():
             ready.append(self._results.get_nowait())
-        self.in_flight -= len(ready)
         done: list[Answer] = []
-        for request, outcome in ready:
-            if isinstance(outcome, TeacherError):
-                if done:  # what came before it is kept
-                    self._results.put_nowait((request, outcome))
-                    self.in_flight += 1
-                    return done
-                raise outcome
-            done.append((request, outcome))
+        for request, outcome in filter(None, ready):
+            if isinstance(outcome, Exception):
+                self._fatal = self._fatal or outcome
+            else:
+                done.append((request, outcome))
+        self.in_flight -= len(done)
+        if self._fatal and not done:
+            raise self._fatal
         return done
 
     async def wait_for_room(self) -> None:
@@ -118,20 +102,21 @@ class Asker:
 
     async def _run(self, request: Request) -> None:
         try:
-            outcome: Outcome | TeacherError = await self._ask(request)
-        except TeacherError as error:
-            error.__cause__ = error.__context__ = None  # what the server said may quote the key
+            outcome: Outcome | Exception = await self._ask(request)
+        except Exception as error:  # noqa: BLE001 - raised where the answers are waited for
+            if isinstance(error, TeacherError):
+                error.__cause__ = error.__context__ = None  # what the server said may quote the key
             outcome = error
         self._results.put_nowait((request, outcome))
 
     async def _ask(self, request: Request) -> Outcome:
-        """A reply that was cut is asked for once more under a higher cap, and kept as it is then."""
-        spent, cap = _Spent(), self._sampling.max_tokens
+        """A reply that was cut, also before it began, is asked for once more under a higher cap."""
+        spent, cap = Spent(), self._sampling.max_tokens
         reply = await self._tried(request, cap, spent)
         raised = int(cap * self._options["cut_factor"])
-        if isinstance(reply, Reply) and reply.cut and raised > cap:
+        if spent.cut and raised > cap:
             again = await self._tried(request, raised, spent)
-            if isinstance(again, Reply):
+            if isinstance(again, Reply) or isinstance(reply, Failure):
                 reply, cap = again, raised
         if isinstance(reply, Failure):
             return Failure(
@@ -154,8 +139,10 @@ class Asker:
             cap=cap if cap != self._sampling.max_tokens else None,
         )
 
-    async def _tried(self, request: Request, cap: int, spent: _Spent) -> Reply | Failure:
+    async def _tried(self, request: Request, cap: int, spent: Spent) -> Reply | Failure:
         """Ask until there is an outcome, at most `max_attempts` times."""
+        from openai import APIStatusError
+
         body = body_of(request, self._sampling, cap, self._options)
         try:
             try:
@@ -165,13 +152,14 @@ class Asker:
                     raise
                 return await self._retried(error, request, body, cap, spent)
         except Exception as error:
-            if not spent.last_error or isinstance(error, TeacherError):
+            if isinstance(error, APIStatusError):
+                self._reject(error)
+            elif not may_pass(error):
                 raise
-            self._reject(error)
-        return Failure(reason=spent.last_error)
+        return Failure(reason=spent.last_error or "")
 
     async def _retried(
-        self, first: Exception, request: Request, body: Mapping[str, Any], cap: int, spent: _Spent
+        self, first: Exception, request: Request, body: Mapping[str, Any], cap: int, spent: Spent
     ) -> Reply | Failure:
         """The attempts after the first, which came to `first`. Only they pay for the retry machinery."""
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
@@ -180,6 +168,7 @@ class Asker:
             stop=stop_after_attempt(self._options["max_attempts"]),
             retry=retry_if_exception(may_pass),
             wait=wait,
+            sleep=self._rest,
             reraise=True,
         )
         async for attempt in retrying:
@@ -189,7 +178,16 @@ class Asker:
                 return await self._call(request, body, cap, spent)
         raise AssertionError("tenacity returns or raises")
 
-    async def _call(self, request: Request, body: Mapping[str, Any], cap: int, spent: _Spent) -> Reply | Failure:
+    async def _rest(self, seconds: float) -> None:
+        """Between two attempts. Others may use the place meanwhile."""
+        self._resting += 1
+        self._results.put_nowait(None)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._resting -= 1
+
+    async def _call(self, request: Request, body: Mapping[str, Any], cap: int, spent: Spent) -> Reply | Failure:
         """One attempt. Whatever comes of it, the endpoint's pace and health hear of it."""
         for limiter, amount in self._limiters:
             await limiter.acquire(amount(request, cap))
@@ -199,7 +197,7 @@ class Asker:
         try:
             async with self._deadlines.one():
                 response = await post(self._client(endpoint), self._options["api"], body)
-            reply, usage = read_reply(response.content, self._options["api"], cap)
+            reply, usage = read_reply(self._without_key(response.content), self._options["api"], cap)
             self._endpoints.answered(endpoint, started)
             self._endpoints.pause(endpoint, pause_asked(response.headers))
         except Exception as error:
@@ -216,10 +214,13 @@ class Asker:
         """Tell pace and breaker of an error, and put it into words without the key."""
         from openai import APIConnectionError, APIStatusError
 
+        cause = error.__cause__ if isinstance(error, APIConnectionError) else None
+        if isinstance(cause, Malformed):
+            error = cause
         if isinstance(error, APIStatusError):
             words = f"HTTP {error.status_code}: {error.message}"
         elif isinstance(error, APIConnectionError):
-            words = f"no connection: {error.__cause__ or error}"
+            words = f"no connection: {cause or error}"
         elif isinstance(error, TimedOut):
             words = f"no reply within {self._options['timeout']:g} s"
         elif isinstance(error, Malformed):
@@ -229,8 +230,10 @@ class Asker:
         words = self._clean(words)
         if isinstance(error, APIStatusError) and overloaded(error):
             self._endpoints.refused(endpoint, started, pause_asked(error.response.headers))
+        elif isinstance(error, TimedOut):
+            self._endpoints.timed_out(endpoint, started, words)
         elif may_pass(error):
-            self._endpoints.failed(endpoint, words)
+            self._endpoints.failed(endpoint, words, unreachable=is_unreachable(cause))
         else:  # it lives, and doesn't like this request
             endpoint.failures = 0
         return words
@@ -263,24 +266,10 @@ class Asker:
             self._clients[endpoint.url] = connect(endpoint.url, self._key)
         return self._clients[endpoint.url]
 
+    def _without_key(self, content: bytes) -> bytes:
+        """What an endpoint sent, also where it repeats what it was sent."""
+        return content.replace(self._key.encode(), b"***") if self._key else content
+
     def _clean(self, text: str) -> str:
         short = " ".join(text.split()).replace(self._key, "***") if self._key else " ".join(text.split())
-        return short[:200]
-
-
-def _limiters(options: Mapping[str, Any]) -> list[tuple[Any, Callable[[Request, int], float]]]:
-    """(limiter, what a request takes of it): requests and tokens in a minute."""
-    from aiolimiter import AsyncLimiter
-
-    found: list[tuple[Any, Callable[[Request, int], float]]] = []
-    if options["requests_per_minute"]:
-        found.append((AsyncLimiter(options["requests_per_minute"], 60), lambda _request, _cap: 1))
-    if options["tokens_per_minute"]:
-        most = options["tokens_per_minute"]
-        found.append((AsyncLimiter(most, 60), lambda request, cap: min(most, _guess(request, cap))))
-    return found
-
-
-def _guess(request: Request, cap: int) -> int:
-    """Tokens that a request may take, before it is known: four characters a token, and the whole reply."""
-    return sum(len(message.content) for message in request.messages) // 4 + cap
+        return whole(short[:200])

@@ -1,7 +1,7 @@
 """The endpoints of one teacher: which of them gets the next request, and which of them gets none for now.
 
 Each has a pace of its own. One that asks for a pause gets it. One that fails ten times in a row is left alone but
-for a single probe now and then (a circuit breaker); when all are in that state for too long, the run ends.
+for a single probe now and then (a circuit breaker). The run ends when there is none left to wait for.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from backends.base import TeacherError
@@ -19,9 +20,13 @@ __all__ = ["Endpoint", "Endpoints"]
 _TRIP = 10
 """Failures in a row after which an endpoint counts as dead. With three in ten failing by chance, once in 170,000."""
 
+_NOBODY_THERE = 4
+"""As so many failures counts one where there was nobody to connect to."""
+
 _FIRST_PROBE, _LAST_PROBE = 0.5, 15.0  # seconds between probes, doubling
 _FIRST_PATIENCE = 4.0  # seconds that an endpoint is waited for that never answered
 _LONGEST_PAUSE = 600.0
+_LONGEST_WAIT = 5.0
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -49,17 +54,22 @@ class Endpoint:
     def dead(self) -> bool:
         return self.failures >= _TRIP
 
+    @property
+    def size(self) -> int:
+        """How many requests it may have at once."""
+        return 1 if self.dead else self.pace.limit
+
     def places(self, now: float) -> int:
         """How many more requests it may get now."""
         if now < self.opens:
             return 0
-        return max(0, (1 if self.dead else self.pace.limit) - self.in_flight)
+        return max(0, self.size - self.in_flight)
 
 
 @dataclass(kw_only=True)
 class Endpoints:
-    """Raises TeacherError from `acquire` when no endpoint has answered for `patience` seconds, or the pause that is
-    asked for is longer than ten minutes."""
+    """Raises TeacherError when there is no endpoint left to wait for: each has been failing for `patience` seconds, or
+    asks for a pause of more than ten minutes and has nothing in flight."""
 
     all: Sequence[Endpoint]
     patience: float
@@ -71,7 +81,7 @@ class Endpoints:
         now = self.clock()
         if not any(endpoint.places(now) for endpoint in self.all):
             return 0
-        return sum(endpoint.pace.limit for endpoint in self.all if now >= endpoint.opens) - outstanding
+        return sum(endpoint.size for endpoint in self.all if now >= endpoint.opens) - outstanding
 
     async def acquire(self) -> Endpoint:
         """A place at the least busy endpoint, as soon as there is one. Give it back with `release`."""
@@ -85,30 +95,39 @@ class Endpoints:
             if best is not None:
                 best.in_flight += 1
                 return best
-            self._give_up_on_the_dead(now)
             await self.change()
 
     async def change(self) -> None:
         """Return when a place may have become free: one was given back, or a pause is over."""
         now = self.clock()
+        self._give_up(now)
         pauses = [endpoint.opens - now for endpoint in self.all if endpoint.opens > now]
         freed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(freed)
         try:
-            await asyncio.wait_for(freed, min([*pauses, 5.0]))
+            async with asyncio.timeout(min([*pauses, _LONGEST_WAIT])):
+                await freed
         except TimeoutError:
-            self._waiting.remove(freed)
+            pass
         except asyncio.CancelledError:
-            if freed in self._waiting:
-                self._waiting.remove(freed)
+            if not freed.cancelled():  # it was another's turn
+                self._wake(1)
             raise
+        finally:
+            if freed.cancelled():
+                with suppress(ValueError):
+                    self._waiting.remove(freed)
 
     def release(self, endpoint: Endpoint) -> None:
         endpoint.in_flight -= 1
-        for _ in range(min(len(self._waiting), max(1, endpoint.places(self.clock())))):
+        self._wake(max(1, endpoint.places(self.clock())))
+
+    def _wake(self, count: int) -> None:
+        while self._waiting and count:
             freed = self._waiting.popleft()
             if not freed.done():
                 freed.set_result(None)
+                count -= 1
 
     def answered(self, endpoint: Endpoint, started: float) -> None:
         """`endpoint` did its work on a request sent at `started`."""
@@ -124,36 +143,50 @@ class Endpoints:
         endpoint.pace.refused(started, self.clock())
         self.pause(endpoint, pause)
 
+    def timed_out(self, endpoint: Endpoint, started: float, trouble: str) -> None:
+        """`endpoint` did not answer in time: it is dead, or has more to do than it can."""
+        endpoint.pace.refused(started, self.clock(), "time-out")
+        self.failed(endpoint, trouble)
+
     def pause(self, endpoint: Endpoint, seconds: float) -> None:
-        """Raises TeacherError when it is longer than anybody waits for."""
-        if seconds > _LONGEST_PAUSE:
-            raise TeacherError(
-                f"{endpoint.url} asks to come back in {seconds / 60:.0f} minutes.",
-                "What was answered is kept; run the same command then.",
-            )
         endpoint.opens = max(endpoint.opens, self.clock() + seconds)
 
-    def failed(self, endpoint: Endpoint, trouble: str) -> None:
-        """`endpoint` did not do its work: no connection, 5xx, no completion."""
-        now = self.clock()
+    def failed(self, endpoint: Endpoint, trouble: str, *, unreachable: bool = False) -> None:
+        """`endpoint` did not do its work: no connection, 5xx, no completion. `unreachable`: it wasn't even there."""
+        now, dead = self.clock(), endpoint.dead
         if not endpoint.failures:
             endpoint.failing_since = now
-        endpoint.failures += 1
+        endpoint.failures += _NOBODY_THERE if unreachable else 1
         endpoint.trouble = trouble
-        if endpoint.failures == _TRIP:
+        if endpoint.dead and not dead:
             endpoint.pace.history.append((now, 1, "dead"))
         if endpoint.dead and now >= endpoint.opens:
             endpoint.opens = now + endpoint.probe_after
             endpoint.probe_after = min(_LAST_PROBE, 2 * endpoint.probe_after)
+        self._give_up(now)
 
-    def _give_up_on_the_dead(self, now: float) -> None:
-        if not all(endpoint.dead for endpoint in self.all):
-            return
+    def _give_up(self, now: float) -> None:
         answered = any(endpoint.ever_answered for endpoint in self.all)
         patience = self.patience if answered else min(self.patience, _FIRST_PATIENCE)
-        last = max(self.all, key=lambda endpoint: endpoint.failing_since)
-        if now - last.failing_since > patience:
+        if not all(_away(endpoint, now) or _lost(endpoint, now - patience) for endpoint in self.all):
+            return
+        soonest = min(self.all, key=lambda endpoint: endpoint.opens)
+        if _away(soonest, now):
             raise TeacherError(
-                f"{last.url} does not answer as it should ({last.trouble}).",
-                "What was answered is kept. Check base_url and the server, then run the same command.",
+                f"{soonest.url} asks to come back in {(soonest.opens - now) / 60:.0f} minutes.",
+                "What was answered is kept; run the same command then.",
             )
+        raise TeacherError(
+            f"{soonest.url} does not answer as it should ({soonest.trouble}).",
+            "What was answered is kept. Check base_url and the server, then run the same command.",
+        )
+
+
+def _away(endpoint: Endpoint, now: float) -> bool:
+    """It asks for a pause that nobody waits for."""
+    return endpoint.opens - now > _LONGEST_PAUSE and not endpoint.in_flight
+
+
+def _lost(endpoint: Endpoint, since: float) -> bool:
+    """It has been failing since then."""
+    return endpoint.dead and endpoint.failing_since < since

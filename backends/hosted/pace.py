@@ -1,8 +1,9 @@
 """How many requests an endpoint gets at once: found on the way, as TCP finds a link's.
 
-The limit doubles once in a round, and later grows by an eighth, while that brings more replies in a second. A 429
-halves it, and so does a round in which more in flight brought nothing but longer waits: engines that are full queue
-requests, they don't refuse them. After a cut it climbs back to where it was still good, and stays there for a while.
+The limit doubles once in a round, and later grows by an eighth, while that brings more replies in a second. A 429 or
+a time-out halves it, and so does a round in which more in flight brought nothing but longer waits: engines that are
+full queue requests, they don't refuse them. After a cut it climbs back to where it was still good, and stays there
+for a while.
 """
 
 from __future__ import annotations
@@ -34,9 +35,18 @@ class _Round:
 
 @dataclass(slots=True)
 class _Best:
-    rate: float
-    wait: float
+    """All rounds at the limit that brought most so far: one of them may have been lucky."""
+
     limit: int
+    replies: int = 0
+    waited: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, done: _Round, seconds: float) -> _Best:
+        self.replies += done.replies
+        self.waited += done.waited
+        self.seconds += seconds
+        return self
 
 
 class Pace:
@@ -72,20 +82,21 @@ class Pace:
         if self._round.replies >= self.limit:
             self._close(self._round, now)
 
-    def refused(self, started: float, now: float) -> None:
-        """The endpoint said that it gets too much. Refusals of one volley count once."""
+    def refused(self, started: float, now: float, why: str = "429") -> None:
+        """The endpoint said that it gets too much, or showed it. Refusals of one volley count once."""
         if not self._fixed and started >= self._cut_at:
-            self._cut(now, "429")
+            self._cut(now, why)
 
     def _close(self, done: _Round, now: float) -> None:
         self._round = _Round(started=now)
         if not done.full:
             return  # the places were not needed, so their number was not tried
-        rate, wait = done.replies / max(now - done.started, 1e-6), done.waited / done.replies
-        best = self._best
-        if best is None or rate > best.rate * _MORE:
-            self._best = _Best(rate, wait, self.limit)
-        elif self.limit > best.limit and wait > best.wait * _LONGER:
+        seconds, best = max(now - done.started, 1e-6), self._best
+        if best is not None and self.limit == best.limit:
+            best.add(done, seconds)
+        elif best is None or done.replies / seconds > _MORE * best.replies / best.seconds:
+            self._best = _Best(self.limit).add(done, seconds)
+        elif self.limit > best.limit and done.waited / done.replies > _LONGER * best.waited / best.replies:
             self._good = best.limit
             self._cut(now, "queue")
             return
@@ -103,7 +114,7 @@ class Pace:
             self._set(min(_CEILING, self.limit + max(1, self.limit // 8)), now, "growing")
 
     def _cut(self, now: float, why: str) -> None:
-        if why == "429":  # the limit before this one was still good
+        if why != "queue":  # the limit before this one was still good
             self._good = max(_FLOOR, self.limit // 2 if self._slow_start else self.limit * 8 // 9)
         self._slow_start, self._hold = False, _HOLD
         self._cut_at, self._round, self._best = now, _Round(started=now), None

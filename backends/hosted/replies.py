@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from backends.base import Failure
 from backends.hosted.retrying import Malformed
 
-__all__ = ["Api", "Reply", "Usage", "read_reply"]
+__all__ = ["Api", "Reply", "Usage", "read_reply", "whole"]
 
 Api = Literal["chat", "completions"]
+_HALVES = re.compile("[\ud800-\udfff]")
+_MOST_TOKENS = 2**53
+_ALL_REASONING = "empty reply: all tokens went into the reasoning; raise --max-tokens"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """Tokens as the endpoint counts them; None where it doesn't say."""
+    """Tokens as the endpoint counts them; None where it doesn't say. `cut`: they went up to the cap."""
 
     prompt: int | None = None
     completion: int | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     text: str
-    cut: bool
     reasoning: str | None
     usage: Usage
+
+    @property
+    def cut(self) -> bool:
+        return self.usage.cut
 
 
 def read_reply(content: bytes | dict[str, Any], api: Api, cap: int) -> tuple[Reply | Failure, Usage]:
@@ -43,15 +51,22 @@ def read_reply(content: bytes | dict[str, Any], api: Api, cap: int) -> tuple[Rep
     message = choice.get("message") if api == "chat" else choice
     if not isinstance(message, dict):
         raise Malformed("the answer has no message")
-    usage = _usage(body.get("usage"))
+    usage = _usage(body.get("usage"), choice.get("finish_reason"), cap)
+    unwilling = _why_unwilling(choice, message)
+    if unwilling:
+        return Failure(reason=unwilling), replace(usage, cut=False)
     text = message.get("content" if api == "chat" else "text")
-    reasoning = message.get("reasoning_content") or message.get("reasoning")
-    cut = choice.get("finish_reason") == "length" or (usage.completion is not None and usage.completion >= cap)
-    failure = _why_not(choice, message, text, reasoning=bool(reasoning), cut=cut)
-    if failure:
-        return Failure(reason=failure), usage
-    assert isinstance(text, str)
-    return Reply(text=text, cut=cut, reasoning=reasoning if isinstance(reasoning, str) else None, usage=usage), usage
+    reasoning = message.get("reasoning_content") or message.get("reasoning") or None
+    if not isinstance(text, str) or not text.strip():
+        spent = usage.cut and reasoning
+        return Failure(reason=_ALL_REASONING if spent else "empty reply"), usage
+    thought = whole(reasoning) if isinstance(reasoning, str) else None
+    return Reply(text=whole(text), reasoning=thought, usage=usage), usage
+
+
+def whole(text: str) -> str:
+    """Half a character, which JSON can hold and nothing else, as the replacement character."""
+    return _HALVES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _parse(content: bytes) -> dict[str, Any]:
@@ -64,25 +79,22 @@ def _parse(content: bytes) -> dict[str, Any]:
     return body
 
 
-def _why_not(
-    choice: dict[str, Any], message: dict[str, Any], text: object, *, reasoning: bool, cut: bool
-) -> str | None:
+def _why_unwilling(choice: dict[str, Any], message: dict[str, Any]) -> str | None:
     if choice.get("finish_reason") == "content_filter":
         return "stopped by the content filter"
     if message.get("refusal"):
-        return f"refused: {' '.join(str(message['refusal']).split())[:160]}"
-    if isinstance(text, str) and text.strip():
-        return None
-    if cut and reasoning:
-        return "empty reply: all tokens went into the reasoning; raise --max-tokens"
-    return "empty reply"
+        return whole(f"refused: {' '.join(str(message['refusal']).split())[:160]}")
+    return None
 
 
-def _usage(stated: object) -> Usage:
-    if not isinstance(stated, dict):
-        return Usage()
-    return Usage(prompt=_count(stated.get("prompt_tokens")), completion=_count(stated.get("completion_tokens")))
+def _usage(stated: object, finish_reason: object, cap: int) -> Usage:
+    counts = stated if isinstance(stated, dict) else {}
+    prompt, completion = _count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens"))
+    cut = finish_reason == "length" or (completion is not None and completion >= cap)
+    return Usage(prompt=prompt, completion=completion, cut=cut)
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < _MOST_TOKENS else None

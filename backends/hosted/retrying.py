@@ -17,6 +17,7 @@ __all__ = ["Malformed", "TimedOut", "may_pass", "out_of_money", "overloaded", "p
 
 _PASSING = {408, 409, 429}
 _CROWDED = {503, 529}
+_LONGEST = 1e9  # seconds
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -52,10 +53,11 @@ def overloaded(error: APIStatusError) -> bool:
 def wait(state: RetryCallState) -> float:
     """Exponential with full jitter, in seconds. What the server asks for holds for all requests, not for this one:
     the endpoint's own pause sees to that."""
+    from openai import APIStatusError
     from tenacity import wait_random_exponential
 
     error = state.outcome.exception() if state.outcome else None
-    if asks_to_wait(getattr(getattr(error, "response", None), "headers", {})):
+    if isinstance(error, APIStatusError) and overloaded(error) and pause_asked(error.response.headers) > 0:
         return 0.0
     return wait_random_exponential(multiplier=0.5, max=30)(state)
 
@@ -67,16 +69,16 @@ def asks_to_wait(headers: Mapping[str, str]) -> bool:
 def pause_asked(headers: Mapping[str, str]) -> float:
     """Seconds until the server wants the next request: Retry-After (seconds or a date), retry-after-ms, or the reset
     of a limit of which nothing remains. 0 when it asks for nothing."""
-    if "retry-after-ms" in headers:
-        return _number(headers["retry-after-ms"]) / 1000
-    if "retry-after" in headers:
-        return _number(headers["retry-after"]) or _until(headers["retry-after"])
+    if asks_to_wait(headers):
+        stated = headers.get("retry-after", "")
+        asked = _number(headers.get("retry-after-ms", "")) / 1000 or _number(stated) or _until(stated)
+        return min(_LONGEST, asked)
     resets = [
         _duration(headers.get(f"x-ratelimit-reset-{what}", ""))
         for what in ("requests", "tokens")
         if headers.get(f"x-ratelimit-remaining-{what}") == "0"
     ]
-    return max(resets, default=0.0)
+    return min(_LONGEST, max(resets, default=0.0))
 
 
 def _number(text: str) -> float:

@@ -16,8 +16,6 @@ from backends.hosted.retrying import TimedOut
 __all__ = ["Deadlines"]
 
 _TICK = 0.5
-_AWAKE = 2 * _TICK
-"""A longer gap between ticks was no waiting for an endpoint."""
 
 
 class Deadlines:
@@ -52,12 +50,16 @@ class Deadlines:
 
     async def _tick(self) -> None:
         clock = asyncio.get_running_loop().time
+        tick = min(_TICK, self._seconds / 4)
+        awake = 2 * tick  # a longer gap was no waiting for an endpoint
         last = clock()
         while True:
-            await asyncio.sleep(min(_TICK, self._seconds / 4))
-            now = clock()
-            self._elapsed += min(now - last, _AWAKE)
-            last = now
+            await asyncio.sleep(tick)
+            gap = clock() - last
+            self._elapsed += min(gap, awake)
+            if gap > awake:
+                await asyncio.sleep(tick)  # what came meanwhile is read first
+            last = clock()
             for timeout, until in self._running.items():
-                if self._elapsed > until:
-                    timeout.reschedule(now)
+                if self._elapsed > until and timeout.when() is None:
+                    timeout.reschedule(last)

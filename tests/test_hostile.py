@@ -1,0 +1,312 @@
+"""Hosted teachers against a server that does everything wrong: what passes is asked again, the rest ends the run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+from itertools import chain
+from random import Random
+from typing import Any
+
+import pytest
+
+import backends
+from backends.base import Answer as Answered
+from backends.base import Completion, Failure, Hosted, Message, Request, TeacherError
+from backends.hosted.asker import Asker
+from backends.hosted.endpoints import Endpoint as Place
+from backends.hosted.pace import Pace
+from tests.conftest import answers
+from tests.endpoint import KEY, SAMPLING, Answer, Behaviour, Body, ask, asked, completion, nowhere, serving, text_of
+
+pytestmark = pytest.mark.usefixtures("key")
+FLOOD = 50 * 2**20
+AGES = 1000.0  # seconds that nobody waits for
+
+PASSING = {
+    "429": (Answer(status=429, body="{}"), "HTTP 429"),
+    "429 that says when": (Answer(status=429, body="{}", headers={"Retry-After": "0.01"}), "HTTP 429"),
+    "429 with a date in the past": (
+        Answer(status=429, body="{}", headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+        "HTTP 429",
+    ),
+    "408": (Answer(status=408, body="{}"), "HTTP 408"),
+    "500": (Answer(status=500, body="oops"), "HTTP 500"),
+    "502 in HTML": (Answer(status=502, body="<html>Bad gateway</html>", kind="text/html"), "HTTP 502"),
+    "503": (Answer(status=503, body="{}"), "HTTP 503"),
+    "503 that says when": (Answer(status=503, body="{}", headers={"Retry-After": "0.01"}), "HTTP 503"),
+    "a cut body": (Answer(cut=True), "no connection"),
+    "a cut chunked body": (Answer(cut=True, chunked=True), "no connection"),
+    "no answer": (Answer(silent=True), "no connection"),
+    "invalid JSON": (Answer(body='{"choices": ['), "not a completion: the answer is not JSON"),
+    "no body": (Answer(body=""), "not a completion"),
+    "HTML": (Answer(body="<html>Hi</html>", kind="text/html"), "not a completion: the answer is not JSON"),
+    "no choices": (Answer(body=json.dumps({"choices": []})), "not a completion: the answer has no choices"),
+    "another schema": (Answer(body=json.dumps({"result": "fine"})), "not a completion: the answer has no choices"),
+    "50 MB": (Answer(flood=FLOOD), "not a completion: the answer has 52,428,800 bytes"),
+    "50 MB in chunks": (Answer(flood=FLOOD, chunked=True), "not a completion: the answer has no end"),
+    "50 MB of an error": (Answer(status=500, flood=FLOOD, chunked=True), "not a completion: the answer has no end"),
+    "no reply in time": (Answer(delay=AGES), "no reply within 0.5 s"),
+    "a byte a second": (Answer(drip=1.0), "no reply within 0.5 s"),
+    "an error, a byte a second": (Answer(status=500, drip=1.0), "no reply within 0.5 s"),
+}
+
+
+@pytest.mark.parametrize("trouble", PASSING)
+def test_what_passes_is_asked_again_and_told(trouble: str) -> None:
+    answer, said = PASSING[trouble]
+    found, endpoint = asked(lambda number, _b: answer if number == 0 else Answer(), timeout=0.5)
+    reply = found["0"]
+    assert isinstance(reply, Completion)
+    assert (reply.text, reply.attempts) == ("It follows.", 2)
+    assert str(reply.last_error).startswith(said)
+    assert len(endpoint.bodies) == 2
+    assert endpoint.flooded < FLOOD / 2, "a flood is not read to its end"
+
+
+FINAL = {
+    "401": (
+        Answer(status=401, body=json.dumps({"error": {"message": f"Incorrect API key: {KEY}"}})),
+        "refuses the key",
+    ),
+    "403": (Answer(status=403, body="{}"), "refuses the key"),
+    "404": (Answer(status=404, body="{}"), "knows no model 'm'"),
+    "no money": (
+        Answer(status=429, body=json.dumps({"error": {"message": "pay", "code": "insufficient_quota"}})),
+        "no money left",
+    ),
+    "400": (Answer(status=400, body=json.dumps({"error": {"message": "no stop, please"}})), "every request.*no stop"),
+    "a long pause": (Answer(status=429, body="{}", headers={"Retry-After": "7200"}), "come back in 120 minutes"),
+    "500": (Answer(status=500, body="oops"), "does not answer as it should.*HTTP 500"),
+    "HTML": (Answer(body="<html>Hi</html>", kind="text/html"), "does not answer as it should.*not JSON"),
+    "no answer": (Answer(silent=True), "does not answer as it should.*no connection"),
+    "no reply in time": (Answer(delay=AGES), "does not answer as it should.*no reply within 0.5 s"),
+    "50 MB": (Answer(flood=FLOOD), "does not answer as it should.*bytes"),
+}
+
+
+@pytest.mark.parametrize("trouble", FINAL)
+def test_what_no_request_can_get_past_ends_the_run(trouble: str) -> None:
+    answer, said = FINAL[trouble]
+    with pytest.raises(TeacherError, match=said) as caught:
+        asked(lambda _n, _b: answer, 40, timeout=0.5, patience=0.5)
+    assert caught.value.hint
+    assert KEY not in f"{caught.value} {caught.value.hint} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+def test_requests_that_are_all_refused_end_the_run_after_ten() -> None:
+    seen = []
+
+    def refuse(number: int, _body: Body) -> Answer:
+        seen.append(number)
+        return Answer(status=400, body="{}")
+
+    with pytest.raises(TeacherError, match="refuses every request"):
+        asked(refuse, 40, max_in_flight=1)
+    assert len(seen) == 10
+
+
+@pytest.mark.parametrize("count", [1, 40])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/v1", "http://nowhere.invalid/v1"])
+def test_where_nobody_is_the_run_ends_whether_it_is_long_or_short(url: str, count: int) -> None:
+    teacher = backends.create("openai", {"model": "m", "base_url": url, "patience": 0.5})
+    with pytest.raises(TeacherError, match=r"does not answer as it should \(no connection: Cannot connect"):
+        answers(teacher, ask(count), SAMPLING)
+
+
+def mostly_good(seed: int, share: float, troubles: dict[str, float]) -> Behaviour:
+    """`share` of the answers are troubles, drawn by weight for each question and attempt; three in a row at most, so
+    that nobody waits for the longest pauses between attempts."""
+    attempts = Counter[str]()
+
+    def behave(_number: int, body: Body) -> Answer:
+        question = body["messages"][-1]["content"]
+        attempts[question] += 1
+        draw = Random(f"{seed} {question} {attempts[question]}")
+        if attempts[question] > 3 or draw.random() >= share:
+            return Answer(body=completion(f"About {question}"))
+        [trouble] = draw.choices(list(troubles), list(troubles.values()))
+        return PASSING[trouble][0]
+
+    return behave
+
+
+@pytest.mark.real
+def test_two_thousand_questions_end_complete_although_three_in_ten_answers_are_bad() -> None:
+    rare = [name for name in PASSING if any(part in name for part in ("429", "when", "50 MB", "time", "second"))]
+    weights = {name: 0.05 if name in rare else 1.0 for name in PASSING}
+    found, endpoint = asked(mostly_good(1, 0.3, weights), 2000, timeout=0.5)
+    assert {key: text_of(outcome) for key, outcome in found.items()} == {
+        str(number): f"About Why {number}?" for number in range(2000)
+    }
+    assert 0.25 < 1 - 2000 / len(endpoint.bodies) < 0.35
+    assert set(Counter(endpoint.asked())) == {f"Why {number}?" for number in range(2000)}
+
+
+def test_what_does_not_pass_for_one_question_is_its_failure_after_so_many_attempts() -> None:
+    def behave(_number: int, body: Body) -> Answer:
+        return Answer(status=503, body="{}") if "Why 1?" in str(body) else Answer()
+
+    found, endpoint = asked(behave, 3, max_attempts=3)
+    assert found["1"] == Failure(reason="HTTP 503: Error code: 503", attempts=3)
+    assert text_of(found["0"]) == text_of(found["2"]) == "It follows."
+    assert endpoint.asked().count("Why 1?") == 3
+
+
+def test_what_came_together_with_the_end_of_the_run_is_kept() -> None:
+    options = {"model": "m", "api": "chat", "timeout": 60.0, "patience": 60.0, "max_attempts": 3, "cut_factor": 1.0}
+    options |= {"max_tokens_field": "max_tokens", "omit": [], "extra": {}}
+    options |= {"requests_per_minute": None, "tokens_per_minute": None}
+
+    async def run(url: str) -> tuple[list[Answered], Asker]:
+        loop = asyncio.get_running_loop()
+        place = Place(url=url, pace=Pace(8))
+        asker = Asker(options, [place], SAMPLING, key="", key_name="K", prices=None, clock=loop.time)
+        try:
+            for request in ask(5):
+                asker.start(loop, request)
+            while len(endpoint.bodies) < 5 or place.in_flight:
+                await asyncio.sleep(0.01)
+            found = await asker.finished()
+            assert asker.room == 0
+            with pytest.raises(TeacherError, match="refuses the key"):
+                await asker.finished()
+            return found, asker
+        finally:
+            await asker.close()
+
+    def behave(_number: int, body: Body) -> Answer:
+        return Answer(status=401, body="{}") if "Why 2?" in str(body) else Answer(delay=0.2)
+
+    with serving(behave) as endpoint:
+        found, _ = asyncio.run(run(endpoint.url))
+    assert sorted(request.key for request, _ in found) == ["0", "1", "3", "4"]
+
+
+def test_a_reply_is_kept_although_its_headers_end_the_run() -> None:
+    stop = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "24h0m0s"}
+    with serving(lambda number, _b: Answer(headers=stop if number == 4 else {})) as endpoint:
+        teacher = backends.create("openai", {"model": "m", "base_url": endpoint.url, "max_in_flight": 1})
+        found: list[Answered] = []
+        stream = teacher.generate(ask(40), SAMPLING)
+        with pytest.raises(TeacherError, match="come back in 1440 minutes"):
+            found.extend(chain.from_iterable(stream))
+    assert len(found) == len(endpoint.bodies) == 5
+
+
+def test_an_error_that_nobody_expected_ends_the_run_and_does_not_hang_it() -> None:
+    half = Request(split="train", key="x", messages=(Message(role="user", content="Why \ud83d?"),))
+    with serving(lambda _n, _b: Answer()) as endpoint:
+        teacher = backends.create("openai", {"model": "m", "base_url": endpoint.url})
+        with pytest.raises(UnicodeEncodeError):
+            answers(teacher, [*ask(3), half], SAMPLING)
+
+
+def test_a_pause_that_is_asked_for_is_kept_by_all_requests() -> None:
+    came: list[float] = []
+
+    def behave(number: int, _body: Body) -> Answer:
+        came.append(time.monotonic())
+        return Answer(status=429, body="{}", headers={"Retry-After": "1"}) if number == 3 else Answer()
+
+    found, _ = asked(behave, 12, max_in_flight=1)
+    assert {text_of(outcome) for outcome in found.values()} == {"It follows."}
+    assert came[4] - came[3] >= 0.99
+
+
+def test_an_engine_that_lets_requests_queue_for_too_long_gets_fewer_and_answers_all() -> None:
+    free = [0.0, 0.0]  # when each of its two places is free
+
+    def queue(_number: int, _body: Body) -> Answer:
+        now = time.monotonic()
+        free.sort()
+        free[0] = max(now, free[0]) + 0.05
+        return Answer(delay=free[0] - now)
+
+    with serving(queue) as endpoint:
+        teacher = backends.create("openai", {"model": "m", "base_url": endpoint.url, "timeout": 0.25})
+        assert isinstance(teacher, Hosted)
+        found = answers(teacher, ask(80), SAMPLING)
+    assert {text_of(outcome) for _, outcome in found} == {"It follows."}
+    assert "time-out" in [change.why for change in teacher.pace()]
+    assert len(endpoint.bodies) < 200
+
+
+def test_a_server_that_dies_and_comes_back_gets_the_rest() -> None:
+    seen = Counter[str]()
+
+    def good(_number: int, body: Body) -> Answer:
+        seen[body["messages"][-1]["content"]] += 1
+        return Answer(delay=0.01)
+
+    with ExitStack() as second:
+        with serving(good) as first:
+            teacher = backends.create("openai", {"model": "m", "base_url": first.url})
+            assert isinstance(teacher, Hosted)
+            stream = teacher.generate(ask(120), SAMPLING)
+            found = list(next(stream))
+
+        def come_back() -> None:
+            while not any(change.why == "dead" for change in teacher.pace()):
+                time.sleep(0.05)
+            second.enter_context(serving(good, first.port))
+
+        returning = threading.Thread(target=come_back)
+        returning.start()
+        for together in stream:
+            found += together
+        returning.join()
+    assert Counter(request.key for request, _ in found) == {str(number): 1 for number in range(120)}
+    assert {text_of(outcome) for _, outcome in found} == {"It follows."}
+    assert any(change.why == "alive again" for change in teacher.pace())
+    assert len(seen) == 120
+    assert seen.total() <= 120 + 16, "only what was in flight when it died is asked twice"
+
+
+def test_of_two_endpoints_the_one_that_lives_does_the_work() -> None:
+    with serving(lambda _n, _b: Answer()) as endpoint:
+        teacher = backends.create("openai", {"model": "m", "base_urls": [nowhere(), endpoint.url]})
+        found = answers(teacher, ask(200), SAMPLING)
+    assert {text_of(outcome) for _, outcome in found} == {"It follows."}
+    assert len(found) == len(endpoint.bodies) == 200
+
+
+def test_an_endpoint_that_dies_in_the_middle_leaves_its_work_to_the_other() -> None:
+    with serving(lambda _n, _b: Answer(delay=0.005)) as lives, ExitStack() as stack:
+        dies = stack.enter_context(serving(lambda _n, _b: Answer(delay=0.005)))
+        teacher = backends.create("openai", {"model": "m", "base_urls": [dies.url, lives.url]})
+        found: list[Answered] = []
+        for together in teacher.generate(ask(300), SAMPLING):
+            found += together
+            if len(found) > 60:
+                stack.close()
+    assert Counter(request.key for request, _ in found) == {str(number): 1 for number in range(300)}
+    assert {text_of(outcome) for _, outcome in found} == {"It follows."}
+    assert len(dies.bodies) > 20
+    assert len(lives.bodies) > 180
+
+
+def test_stopping_in_the_middle_sends_nothing_more() -> None:
+    with serving(lambda _n, _b: Answer(delay=0.02)) as endpoint:
+        teacher = backends.create("openai", {"model": "m", "base_url": endpoint.url, "max_in_flight": 4})
+        stream: Any = teacher.generate(ask(400), SAMPLING)
+        for _ in range(3):
+            next(stream)
+        before = len(endpoint.bodies)
+        stream.close()
+        time.sleep(0.2)
+        assert len(endpoint.bodies) <= before + 4
+
+
+def test_the_key_does_not_follow_a_redirect_to_another_place() -> None:
+    with serving(lambda _n, _b: Answer()) as other:
+        away = Answer(status=307, body="", headers={"Location": f"{other.url}/chat/completions"})
+        with serving(lambda _n, _b: away) as endpoint:
+            teacher = backends.create("openai", {"model": "m", "base_url": endpoint.url, "patience": 0.5})
+            answers(teacher, ask(1), SAMPLING)
+    assert endpoint.keys == {f"Bearer {KEY}"}
+    assert other.keys == {""}
