@@ -147,7 +147,10 @@ def test_two_options_that_read_the_same_match_nothing() -> None:
     assert match_option("cat", ["Cat", "the cat", "dog"]) is None
 
 
-@given(st.text(max_size=80) | st.lists(st.sampled_from([*STOP, "\n", "Rain falls.", " "]), max_size=8).map("".join))
+pieces = st.sampled_from([*STOP, "\n", "Rain falls.", " ", "<think>", "</think>"])
+
+
+@given(st.text(max_size=80) | st.lists(pieces, max_size=9).map("".join))
 def test_cutting_a_reply_twice_changes_nothing(raw: str) -> None:
     text = rationale_text(raw)
     assert rationale_text(text) == text
@@ -158,6 +161,31 @@ def test_cutting_a_reply_twice_changes_nothing(raw: str) -> None:
 @pytest.mark.parametrize("stop", STOP)
 def test_a_reply_ends_where_the_next_question_begins(stop: str) -> None:
     assert rationale_text(f" Rain falls.\n{stop} What next?") == "Rain falls."
+
+
+@given(thought=st.text(max_size=60) | st.lists(pieces, max_size=6).map("".join), around=st.text(" \n\t", max_size=3))
+def test_what_a_model_thought_aloud_is_no_part_of_its_rationale(thought: str, around: str) -> None:
+    assume("</think>" not in thought)
+    for opened in (f"{around}<think>{thought}</think>", f"{thought.replace('<think>', '')}</think>"):
+        assert rationale_text(f"{opened}{around}Rain falls. It is wet.{around}") == "Rain falls. It is wet."
+        assert rationale_text(f"{opened} Rain falls.\nQuestion: What next?") == "Rain falls."
+        assert rationale_text(opened) == ""
+
+
+@pytest.mark.parametrize("raw", ["<think>", "\n<think>\nThe sky, well", "<think>a</think>\n<think>b"])
+def test_a_reply_that_was_cut_off_while_it_thought_is_no_rationale(raw: str) -> None:
+    assert rationale_text(raw) == ""
+    assert stated_answer(f"{raw} the answer is (b)", ANIMALS) is None
+
+
+def test_a_thought_states_no_answer() -> None:
+    assert stated_answer("<think>The answer is (a). No.</think>The answer is (b).", ANIMALS) == 1
+    assert stated_answer("The answer is (a), or not.</think>Hard to say.", ANIMALS) is None
+
+
+def test_a_tag_in_the_middle_of_a_text_is_text() -> None:
+    text = "The tag <think> opens a block, and </think> ends it."
+    assert rationale_text(text) == text
 
 
 def test_teacher_forcing_shows_the_gold_answer_of_the_last_question() -> None:

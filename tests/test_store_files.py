@@ -191,7 +191,7 @@ def test_several_processes_may_open_a_fresh_file_at_once(tmp_path: Path) -> None
             process.stdin.flush()
         assert [process.stdout.readline() for process in opening] == ["open\n"] * 4
         with open_store(path) as store:
-            assert rows(store, "_sqlite_migrations") == 1
+            assert rows(store, "_sqlite_migrations") == rows(store, "(SELECT DISTINCT name FROM _sqlite_migrations)")
     for process in opening:
         process.communicate(timeout=60)
         assert process.returncode == 0

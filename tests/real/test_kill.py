@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Command, environment, write_dataset
+from tests.conftest import Command, environment, start, write_dataset
 
 pytestmark = pytest.mark.real
 ELICIT = ("elicit", "--teacher", "slow", "--dataset", "toy")
@@ -27,19 +27,6 @@ def configure(folder: Path, *, delay: float, questions: int, words: int = 5) -> 
     settings = f'[teachers.slow]\nbackend = "scripted"\nreplies = {replies}\ndelay = {delay}\nlog = "asked.log"\n'
     (folder / "tinyllm.toml").write_text(settings, encoding="utf-8")
     write_dataset(folder / "toy", train=questions)
-
-
-def start(folder: Path, *arguments: str, file_size: int | None = None) -> subprocess.Popen[str]:
-    """Start the command; with `file_size`, no file of it may grow beyond so many bytes, as on a full disk."""
-    command = [sys.executable, "-m", "tinyllm_cli", *arguments]
-    if file_size is not None:
-        limited = (
-            "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1));"
-            " os.execv(sys.argv[2], sys.argv[2:])"
-        )
-        command = [sys.executable, "-c", limited, str(file_size), *command]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=environment(), stdout=pipe, stderr=pipe, text=True)
 
 
 def asked(folder: Path) -> Counter[str]:
