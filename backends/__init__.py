@@ -20,6 +20,7 @@ BUILT_IN: Mapping[str, str] = {
     "openai": "backends.openai_compatible:OpenAICompatibleTeacher",
     "recorded": "backends.recorded:RecordedTeacher",
     "scripted": "backends.scripted:ScriptedTeacher",
+    "vllm": "backends.vllm:VLLMTeacher",
 }
 ENTRY_POINT_GROUP = "tinyllm.backends"
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Write locks/requirements.txt and locks/dev.txt: every package that the project or its checks need, at one version.
+# Write locks/requirements.txt, locks/dev.txt and locks/vllm.txt: every package that the project or its checks need, at
+# one version.
 # transformers4.txt and embedded.txt hold a handful of pins each and are kept by hand.
 set -eu
 python3 -m venv .venv/lock
@@ -11,6 +12,13 @@ compile() {
 # setuptools builds the editable install, without isolation, from the same lock.
 compile --allow-unsafe --output-file locks/requirements.txt locks/requirements.in pyproject.toml
 compile --constraint locks/requirements.txt --output-file locks/dev.txt locks/dev.in
+# vLLM joins the same environment: resolved under our pins but for two packages, of which it asks for older releases and
+# works with ours, and installed without dependencies. Left out: what we have, torch's companions, which fail to import
+# beside this torch, and triton, a gigabyte that vLLM doesn't use on a CPU.
+grep -v -E '^(numpy|setuptools)==' locks/requirements.txt > .venv/lock/ours.txt
+compile --allow-unsafe --constraint .venv/lock/ours.txt --output-file .venv/lock/vllm.txt locks/vllm.in
+grep -v -x -F -f locks/requirements.txt .venv/lock/vllm.txt \
+    | grep -v -E '^(#|$|(pip|numpy|setuptools|torch|torchaudio|torchcodec|torchvision|triton)==)' > locks/vllm.txt
 # A machine may lend its own build of torch; the lock names the release. pip is the machine's own business.
 sed -i -e 's/^\(torch==[0-9.]*\)+.*/\1/' -e '/^pip==/d' locks/requirements.txt
 rm -rf .venv/lock

@@ -315,6 +315,6 @@ def test_an_installed_package_brings_a_backend_by_entry_point(tmp_path: Path, mo
         "class Oracle:\n    def __init__(self, settings):\n        self.settings = settings\n", encoding="utf-8"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    assert backends.backend_names() == ["huggingface", "openai", "oracle", "recorded", "scripted"]
+    assert backends.backend_names() == ["huggingface", "openai", "oracle", "recorded", "scripted", "vllm"]
     teacher: Any = backends.create("oracle", {"temper": "mild"})
     assert teacher.settings == {"temper": "mild"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,6 +162,21 @@ def test_a_run_that_ends_early_keeps_its_sums_and_says_how(
     row = newest(toy)
     assert (row.state, row.error) == (state, error)
     assert (row.replies, row.prompt_tokens, row.completion_tokens, row.cost) == (4, 40, 8, 1.0)
+
+
+def test_ctrl_c_during_a_commit_waits_until_the_replies_are_kept(toy: Store) -> None:
+    def press(statement: str) -> None:
+        if statement.startswith("INSERT INTO rationales"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    toy._db.conn.set_trace_callback(press)
+    with pytest.raises(KeyboardInterrupt):
+        elicit(toy, JOB, Script(REPLIES, together=3), lambda tally: None)
+    row = newest(toy)
+    assert (row.state, row.replies) == ("stopped", 3)
+    assert toy.one("SELECT count(*) AS n FROM rationales") == {"n": 3}
+    assert toy.one("SELECT count(*) AS n FROM claims") == {"n": 0}
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_each_run_has_a_row_of_its_own_and_none_that_asks_nothing_takes_anything(toy: Store) -> None:

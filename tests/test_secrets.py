@@ -13,6 +13,7 @@ import pytest
 from backends.base import Completion, Failure, TeacherError
 from tests.conftest import ROOT, Command, write_dataset
 from tests.endpoint import KEY, Answer, Behaviour, Body, asked, completion, serving, text_of
+from tinyllm_cli.store import open_store
 
 HEADER = f"Bearer {KEY}"
 QUOTES = {"error": {"message": f"What is Authorization: {HEADER}? And {KEY}{KEY}?", "code": KEY, "type": HEADER}}
@@ -70,38 +71,33 @@ def configure(folder: Path, url: str) -> None:
     (folder / "site" / "sitecustomize.py").write_text(SITE, encoding="utf-8")
 
 
-LOUD: dict[str, dict[str, str]] = {
-    "quiet": {},
-    "logging everything": {"OPENAI_LOG": "debug", "PYTHONASYNCIODEBUG": "1"},
-}
-ENDS: dict[str, tuple[Answer | None, int]] = {
-    "done": (None, 0),
-    "refused": (Answer(status=401, body=json.dumps(QUOTES)), 1),
-    "no money": (Answer(status=429, body=json.dumps({"error": {"message": HEADER, "code": "insufficient_quota"}})), 1),
+LOUD = {"OPENAI_LOG": "debug", "PYTHONASYNCIODEBUG": "1"}
+NO_MONEY = {"error": {"message": HEADER, "code": "insufficient_quota"}}
+ENDS: dict[str, tuple[Answer | None, int, bool]] = {
+    "done": (None, 0, False),
+    "done, logging everything": (None, 0, True),
+    "refused, logging everything": (Answer(status=401, body=json.dumps(QUOTES)), 1, True),
+    "no money": (Answer(status=429, body=json.dumps(NO_MONEY)), 1, False),
 }
 
 
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("loud", LOUD)
-def test_a_run_leaves_the_key_nowhere(tinyllm: Command, tmp_path: Path, loud: str, end: str) -> None:
-    last, code = ENDS[end]
-    variables = dict(LOUD[loud])
-    if variables:
-        variables["PYTHONPATH"] = f"{tmp_path / 'site'}:{ROOT}"
-    with serving(hostile(last, after=16)) as endpoint:
+def test_a_run_leaves_the_key_nowhere(tinyllm: Command, tmp_path: Path, end: str) -> None:
+    last, code, loud = ENDS[end]
+    variables = {**LOUD, "PYTHONPATH": f"{tmp_path / 'site'}:{ROOT}"} if loud else {}
+    with serving(hostile(last, after=16)) as endpoint, open_store(tmp_path / "tinyllm.db"):  # it keeps the -wal there
         configure(tmp_path, endpoint.url)
-        done = tinyllm("elicit", "-t", "host", "-d", "toy", "--debug", "--yes", **variables)
+        done = tinyllm("elicit", "-t", "host", "-d", "toy", "--icl", "0", "--debug", "--yes", **variables)
+        report = tinyllm("report", "--json", "--html", "page.html")
+        assert {"tinyllm.db", "tinyllm.db-wal", "page.html"} <= {path.name for path in tmp_path.iterdir()}
+        assert search(tmp_path, done.stdout, done.stderr, report.stdout, report.stderr) == []
     assert done.returncode == code, done.stderr
-    assert HEADER in endpoint.keys
-    if variables:
-        assert "DEBUG" in done.stderr
-    report = tinyllm("report", "--json", "--html", "page.html")
     assert report.returncode == 0, report.stderr
+    assert HEADER in endpoint.keys
+    assert ("DEBUG" in done.stderr) is loud
     kept = json.loads(report.stdout)["teachers"][0]["rationales"]
-    assert kept == 10 if last is None else 0 <= kept < 12
-    assert (tmp_path / "page.html").exists()
-    assert (tmp_path / "tinyllm.db").exists()
-    assert search(tmp_path, done.stdout, done.stderr, report.stdout, report.stderr) == []
+    assert kept == 10 or (last is not None and kept < 10)
+    assert search(tmp_path) == []
 
 
 @pytest.mark.parametrize("trouble", QUOTING)

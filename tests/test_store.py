@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -204,18 +202,6 @@ def test_half_a_character_is_told_with_its_row_before_it_reaches_the_store(field
     half = ["a", "b\ud83d"] if field == "options" else "cut \ud83d"
     with pytest.raises(UsageProblem, match=rf"f\.jsonl, row 3, field '{field}': \\ud83d is half of a character"):
         parse_row({**row, field: half}, Where(file="f.jsonl", row=3), {}, dataset="toy", split="train")
-
-
-def test_ctrl_c_during_a_commit_waits_until_the_reply_is_kept(asked: Store) -> None:
-    def press(statement: str) -> None:
-        if statement.startswith("INSERT INTO rationales"):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    asked._db.conn.set_trace_callback(press)
-    with pytest.raises(KeyboardInterrupt):
-        add(asked)
-    assert count(asked) == 1
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_one_id_may_stand_in_two_splits(store: Store) -> None:

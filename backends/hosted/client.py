@@ -33,11 +33,17 @@ def connect(url: str, key: str) -> AsyncOpenAI:
     import httpx2
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
+    async def hide(response: httpx2.Response) -> None:
+        """Not even the client's own log may get the key from a server that repeats it."""
+        for name, value in response.headers.items():
+            if key and key in value:
+                response.headers[name] = value.replace(key, "***")
+
     timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
     http = DefaultAioHttpClient(
         timeout=timeout,
         limits=httpx2.Limits(max_connections=_UNLIMITED, keepalive_expiry=30.0),
-        event_hooks={"response": [_bound]},
+        event_hooks={"response": [hide, _bound]},
     )
     return AsyncOpenAI(
         api_key=key or _NO_KEY,

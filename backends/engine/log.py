@@ -1,0 +1,41 @@
+"""What vLLM's log says: why it stopped, which options it refused, and what it runs on. Text in, text out."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["cause", "engine_facts", "usage_error"]
+
+_LONGEST = 300
+_PREFIX = re.compile(r"^(\([^)]*\)\s*)?((ERROR|WARNING|INFO|CRITICAL)\s+\d\d-\d\d \d\d:\d\d:\d\d\s+(\[[^\]]*\])?\s*)?")
+_ERROR = re.compile(r"^([\w.]+\.)?[A-Z]\w*(Error|Exception|Exit|Interrupt)\b.*")
+_USAGE = re.compile(r"error: ((?:unrecognized arguments|argument) .*|unrecognized arguments: .*)")
+_CONSEQUENCES = ("See root cause above", "See stack trace", "Cancelled", "KeyboardInterrupt", "SystemExit")
+"""In lines that say that something happened, not what."""
+
+_FACTS = {
+    "vllm": re.compile(r"LLM engine \(v([^)]+)\)"),
+    "dtype": re.compile(r"LLM engine .*? dtype=(?:torch\.)?(\w+)"),
+    "device": re.compile(r"LLM engine .*? device_config=(\w+)"),
+    "quantization": re.compile(r"LLM engine .*? quantization=(\w+)"),
+    "prefix_caching": re.compile(r"LLM engine .*? enable_prefix_caching=(\w+)"),
+}
+
+
+def cause(log: str) -> str:
+    """The last line that names an error which is not the consequence of another one; else the last line at all."""
+    lines = [text for line in log.splitlines() if (text := _PREFIX.sub("", line).strip())]
+    errors = [line for line in lines if _ERROR.match(line) and not any(word in line for word in _CONSEQUENCES)]
+    return (errors or lines or [""])[-1][:_LONGEST].rstrip(".")
+
+
+def usage_error(log: str) -> str:
+    """What the argument parser said of the command line; empty when it took it."""
+    found = _USAGE.findall(log)
+    return str(found[-1])[:_LONGEST].rstrip(".") if found else ""
+
+
+def engine_facts(log: str) -> dict[str, str]:
+    """Version, dtype and device, from the line in which the engine says what it starts with."""
+    found = {name: pattern.search(log) for name, pattern in _FACTS.items()}
+    return {name: match[1] for name, match in found.items() if match and match[1] != "None"}

@@ -1,0 +1,162 @@
+"""Local teachers on vLLM: the engine is started as a server of its own and asked over loopback.
+
+A server keeps the engine's crashes, memory and libraries out of this process, and may live in another environment;
+nothing here imports vLLM or torch. Requests go through the `openai` adapter, with enough of them in flight that the
+engine's queue never runs dry. What is started: `engine.invocation`; how, and how it ends: `engine.server`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from backends import take
+from backends.base import Answer, Completion, Request, Sampling, TeacherError
+from backends.checkpoints import fingerprint
+from backends.engine import invocation
+from backends.engine.server import Refused, Server
+from backends.openai_compatible import OpenAICompatibleTeacher
+
+__all__ = ["VLLMTeacher"]
+
+_SETTINGS: Mapping[str, Any] = {
+    "model": None,
+    "revision": None,
+    "command": None,
+    "engine": {},
+    "max_in_flight": None,
+    "timeout": 3600.0,
+    "start_timeout": 1800.0,
+    "cut_factor": 2.0,
+    "trust_remote_code": False,
+    "extra": {},
+}
+_PATIENCE = 3.0
+"""Seconds with a server on loopback that has stopped answering; a busy one answers."""
+
+
+class VLLMTeacher:
+    """Settings: `model` (hub name, folder or embedded name), `revision`, `command` (a list or a line, such as
+    ["/opt/vllm/bin/vllm", "serve"]; default: the vLLM of this environment), `engine` (vLLM's own options, such as
+    max_model_len = 4096), `max_in_flight` (default: a quarter over the engine's max_num_seqs), `timeout` (seconds for
+    a reply, its wait in the engine's queue included), `start_timeout` (seconds until the engine serves),
+    `cut_factor` (by how much the cap is raised when a cut reply is asked for again; 1: never), `trust_remote_code`,
+    `extra` (fields for each request's body).
+
+    The engine starts with the first request that there is, once, and stays until `close`."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._options = take(settings, "vllm", _SETTINGS)
+        invocation.check(self._options)
+        self._server: Server | None = None
+        self._chat = True
+        self._facts: dict[str, Any] = {}
+
+    def identity(self) -> Mapping[str, str]:
+        """A local model is known by its files, not by the path that was typed."""
+        model, revision = str(self._options["model"]), str(self._options["revision"] or "")
+        local = fingerprint(model)
+        return {"model": Path(model).name, "revision": local} if local else {"model": model, "revision": revision}
+
+    def describe(self) -> Mapping[str, Any]:
+        return self._facts
+
+    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[list[Answer]]:
+        stream = iter(requests)
+        first = next(stream, None)
+        if first is None:
+            return
+        server = self._running()
+        try:
+            for answers in self._client(server).generate(chain((first,), stream), sampling):
+                yield from self._alive(server, answers)
+        except TeacherError as error:
+            if self._server is None or server.healthy():
+                raise
+            raise self._lost(server) from error
+
+    def render(self, request: Request) -> str | None:
+        """The prompt as the model reads it, after its chat template. Starts the engine, for what follows as well."""
+        server = self._running()
+        try:
+            tokens = server.ask("/tokenize", self._prompt(request))["tokens"]
+            return str(server.ask("/detokenize", {"model": self._name, "tokens": tokens})["prompt"])
+        except (Refused, KeyError):
+            return None  # a prompt that the template doesn't take
+        except TeacherError as error:
+            raise self._lost(server) from error
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def _running(self) -> Server:
+        """The server, started when there is none."""
+        if self._server is None:
+            line = invocation.command_line(self._options, self._name)
+            added = invocation.environment(self._options)
+            server = Server.start(line, added, float(self._options["start_timeout"]))
+            try:
+                self._chat = self._has_chat_template(server)
+            except BaseException:
+                server.stop(keep_log=True)
+                raise
+            api = "chat" if self._chat else "completions"
+            self._facts = {**server.facts(), "api": api, "command": shlex.join(line)}
+            self._server = server
+        return self._server
+
+    def _alive(self, server: Server, answers: list[Answer]) -> Iterator[list[Answer]]:
+        """`answers`; but failures that are the engine's own death end the run instead of being the questions'."""
+        answered = [answer for answer in answers if isinstance(answer[1], Completion)]
+        if len(answered) == len(answers) or server.healthy():
+            yield answers
+            return
+        if answered:
+            yield answered
+        raise self._lost(server)
+
+    def _lost(self, server: Server) -> TeacherError:
+        """The error to raise for a server that died; the next call starts a new one."""
+        self._server = None
+        error = server.died()
+        server.stop(keep_log=True)
+        return error
+
+    @cached_property
+    def _name(self) -> str:
+        return self.identity()["model"]
+
+    def _has_chat_template(self, server: Server) -> bool:
+        """A base model has none, and none is invented for it: it gets the plain prompt."""
+        try:
+            server.ask("/tokenize", {"model": self._name, "messages": [{"role": "user", "content": "Hello"}]})
+        except Refused as error:
+            return "chat template" not in str(error)
+        return True
+
+    def _prompt(self, request: Request) -> dict[str, Any]:
+        turns = [{"role": message.role, "content": message.content} for message in request.messages]
+        if self._chat:
+            return {"model": self._name, "messages": turns}
+        return {"model": self._name, "prompt": "\n\n".join(turn["content"] for turn in turns)}
+
+    def _client(self, server: Server) -> OpenAICompatibleTeacher:
+        return OpenAICompatibleTeacher(
+            {
+                "model": self._name,
+                "base_url": server.url,
+                "api_key_env": server.key_variable,
+                "api": "chat" if self._chat else "completions",
+                "max_in_flight": invocation.in_flight(self._options),
+                "timeout": float(self._options["timeout"]),
+                "patience": _PATIENCE,
+                "cut_factor": float(self._options["cut_factor"]),
+                "extra": self._options["extra"],
+            }
+        )
