@@ -138,4 +138,4 @@ class Spending(RuleBasedStateMachine):
 
 
 TestSpending = Spending.TestCase
-TestSpending.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
+TestSpending.settings = settings(deadline=None, max_examples=80, stateful_step_count=30)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from backends.base import Completion, Failure, TeacherError
-from tests.conftest import ROOT, Command, write_dataset
+from tests.conftest import ROOT, Command, write_dataset, write_host
 from tests.endpoint import KEY, Answer, Behaviour, Body, asked, completion, serving, text_of
 from tinyllm_cli.store import open_store
 
@@ -63,9 +63,7 @@ def search(folder: Path, *outputs: str) -> list[str]:
 
 def configure(folder: Path, url: str) -> None:
     write_dataset(folder / "toy", train=12)
-    (folder / "tinyllm.toml").write_text(
-        f'[teachers.host]\nbackend = "openai"\nmodel = "m"\nbase_url = "{url}"\ntimeout = 5\n', encoding="utf-8"
-    )
+    write_host(folder, url, timeout=5)
     (folder / ".env").write_text(f"OPENAI_API_KEY={KEY}\n", encoding="utf-8")
     (folder / "site").mkdir()
     (folder / "site" / "sitecustomize.py").write_text(SITE, encoding="utf-8")

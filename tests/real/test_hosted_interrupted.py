@@ -6,7 +6,6 @@ import json
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import closing
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Command, environment, write_dataset
+from tests.conftest import Command, start, write_dataset, write_host
 from tests.endpoint import Answer, Endpoint, serving
 
 pytestmark = pytest.mark.real
@@ -24,22 +23,13 @@ ELICIT = ("elicit", "-t", "host", "-d", "toy", "--icl", "0")
 
 def configure(folder: Path, url: str) -> None:
     write_dataset(folder / "toy", train=QUESTIONS)
-    settings = f'[teachers.host]\nbackend = "openai"\nmodel = "m"\nbase_url = "{url}"\n'
-    settings += f"max_in_flight = {IN_FLIGHT}\ntimeout = {TIMEOUT}\n"
-    (folder / "tinyllm.toml").write_text(settings, encoding="utf-8")
+    write_host(folder, url, max_in_flight=IN_FLIGHT, timeout=TIMEOUT)
 
 
-def start(folder: Path, endpoint: Endpoint, after: int) -> subprocess.Popen[str]:
+def begin(folder: Path, endpoint: Endpoint, after: int) -> subprocess.Popen[str]:
     """Start the command, and return when the server has seen so many more questions."""
     seen = len(endpoint.bodies)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tinyllm_cli", *ELICIT],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(folder, *ELICIT)
     while len(endpoint.bodies) < seen + after:
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
@@ -60,7 +50,7 @@ def complete(folder: Path) -> bool:
 def test_a_process_that_sleeps_longer_than_the_time_out_loses_no_reply_and_asks_nothing_twice(tmp_path: Path) -> None:
     with serving(lambda _n, _b: Answer(delay=0.2)) as endpoint:
         configure(tmp_path, endpoint.url)
-        process = start(tmp_path, endpoint, after=2 * IN_FLIGHT)
+        process = begin(tmp_path, endpoint, after=2 * IN_FLIGHT)
         process.send_signal(signal.SIGSTOP)
         time.sleep(1.5 * TIMEOUT)
         process.send_signal(signal.SIGCONT)
@@ -75,7 +65,7 @@ def test_a_process_that_sleeps_longer_than_the_time_out_loses_no_reply_and_asks_
 def test_ctrl_c_keeps_what_was_answered_and_the_same_command_goes_on(tinyllm: Command, tmp_path: Path) -> None:
     with serving(lambda _n, _b: Answer(delay=0.1)) as endpoint:
         configure(tmp_path, endpoint.url)
-        process = start(tmp_path, endpoint, after=3 * IN_FLIGHT)
+        process = begin(tmp_path, endpoint, after=3 * IN_FLIGHT)
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=60)
         kept = rows(tmp_path).total()
@@ -94,7 +84,7 @@ def test_kills_lose_only_what_was_in_flight(tinyllm: Command, tmp_path: Path) ->
     with serving(lambda _n, _b: Answer(delay=0.1)) as endpoint:
         configure(tmp_path, endpoint.url)
         for kill in range(1, 4):
-            process = start(tmp_path, endpoint, after=IN_FLIGHT + 3)
+            process = begin(tmp_path, endpoint, after=IN_FLIGHT + 3)
             process.kill()
             process.communicate()
             assert len(endpoint.bodies) - rows(tmp_path).total() <= kill * IN_FLIGHT
