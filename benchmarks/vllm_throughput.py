@@ -6,7 +6,9 @@
 Each side runs in a process of its own: it starts its engine, warms it up on other prompts, and then times only the
 work. The reference gets all the prompts in one call; ours makes them from the questions in SQLite, sends them over
 HTTP and commits every reply. Every reply has exactly `--tokens` tokens, so that both write the same amount.
-`--reference-engine` gives the reference other options than ours; by default they are the same.
+A wall-clock ratio means something only on an otherwise idle machine: with other work on the same cores, compare the CPU
+seconds, and read a ratio over 1 as noise. `--reference-engine` gives the reference other options than ours; by default
+they are the same.
 """
 
 from __future__ import annotations
@@ -55,9 +57,9 @@ class Listening(VLLMTeacher):
 
 
 def cpu_seconds() -> float:
-    """CPU time of all processes below this one, the engine's among them: it tells work from waiting for a core."""
-    total = 0.0
-    for process in psutil.Process().children(recursive=True):
+    """CPU time of this process and all below it, the engine's among them: it tells work from waiting for a core."""
+    total, this = 0.0, psutil.Process()
+    for process in (this, *this.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             total += times.user + times.system
@@ -154,8 +156,8 @@ def measure(side: str, arguments: list[str], folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     rate = found["tokens"] / found["seconds"]
     print(
-        f"{side}: {found['tokens']} tokens in {found['seconds']:.1f} s, {rate:.1f} tokens/s,"
-        f" {found['cpu']:.1f} CPU seconds below it, {found['prompt_tokens']} prompt tokens"
+        f"{side}: {found['prompt_tokens']} tokens read and {found['tokens']} written in {found['seconds']:.1f} s,"
+        f" {rate:.1f} tokens/s, {found['cpu']:.1f} CPU seconds"
         f" (ready after {found['loading']:.0f} s; load average {os.getloadavg()[0]:.1f})",
         flush=True,
     )

@@ -289,6 +289,23 @@ def test_the_log_says_what_happened_first_and_what_the_engine_is() -> None:
         "resource_tracker: leaked\n"
     )
     assert cause(log) == "torch.OutOfMemoryError: CUDA out of memory"
+    assert (
+        cause(
+            "pydantic_core.ValidationError: 1 validation error for ModelConfig\n"
+            "  Value error, max_model_len (9) is greater than 8. [type=value_error, input_value=1]\n"
+        )
+        == "max_model_len (9) is greater than 8"
+    )
+    assert (
+        cause(
+            "(APIServer pid=2) ERROR 11-24 15:00:01 [async_llm.py:906] AsyncLLM output_handler failed.\n"
+            "(APIServer pid=2) ERROR 11-24 15:00:01 [async_llm.py:906] vllm.EngineDeadError: EngineCore encountered an"
+            " issue. See stack trace (above) for the root cause.\n"
+            "INFO:     Application shutdown complete.\n"
+            "resource_tracker.py:254: UserWarning: resource_tracker: There appear to be 1 leaked\n"
+        )
+        == "vllm.EngineDeadError: EngineCore encountered an issue"
+    )
     assert cause("nothing to see\n\n") == "nothing to see"
     assert cause("") == ""
     assert engine_facts(log) == {"vllm": "0.32.0", "dtype": "bfloat16", "device": "cpu", "prefix_caching": "True"}

@@ -9,9 +9,13 @@ __all__ = ["cause", "engine_facts", "usage_error"]
 _LONGEST = 300
 _PREFIX = re.compile(r"^(\([^)]*\)\s*)?((ERROR|WARNING|INFO|CRITICAL)\s+\d\d-\d\d \d\d:\d\d:\d\d\s+(\[[^\]]*\])?\s*)?")
 _ERROR = re.compile(r"^([\w.]+\.)?[A-Z]\w*(Error|Exception|Exit|Interrupt)\b.*")
+_DETAIL = "Value error, "
 _USAGE = re.compile(r"error: ((?:unrecognized arguments|argument) .*|unrecognized arguments: .*)")
-_CONSEQUENCES = ("See root cause above", "See stack trace", "Cancelled", "KeyboardInterrupt", "SystemExit")
+_CONSEQUENCES = ("See root cause above", "See stack trace")
 """In lines that say that something happened, not what."""
+
+_NOISE = ("resource_tracker", "KeyboardInterrupt", "SystemExit", "CancelledError")
+"""In lines about the end itself."""
 
 _FACTS = {
     "vllm": re.compile(r"LLM engine \(v([^)]+)\)"),
@@ -23,10 +27,19 @@ _FACTS = {
 
 
 def cause(log: str) -> str:
-    """The last line that names an error which is not the consequence of another one; else the last line at all."""
+    """What went wrong, as well as the log tells it: the last error that is not the consequence of another one; else
+    the last error; else the last line."""
     lines = [text for line in log.splitlines() if (text := _PREFIX.sub("", line).strip())]
-    errors = [line for line in lines if _ERROR.match(line) and not any(word in line for word in _CONSEQUENCES)]
-    return (errors or lines or [""])[-1][:_LONGEST].rstrip(".")
+    lines = [text for text in lines if not any(word in text for word in _NOISE)]
+    errors = [text for text in lines if _ERROR.match(text)]
+    named = [text for text in errors if not any(word in text for word in _CONSEQUENCES)]
+    detail = [text for text in lines if text.startswith(_DETAIL)]  # pydantic says what it is in a line of its own
+    if named and "validation error" in named[-1] and detail:
+        named = detail
+    found = (named or errors or lines or [""])[-1].removeprefix(_DETAIL).partition(" [type=")[0]
+    for words in _CONSEQUENCES:
+        found = found.partition(words)[0].rstrip() or found
+    return found[:_LONGEST].rstrip(".")
 
 
 def usage_error(log: str) -> str:

@@ -35,8 +35,8 @@ def connect(url: str, key: str) -> AsyncOpenAI:
 
     async def hide(response: httpx2.Response) -> None:
         """Not even the client's own log may get the key from a server that repeats it."""
-        for name, value in response.headers.items():
-            if key and key in value:
+        if key and any(key.encode() in value for _, value in response.headers.raw):
+            for name, value in response.headers.items():
                 response.headers[name] = value.replace(key, "***")
 
     timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)

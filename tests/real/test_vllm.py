@@ -151,7 +151,9 @@ def test_the_prompt_is_the_models_own_chat_template_and_its_tokens_are_counted(t
     assert "--max-model-len=1024" in facts["command"]
 
 
-def test_greedy_replies_do_not_depend_on_how_many_are_in_flight(teacher: VLLMTeacher, module_mark: str) -> None:
+def test_several_rounds_share_one_engine_and_each_request_is_answered_once(
+    teacher: VLLMTeacher, module_mark: str
+) -> None:
     """The engine of the test before is asked again, not started again."""
     engine = engine_core(module_mark)
     requests = [ask(f"What is {number} and {number}?", str(number)) for number in range(10)]
@@ -235,6 +237,7 @@ def test_however_a_run_is_cut_nothing_stays_behind_and_the_next_one_goes_on(
     )
     assert code == 1
     assert "vLLM stopped in mid-run" in said
+    assert "EngineDeadError: EngineCore encountered an issue" in said, said
     assert "same command" in said
     log = Path(said.partition("vLLM's log: ")[2].split()[0])
     assert "EngineCore" in log.read_text(encoding="utf-8")
