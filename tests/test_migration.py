@@ -138,3 +138,14 @@ def test_a_second_look_migrates_nothing(old: Path) -> None:
 def test_the_report_shows_it(inside: Command, old: Path) -> None:
     [found] = json.loads(inside("report", "--json").stdout)["teachers"]
     assert (found["teacher"], found["rationales"], found["failures"], found["cost"]) == ("parrot", 4, 1, None)
+
+
+def test_what_refers_to_a_replaced_table_still_does(tmp_path: Path) -> None:
+    with open_store(tmp_path / "tinyllm.db") as store:
+        stored_questions.replace(store, "toy", "here", "1", make_questions(6))
+        elicit(store, JOB, teacher(), lambda tally: None)
+        assert list(store.rows("PRAGMA foreign_key_check")) == []
+        parents = {row["table"] for row in store.rows("PRAGMA foreign_key_list(rationales)")}
+        assert parents == {"questions", "prompts", "samplings"}
+        with pytest.raises(sqlite3.IntegrityError):
+            store.execute("DELETE FROM prompts")

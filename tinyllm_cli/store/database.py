@@ -18,6 +18,8 @@ from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.store.schema import APPLICATION_ID, migrations
 
 BUSY_SECONDS = 30.0
+_CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log: pages that change again and again are written back once
+_CACHE_KB = 65536
 
 
 class Store:
@@ -85,9 +87,11 @@ def open_store(path: Path, *, create: bool = True) -> Store:
         _refuse_foreign(connection, path)
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         store = Store(connection, path)
         _migrate(store, path)
+        connection.execute("PRAGMA foreign_keys = ON")  # after the migrations, which replace tables
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()

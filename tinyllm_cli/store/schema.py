@@ -236,6 +236,28 @@ def m003_batches(db: Database) -> None:
         db.execute(statement)
 
 
+_PROMPTS = """
+-- Prompts are long: clustered by their hash, each one would rewrite a page of others.
+CREATE TABLE prompts_in_order (
+    hash TEXT PRIMARY KEY NOT NULL,
+    question TEXT NOT NULL REFERENCES questions(hash),
+    recipe TEXT NOT NULL, -- how the prompt was made
+    teacher_forcing INTEGER NOT NULL,
+    examples TEXT NOT NULL, -- JSON array of the in-context examples' question hashes
+    messages TEXT NOT NULL -- JSON array of [role, content]
+) STRICT;
+INSERT INTO prompts_in_order SELECT hash, question, recipe, teacher_forcing, examples, messages FROM prompts;
+DROP TABLE prompts;
+ALTER TABLE prompts_in_order RENAME TO prompts;
+"""
+
+
+@migrations()
+def m004_prompts_in_order(db: Database) -> None:
+    for statement in _statements(_PROMPTS):
+        db.execute(statement)
+
+
 def _statements(script: str) -> Iterator[str]:
     """The script's statements with their comments, which stay readable in the file's schema."""
     statement = ""
