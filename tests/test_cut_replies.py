@@ -89,6 +89,22 @@ def test_an_empty_reply_that_was_cut_is_asked_for_again_too() -> None:
     assert (reply.text, reply.completion_tokens, reply.reasoning) == ("So.", 120, "Hm")
 
 
+def test_a_refusal_is_not_asked_for_again_however_long_it_was() -> None:
+    refusal = Answer(body=completion(None, finish_reason="length", tokens=(100, 50), refusal="No."))
+    found, endpoint = asked(lambda _n, _b: refusal)
+    assert found["0"] == Failure(reason="refused: No.", prompt_tokens=100, completion_tokens=50)
+    assert len(endpoint.bodies) == 1
+
+
+def test_of_two_failures_the_second_is_told() -> None:
+    mute = Answer(body=completion("", finish_reason="length", reasoning_content="Hm"))
+    limit = Answer(status=400, body=json.dumps({"error": {"message": "max_tokens is too large"}}))
+    failure = asked(lambda number, _b: mute if number == 0 else limit)[0]["0"]
+    assert isinstance(failure, Failure)
+    assert "max_tokens is too large" in failure.reason
+    assert (failure.attempts, failure.completion_tokens) == (2, 10)
+
+
 def test_a_failure_after_a_second_call_has_taken_both() -> None:
     mute = Answer(body=completion("", finish_reason="length", tokens=(100, 50), reasoning_content="Hm"))
     found, endpoint = asked(lambda _n, _b: mute, **PRICES)

@@ -140,6 +140,21 @@ def test_a_reply_that_came_while_the_process_slept_is_not_lost(seconds: float, b
         run(test, seconds)
 
 
+def test_after_the_sleep_a_request_has_the_time_that_it_had_before() -> None:
+    near, far = socket.socketpair()
+
+    async def test(deadlines: Deadlines) -> None:
+        reply = asyncio.create_task(read_reply(deadlines, near))
+        await asyncio.sleep(2)
+        sleep_like_a_laptop(1000)
+        await asyncio.sleep(6)
+        far.send(b"reply")
+        assert await reply == b"reply"
+
+    with near, far:
+        run(test, 10)
+
+
 def test_after_the_sleep_no_reply_still_is_none() -> None:
     async def test(deadlines: Deadlines) -> None:
         task = asyncio.create_task(work(deadlines, 10_000))

@@ -132,7 +132,7 @@ def test_a_teacher_may_be_asked_again_and_keeps_what_it_learnt_of_the_pace() -> 
         before = teacher.pace()
         assert answers(teacher, []) == []
         assert len(answers(teacher, ask(3), SAMPLING)) == 3
-    assert before[-1].in_flight > 16
+    assert len(before) > 1
     assert teacher.pace() == before
     teacher.close()
     teacher.close()

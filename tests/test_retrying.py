@@ -36,6 +36,8 @@ def says(status: int, *, code: str | None = None, **headers: str) -> APIStatusEr
         ({"Retry-After": "0"}, 0),
         ({"Retry-After": "-3"}, 0),
         ({"Retry-After": "soon"}, 0),
+        ({"Retry-After": "inf"}, 0),
+        ({"Retry-After": "nan"}, 0),
         ({"Retry-After": ""}, 0),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
         ({"retry-after-ms": "250"}, 0.25),
