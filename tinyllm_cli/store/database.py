@@ -19,7 +19,7 @@ from tinyllm_cli.store.schema import APPLICATION_ID, migrations
 
 BUSY_SECONDS = 30.0
 _CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log: pages that change again and again are written back once
-_CACHE_KB = 65536
+_CACHE_KB = 8192
 
 
 class Store:
