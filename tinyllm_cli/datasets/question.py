@@ -8,6 +8,7 @@ import string
 from dataclasses import dataclass
 from functools import cached_property
 
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 LETTERS = string.ascii_lowercase
 SPLITS = ("train", "valid", "test")
 MIN_OPTIONS, MAX_OPTIONS = 2, len(LETTERS)
@@ -39,7 +40,7 @@ class Question:
 
 def canonical(value: object) -> str:
     """JSON with one spelling for one value, for hashing."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _encode(value)
 
 
 def option_line(index: int, text: str) -> str:

@@ -13,6 +13,7 @@ from tinyllm_cli.store.database import Store, now
 
 # A content that stands in two places of a split was asked, and paid, once.
 _CONTENTS = "(SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # made once: `dumps` makes one for each call
 _SAME_VARIANT = "r.teacher = ? AND r.sampling = ? AND p.recipe = ?"
 
 
@@ -92,7 +93,7 @@ def _address(asking: Asking, one: Settled) -> tuple[str, str, str, str, int]:
 def _prompt_row(prompt: Prompt) -> tuple[Any, ...]:
     messages = [[message.role, message.content] for message in prompt.messages]
     return (prompt.hash, prompt.question, prompt.recipe, prompt.teacher_forcing, json.dumps(prompt.examples),
-            json.dumps(messages, ensure_ascii=False))  # fmt: skip
+            _encode(messages))  # fmt: skip
 
 
 def _rationale_row(asking: Asking, one: Settled, reply: Completion, moment: str) -> tuple[Any, ...]:
