@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -27,11 +28,22 @@ def has_rows(folder: Path, table: str) -> bool:
         return bool(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
+def is_open(folder: Path) -> bool:
+    """Whether a process has the database open."""
+    return (folder / "tinyllm.db-shm").exists()
+
+
+def is_writing(folder: Path) -> bool:
+    """Whether a large transaction has begun to go to disk, none of it committed yet."""
+    log = folder / "tinyllm.db-wal"
+    return log.exists() and log.stat().st_size > 2**20
+
+
 def interrupt(
-    folder: Path, after: float, *arguments: str, table: str | None = None
+    folder: Path, after: float, *arguments: str, ready: Callable[[Path], bool]
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command and send it SIGINT so many seconds after its start, or after `table` has its first row; it must
-    still be running then."""
+    """Run a command and send it SIGINT so many seconds after `ready` is true of its folder; it must still be running
+    then."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tinyllm_cli", *arguments],
         cwd=folder,
@@ -40,11 +52,11 @@ def interrupt(
         stderr=subprocess.PIPE,
         text=True,
     )
-    while table is not None and process.poll() is None:
+    while process.poll() is None:
         with suppress(sqlite3.Error):
-            if has_rows(folder, table):
+            if ready(folder):
                 break
-        time.sleep(0.1)
+        time.sleep(0.05)
     time.sleep(after)
     assert process.poll() is None, f"the command was done before it could be stopped: {process.communicate()}"
     process.send_signal(signal.SIGINT)
@@ -63,7 +75,7 @@ def test_import_keeps_nothing_of_a_half_read_file(tinyllm: Command, tmp_path: Pa
     row = {"question": "Which?", "options": ["this", "that"], "answer": 0}
     with (tmp_path / "big.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps({**row, "id": number}) + "\n" for number in range(400_000))
-    stopped(interrupt(tmp_path, 2.0, "import", "big.jsonl"))
+    stopped(interrupt(tmp_path, 0.2, "import", "big.jsonl", ready=is_writing))
     assert json.loads(tinyllm("report", "--json").stdout)["datasets"] == []
 
 
@@ -72,7 +84,7 @@ def test_elicit_goes_on(tinyllm: Command, tmp_path: Path) -> None:
     (tmp_path / "tinyllm.toml").write_text(settings, encoding="utf-8")
     write_dataset(tmp_path / "toy", train=200)
     arguments = ("elicit", "--teacher", "slow", "--dataset", "toy")
-    done = interrupt(tmp_path, 1.0, *arguments, table="rationales")
+    done = interrupt(tmp_path, 1.0, *arguments, ready=lambda folder: has_rows(folder, "rationales"))
     stopped(done)
     assert "rationales of slow are kept" in done.stderr
     rest = json.loads(tinyllm(*arguments, "--json").stdout)["teachers"][0]
@@ -82,7 +94,7 @@ def test_elicit_goes_on(tinyllm: Command, tmp_path: Path) -> None:
 
 def test_distill_says_that_the_run_is_stopped(tinyllm: Command, tmp_path: Path) -> None:
     arguments = ("distill", "--alpha", "0", "--dataset", "everyday", "--student", "smollm2", "--limit", "200")
-    done = interrupt(tmp_path, 2.0, *arguments, table="runs")
+    done = interrupt(tmp_path, 2.0, *arguments, ready=lambda folder: has_rows(folder, "runs"))
     stopped(done)
     runs = json.loads(tinyllm("report", "--json").stdout)["runs"]
     assert [run["state"] for run in runs] == ["stopped"]
@@ -90,7 +102,7 @@ def test_distill_says_that_the_run_is_stopped(tinyllm: Command, tmp_path: Path) 
 
 def test_eval_goes_on(tinyllm: Command, tmp_path: Path) -> None:
     arguments = ("eval", "--model", "smollm2", "--dataset", "everyday", "--scoring", "rank", "--limit", "70")
-    stopped(interrupt(tmp_path, 3.0, *arguments, table="evaluations"))
+    stopped(interrupt(tmp_path, 3.0, *arguments, ready=lambda folder: has_rows(folder, "evaluations")))
     assert json.loads(tinyllm("report", "--json").stdout)["results"] == []
     assert tinyllm(*arguments).returncode == 0
     assert json.loads(tinyllm("report", "--json").stdout)["results"][0]["n"] == 70
@@ -105,4 +117,4 @@ def test_report_stops(tmp_path: Path) -> None:
         for question in asked:
             prompt = recorded_prompt(question, teacher_forcing=True)
             keep(store, asking, prompt, 0, Completion(text="So.", finish_reason="stop"))
-    stopped(interrupt(tmp_path, 0.8, "report"))
+    stopped(interrupt(tmp_path, 0.1, "report", ready=is_open))
