@@ -19,7 +19,6 @@ from tinyllm_cli.store.schema import APPLICATION_ID, migrations
 
 BUSY_SECONDS = 30.0
 _CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log: pages that change again and again are written back once
-_CACHE_KB = 8192
 
 
 class Store:
@@ -88,7 +87,6 @@ def open_store(path: Path, *, create: bool = True) -> Store:
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         store = Store(connection, path)
         _migrate(store, path)
         connection.execute("PRAGMA foreign_keys = ON")  # after the migrations, which replace tables
