@@ -14,6 +14,7 @@ from tests.conftest import make_questions
 from tests.models import KINDS, make_student
 from tinyllm_cli.objective import READINGS, token_weights
 from tinyllm_cli.students.base import Example, Limits, Student
+from tinyllm_cli.students.learning.learner import Learner
 from tinyllm_cli.tasks import ANSWER, Lesson, Voice, lessons
 from tinyllm_cli.training import TrainSettings, backward
 
@@ -88,7 +89,7 @@ def loss_and_gradient(
     student: Student, examples: list[Example], reading: str, budget: int = 1500
 ) -> tuple[float, torch.Tensor]:
     setting = TrainSettings(reading=reading, token_budget=budget)  # type: ignore[arg-type]
-    losses = backward(student, examples, setting)
+    losses = backward(Learner(student), examples, setting)
     weight = {example.name: example.weight for example in examples}
     return sum(weight[name] * loss for name, loss in losses.items()), gradient(student)
 
@@ -145,19 +146,21 @@ def test_three_equal_samples_of_a_question_count_once(student: Student, reading:
     assert close(found, expected)
 
 
-def test_alpha_zero_makes_no_task_and_no_row_in_a_forward_pass(student: Student) -> None:
+def test_alpha_zero_makes_no_task_and_no_token_in_a_forward_pass(student: Student) -> None:
     rationales: list[dict[str, list[str]]] = [{"t5": ["It follows."], "llama2": ["Only this."]}] * 3
-    rows: list[int] = []
+    learner = Learner(student)
+    tokens: list[int] = []
     handle = student.model.register_forward_hook(
-        lambda module, arguments, kept, output: rows.append(output.logits.shape[0]), with_kwargs=True
+        lambda module, arguments, output: tokens.append(output.logits.shape[:-1].numel())
     )
     try:
         for alphas, expected in (({"t5": 0.0, "llama2": 0.0}, 3), ({"t5": 1.0, "llama2": 0.0}, 6)):
-            rows.clear()
+            tokens.clear()
             taught = make_lessons(rationales, alphas)
             assert sum(len(lesson.tasks) for lesson in taught) == expected
-            loss_and_gradient(student, encoded(student, taught), "example", budget=100)
-            assert sum(rows) == expected
+            examples = encoded(student, taught)
+            backward(learner, examples, TrainSettings(token_budget=100))
+            assert sum(tokens) == sum(example.length for example in examples)
     finally:
         handle.remove()
 
@@ -168,8 +171,8 @@ def test_a_teacher_that_wrote_for_some_questions_is_averaged_over_those_alone(st
     one = {"t5": ["It follows from what the thing is for."]}
     alone, among = make_lessons([one], alphas), make_lessons([one, {}, {}], alphas)
     setting = TrainSettings()
-    lonely = backward(student, encoded(student, alone), setting)["t5"]
-    crowded = backward(student, encoded(student, among), setting)["t5"]
+    lonely = backward(Learner(student), encoded(student, alone), setting)["t5"]
+    crowded = backward(Learner(student), encoded(student, among), setting)["t5"]
     student.model.zero_grad(set_to_none=True)
     assert crowded == pytest.approx(lonely, rel=1e-5)
 

@@ -1,7 +1,7 @@
 """The training loop: optimizer steps over lessons, with the objective's token weights. Knows nothing of the store.
 
 A step takes `batch_size` questions with all their tasks. Their examples are mixed, sorted by length and cut into
-micro-batches by a budget of padded tokens; `objective.token_weights` makes the gradient independent of that cut.
+micro-batches by a budget of tokens; `objective.token_weights` makes the gradient independent of that cut.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.objective import Reading, token_weights
-from tinyllm_cli.students.base import IGNORED, Example, Limits, Student, by_budget
+from tinyllm_cli.students.base import Example, Limits, Student
+from tinyllm_cli.students.learning.learner import Learner
 from tinyllm_cli.tasks import ANSWER
-
-if TYPE_CHECKING:
-    import torch
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -43,8 +41,8 @@ class TrainSettings:
     max_target: int = 256
     reading: Reading = "example"
     precision: Precision = "auto"
-    token_budget: int = 1500
-    """Padded tokens in a micro-batch: memory against speed, with no effect on the gradient."""
+    token_budget: int = 3000
+    """Tokens in a micro-batch: memory against speed, with no effect on the gradient."""
 
     evals_per_epoch: int = 2
     seed: int = 0
@@ -86,7 +84,7 @@ def train(
     import torch
     from transformers import get_scheduler
 
-    torch.manual_seed(settings.seed)
+    learner = Learner(student)
     steps = settings.steps(len(lessons))
     optimizer = torch.optim.AdamW(
         student.model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
@@ -97,13 +95,13 @@ def train(
     student.model.train()
     for step, batch in enumerate(step_batches(lessons, settings), start=1):
         started = time.monotonic()
-        losses = backward(student, batch, settings, autocast)
+        losses = backward(learner, batch, settings, number=step, autocast=autocast)
         norm = float(torch.nn.utils.clip_grad_norm_(student.model.parameters(), settings.max_grad_norm))
         if not math.isfinite(norm + sum(losses.values())):
             raise UsageProblem(f"The training diverged: no finite loss at step {step}.", "Try a smaller --lr.")
         optimizer.step()
         scheduler.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=False)  # fresh memory costs more than zeros
         tokens = sum(example.size for example in batch)
         seconds = time.monotonic() - started
         watch(StepReport(step=step, steps=steps, losses=losses, tokens=tokens, seconds=seconds))
@@ -131,32 +129,23 @@ def checkpoint_steps(lessons: int, settings: TrainSettings) -> set[int]:
 
 
 def backward(
-    student: Student,
+    learner: Learner,
     step: Sequence[Example],
     settings: TrainSettings,
+    *,
+    number: int = 0,
     autocast: AbstractContextManager[Any] | None = None,
 ) -> dict[str, float]:
     """Add the gradient of one step's objective to the parameters; the loss l of each task, unweighted."""
-    weights = token_weights(step, settings.reading)
-    pairs = list(zip(step, weights, strict=True))
+    pairs = list(zip(step, token_weights(step, settings.reading), strict=True))
     losses: dict[str, float] = defaultdict(float)
-    with autocast or nullcontext():  # one context for the step: the weights are cast once, not once a micro-batch
-        for micro in by_budget(pairs, [example.size for example in step], settings.token_budget):
-            nll = sequence_nll(student, [example for example, _ in micro])
-            factors = nll.new_tensor([weight for _, weight in micro])
-            (nll * factors).sum().backward()  # type: ignore[no-untyped-call]
+    with learner.step(autocast, settings.seed, number) as loss_of:
+        for micro in learner.micro_batches(pairs, [example.size for example in step], settings.token_budget):
+            loss, nll = loss_of([example for example, _ in micro], [weight for _, weight in micro])
+            loss.backward()  # type: ignore[no-untyped-call]
             for (example, weight), value in zip(micro, nll.tolist(), strict=True):
                 losses[example.name] += value * weight / example.weight
     return {name: losses[name] for name in sorted(losses, key=lambda name: (name != ANSWER, name))}
-
-
-def sequence_nll(student: Student, batch: Sequence[Example]) -> torch.Tensor:
-    """Negative log-likelihood of each example's target, summed over its tokens: shape (batch,), float32 nats."""
-    from torch.nn.functional import cross_entropy
-
-    logits, labels = student.target_logits(batch)
-    losses = cross_entropy(logits.float().transpose(1, 2), labels, reduction="none", ignore_index=IGNORED)
-    return losses.sum(1)
 
 
 def precision_context(precision: Precision, device: str) -> AbstractContextManager[Any] | None:

@@ -53,7 +53,7 @@ def distill(
         _panel(help="example: mean over examples (the paper's); token: mean over target tokens (its code's)."),
     ] = "example",
     precision: Annotated[str, _panel(help="auto, float32 or bfloat16.")] = "auto",
-    token_budget: Annotated[int, _panel(min=64, help="Padded tokens in a micro-batch: memory against speed.")] = 1500,
+    token_budget: Annotated[int, _panel(min=64, help="Tokens in a micro-batch: memory against speed.")] = 3000,
     evals_per_epoch: Annotated[int, _panel(min=1, help="Valid evaluations an epoch; the best one is kept.")] = 2,
     seed: Annotated[int, _panel(help="Decides order and dropout.")] = 0,
     trust_remote_code: Annotated[bool, _panel(help="Run code that comes with the model.")] = False,

@@ -11,6 +11,8 @@ from tinyllm_cli.tasks import Task
 if TYPE_CHECKING:
     import torch
 
+    from tinyllm_cli.students.learning.dropout import Draws
+
 IGNORED = -100
 """The label of padding, as everywhere in Hugging Face's code."""
 
@@ -64,6 +66,11 @@ class Student(Protocol):
         """Logits (batch, T, vocabulary) for the target positions alone, and labels (batch, T) with IGNORED padding."""
         ...
 
+    def packed_outputs(self, batch: Sequence[Example], draws: Draws) -> torch.Tensor:
+        """Logits (tokens, vocabulary) of all target tokens, example after example, computed without padding. To be
+        called within `learning.packing.packed`."""
+        ...
+
     def option_scores(
         self, inputs: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[float]]:
@@ -96,6 +103,20 @@ def by_budget(items: Sequence[Sized], sizes: Sequence[int], budget: int) -> Iter
         yield group
 
 
+def by_tokens(items: Sequence[Sized], sizes: Sequence[int], budget: int) -> Iterator[list[Sized]]:
+    """Groups of items of similar size whose own sizes add up to `budget` at most. Longest first."""
+    group: list[Sized] = []
+    total = 0
+    for index in sorted(range(len(items)), key=lambda index: -sizes[index]):
+        if group and total + sizes[index] > budget:
+            yield group
+            group, total = [], 0
+        group.append(items[index])
+        total += sizes[index]
+    if group:
+        yield group
+
+
 def target_ids(tokenizer: Any, text: str, limit: int) -> tuple[tuple[int, ...], bool]:
     """(ids, cut): the text and the end-of-sequence token; a text that doesn't fit loses its end, and the token
     with it, so that the student does not learn to stop in mid-sentence."""
@@ -113,6 +134,13 @@ def pad(rows: Sequence[Sequence[int]], value: int, *, left: bool, device: str) -
     gap = [[value] * (longest - len(row)) for row in rows]
     filled = [[*g, *row] if left else [*row, *g] for row, g in zip(rows, gap, strict=True)]
     return torch.tensor(filled, device=device)
+
+
+def one_row(rows: Sequence[Sequence[int]], device: str) -> torch.Tensor:
+    """Rows of ids end to end: (1, their number)."""
+    import torch
+
+    return torch.tensor([[token for row in rows for token in row]], device=device)
 
 
 def mask(rows: Sequence[Sequence[int]], *, left: bool, device: str) -> torch.Tensor:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from backends.checkpoints import Checkpoint
-from tinyllm_cli.students.base import IGNORED, Example, Limits, mask, pad, regroup, target_ids
+from tinyllm_cli.students.base import IGNORED, Example, Limits, mask, one_row, pad, regroup, target_ids
+from tinyllm_cli.students.learning.packing import pack
 from tinyllm_cli.tasks import ANSWER, Task
 
 if TYPE_CHECKING:
     import torch
+
+    from tinyllm_cli.students.learning.dropout import Draws
 
 ANSWER_CUE = "\nAnswer:"
 RATIONALE_CUE = "\nRationale:"
@@ -51,6 +55,22 @@ class CausalStudent:
         longest = max(example.length for example in batch)
         logits = self._forward(rows, keep=longest + 1)[:, :-1]
         return logits, pad([example.target for example in batch], IGNORED, left=True, device=self.device)
+
+    def packed_outputs(self, batch: Sequence[Example], draws: Draws) -> torch.Tensor:
+        import torch
+
+        rows = [(*example.input, *example.target[:-1]) for example in batch]
+        ends = accumulate(map(len, rows))
+        spans = [range(end - example.length, end) for end, example in zip(ends, batch, strict=True)]
+        wanted = torch.tensor([at for span in spans for at in span], device=self.device)
+        logits: torch.Tensor = self.model(
+            input_ids=one_row(rows, self.device),
+            position_ids=one_row([range(len(ids)) for ids in rows], self.device),
+            use_cache=False,
+            pack=pack((), [len(ids) for ids in rows], self.device, draws),
+            **({"logits_to_keep": wanted} if self._takes_keep else {}),
+        ).logits
+        return logits[0] if self._takes_keep else logits[0, wanted]
 
     def option_scores(
         self, inputs: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from backends.checkpoints import Checkpoint
-from tinyllm_cli.students.base import IGNORED, Example, Limits, mask, pad, regroup, target_ids
+from tinyllm_cli.students.base import IGNORED, Example, Limits, mask, one_row, pad, regroup, target_ids
+from tinyllm_cli.students.learning.packing import announce, pack
 from tinyllm_cli.tasks import Task
 
 if TYPE_CHECKING:
     import torch
+
+    from tinyllm_cli.students.learning.dropout import Draws
 
 
 class Seq2SeqStudent:
@@ -46,6 +49,20 @@ class Seq2SeqStudent:
             use_cache=False,
         ).logits
         return logits, pad(targets, IGNORED, left=False, device=self.device)
+
+    def packed_outputs(self, batch: Sequence[Example], draws: Draws) -> torch.Tensor:
+        inputs = [example.input for example in batch]
+        targets = [example.target for example in batch]
+        row = pack([len(ids) for ids in inputs], [len(ids) for ids in targets], self.device, draws)
+        announce(self.model, row)
+        start = self.model.config.decoder_start_token_id
+        logits: torch.Tensor = self.model(
+            input_ids=one_row(inputs, self.device),
+            decoder_input_ids=one_row([(start, *target[:-1]) for target in targets], self.device),
+            use_cache=False,
+            pack=row,
+        ).logits
+        return logits[0]
 
     def option_scores(
         self, inputs: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]

@@ -1,0 +1,82 @@
+"""What a user would run otherwise: a Seq2SeqTrainer as in the TinyLLM authors' style, written anew for comparison.
+
+One forward pass for each task of a micro-batch, inputs padded to a fixed maximum, fp32, logits for padding too.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
+
+from tinyllm_cli.students.base import IGNORED, Example
+
+Rows = list[dict[str, Example]]
+
+
+def train(
+    model: Any,
+    rows: Rows,
+    weights: dict[str, float],
+    *,
+    max_input: int,
+    batch_size: int,
+    lr: float,
+    watch: Callable[[dict[str, float]], None],
+) -> None:
+    """Train `model` on `rows` (task -> example for each question), in their order, for one epoch. `watch` gets every
+    step's loss by task."""
+
+    latest: dict[str, float] = {}
+
+    class AtStepEnd(TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            watch(dict(latest))
+
+    class Trainer(Seq2SeqTrainer):
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            losses = {task: model(**batch).loss for task, batch in inputs.items()}
+            latest.update({task: float(loss.detach()) for task, loss in losses.items()})
+            return sum(weights[task] * loss for task, loss in losses.items())
+
+        def _get_train_sampler(self, *_: Any) -> Any:
+            return torch.utils.data.SequentialSampler(rows)
+
+    def collate(batch: Sequence[dict[str, Example]]) -> dict[str, dict[str, torch.Tensor]]:
+        return {task: _padded([row[task] for row in batch if task in row], max_input) for task in weights}
+
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = Seq2SeqTrainingArguments(
+            folder,
+            per_device_train_batch_size=batch_size,
+            num_train_epochs=1,
+            learning_rate=lr,
+            lr_scheduler_type="linear",
+            remove_unused_columns=False,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=True,
+        )
+        trainer = Trainer(model, arguments, train_dataset=rows, data_collator=collate)  # type: ignore[arg-type]
+        trainer.add_callback(AtStepEnd())
+        trainer.train()
+
+
+def _padded(examples: Sequence[Example], max_input: int) -> dict[str, torch.Tensor]:
+    longest = max(example.length for example in examples)
+    return {
+        "input_ids": _rows([e.input for e in examples], max_input, 0),
+        "attention_mask": _rows([[1] * len(e.input) for e in examples], max_input, 0),
+        "labels": _rows([e.target for e in examples], longest, IGNORED),
+    }
+
+
+def _rows(rows: Sequence[Sequence[int]], width: int, fill: int) -> torch.Tensor:
+    return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows])

@@ -1,0 +1,101 @@
+"""What makes a model's own layers faster on a CPU, and computes the same: see `tuned`."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any
+
+from tinyllm_cli.students.learning.dropout import Draws, drop
+from tinyllm_cli.students.learning.head import gradient_of
+
+_LARGE = 2**20  # numbers in an embedding, above which a gradient of the whole table is worth avoiding
+
+
+@contextmanager
+def tuned(model: Any, draws: Draws | None) -> Iterator[None]:
+    """Within, and on a CPU:
+
+    - dropout draws cheaper random numbers, where there are `draws`;
+    - an embedding's gradient touches the rows that were read, not the whole table;
+    - the tanh approximation of GELU is torch's own kernel instead of eight elementwise operations;
+    - T5's gated layers spare a detour over the type of their weights, which autocast undoes at once;
+    - norms give what they compute in the type that the products after them want, once, not once for each of them.
+    """
+    if next(model.parameters()).device.type != "cpu":
+        yield
+        return
+    _keep_freed_memory()
+    replaced: list[Any] = []
+    hooks = []
+    for module in model.modules():
+        forward = _faster(module, draws)
+        if forward is not None:
+            module.forward = forward
+            replaced.append(module)
+        elif type(module).__name__.endswith(("T5LayerNorm", "RMSNorm")):
+            hooks.append(module.register_forward_hook(_to_autocast_dtype))
+    try:
+        yield
+    finally:
+        for module in replaced:
+            del module.forward
+        for hook in hooks:
+            hook.remove()
+
+
+def _faster(module: Any, draws: Draws | None) -> Callable[..., Any] | None:
+    """Another forward of `module`, if there is one."""
+    import torch
+
+    if type(module) is torch.nn.Dropout and draws is not None:
+        return partial(_drop, module, draws)
+    if type(module) is torch.nn.Embedding and module.weight.numel() > _LARGE:
+        return partial(_embed, module)
+    name = type(module).__name__
+    if name == "NewGELUActivation":
+        return partial(torch.nn.functional.gelu, approximate="tanh")
+    return partial(_gated, module) if name == "T5DenseGatedActDense" else None
+
+
+def _drop(module: Any, draws: Draws, states: Any) -> Any:
+    return drop(states, module.p, draws) if module.training else states
+
+
+def _gated(module: Any, states: Any) -> Any:
+    return module.wo(module.dropout(module.act(module.wi_0(states)) * module.wi_1(states)))
+
+
+def _embed(module: Any, ids: Any) -> Any:
+    rows = module.weight.detach()[ids]
+    if module.weight.requires_grad and not rows.is_inference():
+        rows.requires_grad_().register_hook(partial(_add_rows, module, ids))
+    return rows
+
+
+def _add_rows(module: Any, ids: Any, gradient: Any) -> None:
+    flat, rows = ids.flatten(), gradient.flatten(0, -2)
+    if module.padding_idx is not None:
+        flat, rows = flat[flat != module.padding_idx], rows[flat != module.padding_idx]
+    gradient_of(module.weight).index_add_(0, flat, rows.to(module.weight.dtype))
+
+
+def _to_autocast_dtype(_module: Any, _inputs: Any, output: Any) -> Any:
+    import torch
+
+    return output.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else output
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse what is freed. By default every large tensor is memory fresh from the system, and the
+    faults of its first touch take a sixth of the training."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20)):
+            libc.mallopt(option, value)
+
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
