@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from backends.checkpoints import Checkpoint
-from tinyllm_cli.distill import Plan, gather
+from tinyllm_cli.material import Plan, gather
 from tinyllm_cli.store import open_store
 from tinyllm_cli.students.base import Example, Student
 from tinyllm_cli.students.seq2seq import Seq2SeqStudent
 from tinyllm_cli.tasks import Voice
-from tinyllm_cli.training import TrainSettings, step_batches, train
+from tinyllm_cli.training import Training, TrainSettings, step_batches
 
 WEIGHTS = {"answer": 1.0, "flan-t5-xl": 1.0, "llama-2-7b-chat": 0.5}
 VOICES = (
@@ -81,7 +81,7 @@ def measure(side: str, database: Path, dataset: str, tokenizer: Path, questions:
         cpu.append(time.process_time())
 
     if side == "ours":
-        train(learner, rows, settings, lambda report: watch(dict(report.losses)), lambda _: None)
+        Training(learner, rows, settings).run(lambda report: watch(dict(report.losses)), lambda _: False)
     else:
         import reference_trainer
 

@@ -15,15 +15,18 @@ from hypothesis import strategies as st
 from tests.conftest import make_questions, write_dataset
 from tests.models import KINDS, make_folder, weights
 from tinyllm_cli.datasets.catalogue import from_path
-from tinyllm_cli.distill import Plan, Progress, distill, gather
+from tinyllm_cli.distill import distill
+from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.ingest import ingest
+from tinyllm_cli.keeping import Progress
+from tinyllm_cli.material import Plan, gather
 from tinyllm_cli.records import Run
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Example, Student
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.tasks import lessons
-from tinyllm_cli.training import StepReport, TrainSettings, checkpoint_steps, precision_context, step_batches, train
+from tinyllm_cli.training import StepReport, Training, TrainSettings, checkpoint_steps, precision_context, step_batches
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -42,7 +45,7 @@ def train_once(folder: Path, watch: Callable[[StepReport], None] = lambda report
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.1
     settings = TrainSettings(**{"epochs": 2, "batch_size": 4, "lr": 1e-3, "precision": "float32", **changes})
-    train(student, taught(student), settings, watch, lambda step: None)
+    Training(student, taught(student), settings).run(watch, lambda step: False)
     return student
 
 
@@ -94,7 +97,7 @@ def updates(folder: Path, **changes: Any) -> list[float]:
         before = after
 
     settings = TrainSettings(**{"epochs": 4, "lr": 1e-6, "precision": "float32", **changes})
-    train(student, taught(student), settings, watch, lambda step: None)
+    Training(student, taught(student), settings).run(watch, lambda step: False)
     return [update / settings.lr for update in found]
 
 
@@ -243,3 +246,94 @@ def test_what_the_limits_cut_is_counted(store: Store, folder: Path, tmp_path: Pa
     plan = planned(store, write_dataset(tmp_path / "toy", train=5), folder, max_input=16, max_target=2)
     figures = run(store, plan, lambda progress, student: None).figures
     assert (figures["questions"], figures["inputs_cut"], figures["targets_cut"]) == (5, 5, 5)
+
+
+def broken_off(store: Store, plan: Plan, step: int, error: BaseException, *, save_every: float = 0.0) -> None:
+    """Train until the watch raises `error` at `step`, as a process that ends there."""
+
+    def watch(progress: Progress) -> None:
+        if progress.report and progress.report.step == step:
+            raise error
+
+    with pytest.raises(type(error)):
+        distill(store, plan, load_student(plan.student), gather(store, plan), watch, save_every=save_every)
+
+
+def final_weights(store: Store, plan: Plan, *, fresh: bool = False) -> tuple[Run, dict[str, Any]]:
+    done = distill(store, plan, load_student(plan.student), gather(store, plan), lambda progress: None, fresh=fresh)
+    return done, weights(load_student(done.folder))
+
+
+@pytest.mark.parametrize("save_every", [0.0, 3600.0], ids=["a state after every step", "no state before the end"])
+@pytest.mark.parametrize("step", [1, 3, 4, 7, 12])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("killed")], ids=["interrupted", "failed"])
+def test_a_run_that_was_broken_off_goes_on_to_the_same_weights(
+    store: Store, folder: Path, tmp_path: Path, step: int, save_every: float, error: BaseException
+) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=4, evals_per_epoch=1)
+    whole, expected = final_weights(store, plan)
+    broken_off(store, plan, step, error, save_every=save_every)
+    [_, half] = stored_runs.everything(store)
+    assert half.state in ("stopped", "failed")
+    done, found = final_weights(store, plan)
+    assert (done.id, done.state, done.error) == (half.id, "done", None)
+    assert done.figures["steps"] == whole.figures["steps"] == 12
+    assert done.figures["valid"] == whole.figures["valid"]
+    assert done.figures["curve"] == whole.figures["curve"]
+    assert done.figures["best_step"] == whole.figures["best_step"]
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    assert not list(Path(done.folder).parent.glob(".*")), "the state of a run that is done is of no use"
+
+
+def test_only_the_very_same_training_is_taken_up(store: Store, folder: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "toy", train=12, valid=4)
+    plan = planned(store, data, folder)
+    broken_off(store, plan, 2, KeyboardInterrupt())
+    other, _ = final_weights(store, planned(store, data, folder, lr=1e-3))
+    fresh, _ = final_weights(store, plan, fresh=True)
+    again, _ = final_weights(store, plan)
+    assert [other.id, fresh.id, again.id] == [2, 3, 1]
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it(store: Store, folder: Path, tmp_path: Path) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    broken_off(store, plan, 2, KeyboardInterrupt())
+    with stored_runs.claiming(store, 1) as held:
+        assert held
+        with pytest.raises(WorldProblem, match="another process"):
+            final_weights(store, plan)
+    assert final_weights(store, plan)[0].id == 1
+
+
+def test_a_killed_run_is_found_out(store: Store, folder: Path, tmp_path: Path) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    broken_off(store, plan, 2, KeyboardInterrupt())
+    stored_runs.take_up(store, 1)
+    with stored_runs.claiming(store, 1):
+        stored_runs.bury_the_dead(store)
+        assert [run.state for run in stored_runs.everything(store)] == ["running"]
+    stored_runs.bury_the_dead(store)
+    assert [(run.state, run.error) for run in stored_runs.everything(store)] == [("stopped", "killed")]
+
+
+def test_out_of_memory_halves_the_micro_batch_and_keeps_the_gradient(folder: Path) -> None:
+    budgets: list[int] = []
+
+    def trained(failures: int) -> Student:
+        student = load_student(str(folder))
+        left = [failures]
+
+        def short_of_memory(*_: Any) -> None:
+            if left[0]:
+                left[0] -= 1
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+        training = Training(student, taught(student), TrainSettings(batch_size=4, lr=1e-3, precision="float32"))
+        student.model.register_forward_pre_hook(short_of_memory)
+        training.run(lambda report: budgets.append(report.token_budget), lambda step: False)
+        return student
+
+    expected = weights(trained(0))
+    found = weights(trained(2))
+    assert budgets == [3000, 3000, 750, 750]
+    assert all(torch.allclose(value, found[name], rtol=1e-3, atol=1e-5) for name, value in expected.items())

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.interrupts import undisturbed
 from tinyllm_cli.objective import Reading, token_weights
 from tinyllm_cli.students.base import Example, Limits, Student
 from tinyllm_cli.students.learning.learner import Learner
@@ -64,52 +65,100 @@ class StepReport:
     losses: Mapping[str, float]
     tokens: int
     seconds: float
+    token_budget: int = 0
 
 
 Watch = Callable[[StepReport], None]
-AtCheckpoint = Callable[[int], None]
+AtCheckpoint = Callable[[int], bool]
+"""Called with the step; True ends the training there."""
 
 
-def train(
-    student: Student,
-    lessons: Sequence[Sequence[Example]],
-    settings: TrainSettings,
-    watch: Watch,
-    at_checkpoint: AtCheckpoint,
-) -> None:
-    """Train `student` in place. `at_checkpoint(step)` is called `evals_per_epoch` times an epoch and at the end,
-    with the student in eval mode.
+class Training:
+    """One student's training, which can stop after any step and go on from there with the same result.
 
-    Raises UsageProblem at the first loss or gradient that is not finite."""
-    import torch
-    from transformers import get_scheduler
+    `done` steps are in the weights. `evaluated` is False between a step that is to be evaluated and its evaluation."""
 
-    learner = Learner(student)
-    steps = settings.steps(len(lessons))
-    optimizer = torch.optim.AdamW(
-        student.model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
-    )
-    scheduler = get_scheduler(settings.schedule, optimizer, settings.warmup_steps, steps)
-    checkpoints = checkpoint_steps(len(lessons), settings)
-    autocast = precision_context(settings.precision, student.device)
-    student.model.train()
-    for step, batch in enumerate(step_batches(lessons, settings), start=1):
+    def __init__(self, student: Student, lessons: Sequence[Sequence[Example]], settings: TrainSettings) -> None:
+        from transformers import get_scheduler
+
+        self.student, self.settings, self._lessons = student, settings, lessons
+        self.steps = settings.steps(len(lessons))
+        self.optimizer = make_optimizer(student.model, settings)
+        self.scheduler = get_scheduler(settings.schedule, self.optimizer, settings.warmup_steps, self.steps)
+        self.done, self.evaluated = 0, True
+        self.token_budget = settings.token_budget
+        self._learner = Learner(student)
+
+    def run(self, watch: Watch, at_checkpoint: AtCheckpoint, after_step: Callable[[], None] = lambda: None) -> None:
+        """Train from step `done` on. `at_checkpoint` is called `evals_per_epoch` times an epoch and at the end, with
+        the student in eval mode; `after_step` when a step and its evaluation are over.
+
+        Raises UsageProblem at the first loss or gradient that is not finite."""
+        checkpoints = checkpoint_steps(len(self._lessons), self.settings)
+        self._learner.student.model.train()
+        over = not self.evaluated and self._evaluate(at_checkpoint)
+        for number, batch in enumerate(step_batches(self._lessons, self.settings), start=1):
+            if number <= self.done or over:
+                continue
+            report = self._step(number, batch, to_evaluate=number in checkpoints)
+            watch(report)
+            over = not self.evaluated and self._evaluate(at_checkpoint)
+            after_step()
+        self.student.model.eval()
+
+    def _step(self, number: int, batch: Sequence[Example], *, to_evaluate: bool) -> StepReport:
+        import torch
+
         started = time.monotonic()
-        losses = backward(learner, batch, settings, number=step, autocast=autocast)
-        norm = float(torch.nn.utils.clip_grad_norm_(student.model.parameters(), settings.max_grad_norm))
+        losses = self._gradient(number, batch)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.student.model.parameters(), self.settings.max_grad_norm))
         if not math.isfinite(norm + sum(losses.values())):
-            raise UsageProblem(f"The training diverged: no finite loss at step {step}.", "Try a smaller --lr.")
-        optimizer.step()
-        scheduler.step()
-        optimizer.zero_grad(set_to_none=False)  # fresh memory costs more than zeros
-        tokens = sum(example.size for example in batch)
-        seconds = time.monotonic() - started
-        watch(StepReport(step=step, steps=steps, losses=losses, tokens=tokens, seconds=seconds))
-        if step in checkpoints:
-            student.model.eval()
-            at_checkpoint(step)
-            student.model.train()
-    student.model.eval()
+            raise UsageProblem(f"The training diverged: no finite loss at step {number}.", "Try a smaller --lr.")
+        with undisturbed():  # weights, optimizer and count change together, Ctrl-C or not
+            self.optimizer.step()
+            self.scheduler.step()
+            self.optimizer.zero_grad(set_to_none=False)  # fresh memory costs more than zeros
+            self.done, self.evaluated = number, not to_evaluate
+        return StepReport(
+            step=number,
+            steps=self.steps,
+            losses=losses,
+            tokens=sum(example.size for example in batch),
+            seconds=time.monotonic() - started,
+            token_budget=self.token_budget,
+        )
+
+    def _gradient(self, number: int, batch: Sequence[Example]) -> dict[str, float]:
+        """Where a GPU's memory does not suffice, in smaller micro-batches: the gradient stays the same."""
+        import torch
+
+        precision = precision_context(self.settings.precision, self.student.device)
+        while True:
+            try:
+                return backward(
+                    self._learner, batch, self.settings, number=number, budget=self.token_budget, autocast=precision
+                )
+            except torch.OutOfMemoryError:
+                if self.token_budget <= max(example.size for example in batch):
+                    raise
+                self.token_budget //= 2
+                self.optimizer.zero_grad(set_to_none=True)
+                torch.cuda.empty_cache()
+
+    def _evaluate(self, at_checkpoint: AtCheckpoint) -> bool:
+        self.student.model.eval()
+        over = at_checkpoint(self.done)
+        self.student.model.train()
+        self.evaluated = True
+        return over
+
+
+def make_optimizer(model: Any, settings: TrainSettings) -> Any:
+    """The optimizer that transformers knows as `settings.optimizer`, over what is to be trained of `model`."""
+    import torch
+
+    parameters = [value for value in model.parameters() if value.requires_grad]
+    return torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
 
 def step_batches(lessons: Sequence[Sequence[Example]], settings: TrainSettings) -> Iterator[list[Example]]:
@@ -134,13 +183,15 @@ def backward(
     settings: TrainSettings,
     *,
     number: int = 0,
+    budget: int | None = None,
     autocast: AbstractContextManager[Any] | None = None,
 ) -> dict[str, float]:
     """Add the gradient of one step's objective to the parameters; the loss l of each task, unweighted."""
+    budget = budget or settings.token_budget
     pairs = list(zip(step, token_weights(step, settings.reading), strict=True))
     losses: dict[str, float] = defaultdict(float)
     with learner.step(autocast, settings.seed, number) as loss_of:
-        for micro in learner.micro_batches(pairs, [example.size for example in step], settings.token_budget):
+        for micro in learner.micro_batches(pairs, [example.size for example in step], budget):
             loss, nll = loss_of([example for example, _ in micro], [weight for _, weight in micro])
             loss.backward()  # type: ignore[no-untyped-call]
             for (example, weight), value in zip(micro, nll.tolist(), strict=True):

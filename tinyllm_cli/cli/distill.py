@@ -12,7 +12,8 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.distill import Material, Plan, Progress
+    from tinyllm_cli.keeping import Progress
+    from tinyllm_cli.material import Material, Plan
     from tinyllm_cli.records import Run
 
 _TRAINING = "Training"
@@ -56,6 +57,10 @@ def distill(
     token_budget: Annotated[int, _panel(min=64, help="Tokens in a micro-batch: memory against speed.")] = 3000,
     evals_per_epoch: Annotated[int, _panel(min=1, help="Valid evaluations an epoch; the best one is kept.")] = 2,
     seed: Annotated[int, _panel(help="Decides order and dropout.")] = 0,
+    save_every: Annotated[
+        float, _panel(min=0.0, help="Minutes between two states on disk, from which a run that was broken off goes on.")
+    ] = 5.0,
+    fresh: Annotated[bool, _panel(help="Begin anew, even where a run that was broken off could go on.")] = False,
     trust_remote_code: Annotated[bool, _panel(help="Run code that comes with the model.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be trained on.")] = False,
     db: Db = DEFAULT_DB,
@@ -68,9 +73,9 @@ def distill(
 
     Example: tinyllm distill --alpha t5=1,llama=0.5
     """
-    from tinyllm_cli.distill import Plan, gather
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.ingest import ingest_named
+    from tinyllm_cli.material import Plan, gather
     from tinyllm_cli.objective import READINGS
     from tinyllm_cli.training import TrainSettings
     from tinyllm_cli.voices import choose, parse_alpha
@@ -109,31 +114,56 @@ def distill(
             return
         from tinyllm_cli.students.loading import load_student
 
-        run = _train(session, store, plan, load_student(plan.student, trust_remote_code=trust_remote_code), material)
+        learner = load_student(plan.student, trust_remote_code=trust_remote_code)
+        run = _train(session, store, plan, learner, material, save_every=60 * save_every, fresh=fresh)
     _say(session, run)
 
 
-def _train(session: Session, store: Any, plan: Plan, student: Any, material: Material) -> Run:
+def _train(
+    session: Session, store: Any, plan: Plan, student: Any, material: Material, *, save_every: float, fresh: bool
+) -> Run:
     from tinyllm_cli.distill import distill as distill_stage
     from tinyllm_cli.errors import InterruptedByUser
+    from tinyllm_cli.interrupts import ended_like_interrupted
 
     with session.console.meter("training") as meter:
-
-        def watch(progress: Progress) -> None:
-            report = progress.report
-            if report is not None:
-                losses = " ".join(f"{name} {loss:.3f}" for name, loss in report.losses.items())
-                valid = f" valid {progress.valid[-1][1]:.1%}" if progress.valid else ""
-                rate = f" {report.tokens / report.seconds:.0f} tokens/s" if report.seconds else ""
-                meter(report.step, report.steps, f"loss: {losses}{valid}{rate}")
-
+        watch = _Watch(session, meter, plan)
         try:
-            return distill_stage(store, plan, student, material, watch)
+            with ended_like_interrupted():
+                return distill_stage(store, plan, student, material, watch, save_every=save_every, fresh=fresh)
         except KeyboardInterrupt as error:
             raise InterruptedByUser(
-                "Stopped. The run is marked as stopped; its best checkpoint so far, if there was one, is kept.",
-                "Run the same command to train again from the beginning.",
+                "Stopped. The run is marked as stopped; its state is kept, and its best checkpoint, if there was one.",
+                "Run the same command to go on where it stopped.",
             ) from error
+
+
+class _Watch:
+    """Shows the progress of a training, and what happens to it only now and then once."""
+
+    def __init__(self, session: Session, meter: Any, plan: Plan) -> None:
+        self._console, self._meter = session.console, meter
+        self._resumed_at, self._unsaved, self._budget = 0, "", plan.settings.token_budget
+
+    def __call__(self, progress: Progress) -> None:
+        report = progress.report
+        if progress.resumed_at != self._resumed_at:
+            self._resumed_at = progress.resumed_at
+            self._console.note(f"Run {progress.run.id} goes on after step {progress.resumed_at}.")
+        if progress.unsaved and progress.unsaved != self._unsaved:
+            self._console.note(f"The run's state could not be written; the one before is kept ({progress.unsaved}).")
+        self._unsaved = progress.unsaved
+        if report is None:
+            return
+        if report.token_budget < self._budget:
+            self._budget = report.token_budget
+            self._console.note(
+                f"Out of memory: micro-batches of {self._budget} tokens from now on. The gradient stays the same."
+            )
+        losses = " ".join(f"{name} {loss:.3f}" for name, loss in report.losses.items())
+        valid = f" valid {progress.valid[-1][1]:.1%}" if progress.valid else ""
+        rate = f" {report.tokens / report.seconds:.0f} tokens/s" if report.seconds else ""
+        self._meter(report.step, report.steps, f"loss: {losses}{valid}{rate}")
 
 
 def _announce(session: Session, plan: Plan, material: Material, *, chosen: bool) -> None:

@@ -30,7 +30,9 @@ def report(
     with closing(session.open_store(create=False)) as store:
         from tinyllm_cli.reporting.data import collect
         from tinyllm_cli.reporting.tables import report_tables
+        from tinyllm_cli.store import runs
 
+        runs.bury_the_dead(store)
         found = collect(store, samples=samples)
     for table in report_tables(found):
         session.console.show(table)

@@ -15,8 +15,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from backends.base import Message, Outcome, Sampling
+from tinyllm_cli.interrupts import undisturbed
 from tinyllm_cli.records import Asking, Batch, Prompt
-from tinyllm_cli.store.database import Store, now, undisturbed
+from tinyllm_cli.store.database import Store, now
 from tinyllm_cli.store.elicitations import Address, Worker, close_waiting
 from tinyllm_cli.store.rationales import Settled, add_prompts
 

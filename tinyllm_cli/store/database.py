@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -119,22 +117,6 @@ def explain(error: sqlite3.Error, path: Path) -> WorldProblem:
     if "locked" in text:
         return WorldProblem(f"{path} is busy: another program has been writing to it for {BUSY_SECONDS:.0f} s.")
     return WorldProblem(f"{path}: {text}.")
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until the block is done: a reply in hand, which may have cost money, is committed first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pending: list[tuple[int, Any]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: pending.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pending and callable(before):
-        before(*pending[0])
 
 
 def now() -> str:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from backends.base import Completion, PaceChange
+from tinyllm_cli.interrupts import undisturbed
 from tinyllm_cli.records import Asking, Elicitation
-from tinyllm_cli.store.database import Store, now, undisturbed
+from tinyllm_cli.store.database import Store, now
+from tinyllm_cli.store.locks import holding
 from tinyllm_cli.store.rationales import Settled
 from tinyllm_cli.store.rationales import add as add_rationales
 
@@ -103,21 +102,17 @@ def _sum(values: Sequence[float | None]) -> float | None:
 def working(store: Store, asking: Asking, dataset: str, split: str, recipe: str) -> Iterator[Worker]:
     """A new elicitation, with the lock that shows that it lives. Frees what dead ones had claimed. The caller
     closes it with `finish`."""
-    with store.writing():
-        number = store.execute(
-            "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, started)"
-            " VALUES (?, ?, ?, ?, ?, 'running', ?)",
-            (asking.teacher, asking.hash, dataset, split, recipe, now()),
-        ).lastrowid
-        assert number is not None
-        lock = _lock(store, number)
-        lock.acquire(timeout=0)
-    try:
+    with ExitStack() as held:
+        with store.writing():
+            number = store.execute(
+                "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, started)"
+                " VALUES (?, ?, ?, ?, ?, 'running', ?)",
+                (asking.teacher, asking.hash, dataset, split, recipe, now()),
+            ).lastrowid
+            assert number is not None
+            held.enter_context(holding(store, str(number)))
         bury_the_dead(store, but=number)
         yield Worker(store, number, asking)
-    finally:
-        lock.release()
-        _lock_path(store, number).unlink(missing_ok=True)
 
 
 def everything(store: Store) -> list[Elicitation]:
@@ -166,20 +161,9 @@ def close_waiting(store: Store, number: int, state: str, error: str | None) -> N
     )
 
 
-@contextmanager
-def dead(store: Store, number: int) -> Iterator[bool]:
+def dead(store: Store, number: int) -> AbstractContextManager[bool]:
     """Whether the process behind an elicitation is gone; within the block nobody else finds that out."""
-    lock = _lock(store, number)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-        _lock_path(store, number).unlink(missing_ok=True)
+    return holding(store, str(number))
 
 
 def _free(store: Store, number: int) -> None:
@@ -189,11 +173,3 @@ def _free(store: Store, number: int) -> None:
         " OR batch IN (SELECT number FROM batches WHERE elicitation = ? AND finished IS NOT NULL))",
         (number, number),
     )
-
-
-def _lock(store: Store, number: int) -> FileLock:
-    return FileLock(_lock_path(store, number))
-
-
-def _lock_path(store: Store, number: int) -> Path:
-    return store.path.with_name(f"{store.path.name}-{number}.lock")

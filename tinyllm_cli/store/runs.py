@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from tinyllm_cli.records import Evaluation, Prediction, Run, RunState, Scoring, Subject
 from tinyllm_cli.store.database import Store, now
+from tinyllm_cli.store.locks import holding
 
 _JSON_COLUMNS = ("alpha", "settings", "lineage", "figures", "versions")
 
@@ -35,6 +37,41 @@ def start(
     )
     assert row is not None
     return _run(row)
+
+
+def broken_off(store: Store, wanted: Mapping[str, Any]) -> Run | None:
+    """The newest run of exactly this (method, student, dataset, alpha, seed, settings, lineage) that isn't done."""
+    texts = [json.dumps(wanted[name], ensure_ascii=False) for name in ("alpha", "settings", "lineage")]
+    row = store.one(
+        "SELECT * FROM runs WHERE state <> 'done' AND method = ? AND student = ? AND dataset = ? AND seed = ?"
+        " AND alpha = ? AND settings = ? AND lineage = ? ORDER BY id DESC LIMIT 1",
+        (wanted["method"], wanted["student"], wanted["dataset"], wanted["seed"], *texts),
+    )
+    return _run(row) if row else None
+
+
+def take_up(store: Store, run: int) -> Run:
+    """Go on with a run that was broken off."""
+    row = store.one("UPDATE runs SET state = 'running', error = NULL, finished = NULL WHERE id = ? RETURNING *", (run,))
+    assert row is not None
+    return _run(row)
+
+
+def bury_the_dead(store: Store) -> None:
+    """Runs that say 'running' while nobody holds their lock were killed."""
+    for row in list(store.rows("SELECT id FROM runs WHERE state = 'running'")):
+        with claiming(store, row["id"]) as held:
+            if held:
+                store.execute(
+                    "UPDATE runs SET state = 'stopped', finished = ?, error = 'killed'"
+                    " WHERE id = ? AND state = 'running'",
+                    (now(), row["id"]),
+                )
+
+
+def claiming(store: Store, run: int) -> AbstractContextManager[bool]:
+    """Hold the lock that shows that a run's process lives; False where another process has it."""
+    return holding(store, f"run-{run}")
 
 
 def locate(store: Store, run: int, folder: str) -> None:

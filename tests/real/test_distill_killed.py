@@ -1,0 +1,115 @@
+"""A training that is killed, stopped or out of disk goes on with the same command to the same weights."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import Command, start, write_dataset
+from tests.models import KINDS, Kind, make_folder
+from tests.processes import wait_until
+from tests.real.test_full_disk import enlarge, small_disk
+
+pytestmark = pytest.mark.real
+
+
+def distill(*more: str) -> tuple[str, ...]:
+    settings = ("--epochs", "40", "--batch-size", "4", "--evals-per-epoch", "1", "--lr", "1e-3", *more)
+    return ("distill", "--alpha", "0", "--dataset", "toy", "--student", "student", *settings)
+
+
+def prepare(folder: Path, kind: Kind) -> None:
+    write_dataset(folder / "toy", train=20, valid=8)
+    make_folder(folder / "student", kind)
+
+
+def runs(db: Path) -> list[dict[str, Any]]:
+    if not db.exists():
+        return []
+    with closing(sqlite3.connect(db)) as connection:
+        connection.row_factory = sqlite3.Row
+        try:
+            return [dict(row) for row in connection.execute("SELECT * FROM runs ORDER BY id")]
+        except sqlite3.OperationalError:
+            return []  # not migrated yet
+
+
+def same_weights(one: str, other: str) -> bool:
+    weights, others = (load_file(Path(folder) / "model.safetensors") for folder in (one, other))
+    return weights.keys() == others.keys() and all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def states(folder: Path) -> list[Path]:
+    return sorted(folder.glob("tinyllm-runs/.*.state/step-*"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kills_at_any_step_change_nothing(tinyllm: Command, tmp_path: Path, kind: Kind) -> None:
+    prepare(tmp_path, kind)
+    assert tinyllm(*distill("--db", "whole.db")).returncode == 0
+    command = distill("--save-every", "0")
+    for _ in range(3):
+        process = start(tmp_path, *command)
+        before = states(tmp_path)
+        wait_until(lambda known=before: states(tmp_path) not in ([], known))  # type: ignore[misc]
+        time.sleep(random.uniform(0, 0.3))
+        assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    done = tinyllm(*command)
+    assert done.returncode == 0, done.stderr
+    assert "Run 1 goes on after step" in done.stderr
+    [expected], [found] = runs(tmp_path / "whole.db"), runs(tmp_path / "tinyllm.db")
+    assert found["state"] == "done"
+    assert same_weights(expected["folder"], found["folder"])
+    ours, theirs = json.loads(found["figures"]), json.loads(expected["figures"])
+    assert (ours["curve"], ours["valid"]) == (theirs["curve"], theirs["valid"])
+    assert not list(tmp_path.glob("tinyllm-runs/.*"))
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_a_machine_that_announces_its_end_loses_no_step(tinyllm: Command, tmp_path: Path) -> None:
+    prepare(tmp_path, "seq2seq")
+    process = start(tmp_path, *distill())
+    wait_until(lambda: list(tmp_path.glob("tinyllm-runs/1-*")) != [])  # the first evaluation is over
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "go on where it stopped" in error
+    [state] = states(tmp_path)
+    [run] = runs(tmp_path / "tinyllm.db")
+    assert run["state"] == "stopped"
+    assert state.name == f"step-{json.loads(run['figures'])['steps']:09d}"
+    done = tinyllm(*distill())
+    assert f"Run 1 goes on after step {json.loads(run['figures'])['steps']}." in done.stderr
+
+
+def test_a_disk_that_fills_up_keeps_the_state_before_and_says_so(tmp_path: Path) -> None:
+    prepare(tmp_path, "causal")
+    with small_disk(tmp_path / "disk", "3m"):
+        process = start(tmp_path, *distill("--save-every", "0", "--db", "disk/tinyllm.db"))
+        wait_until(lambda: list(tmp_path.glob("disk/tinyllm-runs/1-*")) != [])
+        taken = tmp_path / "disk" / "something"
+        with pytest.raises(OSError, match="No space left"):
+            taken.write_bytes(bytes(4_000_000))
+        _, error = process.communicate(timeout=120)
+        assert "Traceback" not in error, error
+        assert "the one before is kept" in error
+        assert process.returncode == 1, error
+        assert len(list(tmp_path.glob("disk/tinyllm-runs/.*.state/step-*"))) == 1
+        taken.unlink()
+        enlarge(tmp_path / "disk")
+        process = start(tmp_path, *distill("--db", "disk/tinyllm.db"))
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error
+        assert "Run 1 goes on after step" in error
