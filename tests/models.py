@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tinyllm_cli.records import Run
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.loading import load_student
 
@@ -41,15 +45,15 @@ def tiny_tokenizer(*, ends: bool) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="</s>")
 
 
-def causal_model(tokenizer: Any, *, seed: int = 0) -> Any:
+def causal_model(tokenizer: Any, *, seed: int = 0, hidden: int = HIDDEN) -> Any:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=HIDDEN,
-        intermediate_size=2 * HIDDEN,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
@@ -107,3 +111,22 @@ def make_student(folder: Path, kind: Kind) -> Student:
 def weights(student: Student) -> dict[str, Any]:
     """A copy of the trained parameters."""
     return {name: value.detach().clone() for name, value in student.model.named_parameters()}
+
+
+def record_run(
+    store: Store, folder: Path, *, dataset: str = "toy", prefixes: dict[str, str] | None = None, max_input: int = 256
+) -> Run:
+    """A finished run whose student lies in `folder`, as `distill` would have recorded it."""
+    voices = prefixes or {}
+    if stored_questions.find(store, dataset) is None:
+        stored_questions.replace(store, dataset, "tests", "", [])
+    run = stored_runs.start(
+        store, method="tinyllm", student="tiny", dataset=dataset, alpha=dict.fromkeys(voices, 1.0), seed=0,
+        settings={"max_input": max_input, "max_target": 24, "prefixes": voices}, lineage={},
+        command="tinyllm distill --student tiny", versions={},
+    )  # fmt: skip
+    stored_runs.locate(store, run.id, str(folder))
+    stored_runs.finish(store, run.id, "done", {"best_step": 1})
+    found = stored_runs.find(store, run.id)
+    assert found is not None
+    return found

@@ -12,8 +12,31 @@ import pytest
 
 from tests.conftest import ROOT, environment
 
-HEAVY = {"torch", "transformers", "datasets", "openai", "vllm", "accelerate", "scipy", "huggingface_hub"}
-STAGES = {"ingest", "recordings", "elicit", "batches", "collecting", "distill", "evaluate", "reporting"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "datasets",
+    "openai",
+    "vllm",
+    "accelerate",
+    "scipy",
+    "huggingface_hub",
+    "ctranslate2",
+    "onnxruntime",
+    "gguf",
+}
+STAGES = {
+    "ingest",
+    "recordings",
+    "elicit",
+    "batches",
+    "collecting",
+    "distill",
+    "evaluate",
+    "predict",
+    "exporting",
+    "reporting",
+}
 # What each part of tinyllm_cli may import of the others; stages are never imported by anything but the cli.
 KNOWLEDGE = {"errors", "config", "datasets", "records", "store", "prompts", "tasks", "students", "stats"}
 ALLOWED = {
@@ -45,6 +68,9 @@ ALLOWED = {
     "collecting": KNOWLEDGE | {"budget", "pending", "tally"},
     "distill": KNOWLEDGE | {"keeping", "material", "resuming"},
     "evaluate": KNOWLEDGE,
+    "answers": {"errors"},
+    "predict": KNOWLEDGE | {"answers"},
+    "exporting": KNOWLEDGE,
     "reporting": KNOWLEDGE,
 }
 BACKENDS_FOR = {
@@ -118,7 +144,7 @@ def test_help_loads_no_heavy_library() -> None:
         "import sys\n"
         "from typer.testing import CliRunner\n"
         "from tinyllm_cli.cli import app\n"
-        "for command in ([], ['import'], ['elicit'], ['distill'], ['eval'], ['report']):\n"
+        "for command in ([], ['import'], ['elicit'], ['distill'], ['eval'], ['report'], ['predict'], ['export']):\n"
         "    assert CliRunner().invoke(app, [*command, '--help']).exit_code == 0\n"
         f"print(sorted({HEAVY | {'sqlite_utils', 'jinja2'}!r} & set(sys.modules)))\n"
     )

@@ -62,8 +62,20 @@ class Console:
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
+    def ask(self, prompt: str) -> str:
+        """A line that somebody types, after a prompt on stderr; empty at the end of input."""
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+        return sys.stdin.readline().strip()
+
     def next(self, command: str) -> None:
         self.note(f"Next: {command}")
+
+    def warn(self, message: str, hint: str = "") -> None:
+        """What is wrong and doesn't stop the command; said even when quiet."""
+        self._print(f"Warning: {message}", error=True)
+        if hint:
+            self._print(hint, error=True)
 
     def error(self, message: str, hint: str = "") -> None:
         self._print(f"Error: {message}", error=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -136,22 +135,11 @@ def _teacher_scorings(target: _Target, scoring: str) -> tuple[Scoring, ...]:
 
 
 def _run_target(store: Store, run_id: int | None, dataset: str | None) -> _Target:
-    from tinyllm_cli.errors import UsageProblem, WorldProblem, choices
+    from tinyllm_cli.cli.choosing import run_with_student
     from tinyllm_cli.evaluate import run_subject
-    from tinyllm_cli.store import runs as stored_runs
     from tinyllm_cli.students.base import Limits
 
-    run = stored_runs.latest(store) if run_id is None else stored_runs.find(store, run_id)
-    if run is None:
-        known = choices([one.id for one in stored_runs.everything(store)])
-        if run_id is None:
-            raise UsageProblem("The database has no finished run yet.", "Run: tinyllm distill")
-        raise UsageProblem(f"There is no run {run_id}.", f"Runs: {known}.")
-    if not (Path(run.folder) / "config.json").exists():
-        raise WorldProblem(
-            f"Run {run.id} ({run.state}) has no student at {run.folder or 'any place'}.",
-            "Train it again: " + run.command,
-        )
+    run = run_with_student(store, run_id)
     limits = Limits(input=int(run.settings["max_input"]), target=int(run.settings["max_target"]))
     return _Target(dataset=dataset or run.dataset, subject=run_subject(run), model=run.folder, limits=limits)
 

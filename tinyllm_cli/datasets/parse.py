@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinyllm_cli.datasets.question import LETTERS, MAX_OPTIONS, MIN_OPTIONS, Question
+from tinyllm_cli.datasets.question import LETTERS, MAX_OPTIONS, MIN_OPTIONS, UNKNOWN, Question
 from tinyllm_cli.errors import UsageProblem
 
 FIELDS = ("id", "question", "options", "answer", "context")
@@ -51,9 +51,15 @@ def parse_mapping(items: Sequence[str]) -> dict[str, str]:
 
 
 def parse_row(
-    row: Mapping[str, Any], where: Where, columns: Mapping[str, str], *, dataset: str, split: str
+    row: Mapping[str, Any],
+    where: Where,
+    columns: Mapping[str, str],
+    *,
+    dataset: str,
+    split: str,
+    answer_required: bool = True,
 ) -> Question:
-    """The row as a Question.
+    """The row as a Question. Where no answer is required, a row without one gets UNKNOWN.
 
     Raises UsageProblem naming the row and the field that is missing or wrong."""
     key = str(where.row if columns.get("id") == ROW_NUMBER else _value(row, "id", columns, where))
@@ -64,13 +70,14 @@ def parse_row(
     context = _value(row, "context", columns, where, required=False)
     for field, part in [("id", key), ("question", text), ("context", context), *(("options", o) for o in options)]:
         _check_characters(str(part), field, where)
+    answer = _answer(row, columns, where, required=answer_required)
     return Question(
         dataset=dataset,
         split=split,
         key=key,
         text=text,
         options=options,
-        answer=answer_index(_answer(row, columns, where), options, labels, where),
+        answer=UNKNOWN if answer is None else answer_index(answer, options, labels, where),
         context=_joined(context) if context else None,
     )
 
@@ -96,6 +103,11 @@ def answer_index(value: Any, options: Sequence[str], labels: Sequence[str], wher
     raise where.problem("answer", f"'{text[:80]}' is not among the options ({shown}).")
 
 
+def has_column(row: Mapping[str, Any], field: str, columns: Mapping[str, str]) -> bool:
+    """Whether the row has a column for `field` at all, filled or not."""
+    return any(name in row for name in ([columns[field]] if field in columns else _GUESSES[field]))
+
+
 def _value(
     row: Mapping[str, Any], field: str, columns: Mapping[str, str], where: Where, *, required: bool = True
 ) -> Any:
@@ -116,8 +128,8 @@ def _joined(context: Any) -> str:
     return "\n".join(map(str, context)) if isinstance(context, (list, tuple)) else str(context)
 
 
-def _answer(row: Mapping[str, Any], columns: Mapping[str, str], where: Where) -> Any:
-    value = _value(row, "answer", columns, where)
+def _answer(row: Mapping[str, Any], columns: Mapping[str, str], where: Where, *, required: bool) -> Any:
+    value = _value(row, "answer", columns, where, required=required)
     is_index = columns.get("answer", INDEX) == INDEX and value == row.get(INDEX)
     return int(value) if is_index and isinstance(value, str) and value.strip().isdecimal() else value
 

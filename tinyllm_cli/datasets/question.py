@@ -12,6 +12,8 @@ _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", 
 LETTERS = string.ascii_lowercase
 SPLITS = ("train", "valid", "test")
 MIN_OPTIONS, MAX_OPTIONS = 2, len(LETTERS)
+UNKNOWN = -1
+"""As `answer`: nobody has said which option is right. Only `predict` asks such questions; the store has none."""
 
 
 @dataclass(frozen=True, kw_only=True)

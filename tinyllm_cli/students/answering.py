@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.prompts import match_option
 from tinyllm_cli.records import Prediction
-from tinyllm_cli.students.base import Example, Limits, Student, by_budget
+from tinyllm_cli.students.base import Example, Limits, Ranker, Writer, by_budget
 from tinyllm_cli.tasks import ANSWER, ANSWER_PREFIX, Task, student_input
 
 TOKEN_BUDGET = 4000
@@ -16,7 +16,7 @@ TOKEN_BUDGET = 4000
 MAX_ANSWER_TOKENS = 64
 
 
-def rank(student: Student, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
+def rank(student: Ranker, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
     """The option with the highest mean log-likelihood per token of its text; always a valid answer."""
     encoded = {question.key: _encode_options(student, question, limits) for question in questions}
     sizes = [max(example.size for example in encoded[question.key]) * len(question.options) for question in questions]
@@ -38,7 +38,7 @@ def rank(student: Student, questions: Sequence[Question], limits: Limits) -> Ite
             )
 
 
-def generate(student: Student, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
+def generate(student: Writer, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
     """Greedy text, matched to an option; a text that is no option is no answer, never a guess."""
     tasks = [Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question), target="") for question in questions]
     encoded = {
@@ -59,12 +59,26 @@ def generate(student: Student, questions: Sequence[Question], limits: Limits) ->
             )
 
 
-def _encode_options(student: Student, question: Question, limits: Limits) -> list[Example]:
+def explain(
+    student: Writer, questions: Sequence[Question], teacher: str, prefix: str, limits: Limits
+) -> dict[str, str]:
+    """The rationale of each question, by key, as the student writes it in the voice that `prefix` calls up."""
+    tasks = [Task(name=teacher, input=student_input(prefix, question), target="") for question in questions]
+    inputs = [example.input for example in student.encode(tasks, limits)]
+    pairs = list(zip(questions, inputs, strict=True))
+    texts: dict[str, str] = {}
+    for group in by_budget(pairs, [len(ids) + limits.target for ids in inputs], TOKEN_BUDGET):
+        written = student.generate([ids for _, ids in group], limits.target)
+        texts.update((question.key, text) for (question, _), text in zip(group, written, strict=True))
+    return texts
+
+
+def _encode_options(student: Ranker, question: Question, limits: Limits) -> list[Example]:
     text = student_input(ANSWER_PREFIX, question)
     return student.encode([Task(name=ANSWER, input=text, target=option) for option in question.options], limits)
 
 
-def _without_end(student: Student, option: Example) -> tuple[int, ...]:
+def _without_end(student: Ranker, option: Example) -> tuple[int, ...]:
     """The option's own tokens: an option is scored by its text, not by how surely it ends there."""
     end = student.tokenizer.eos_token_id
     return option.target[:-1] if option.target[-1] == end and len(option.target) > 1 else option.target

@@ -48,19 +48,39 @@ class Example:
         return len(self.input) + len(self.target)
 
 
-class Student(Protocol):
-    """A loaded student. Batches are lists of examples of any lengths; padding is the student's own business."""
+class Ranker(Protocol):
+    """What can rank options: a student, or what was exported from one. Batches are lists of any lengths; padding is
+    its own business."""
+
+    tokenizer: Any
+
+    def encode(self, tasks: Sequence[Task], limits: Limits) -> list[Example]:
+        """Token ids of inputs and targets; what exceeds the limits is cut and marked."""
+        ...
+
+    def option_scores(
+        self, inputs: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[float]]:
+        """Mean log-likelihood (nats per token) of each option after its input."""
+        ...
+
+
+class Writer(Ranker, Protocol):
+    """What can write text as well."""
+
+    def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+        """Greedy continuations as text, without special tokens."""
+        ...
+
+
+class Student(Writer, Protocol):
+    """A loaded student, which can learn."""
 
     @property
     def kind(self) -> Literal["seq2seq", "causal"]: ...
 
     model: Any
-    tokenizer: Any
     device: str
-
-    def encode(self, tasks: Sequence[Task], limits: Limits) -> list[Example]:
-        """Token ids of inputs and targets; what exceeds the limits is cut and marked."""
-        ...
 
     def target_logits(self, batch: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (batch, T, vocabulary) for the target positions alone, and labels (batch, T) with IGNORED padding."""
@@ -69,16 +89,6 @@ class Student(Protocol):
     def packed_outputs(self, batch: Sequence[Example], draws: Draws) -> torch.Tensor:
         """Logits (tokens, vocabulary) of all target tokens, example after example, computed without padding. To be
         called within `learning.packing.packed`."""
-        ...
-
-    def option_scores(
-        self, inputs: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]
-    ) -> list[list[float]]:
-        """Mean log-likelihood (nats per token) of each option after its input, the input encoded once."""
-        ...
-
-    def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
-        """Greedy continuations as text, without special tokens."""
         ...
 
 

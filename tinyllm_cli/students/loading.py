@@ -8,11 +8,13 @@ from tinyllm_cli.students.causal import CausalStudent
 from tinyllm_cli.students.seq2seq import Seq2SeqStudent
 
 
-def load_student(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Student:
-    """Load `name` in float32 on the best device at hand, in eval mode.
+def load_student(
+    name: str, *, revision: str | None = None, trust_remote_code: bool = False, device: str | None = None
+) -> Student:
+    """Load `name` in float32, in eval mode, on `device` or else on the best one at hand.
 
     Raises ModelUnavailable with the reason and the ways on."""
-    device = best_device()
+    device = device or best_device()
     # On a CPU, training short sequences with padding is a third faster without the fused attention kernel.
     attention = "eager" if device == "cpu" else None
     checkpoint = load(name, device=device, revision=revision, trust_remote_code=trust_remote_code, attention=attention)
