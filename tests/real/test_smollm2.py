@@ -11,7 +11,7 @@ import pytest
 
 from backends.checkpoints import embedded_path
 from tests.conftest import Command, write_dataset
-from tinyllm_cli.students.base import Limits
+from tinyllm_cli.students.base import Limits, mask, pad
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.saving import save_student
 from tinyllm_cli.tasks import Task
@@ -86,3 +86,19 @@ def test_a_saved_student_of_the_embedded_model_reads_and_writes_as_before(tmp_pa
     assert student.generate([example.input], 8) == again.generate([example.input], 8)
     assert again.tokenizer.chat_template == student.tokenizer.chat_template
     assert embedded_path("smollm2").exists()
+
+
+def test_texts_of_several_questions_are_those_of_transformers_own_loop() -> None:
+    student = load_student("smollm2")
+    asked = ["What is rain made of?", "Which is heavier, a feather of a goose or a stone of the same size?", "Why?"]
+    tasks = [Task(name="answer", input=f"predict: {text}\nOptions:\n(a) water\n(b) sand", target="") for text in asked]
+    inputs = [example.input for example in student.encode(tasks, Limits())]
+    output = student.model.generate(
+        input_ids=pad(inputs, student.tokenizer.pad_token_id, left=True, device=student.device),
+        attention_mask=mask(inputs, left=True, device=student.device),
+        max_new_tokens=16,
+        do_sample=False,
+        pad_token_id=student.tokenizer.pad_token_id,
+    )
+    plain = student.tokenizer.batch_decode(output[:, max(map(len, inputs)) :], skip_special_tokens=True)
+    assert student.generate(inputs, 16) == [text.strip() for text in plain]

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.exporting.check import Borrowed
-from tinyllm_cli.students.base import Student, regroup
+from tinyllm_cli.students.base import Student
 
 NEEDS = ("ctranslate2>=4.8",)
 WRITES_TEXT = True
@@ -83,7 +83,8 @@ class CTranslate2Model(Borrowed):
                 max_input_length=0, max_batch_size=_TOKEN_BATCH, batch_type="tokens",
             )  # fmt: skip
             own = [one.log_probs[-len(option) :] for one, (_, option) in zip(scored, flat, strict=True)]
-        return regroup([sum(probabilities) / len(probabilities) for probabilities in own], options)
+        means = iter(sum(probabilities) / len(probabilities) for probabilities in own)
+        return [[next(means) for _ in question] for question in options]
 
     def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
         tokens = [self._tokens(ids) for ids in inputs]

@@ -10,8 +10,12 @@ from tinyllm_cli.records import Prediction
 from tinyllm_cli.students.base import Example, Limits, Ranker, Writer, by_budget
 from tinyllm_cli.tasks import ANSWER, ANSWER_PREFIX, Task, student_input
 
-TOKEN_BUDGET = 4000
-"""Padded tokens of one forward pass."""
+RANK_BUDGET = 8000
+"""Padded tokens of one forward pass, with the input once for each option: as large as the caches get."""
+
+GENERATE_BUDGET = 16_000
+"""Padded tokens of the rows that are written together. A step of few rows takes nearly as long as one of many: it
+reads all the weights. So the long answers of many questions had better run together."""
 
 MAX_ANSWER_TOKENS = 64
 
@@ -20,7 +24,7 @@ def rank(student: Ranker, questions: Sequence[Question], limits: Limits) -> Iter
     """The option with the highest mean log-likelihood per token of its text; always a valid answer."""
     encoded = {question.key: _encode_options(student, question, limits) for question in questions}
     sizes = [max(example.size for example in encoded[question.key]) * len(question.options) for question in questions]
-    for group in by_budget(questions, sizes, TOKEN_BUDGET):
+    for group in by_budget(questions, sizes, RANK_BUDGET):
         examples = [encoded[question.key] for question in group]
         scored = student.option_scores(
             [options[0].input for options in examples],
@@ -45,7 +49,7 @@ def generate(student: Writer, questions: Sequence[Question], limits: Limits) -> 
         question.key: example for question, example in zip(questions, student.encode(tasks, limits), strict=True)
     }
     sizes = [len(encoded[question.key].input) + MAX_ANSWER_TOKENS for question in questions]
-    for group in by_budget(questions, sizes, TOKEN_BUDGET):
+    for group in by_budget(questions, sizes, GENERATE_BUDGET):
         texts = student.generate([encoded[question.key].input for question in group], MAX_ANSWER_TOKENS)
         for question, text in zip(group, texts, strict=True):
             option = match_option(text, question.options)
@@ -67,7 +71,7 @@ def explain(
     inputs = [example.input for example in student.encode(tasks, limits)]
     pairs = list(zip(questions, inputs, strict=True))
     texts: dict[str, str] = {}
-    for group in by_budget(pairs, [len(ids) + limits.target for ids in inputs], TOKEN_BUDGET):
+    for group in by_budget(pairs, [len(ids) + limits.target for ids in inputs], GENERATE_BUDGET):
         written = student.generate([ids for _, ids in group], limits.target)
         texts.update((question.key, text) for (question, _), text in zip(group, written, strict=True))
     return texts

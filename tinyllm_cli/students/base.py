@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The label of padding, as everywhere in Hugging Face's code."""
 
+READ_BUDGET = 1000
+"""Padded input tokens that are read in one forward pass. On a CPU, what larger passes compute outgrows its caches."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
@@ -156,9 +159,3 @@ def one_row(rows: Sequence[Sequence[int]], device: str) -> torch.Tensor:
 def mask(rows: Sequence[Sequence[int]], *, left: bool, device: str) -> torch.Tensor:
     """1 where `pad` put a row's own ids."""
     return pad([[1] * len(row) for row in rows], 0, left=left, device=device)
-
-
-def regroup(flat: Sequence[float], options: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
-    """Scores of all options in a row, by question again."""
-    scores = iter(flat)
-    return [[next(scores) for _ in question] for question in options]

@@ -11,8 +11,10 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from backends.checkpoints import Checkpoint
-from tinyllm_cli.students.base import IGNORED, Example, Limits, mask, one_row, pad, regroup, target_ids
+from tinyllm_cli.students.base import IGNORED, READ_BUDGET, Example, Limits, by_budget, mask, one_row, pad, target_ids
+from tinyllm_cli.students.decoding import greedy, joined
 from tinyllm_cli.students.learning.packing import pack
+from tinyllm_cli.students.scoring import mean_log_likelihoods
 from tinyllm_cli.tasks import ANSWER, Task
 
 if TYPE_CHECKING:
@@ -77,32 +79,48 @@ class CausalStudent:
     ) -> list[list[float]]:
         import torch
 
-        flat = [option for question in options for option in question]
-        owner = torch.tensor([row for row, question in enumerate(options) for _ in question], device=self.device)
+        before = mask(inputs, left=True, device=self.device)
+
+        def go_on(cache: Any, rows: torch.Tensor, read: Sequence[Sequence[int]]) -> dict[str, Any]:
+            own = mask(read, left=False, device=self.device)
+            return {
+                "input_ids": pad(read, self.tokenizer.pad_token_id, left=False, device=self.device),
+                "attention_mask": torch.cat([before[rows], own], dim=1),
+                "position_ids": before[rows].sum(1, keepdim=True) + torch.arange(own.shape[1], device=self.device),
+                "past_key_values": cache,
+            }
+
         with torch.inference_mode():
             output = self._prefix(inputs)
-            first = output.logits[:, -1].float().log_softmax(-1)[owner]
-            opening = torch.tensor([option[0] for option in flat], device=self.device)
-            totals = first.gather(1, opening[:, None])[:, 0]
-            if any(len(option) > 1 for option in flat):
-                totals = totals + self._after_prefix(output.past_key_values, inputs, flat, owner)
-        lengths = torch.tensor([len(option) for option in flat], device=self.device)
-        return regroup((totals / lengths).tolist(), options)
+            return mean_log_likelihoods(self.model, output.logits[:, -1], output.past_key_values, options, go_on)
 
     def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
         import torch
 
-        ids = pad(inputs, self.tokenizer.pad_token_id, left=True, device=self.device)
+        order = sorted(range(len(inputs)), key=lambda index: -len(inputs[index]))  # as `_read` joins them
+        rows = [inputs[index] for index in order]
+        ids = pad(rows, self.tokenizer.pad_token_id, left=True, device=self.device)
         with torch.inference_mode():
             output = self.model.generate(
                 input_ids=ids,
-                attention_mask=mask(inputs, left=True, device=self.device),
+                attention_mask=mask(rows, left=True, device=self.device),
+                past_key_values=self._read(rows),
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 pad_token_id=self.tokenizer.pad_token_id,
+                custom_generate=greedy,
             )
-        texts: list[str] = self.tokenizer.batch_decode(output[:, ids.shape[1] :], skip_special_tokens=True)
-        return [text.strip() for text in texts]
+        texts = self.tokenizer.batch_decode(output[:, ids.shape[1] :], skip_special_tokens=True)
+        found = dict(zip(order, texts, strict=True))
+        return [found[index].strip() for index in range(len(inputs))]
+
+    def _read(self, rows: Sequence[Sequence[int]]) -> Any:
+        """The key-value cache of all but the last token of each row, read a few rows of similar length at a time."""
+        if min(map(len, rows)) < 2:
+            return None
+        prefixes = [row[:-1] for row in rows]
+        groups = by_budget(prefixes, [len(prefix) for prefix in prefixes], READ_BUDGET)
+        return joined([self._prefix(group).past_key_values for group in groups], len(prefixes[0]))
 
     def _forward(self, rows: Sequence[Sequence[int]], keep: int) -> torch.Tensor:
         """Logits (rows, keep, vocabulary) of the last `keep` positions."""
@@ -128,26 +146,3 @@ class CausalStudent:
             use_cache=True,
             **arguments,
         )
-
-    def _after_prefix(
-        self, cache: Any, inputs: Sequence[Sequence[int]], flat: Sequence[Sequence[int]], owner: torch.Tensor
-    ) -> torch.Tensor:
-        """Log-likelihood of all tokens but the first of each option, summed, on the cached inputs."""
-        import torch
-        from torch.nn.functional import cross_entropy
-
-        cache.batch_select_indices(owner)
-        read = [option[:-1] or option[:1] for option in flat]  # a single token reads something; its labels are ignored
-        before = mask(inputs, left=True, device=self.device)[owner]
-        own = mask(read, left=False, device=self.device)
-        positions = before.sum(1, keepdim=True) + torch.arange(own.shape[1], device=self.device)
-        logits = self.model(
-            input_ids=pad(read, self.tokenizer.pad_token_id, left=False, device=self.device),
-            attention_mask=torch.cat([before, own], dim=1),
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-        ).logits.float()
-        labels = pad([option[1:] or [IGNORED] for option in flat], IGNORED, left=False, device=self.device)
-        losses = cross_entropy(logits.transpose(1, 2), labels, reduction="none", ignore_index=IGNORED)
-        return -losses.sum(1)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from backends.checkpoints import Checkpoint
-from tinyllm_cli.students.base import IGNORED, Example, Limits, mask, one_row, pad, regroup, target_ids
+from tinyllm_cli.students.base import IGNORED, READ_BUDGET, Example, Limits, by_budget, mask, one_row, pad, target_ids
+from tinyllm_cli.students.decoding import greedy
 from tinyllm_cli.students.learning.packing import announce, pack
+from tinyllm_cli.students.scoring import mean_log_likelihoods
 from tinyllm_cli.tasks import Task
 
 if TYPE_CHECKING:
@@ -68,40 +70,61 @@ class Seq2SeqStudent:
         self, inputs: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[float]]:
         import torch
-        from torch.nn.functional import cross_entropy
         from transformers.modeling_outputs import BaseModelOutput
 
-        flat = [option for question in options for option in question]
-        owner = torch.tensor([row for row, question in enumerate(options) for _ in question], device=self.device)
         attention = mask(inputs, left=False, device=self.device)
+        start = [[self.model.config.decoder_start_token_id]] * len(inputs)
         with torch.inference_mode():
-            encoded = self.model.get_encoder()(
-                input_ids=pad(inputs, self.tokenizer.pad_token_id, left=False, device=self.device),
+            states = self._read(inputs)
+            output = self.model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=states),
                 attention_mask=attention,
-            ).last_hidden_state
-            logits = self.model(
-                encoder_outputs=BaseModelOutput(last_hidden_state=encoded[owner]),
-                attention_mask=attention[owner],
-                decoder_input_ids=self._shifted(flat),
-                use_cache=False,
-            ).logits.float()
-            labels = pad(flat, IGNORED, left=False, device=self.device)
-            losses = cross_entropy(logits.transpose(1, 2), labels, reduction="none", ignore_index=IGNORED)
-            lengths = torch.tensor([len(option) for option in flat], device=self.device)
-            return regroup((-losses.sum(1) / lengths).tolist(), options)
+                decoder_input_ids=torch.tensor(start, device=self.device),
+                use_cache=True,
+            )
+
+            def go_on(cache: Any, rows: torch.Tensor, read: Sequence[Sequence[int]]) -> dict[str, Any]:
+                return {
+                    "encoder_outputs": BaseModelOutput(last_hidden_state=states[rows]),
+                    "attention_mask": attention[rows],
+                    "decoder_input_ids": pad(read, self.tokenizer.pad_token_id, left=False, device=self.device),
+                    "past_key_values": cache,
+                }
+
+            return mean_log_likelihoods(self.model, output.logits[:, -1], output.past_key_values, options, go_on)
 
     def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
         import torch
+        from transformers.modeling_outputs import BaseModelOutput
 
         with torch.inference_mode():
             output = self.model.generate(
-                input_ids=pad(inputs, self.tokenizer.pad_token_id, left=False, device=self.device),
+                encoder_outputs=BaseModelOutput(last_hidden_state=self._read(inputs)),
                 attention_mask=mask(inputs, left=False, device=self.device),
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
+                custom_generate=greedy,
             )
         texts: list[str] = self.tokenizer.batch_decode(output, skip_special_tokens=True)
         return [text.strip() for text in texts]
+
+    def _read(self, inputs: Sequence[Sequence[int]]) -> torch.Tensor:
+        """The encoder's states (inputs, longest, width), read a few inputs of similar length at a time."""
+        import torch
+
+        lengths = [len(read) for read in inputs]
+        whole: torch.Tensor | None = None
+        for group in by_budget(range(len(inputs)), lengths, READ_BUDGET):
+            rows = [inputs[index] for index in group]
+            states = self.model.get_encoder()(
+                input_ids=pad(rows, self.tokenizer.pad_token_id, left=False, device=self.device),
+                attention_mask=mask(rows, left=False, device=self.device),
+            ).last_hidden_state
+            if whole is None:
+                whole = states.new_zeros(len(inputs), max(lengths), states.shape[-1])
+            whole[torch.tensor(group, device=self.device), : states.shape[1]] = states
+        assert whole is not None
+        return whole
 
     def _shifted(self, targets: Sequence[Sequence[int]]) -> torch.Tensor:
         """What the decoder reads: its start token, then the target without its last token."""

@@ -1,0 +1,191 @@
+"""Questions a second of `tinyllm eval`, against plain scoring and plain writing, on real questions.
+
+.venv/bin/python benchmarks/evaluation.py FOLDER [--dataset openbookqa] [--questions 128] [--student smollm2|t5]
+
+FOLDER holds data sets in the layout that `tinyllm import` reads, and `t5_tokenizer`. The references use transformers
+alone, as it comes, in fp32, on batches of 32 in the order of the data, padded to the batch:
+
+- rank: each pair of a question and an option is a sequence of its own.
+- generate: `model.generate` with at most 64 new tokens.
+
+The two sides take turns, chunk by chunk, and their answers are compared. The T5 has FLAN-T5-small's architecture and
+random weights: it ranks as any other, but never ends a text by itself, so that its texts all run to the limit.
+`--trained` names the folder of a student that ends its answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from backends.checkpoints import Checkpoint, load
+from tinyllm_cli.datasets.catalogue import from_path
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.records import Prediction
+from tinyllm_cli.students.answering import MAX_ANSWER_TOKENS, generate, rank
+from tinyllm_cli.students.base import Example, Limits, Student, mask, pad
+from tinyllm_cli.students.loading import load_student
+from tinyllm_cli.students.seq2seq import Seq2SeqStudent
+from tinyllm_cli.tasks import ANSWER, ANSWER_PREFIX, Task, student_input
+
+BATCH = 32
+CHUNK = 64  # questions that `tinyllm eval` answers between two commits
+LIMITS = Limits()
+
+
+@dataclass
+class Side:
+    """What one way took, and what it found."""
+
+    seconds: float = 0.0
+    processor: float = 0.0
+    found: dict[str, Any] = field(default_factory=dict)
+
+    def take(self, work: Callable[[], dict[str, Any]]) -> None:
+        started, used = time.perf_counter(), time.process_time()
+        self.found |= work()
+        self.seconds += time.perf_counter() - started
+        self.processor += time.process_time() - used
+
+
+def random_t5(tokenizer: Path, attention: str) -> Student:
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration, T5TokenizerFast
+
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=32128, d_model=512, d_kv=64, d_ff=1024, num_layers=8, num_decoder_layers=8, num_heads=6,
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0,
+        attn_implementation=attention,
+    )  # fmt: skip
+    model = T5ForConditionalGeneration(config).eval()
+    model.lm_head.weight.data.mul_(config.d_model**-0.5)
+    reader = T5TokenizerFast.from_pretrained(tokenizer)
+    return Seq2SeqStudent(Checkpoint(model=model, tokenizer=reader, kind="seq2seq", device="cpu"))
+
+
+def batches(items: Sequence[Any]) -> Iterator[list[Any]]:
+    rest = iter(items)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+
+
+def encoded(student: Student, question: Question, targets: Sequence[str]) -> list[Example]:
+    text = student_input(ANSWER_PREFIX, question)
+    return student.encode([Task(name=ANSWER, input=text, target=target) for target in targets], LIMITS)
+
+
+def plain_rank(student: Student, model: Any, questions: Sequence[Question]) -> dict[str, list[float]]:
+    """Every option's mean log-likelihood; only the texts' own tokens count, without the end token."""
+    import torch
+
+    scores: dict[str, list[float]] = {question.key: [] for question in questions}
+    pairs = [(q.key, example) for q in questions for example in encoded(student, q, q.options)]
+    filler = student.tokenizer.pad_token_id
+    for batch in batches(pairs):
+        inputs = [example.input for _, example in batch]
+        targets = [example.target[:-1] for _, example in batch]
+        if student.kind == "causal":
+            inputs = [(*read, *target) for read, target in zip(inputs, targets, strict=True)]
+        arguments = {
+            "input_ids": pad(inputs, filler, left=False, device="cpu"),
+            "attention_mask": mask(inputs, left=False, device="cpu"),
+        }
+        if student.kind == "seq2seq":
+            start = model.config.decoder_start_token_id
+            shifted = [(start, *target[:-1]) for target in targets]
+            arguments["decoder_input_ids"] = pad(shifted, filler, left=False, device="cpu")
+        with torch.inference_mode():
+            known = model(**arguments).logits.log_softmax(-1)
+        for row, ((key, example), target) in enumerate(zip(batch, targets, strict=True)):
+            first = len(example.input) - 1 if student.kind == "causal" else 0
+            own = known[row, torch.arange(first, first + len(target)), torch.tensor(target)]
+            scores[key].append(float(own.mean()))
+    return scores
+
+
+def plain_generate(student: Student, model: Any, questions: Sequence[Question]) -> dict[str, str]:
+    import torch
+
+    texts: dict[str, str] = {}
+    left = student.kind == "causal"
+    for batch in batches(questions):
+        inputs = [encoded(student, question, [""])[0].input for question in batch]
+        ids = pad(inputs, student.tokenizer.pad_token_id, left=left, device="cpu")
+        with torch.inference_mode():
+            output = model.generate(
+                input_ids=ids,
+                attention_mask=mask(inputs, left=left, device="cpu"),
+                max_new_tokens=MAX_ANSWER_TOKENS,
+                do_sample=False,
+                pad_token_id=student.tokenizer.pad_token_id,
+            )
+        written = student.tokenizer.batch_decode(output[:, ids.shape[1] if left else 0 :], skip_special_tokens=True)
+        texts |= {question.key: text.strip() for question, text in zip(batch, written, strict=True)}
+    return texts
+
+
+def ours(
+    answer: Callable[..., Iterator[Prediction]], student: Student, questions: Sequence[Question]
+) -> dict[str, Any]:
+    return {p.key: p.text if p.scores is None else p.scores for p in answer(student, questions, LIMITS)}
+
+
+def agreement(mine: dict[str, Any], theirs: dict[str, Any]) -> str:
+    if all(isinstance(found, str) for found in theirs.values()):
+        same = sum(mine[key] == text for key, text in theirs.items())
+        return f"{same} of {len(theirs)} texts the same"
+    same = sum(scores.index(max(scores)) == mine[key].index(max(mine[key])) for key, scores in theirs.items())
+    widest = max(abs(a - b) for key, scores in theirs.items() for a, b in zip(mine[key], scores, strict=True))
+    return f"{same} of {len(theirs)} answers the same, scores within {widest:.1e}"
+
+
+def compare(
+    name: str, student: Student, model: Any, questions: Sequence[Question], way: tuple[Callable[..., Any], ...]
+) -> None:
+    answer, plain = way
+    mine, theirs = Side(), Side()
+    ours(answer, student, questions[:2])
+    plain(student, model, questions[:2])
+    for start in range(0, len(questions), CHUNK):
+        chunk = questions[start : start + CHUNK]
+        mine.take(lambda chunk=chunk: ours(answer, student, chunk))
+        theirs.take(lambda chunk=chunk: plain(student, model, chunk))
+    print(
+        f"{name}, {answer.__name__}: {len(questions) / mine.seconds:.1f} questions/s;"
+        f" plain: {len(questions) / theirs.seconds:.1f}; ratio {theirs.seconds / mine.seconds:.2f}"
+        f" (by processor time {theirs.processor / mine.processor:.2f}); {agreement(mine.found, theirs.found)}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--dataset", default="openbookqa")
+    parser.add_argument("--questions", type=int, default=128)
+    parser.add_argument("--student", choices=("smollm2", "t5"), action="append")
+    parser.add_argument("--trained", help="a folder or name of a student that ends its answers")
+    parser.add_argument("--scoring", choices=("rank", "generate"), action="append")
+    asked = parser.parse_args()
+    source = from_path(asked.folder / asked.dataset, {})
+    questions = list(islice((question for question in source.read() if question.split == "test"), asked.questions))
+    scorings = asked.scoring or ["rank", "generate"]
+    ways = {"rank": (rank, plain_rank), "generate": (generate, plain_generate)}
+    for name in [asked.trained] if asked.trained else asked.student or ["smollm2", "t5"]:
+        if name == "t5":
+            student = random_t5(asked.folder / "t5_tokenizer", "eager")
+            plain = random_t5(asked.folder / "t5_tokenizer", "sdpa").model
+        else:
+            student, plain = load_student(name), load(name, device="cpu").model
+        for scoring in scorings:
+            compare(f"{Path(name).name} on {asked.dataset}", student, plain, questions, ways[scoring])
+
+
+if __name__ == "__main__":
+    main()

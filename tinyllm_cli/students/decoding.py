@@ -1,0 +1,78 @@
+"""Greedy decoding that lets go of rows as they end. Knows nothing of questions.
+
+transformers' own loop carries every row of a batch along until the longest answer ends. Answers are short, with a few
+that run on: most of that work would be for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+def greedy(
+    model: Any,
+    input_ids: torch.Tensor,
+    logits_processor: Any,
+    stopping_criteria: Any,
+    generation_config: Any,
+    **state: Any,
+) -> torch.Tensor:
+    """What `model.generate(..., do_sample=False)` returns, as its `custom_generate`: `generate` prepares everything
+    as the model's settings ask, this is the loop alone."""
+    import torch
+
+    generated = input_ids.new_full((len(input_ids), stopping_criteria.max_length), generation_config._pad_token_tensor)
+    rows = torch.arange(len(input_ids), device=input_ids.device)
+    output = model._prefill(input_ids, generation_config, state)
+    while True:
+        state = model._update_model_kwargs_for_generation(output, state, model.config.is_encoder_decoder)
+        scores = logits_processor(input_ids, output.logits[:, -1].float())
+        input_ids = torch.cat([input_ids, scores.argmax(-1, keepdim=True)], dim=1)
+        done = stopping_criteria(input_ids, None)
+        if done.any():
+            generated[rows[done], : input_ids.shape[1]] = input_ids[done]
+            kept = (~done).nonzero()[:, 0]
+            if not len(kept):
+                return generated[:, : input_ids.shape[1]]
+            state = {name: _kept(value, kept, len(rows)) for name, value in state.items()}
+            rows, input_ids = rows[kept], input_ids[kept]
+        inputs = model.prepare_inputs_for_generation(input_ids, next_sequence_length=1, **state)
+        output = model(**inputs, return_dict=True)
+
+
+def _kept(value: Any, rows: torch.Tensor, batch: int) -> Any:
+    """The part of a piece of the loop's state that belongs to `rows`; what isn't kept by row stays as it is."""
+    import torch
+    from transformers.utils import ModelOutput
+
+    if isinstance(value, torch.Tensor):
+        return value[rows] if value.dim() and len(value) == batch else value
+    if isinstance(value, ModelOutput):  # the encoder's
+        return type(value)(**{name: _kept(part, rows, batch) for name, part in value.items()})
+    if hasattr(value, "reorder_cache"):
+        value.reorder_cache(rows)
+    return value
+
+
+def joined(caches: Sequence[Any], length: int) -> Any:
+    """One cache of the rows of all `caches`, padded on the left to `length` tokens; None where a layer of the model
+    keeps something else than all its keys and values, for which padding has no meaning."""
+    import torch
+    from torch.nn.functional import pad
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    if any(type(layer) is not DynamicLayer for cache in caches for layer in cache.layers):
+        return None
+    whole = DynamicCache()
+    for index in range(len(caches[0].layers)):
+        layers = [cache.layers[index] for cache in caches]
+        gaps = [(0, 0, length - layer.keys.shape[2], 0) for layer in layers]
+        keys = torch.cat([pad(layer.keys, gap) for layer, gap in zip(layers, gaps, strict=True)])
+        values = torch.cat([pad(layer.values, gap) for layer, gap in zip(layers, gaps, strict=True)])
+        whole.update(keys, values, index)
+    return whole
