@@ -19,6 +19,7 @@ from tinyllm_cli.resuming import discard_state, state_folder
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Student
+from tinyllm_cli.students.learning.processes import joined
 from tinyllm_cli.students.loading import model_fingerprint
 
 SAVE_EVERY = 300.0
@@ -40,20 +41,16 @@ def distill(
     A run of exactly this plan that was broken off is taken up where its state stands, unless `fresh`. The run's row
     says 'stopped' after Ctrl-C or a kill, and 'failed' after an error, whose reason it keeps.
 
-    Raises WorldProblem when another process is at the same run."""
-    wanted = identity(plan, material)
-    with ExitStack() as held:
-        with store.writing():
-            earlier = None if fresh else stored_runs.broken_off(store, wanted)
-            run = earlier or _begin(store, plan, wanted)
-            if not held.enter_context(stored_runs.claiming(store, run.id)):
-                raise WorldProblem(
-                    f"Run {run.id} is this very training, and another process is at it.",
-                    "Wait for it, or begin another one beside it with --fresh.",
-                )
-        if earlier:
-            run = stored_runs.take_up(store, run.id)
-        keeper = Keeper(run, plan, student, material, watch, save_every=save_every)
+    Started by torchrun or `accelerate launch`, all processes call this and share the work; the first keeps the
+    records. Raises WorldProblem when another process, not of these, is at the same run."""
+    with joined() as processes, ExitStack() as held:
+        run = _taken_up_or_begun(store, plan, identity(plan, material), held, fresh=fresh) if processes.first else None
+        run = processes.told_by_first(run)
+        assert run is not None
+        keeper = Keeper(run, plan, student, material, watch, save_every=save_every, processes=processes)
+        if not processes.first:
+            keeper.train()
+            return run
         try:
             keeper.train()
         except KeyboardInterrupt:
@@ -69,6 +66,19 @@ def distill(
     finished = stored_runs.find(store, run.id)
     assert finished is not None
     return finished
+
+
+def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: ExitStack, *, fresh: bool) -> Run:
+    """The run, and its lock in `held`."""
+    with store.writing():
+        earlier = None if fresh else stored_runs.broken_off(store, wanted)
+        run = earlier or _begin(store, plan, wanted)
+        if not held.enter_context(stored_runs.claiming(store, run.id)):
+            raise WorldProblem(
+                f"Run {run.id} is this very training, and another process is at it.",
+                "Wait for it, or begin another one beside it with --fresh.",
+            )
+    return stored_runs.take_up(store, run.id) if earlier else run
 
 
 def identity(plan: Plan, material: Material) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from tinyllm_cli.records import Run
 from tinyllm_cli.resuming import restore_state, save_state, state_folder
 from tinyllm_cli.students.answering import rank
 from tinyllm_cli.students.base import Example, Limits, Student
+from tinyllm_cli.students.learning.processes import Processes
 from tinyllm_cli.students.saving import save_student
-from tinyllm_cli.training import StepReport, Training
+from tinyllm_cli.training import ALONE, StepReport, Training
 
 _CURVE_POINTS = 200
 
@@ -37,9 +38,18 @@ Watch = Callable[[Progress], None]
 
 class Keeper:
     def __init__(
-        self, run: Run, plan: Plan, student: Student, material: Material, watch: Watch, *, save_every: float
+        self,
+        run: Run,
+        plan: Plan,
+        student: Student,
+        material: Material,
+        watch: Watch,
+        *,
+        save_every: float,
+        processes: Processes = ALONE,
     ) -> None:
         """`save_every` is in seconds; 0 saves after every step."""
+        self._processes = processes
         self._run, self._plan, self._student = run, plan, student
         self._material, self._folder, self._watch = material, Path(run.folder), watch
         self._save_every = save_every
@@ -56,7 +66,7 @@ class Keeper:
         """Train from the beginning, or from the state that an earlier process left."""
         settings = self._plan.settings
         self._examples = encoded(self._student, self._material, settings.limits)
-        training = Training(self._student, self._examples, settings)
+        training = Training(self._student, self._examples, settings, self._processes)
         notes = restore_state(state_folder(self._folder), training)
         if notes is not None:
             self._take_up(notes)
@@ -70,7 +80,7 @@ class Keeper:
         run: the one before stays."""
         from safetensors import SafetensorError
 
-        if self._training is None or not self._training.done:
+        if self._training is None or not self._training.done or not self._processes.first:
             return
         self._progress.unsaved = ""
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,8 +19,10 @@ from tinyllm_cli.interrupts import undisturbed
 from tinyllm_cli.objective import Reading, token_weights
 from tinyllm_cli.students.base import Example, Limits, Student
 from tinyllm_cli.students.learning.learner import Learner
+from tinyllm_cli.students.learning.processes import Processes
 from tinyllm_cli.tasks import ANSWER
 
+ALONE = Processes()
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -78,10 +79,16 @@ class Training:
 
     `done` steps are in the weights. `evaluated` is False between a step that is to be evaluated and its evaluation."""
 
-    def __init__(self, student: Student, lessons: Sequence[Sequence[Example]], settings: TrainSettings) -> None:
+    def __init__(
+        self,
+        student: Student,
+        lessons: Sequence[Sequence[Example]],
+        settings: TrainSettings,
+        processes: Processes = ALONE,
+    ) -> None:
         from transformers import get_scheduler
 
-        self.student, self.settings, self._lessons = student, settings, lessons
+        self.student, self.settings, self._lessons, self.processes = student, settings, lessons, processes
         self.steps = settings.steps(len(lessons))
         self.optimizer = make_optimizer(student.model, settings)
         self.scheduler = get_scheduler(settings.schedule, self.optimizer, settings.warmup_steps, self.steps)
@@ -111,6 +118,7 @@ class Training:
 
         started = time.monotonic()
         losses = self._gradient(number, batch)
+        self.processes.sum_gradients(self.student.model)
         norm = float(torch.nn.utils.clip_grad_norm_(self.student.model.parameters(), self.settings.max_grad_norm))
         if not math.isfinite(norm + sum(losses.values())):
             raise UsageProblem(f"The training diverged: no finite loss at step {number}.", "Try a smaller --lr.")
@@ -135,19 +143,22 @@ class Training:
         precision = precision_context(self.settings.precision, self.student.device)
         while True:
             try:
-                return backward(
-                    self._learner, batch, self.settings, number=number, budget=self.token_budget, autocast=precision
-                )
+                losses = backward(
+                    self._learner, batch, self.settings, number=number, budget=self.token_budget, autocast=precision,
+                    processes=self.processes,
+                )  # fmt: skip
+                break
             except torch.OutOfMemoryError:
                 if self.token_budget <= max(example.size for example in batch):
                     raise
                 self.token_budget //= 2
                 self.optimizer.zero_grad(set_to_none=True)
                 torch.cuda.empty_cache()
+        return dict(zip(losses, self.processes.sum_numbers(list(losses.values())), strict=True))
 
     def _evaluate(self, at_checkpoint: AtCheckpoint) -> bool:
         self.student.model.eval()
-        over = at_checkpoint(self.done)
+        over = self.processes.told_by_first(self.processes.first and at_checkpoint(self.done))
         self.student.model.train()
         self.evaluated = True
         return over
@@ -185,13 +196,16 @@ def backward(
     number: int = 0,
     budget: int | None = None,
     autocast: AbstractContextManager[Any] | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
-    """Add the gradient of one step's objective to the parameters; the loss l of each task, unweighted."""
-    budget = budget or settings.token_budget
-    pairs = list(zip(step, token_weights(step, settings.reading), strict=True))
-    losses: dict[str, float] = defaultdict(float)
-    with learner.step(autocast, settings.seed, number) as loss_of:
-        for micro in learner.micro_batches(pairs, [example.size for example in step], budget):
+    """Add the gradient of one step's objective, or this process's part of it, to the parameters; of the same examples
+    the loss l of each task, unweighted."""
+    weighted = list(zip(step, token_weights(step, settings.reading), strict=True))
+    pairs = processes.share(weighted, [example.size for example in step])
+    sizes = [example.size for example, _ in pairs]
+    losses = dict.fromkeys((example.name for example in step), 0.0)
+    with learner.step(autocast, settings.seed, number, processes.rank) as loss_of:
+        for micro in learner.micro_batches(pairs, sizes, budget or settings.token_budget):
             loss, nll = loss_of([example for example, _ in micro], [weight for _, weight in micro])
             loss.backward()  # type: ignore[no-untyped-call]
             for (example, weight), value in zip(micro, nll.tolist(), strict=True):

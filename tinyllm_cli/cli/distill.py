@@ -77,6 +77,7 @@ def distill(
     from tinyllm_cli.ingest import ingest_named
     from tinyllm_cli.material import Plan, gather
     from tinyllm_cli.objective import READINGS
+    from tinyllm_cli.students.learning.processes import is_first, take_own_gpu
     from tinyllm_cli.training import TrainSettings
     from tinyllm_cli.voices import choose, parse_alpha
 
@@ -87,7 +88,8 @@ def distill(
     ):
         if value not in known:
             raise UsageProblem(f"{option} can't be '{value}'.", f"Choose one of: {', '.join(known)}.")
-    session = Session(db, config, Console(json=json, quiet=quiet))
+    first = is_first()  # of the processes that torchrun started, only one talks
+    session = Session(db, config, Console(json=json and first, quiet=quiet or not first))
     weights = None if alpha is None else parse_alpha(alpha)
     settings = TrainSettings(
         epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule, warmup_steps=warmup_steps,
@@ -114,9 +116,11 @@ def distill(
             return
         from tinyllm_cli.students.loading import load_student
 
+        take_own_gpu()
         learner = load_student(plan.student, trust_remote_code=trust_remote_code)
         run = _train(session, store, plan, learner, material, save_every=60 * save_every, fresh=fresh)
-    _say(session, run)
+    if first:
+        _say(session, run)
 
 
 def _train(

@@ -1,0 +1,35 @@
+"""Run by torchrun: the gradient of one step, summed over the processes, written by the first of them."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from safetensors.torch import save_file
+
+from tests.conftest import make_questions
+from tinyllm_cli.students.learning.learner import Learner
+from tinyllm_cli.students.learning.processes import joined
+from tinyllm_cli.students.loading import load_student
+from tinyllm_cli.tasks import Voice, lessons
+from tinyllm_cli.training import TrainSettings, backward
+
+
+def main(folder: str, target: str) -> None:
+    torch.set_num_threads(1)
+    student = load_student(folder)
+    questions = make_questions(7)
+    written = {"t5": {question.key: [f"It follows from {question.gold}."] for question in questions[:4]}}
+    taught = lessons(questions, written, [Voice(teacher="t5", prefix="explain: ", alpha=0.5)])
+    examples = student.encode([task for lesson in taught for task in lesson.tasks], TrainSettings().limits)
+    with joined() as processes:
+        losses = backward(Learner(student), examples, TrainSettings(token_budget=100), processes=processes)
+        processes.sum_gradients(student.model)
+        total = processes.sum_numbers(list(losses.values()))
+        if processes.first:
+            gradient = {name: value.grad for name, value in student.model.named_parameters() if value.grad is not None}
+            save_file({**gradient, "losses": torch.tensor(total)}, target)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,70 @@
+"""Two processes, started by torchrun and by `accelerate launch`, train as one does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import Command, environment, write_dataset
+from tests.models import KINDS, Kind, make_folder
+from tests.real.test_distill_killed import runs
+
+pytestmark = pytest.mark.real
+ROOT = Path(__file__).parents[2]
+DISTILL = ("distill", "--alpha", "0", "--dataset", "toy", "--student", "student", "--batch-size", "8", "--epochs", "2")
+LAUNCHERS = {
+    "torchrun": ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tinyllm_cli"),
+    "accelerate": ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "tinyllm_cli"),
+}
+
+
+def prepare(folder: Path, kind: Kind) -> None:
+    write_dataset(folder / "toy", train=20, valid=8)
+    make_folder(folder / "student", kind)
+
+
+def launched(folder: Path, launcher: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *LAUNCHERS[launcher], *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_processes_end_with_the_weights_of_one(tinyllm: Command, tmp_path: Path, kind: Kind, launcher: str) -> None:
+    prepare(tmp_path, kind)
+    exact = (*DISTILL, "--precision", "float32", "--lr", "1e-3")
+    assert tinyllm(*exact, "--db", "one.db").returncode == 0
+    done = launched(tmp_path, launcher, *exact)
+    assert done.returncode == 0, done.stderr
+    [expected], [found] = runs(tmp_path / "one.db"), runs(tmp_path / "tinyllm.db")
+    assert found["state"] == "done"
+    assert done.stdout.count("Run 1 (finetune)") == 1
+    one, two = (load_file(Path(run["folder"]) / "model.safetensors") for run in (expected, found))
+    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_gradient_of_several_processes_is_that_of_one(tmp_path: Path, kind: Kind, processes: int) -> None:
+    make_folder(tmp_path / "student", kind)
+    found = []
+    for number in (1, processes):
+        target = tmp_path / f"{number}.safetensors"
+        launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number))
+        script = ("-m", "tests.real.gradient_of_a_step", str(tmp_path / "student"), str(target))
+        done = subprocess.run(
+            [sys.executable, *launch, *script], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(load_file(target))
+    one, several = found
+    assert one.keys() == several.keys()
+    for name, gradient in one.items():
+        assert (several[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
