@@ -135,7 +135,13 @@ class Keeper:
             card = model_card(self._run, step, accuracy if self._material.valid else None)
             save_student(self._student, self._folder, card)
         self._watch(self._progress)
-        return False
+        return self._out_of_patience()
+
+    def _out_of_patience(self) -> bool:
+        patience = self._plan.settings.patience
+        if not patience or not self._material.valid or self._best is None:
+            return False
+        return sum(step > self._best[1] for step, _ in self._progress.valid) >= patience
 
     def figures(self) -> dict[str, Any]:
         flat = [example for examples in self._examples for example in examples]

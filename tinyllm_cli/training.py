@@ -14,12 +14,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tinyllm_cli.descent import make_optimizer, make_schedule
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.interrupts import undisturbed
 from tinyllm_cli.objective import Reading, token_weights
 from tinyllm_cli.students.base import Example, Limits, Student
 from tinyllm_cli.students.learning.learner import Learner
 from tinyllm_cli.students.learning.processes import Processes
+from tinyllm_cli.students.lora import add_lora
 from tinyllm_cli.tasks import ANSWER
 
 ALONE = Processes()
@@ -39,6 +41,21 @@ class TrainSettings:
     warmup_steps: int = 0
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
+    optimizer: str = "adamw_torch_fused"
+    """A name that transformers gives to an optimizer."""
+
+    gradient_checkpointing: bool = False
+    """Compute layers anew in the backward pass: half the speed, a fraction of the memory."""
+
+    patience: int = 0
+    """Evaluations without a better valid accuracy after which the training ends; 0 never ends it."""
+
+    lora_rank: int = 0
+    """Train low-rank additions of this rank to the linear layers instead of the weights; 0 trains the weights."""
+
+    lora_alpha: float = 0.0
+    """The additions are multiplied by this over the rank; 0 is twice the rank."""
+
     max_input: int = 1024
     max_target: int = 256
     reading: Reading = "example"
@@ -86,15 +103,18 @@ class Training:
         settings: TrainSettings,
         processes: Processes = ALONE,
     ) -> None:
-        from transformers import get_scheduler
-
         self.student, self.settings, self._lessons, self.processes = student, settings, lessons, processes
+        if settings.lora_rank:
+            alpha = settings.lora_alpha or 2.0 * settings.lora_rank
+            add_lora(student, rank=settings.lora_rank, alpha=alpha, seed=settings.seed)
+        if settings.gradient_checkpointing:
+            student.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.steps = settings.steps(len(lessons))
-        self.optimizer = make_optimizer(student.model, settings)
-        self.scheduler = get_scheduler(settings.schedule, self.optimizer, settings.warmup_steps, self.steps)
+        self.optimizer = make_optimizer(student.model, settings.optimizer, settings.lr, settings.weight_decay)
+        self.scheduler = make_schedule(settings.schedule, self.optimizer, settings.warmup_steps, self.steps)
         self.done, self.evaluated = 0, True
         self.token_budget = settings.token_budget
-        self._learner = Learner(student)
+        self._learner = Learner(student, checkpointing=settings.gradient_checkpointing)
 
     def run(self, watch: Watch, at_checkpoint: AtCheckpoint, after_step: Callable[[], None] = lambda: None) -> None:
         """Train from step `done` on. `at_checkpoint` is called `evals_per_epoch` times an epoch and at the end, with
@@ -162,14 +182,6 @@ class Training:
         self.student.model.train()
         self.evaluated = True
         return over
-
-
-def make_optimizer(model: Any, settings: TrainSettings) -> Any:
-    """The optimizer that transformers knows as `settings.optimizer`, over what is to be trained of `model`."""
-    import torch
-
-    parameters = [value for value in model.parameters() if value.requires_grad]
-    return torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
 
 def step_batches(lessons: Sequence[Sequence[Example]], settings: TrainSettings) -> Iterator[list[Example]]:

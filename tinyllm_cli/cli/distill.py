@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
     from tinyllm_cli.keeping import Progress
     from tinyllm_cli.material import Material, Plan
     from tinyllm_cli.records import Run
+    from tinyllm_cli.tracking import Tracker
 
 _TRAINING = "Training"
 
 
-def _panel(**arguments: Any) -> Any:
-    return typer.Option(rich_help_panel=_TRAINING, **arguments)
+def _panel(*names: str, **arguments: Any) -> Any:
+    return typer.Option(*names, rich_help_panel=_TRAINING, **arguments)
 
 
 @guarded
@@ -44,9 +46,14 @@ def distill(
     epochs: Annotated[int, _panel(min=1, help="Passes over the training questions.")] = 1,
     batch_size: Annotated[int, _panel(min=1, help="Questions in an optimizer step.")] = 8,
     lr: Annotated[float, _panel(min=0.0, help="Peak learning rate.")] = 5e-5,
-    schedule: Annotated[str, _panel(help="linear, cosine or constant.")] = "linear",
+    schedule: Annotated[str, _panel(help="Of the learning rate: a name of transformers', such as cosine.")] = "linear",
     warmup_steps: Annotated[int, _panel(min=0, help="Steps until the peak learning rate.")] = 0,
-    weight_decay: Annotated[float, _panel(min=0.0, help="AdamW's weight decay.")] = 0.0,
+    optimizer: Annotated[str, _panel(help="A name of transformers', such as adafactor.")] = "adamw_torch_fused",
+    weight_decay: Annotated[float, _panel(min=0.0, help="The optimizer's weight decay.")] = 0.0,
+    lora_rank: Annotated[
+        int, _panel("--lora", min=0, help="Train low-rank additions of this rank instead of the weights.")
+    ] = 0,
+    lora_alpha: Annotated[float, _panel(min=0.0, help="LoRA's alpha.", show_default="twice the rank")] = 0.0,
     max_input: Annotated[int, _panel(min=8, help="Longest input in tokens; longer ones are cut and counted.")] = 1024,
     max_target: Annotated[int, _panel(min=2, help="Longest target in tokens.")] = 256,
     loss: Annotated[
@@ -55,12 +62,19 @@ def distill(
     ] = "example",
     precision: Annotated[str, _panel(help="auto, float32 or bfloat16.")] = "auto",
     token_budget: Annotated[int, _panel(min=64, help="Tokens in a micro-batch: memory against speed.")] = 3000,
+    gradient_checkpointing: Annotated[
+        bool, _panel("--gradient-checkpointing", help="Less memory, half the speed.")
+    ] = False,
     evals_per_epoch: Annotated[int, _panel(min=1, help="Valid evaluations an epoch; the best one is kept.")] = 2,
+    patience: Annotated[
+        int, _panel(min=0, help="End after so many evaluations without a better one; 0 never does.")
+    ] = 0,
     seed: Annotated[int, _panel(help="Decides order and dropout.")] = 0,
     save_every: Annotated[
         float, _panel(min=0.0, help="Minutes between two states on disk, from which a run that was broken off goes on.")
     ] = 5.0,
     fresh: Annotated[bool, _panel(help="Begin anew, even where a run that was broken off could go on.")] = False,
+    track: Annotated[str | None, _panel(help="Send the curves to tensorboard, wandb, trackio or mlflow.")] = None,
     trust_remote_code: Annotated[bool, _panel(help="Run code that comes with the model.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be trained on.")] = False,
     db: Db = DEFAULT_DB,
@@ -73,28 +87,34 @@ def distill(
 
     Example: tinyllm distill --alpha t5=1,llama=0.5
     """
+    from tinyllm_cli.descent import SCHEDULES, optimizer_names
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.ingest import ingest_named
     from tinyllm_cli.material import Plan, gather
     from tinyllm_cli.objective import READINGS
     from tinyllm_cli.students.learning.processes import is_first, take_own_gpu
+    from tinyllm_cli.tracking import TRACKERS, Tracker
     from tinyllm_cli.training import TrainSettings
     from tinyllm_cli.voices import choose, parse_alpha
 
     for option, value, known in (
         ("--loss", loss, READINGS),
         ("--precision", precision, ("auto", "float32", "bfloat16")),
-        ("--schedule", schedule, ("linear", "cosine", "constant")),
+        ("--schedule", schedule, SCHEDULES),
+        ("--optimizer", optimizer, (optimizer,) if optimizer == "adamw_torch_fused" else optimizer_names()),
+        ("--track", track, (None, *TRACKERS)),
     ):
         if value not in known:
-            raise UsageProblem(f"{option} can't be '{value}'.", f"Choose one of: {', '.join(known)}.")
+            raise UsageProblem(f"{option} can't be '{value}'.", f"Choose one of: {', '.join(filter(None, known))}.")
     first = is_first()  # of the processes that torchrun started, only one talks
     session = Session(db, config, Console(json=json and first, quiet=quiet or not first))
     weights = None if alpha is None else parse_alpha(alpha)
     settings = TrainSettings(
         epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule, warmup_steps=warmup_steps,
-        weight_decay=weight_decay, max_input=max_input, max_target=max_target, reading=loss,  # type: ignore[arg-type]
-        precision=precision, token_budget=token_budget, evals_per_epoch=evals_per_epoch, seed=seed,  # type: ignore[arg-type]
+        optimizer=optimizer, weight_decay=weight_decay, lora_rank=lora_rank, lora_alpha=lora_alpha,
+        max_input=max_input, max_target=max_target, reading=loss, precision=precision,  # type: ignore[arg-type]
+        token_budget=token_budget, gradient_checkpointing=gradient_checkpointing, evals_per_epoch=evals_per_epoch,
+        patience=patience, seed=seed,
     )  # fmt: skip
     with closing(session.open_store(create=dataset is not None)) as store:
         if dataset is not None:
@@ -116,22 +136,33 @@ def distill(
             return
         from tinyllm_cli.students.loading import load_student
 
+        tracker = (
+            Tracker(track, db.resolve().parent / "tinyllm-tracking", asdict(settings)) if track and first else None
+        )
         take_own_gpu()
         learner = load_student(plan.student, trust_remote_code=trust_remote_code)
-        run = _train(session, store, plan, learner, material, save_every=60 * save_every, fresh=fresh)
+        run = _train(session, store, plan, learner, material, save_every=60 * save_every, fresh=fresh, tracker=tracker)
     if first:
         _say(session, run)
 
 
 def _train(
-    session: Session, store: Any, plan: Plan, student: Any, material: Material, *, save_every: float, fresh: bool
+    session: Session,
+    store: Any,
+    plan: Plan,
+    student: Any,
+    material: Material,
+    *,
+    save_every: float,
+    fresh: bool,
+    tracker: Tracker | None,
 ) -> Run:
     from tinyllm_cli.distill import distill as distill_stage
     from tinyllm_cli.errors import InterruptedByUser
     from tinyllm_cli.interrupts import ended_like_interrupted
 
     with session.console.meter("training") as meter:
-        watch = _Watch(session, meter, plan)
+        watch = _Watch(session, meter, plan, tracker)
         try:
             with ended_like_interrupted():
                 return distill_stage(store, plan, student, material, watch, save_every=save_every, fresh=fresh)
@@ -140,16 +171,21 @@ def _train(
                 "Stopped. The run is marked as stopped; its state is kept, and its best checkpoint, if there was one.",
                 "Run the same command to go on where it stopped.",
             ) from error
+        finally:
+            if tracker is not None:
+                tracker.finish()
 
 
 class _Watch:
     """Shows the progress of a training, and what happens to it only now and then once."""
 
-    def __init__(self, session: Session, meter: Any, plan: Plan) -> None:
-        self._console, self._meter = session.console, meter
+    def __init__(self, session: Session, meter: Any, plan: Plan, tracker: Tracker | None) -> None:
+        self._console, self._meter, self._tracker = session.console, meter, tracker
         self._resumed_at, self._unsaved, self._budget = 0, "", plan.settings.token_budget
 
     def __call__(self, progress: Progress) -> None:
+        if self._tracker is not None:
+            self._tracker(progress)
         report = progress.report
         if progress.resumed_at != self._resumed_at:
             self._resumed_at = progress.resumed_at

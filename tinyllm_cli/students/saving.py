@@ -10,6 +10,7 @@ from typing import Any
 
 from backends.checkpoints import logs_of_transformers_off
 from tinyllm_cli.students.base import Student
+from tinyllm_cli.students.lora import merged_state
 
 
 def save_student(student: Student, folder: Path, card: str) -> None:
@@ -41,7 +42,7 @@ def save_student(student: Student, folder: Path, card: str) -> None:
 def _state(student: Student) -> dict[str, Any]:
     """The weights. A T5 head that has its own scale is written out even where it shares its tensor with the
     embedding: transformers 4 would fill a missing head with noise."""
-    state: dict[str, Any] = student.model.state_dict()
+    state = merged_state(student.model)
     if getattr(student.model.config, "scale_decoder_outputs", None) is False and "lm_head.weight" in state:
         state["lm_head.weight"] = state["lm_head.weight"].clone()
     return state
