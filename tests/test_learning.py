@@ -237,14 +237,22 @@ def test_groups_hold_everything_within_the_budget(sizes: list[int], budget: int)
     assert all(len(group) == 1 or sum(sizes[index] for index in group) <= budget for group in groups)
 
 
-def test_gelu_and_norms_are_replaced_by_the_same() -> None:
-    tokenizer = tiny_tokenizer(ends=True)
-    model = t5_model(tokenizer)
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_gelu_and_norms_are_replaced_by_the_same(student: Student, kind: str) -> None:
+    """A GPU's replacements compute anywhere, so they are tested here too."""
     ids = torch.tensor([[5, 6, 7]])
-    with torch.no_grad():
-        plain = model(input_ids=ids, decoder_input_ids=ids).logits
-        with tuned(model, Draws()):
-            assert torch.allclose(model(input_ids=ids, decoder_input_ids=ids).logits, plain, atol=1e-5)
+    inputs = {"input_ids": ids, **({"decoder_input_ids": ids} if student.kind == "seq2seq" else {})}
+
+    def found() -> dict[str, torch.Tensor]:
+        logits = student.model(**inputs).logits
+        logits.square().mean().backward()
+        return {"logits": logits.detach(), **gradients(student.model)}
+
+    plain = found()
+    with tuned(student.model, None, kind):
+        replaced = [module for module in student.model.modules() if "forward" in module.__dict__]
+        assert replaced or (student.kind == "causal" and kind == "cpu")
+        assert_same(found(), plain)
 
 
 def test_a_causal_model_without_logits_to_keep_packs_too() -> None:

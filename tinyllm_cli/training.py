@@ -60,8 +60,8 @@ class TrainSettings:
     max_target: int = 256
     reading: Reading = "example"
     precision: Precision = "auto"
-    token_budget: int = 3000
-    """Tokens in a micro-batch: memory against speed, with no effect on the gradient."""
+    token_budget: int = 0
+    """Tokens in a micro-batch: memory against speed, with no effect on the gradient. 0 is what suits the device."""
 
     evals_per_epoch: int = 2
     seed: int = 0
@@ -69,6 +69,10 @@ class TrainSettings:
     @property
     def limits(self) -> Limits:
         return Limits(input=self.max_input, target=self.max_target)
+
+    def budget_on(self, device: str) -> int:
+        """Tokens in a micro-batch: by default what a CPU's caches hold, or what keeps a GPU busy."""
+        return self.token_budget or (3000 if device == "cpu" else 8000)
 
     def steps(self, lessons: int) -> int:
         return self.epochs * math.ceil(lessons / self.batch_size)
@@ -113,7 +117,7 @@ class Training:
         self.optimizer = make_optimizer(student.model, settings.optimizer, settings.lr, settings.weight_decay)
         self.scheduler = make_schedule(settings.schedule, self.optimizer, settings.warmup_steps, self.steps)
         self.done, self.evaluated = 0, True
-        self.token_budget = settings.token_budget
+        self.token_budget = settings.budget_on(student.device)
         self._learner = Learner(student, checkpointing=settings.gradient_checkpointing)
 
     def run(self, watch: Watch, at_checkpoint: AtCheckpoint, after_step: Callable[[], None] = lambda: None) -> None:
@@ -217,7 +221,7 @@ def backward(
     sizes = [example.size for example, _ in pairs]
     losses = dict.fromkeys((example.name for example in step), 0.0)
     with learner.step(autocast, settings.seed, number, processes.rank) as loss_of:
-        for micro in learner.micro_batches(pairs, sizes, budget or settings.token_budget):
+        for micro in learner.micro_batches(pairs, sizes, budget or settings.budget_on(learner.student.device)):
             loss, nll = loss_of([example for example, _ in micro], [weight for _, weight in micro])
             loss.backward()  # type: ignore[no-untyped-call]
             for (example, weight), value in zip(micro, nll.tolist(), strict=True):

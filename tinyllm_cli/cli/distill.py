@@ -61,7 +61,10 @@ def distill(
         _panel(help="example: mean over examples (the paper's); token: mean over target tokens (its code's)."),
     ] = "example",
     precision: Annotated[str, _panel(help="auto, float32 or bfloat16.")] = "auto",
-    token_budget: Annotated[int, _panel(min=64, help="Tokens in a micro-batch: memory against speed.")] = 3000,
+    token_budget: Annotated[
+        int,
+        _panel(min=0, help="Tokens in a micro-batch: memory against speed.", show_default="3000; 8000 on a GPU"),
+    ] = 0,
     gradient_checkpointing: Annotated[
         bool, _panel("--gradient-checkpointing", help="Less memory, half the speed.")
     ] = False,
@@ -162,7 +165,7 @@ def _train(
     from tinyllm_cli.interrupts import ended_like_interrupted
 
     with session.console.meter("training") as meter:
-        watch = _Watch(session, meter, plan, tracker)
+        watch = _Watch(session, meter, tracker, plan.settings.budget_on(student.device))
         try:
             with ended_like_interrupted():
                 return distill_stage(store, plan, student, material, watch, save_every=save_every, fresh=fresh)
@@ -179,9 +182,9 @@ def _train(
 class _Watch:
     """Shows the progress of a training, and what happens to it only now and then once."""
 
-    def __init__(self, session: Session, meter: Any, plan: Plan, tracker: Tracker | None) -> None:
+    def __init__(self, session: Session, meter: Any, tracker: Tracker | None, budget: int) -> None:
         self._console, self._meter, self._tracker = session.console, meter, tracker
-        self._resumed_at, self._unsaved, self._budget = 0, "", plan.settings.token_budget
+        self._resumed_at, self._unsaved, self._budget = 0, "", budget
 
     def __call__(self, progress: Progress) -> None:
         if self._tracker is not None:
@@ -195,8 +198,8 @@ class _Watch:
         self._unsaved = progress.unsaved
         if report is None:
             return
-        if report.token_budget < self._budget:
-            self._budget = report.token_budget
+        before, self._budget = self._budget, report.token_budget
+        if report.token_budget < before:
             self._console.note(
                 f"Out of memory: micro-batches of {self._budget} tokens from now on. The gradient stays the same."
             )

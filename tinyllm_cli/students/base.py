@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The label of padding, as everywhere in Hugging Face's code."""
 
-READ_BUDGET = 1000
+READ_BUDGET = {"cpu": 1000}
 """Padded input tokens that are read in one forward pass. On a CPU, what larger passes compute outgrows its caches."""
+
+_READ_BUDGET_OF_OTHERS = 32_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +95,10 @@ class Student(Writer, Protocol):
         """Logits (tokens, vocabulary) of all target tokens, example after example, computed without padding. To be
         called within `learning.packing.packed`."""
         ...
+
+
+def read_budget(device: str) -> int:
+    return READ_BUDGET.get(device, _READ_BUDGET_OF_OTHERS)
 
 
 Sized = TypeVar("Sized")

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from backends.checkpoints import Checkpoint
-from tinyllm_cli.students.base import IGNORED, READ_BUDGET, Example, Limits, by_budget, mask, one_row, pad, target_ids
+from tinyllm_cli.students.base import IGNORED, Example, Limits, by_budget, mask, one_row, pad, read_budget, target_ids
 from tinyllm_cli.students.decoding import greedy, joined
 from tinyllm_cli.students.learning.packing import pack
 from tinyllm_cli.students.scoring import mean_log_likelihoods
@@ -119,7 +119,7 @@ class CausalStudent:
         if min(map(len, rows)) < 2:
             return None
         prefixes = [row[:-1] for row in rows]
-        groups = by_budget(prefixes, [len(prefix) for prefix in prefixes], READ_BUDGET)
+        groups = by_budget(prefixes, [len(prefix) for prefix in prefixes], read_budget(self.device))
         return joined([self._prefix(group).past_key_values for group in groups], len(prefixes[0]))
 
     def _forward(self, rows: Sequence[Sequence[int]], keep: int) -> torch.Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from backends.checkpoints import Checkpoint
-from tinyllm_cli.students.base import IGNORED, READ_BUDGET, Example, Limits, by_budget, mask, one_row, pad, target_ids
+from tinyllm_cli.students.base import IGNORED, Example, Limits, by_budget, mask, one_row, pad, read_budget, target_ids
 from tinyllm_cli.students.decoding import greedy
 from tinyllm_cli.students.learning.packing import announce, pack
 from tinyllm_cli.students.scoring import mean_log_likelihoods
@@ -114,7 +114,7 @@ class Seq2SeqStudent:
 
         lengths = [len(read) for read in inputs]
         whole: torch.Tensor | None = None
-        for group in by_budget(range(len(inputs)), lengths, READ_BUDGET):
+        for group in by_budget(range(len(inputs)), lengths, read_budget(self.device)):
             rows = [inputs[index] for index in group]
             states = self.model.get_encoder()(
                 input_ids=pad(rows, self.tokenizer.pad_token_id, left=False, device=self.device),

@@ -15,9 +15,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-_CHUNK = 1024  # tokens whose logits exist at a time
-_ROWS = 32  # tokens whose fp32 logits do: 4 MB at a vocabulary of 32,000, which a processor's cache holds
-_WORDS = 4096  # of the vocabulary, whose gradient is added up at a time, for the same reason
+
+@dataclass(frozen=True)
+class _Chunks:
+    """`tokens` whose logits exist at a time; `rows` of them whose fp32 logits do; `words` of the vocabulary whose
+    gradient is added up at a time."""
+
+    tokens: int
+    rows: int
+    words: int
+
+
+_ON_CPU = _Chunks(tokens=1024, rows=32, words=4096)  # 4 MB at a vocabulary of 32,000, which the cache holds
+_ON_GPU = _Chunks(tokens=4096, rows=4096, words=2**20)  # 0.8 GB at a vocabulary of 32,000, in few kernels
 
 
 @dataclass(frozen=True)
@@ -139,25 +149,26 @@ def _nll_and_gradients(
     """(each token's negative log-likelihood, the states' gradient); the weight's is added to `total`."""
     import torch
 
+    chunks = _ON_CPU if states.device.type == "cpu" else _ON_GPU
     nll = torch.empty(len(states), dtype=torch.float32, device=states.device)
     of_states = torch.empty_like(states)
-    for start in range(0, len(states), _CHUNK):
-        part = slice(start, start + _CHUNK)
+    for start in range(0, len(states), chunks.tokens):
+        part = slice(start, start + chunks.tokens)
         logits = states[part] @ weight.t()
-        nll[part] = _to_gradients(logits, labels[part], weights[part])
+        nll[part] = _to_gradients(logits, labels[part], weights[part], chunks.rows)
         of_states[part] = logits @ weight
         if total is not None:
-            for first in range(0, len(total), _WORDS):
-                total[first : first + _WORDS] += (logits[:, first : first + _WORDS].t() @ states[part]).float()
+            for first in range(0, len(total), chunks.words):
+                words = slice(first, first + chunks.words)
+                total[words] += (logits[:, words].t() @ states[part]).float()
     return nll, of_states
 
 
-def _to_gradients(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def _to_gradients(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, rows: int) -> torch.Tensor:
     """Each token's negative log-likelihood; `logits` become weight * (softmax - one-hot), in place."""
     import torch
 
     nll = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
-    rows = _ROWS if logits.device.type == "cpu" else len(logits)
     for start in range(0, len(logits), rows):
         part = slice(start, start + rows)
         gold, scale = labels[part, None], weights[part, None]

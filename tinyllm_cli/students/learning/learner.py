@@ -41,12 +41,12 @@ class Learner:
         the step follows from `seed`."""
         import torch
 
-        model = self.student.model
+        model, kind = self.student.model, self.student.device.partition(":")[0]
         torch.manual_seed(int.from_bytes(Draws.digest(*seed), "little", signed=True))
         with ExitStack() as stack:
             if self._draws is not None:
                 self._draws.begin(*seed)
-            stack.enter_context(tuned(model, self._draws))
+            stack.enter_context(tuned(model, self._draws, kind))
             if self.packs:
                 stack.enter_context(packed(model))
             if autocast is not None:  # one context for the step: weights are cast once, not once a micro-batch

@@ -1,4 +1,4 @@
-"""What makes a model's own layers faster on a CPU, and computes the same: see `tuned`."""
+"""What makes a model's own layers faster, and computes the same: see `tuned`."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ from tinyllm_cli.students.learning.dropout import Draws, drop
 from tinyllm_cli.students.learning.head import gradient_of
 
 _LARGE = 2**20  # numbers in an embedding, above which a gradient of the whole table is worth avoiding
+_SCALING_NORMS = ("T5LayerNorm", "LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
 
 
 @contextmanager
-def tuned(model: Any, draws: Draws | None) -> Iterator[None]:
-    """Within, and on a CPU:
+def tuned(model: Any, draws: Draws | None, kind: str = "cpu") -> Iterator[None]:
+    """Within, on this kind of device:
 
-    - dropout draws cheaper random numbers, where there are `draws`;
-    - an embedding's gradient touches the rows that were read, not the whole table;
     - the tanh approximation of GELU is torch's own kernel instead of eight elementwise operations;
     - T5's gated layers spare a detour over the type of their weights, which autocast undoes at once;
     - norms give what they compute in the type that the products after them want, once, not once for each of them.
-    """
-    if next(model.parameters()).device.type != "cpu":
-        yield
-        return
-    _keep_freed_memory()
+
+    On a CPU:
+
+    - dropout draws cheaper random numbers, where there are `draws`;
+    - an embedding's gradient touches the rows that were read, not the whole table.
+
+    On a GPU, where starting a kernel takes longer than most kernels: a norm is one of them instead of eight."""
+    if kind == "cpu":
+        _keep_freed_memory()
     replaced: list[Any] = []
     hooks = []
     for module in model.modules():
-        forward = _faster(module, draws)
+        forward = _faster(module) or (_faster_on_cpu(module, draws) if kind == "cpu" else _faster_on_gpu(module))
         if forward is not None:
             module.forward = forward
             replaced.append(module)
-        elif type(module).__name__.endswith(("T5LayerNorm", "RMSNorm")):
-            hooks.append(module.register_forward_hook(_to_autocast_dtype))
+        if type(module).__name__.endswith(("T5LayerNorm", "RMSNorm")):
+            hooks.append(module.register_forward_hook(partial(_to_autocast_dtype, kind)))
     try:
         yield
     finally:
@@ -47,18 +50,28 @@ def tuned(model: Any, draws: Draws | None) -> Iterator[None]:
             hook.remove()
 
 
-def _faster(module: Any, draws: Draws | None) -> Callable[..., Any] | None:
+def _faster(module: Any) -> Callable[..., Any] | None:
     """Another forward of `module`, if there is one."""
+    import torch
+
+    name = type(module).__name__
+    if name == "NewGELUActivation":
+        return partial(torch.nn.functional.gelu, approximate="tanh")
+    return partial(_gated, module) if name == "T5DenseGatedActDense" else None
+
+
+def _faster_on_cpu(module: Any, draws: Draws | None) -> Callable[..., Any] | None:
     import torch
 
     if type(module) is torch.nn.Dropout and draws is not None:
         return partial(_drop, module, draws)
     if type(module) is torch.nn.Embedding and module.weight.numel() > _LARGE:
         return partial(_embed, module)
-    name = type(module).__name__
-    if name == "NewGELUActivation":
-        return partial(torch.nn.functional.gelu, approximate="tanh")
-    return partial(_gated, module) if name == "T5DenseGatedActDense" else None
+    return None
+
+
+def _faster_on_gpu(module: Any) -> Callable[..., Any] | None:
+    return partial(_norm, module) if type(module).__name__ in _SCALING_NORMS else None
 
 
 def _drop(module: Any, draws: Draws, states: Any) -> Any:
@@ -67,6 +80,13 @@ def _drop(module: Any, draws: Draws, states: Any) -> Any:
 
 def _gated(module: Any, states: Any) -> Any:
     return module.wo(module.dropout(module.act(module.wi_0(states)) * module.wi_1(states)))
+
+
+def _norm(module: Any, states: Any) -> Any:
+    import torch
+
+    width = module.weight.shape
+    return torch.nn.functional.rms_norm(states.float(), width, module.weight, module.variance_epsilon)
 
 
 def _embed(module: Any, ids: Any) -> Any:
@@ -83,10 +103,10 @@ def _add_rows(module: Any, ids: Any, gradient: Any) -> None:
     gradient_of(module.weight).index_add_(0, flat, rows.to(module.weight.dtype))
 
 
-def _to_autocast_dtype(_module: Any, _inputs: Any, output: Any) -> Any:
+def _to_autocast_dtype(kind: str, _module: Any, _inputs: Any, output: Any) -> Any:
     import torch
 
-    return output.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else output
+    return output.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else output
 
 
 @cache
