@@ -1,6 +1,6 @@
 """What a user would run otherwise: a Seq2SeqTrainer as in the TinyLLM authors' style, written anew for comparison.
 
-One forward pass for each task of a micro-batch, inputs padded to a fixed maximum, fp32, logits for padding too.
+One forward pass for each task of a micro-batch, inputs padded to a fixed maximum, logits for padding too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def train(
     max_input: int,
     batch_size: int,
     lr: float,
+    bf16: bool,
     watch: Callable[[dict[str, float]], None],
 ) -> None:
     """Train `model` on `rows` (task -> example for each question), in their order, for one epoch. `watch` gets every
@@ -62,7 +63,8 @@ def train(
             logging_strategy="no",
             report_to="none",
             disable_tqdm=True,
-            use_cpu=True,
+            bf16=bf16,
+            use_cpu=model.device.type == "cpu",
         )
         trainer = Trainer(model, arguments, train_dataset=rows, data_collator=collate)  # type: ignore[arg-type]
         trainer.add_callback(AtStepEnd())

@@ -1,9 +1,9 @@
 """Training speed and memory against a Seq2SeqTrainer in the reference's style, on real questions and rationales.
 
-.venv/bin/python benchmarks/training.py FOLDER [--dataset openbookqa] [--questions 64]
+.venv/bin/python benchmarks/training.py FOLDER [--dataset openbookqa] [--questions 64] [--device cuda --size large]
 
-FOLDER holds data sets in the layout that `tinyllm import` reads, and `t5_tokenizer`. The student has FLAN-T5-small's
-architecture and random weights. Each side trains in a process of its own, on the same batches of 8 questions.
+FOLDER holds data sets in the layout that `tinyllm import` reads, and `t5_tokenizer`. The student has a FLAN-T5
+architecture and random weights. Each side trains in a process of its own, on the same batches of questions.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from backends.checkpoints import Checkpoint
 from tinyllm_cli.material import Plan, gather
 from tinyllm_cli.store import open_store
 from tinyllm_cli.students.base import Example, Student
+from tinyllm_cli.students.learning.learner import Learner
 from tinyllm_cli.students.seq2seq import Seq2SeqStudent
 from tinyllm_cli.tasks import Voice
-from tinyllm_cli.training import Training, TrainSettings, step_batches
+from tinyllm_cli.training import Training, TrainSettings, backward, precision_context, step_batches
 
 WEIGHTS = {"answer": 1.0, "flan-t5-xl": 1.0, "llama-2-7b-chat": 0.5}
 VOICES = (
@@ -35,21 +36,31 @@ VOICES = (
 MAX_INPUT = {"openbookqa": 128, "pubmedqa": 512}
 """What the reference pads to. Both sides cut what is longer, so that they train on the same tokens."""
 
+SIZES = {
+    "small": {"d_model": 512, "d_ff": 1024, "num_layers": 8, "num_decoder_layers": 8, "num_heads": 6},
+    "base": {"d_model": 768, "d_ff": 2048, "num_layers": 12, "num_decoder_layers": 12, "num_heads": 12},
+    "large": {"d_model": 1024, "d_ff": 2816, "num_layers": 24, "num_decoder_layers": 24, "num_heads": 16},
+}
+SIDES = ("reference", "reference-bf16", "ours")
+PEAK_BF16 = 989e12
+"""FLOP/s of a dense product on an H100 or H200, by its data sheet."""
 
-def student(tokenizer: Path) -> Student:
+
+def student(tokenizer: Path, size: str, device: str) -> Student:
     import torch
     from transformers import T5Config, T5ForConditionalGeneration, T5TokenizerFast
 
     torch.manual_seed(0)
     config = T5Config(
-        vocab_size=32128, d_model=512, d_kv=64, d_ff=1024, num_layers=8, num_decoder_layers=8, num_heads=6,
-        feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0,
+        vocab_size=32128, d_kv=64, feed_forward_proj="gated-gelu", tie_word_embeddings=False,
+        decoder_start_token_id=0, **SIZES[size],
     )  # fmt: skip
-    config._attn_implementation = "eager"
-    model = T5ForConditionalGeneration(config)
+    config._attn_implementation = "eager" if device == "cpu" else "sdpa"
+    with torch.device(device):
+        model = T5ForConditionalGeneration(config)
     model.lm_head.weight.data.mul_(config.d_model**-0.5)  # as a trained head: a loss of ln(vocabulary) at the start
     return Seq2SeqStudent(
-        Checkpoint(model=model, tokenizer=T5TokenizerFast.from_pretrained(tokenizer), kind="seq2seq", device="cpu")
+        Checkpoint(model=model, tokenizer=T5TokenizerFast.from_pretrained(tokenizer), kind="seq2seq", device=device)
     )
 
 
@@ -62,15 +73,21 @@ def examples(database: Path, dataset: str, learner: Student, settings: TrainSett
     return [learner.encode(lesson.tasks, settings.limits) for lesson in whole]
 
 
-def measure(side: str, database: Path, dataset: str, tokenizer: Path, questions: int, threads: int) -> dict[str, Any]:
+def measure(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(options.threads)
     settings = TrainSettings(
-        max_input=MAX_INPUT[dataset], reading="token", token_budget=int(__import__("os").environ.get("BUDGET", "3000"))
+        max_input=MAX_INPUT[options.dataset],
+        reading="token",
+        batch_size=options.batch_size,
+        token_budget=options.token_budget,
     )
-    learner = student(tokenizer)
-    rows = examples(database, dataset, learner, settings)[: questions + settings.batch_size]
+    learner = student(options.folder / "t5_tokenizer", options.size, options.device)
+    questions = options.questions
+    rows = examples(options.database, options.dataset, learner, settings)[: questions + settings.batch_size]
+    tokens = sum(example.size for step in list(step_batches(rows, settings))[1:] for example in step)
+    operations = operations_of(learner, rows, settings) if options.side == "ours" and options.device == "cuda" else 0
     curve: list[dict[str, float]] = []
     times = [time.perf_counter()]
     cpu = [time.process_time()]
@@ -80,7 +97,7 @@ def measure(side: str, database: Path, dataset: str, tokenizer: Path, questions:
         times.append(time.perf_counter())
         cpu.append(time.process_time())
 
-    if side == "ours":
+    if options.side == "ours":
         Training(learner, rows, settings).run(lambda report: watch(dict(report.losses)), lambda _: False)
     else:
         import reference_trainer
@@ -90,15 +107,35 @@ def measure(side: str, database: Path, dataset: str, tokenizer: Path, questions:
         ordered = [{e.name: e for e in flat[at : at + tasks]} for at in range(0, len(flat), tasks)]
         reference_trainer.train(
             learner.model, ordered, WEIGHTS, max_input=settings.max_input, batch_size=settings.batch_size,
-            lr=settings.lr, watch=watch,
+            lr=settings.lr, bf16=options.side.endswith("bf16"), watch=watch,
         )  # fmt: skip
-    first = 1  # the first step warms caches and allocators up, and is left out
-    return {
-        "questions/s": questions / (times[-1] - times[first]),
-        "cpu seconds/question": (cpu[-1] - cpu[first]) / questions,
-        "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    # The first step warms caches and allocators up, and is left out.
+    seconds = times[-1] - times[1]
+    found = {
+        "questions/s": questions / seconds,
+        "tokens/s": tokens / seconds,
+        "cpu seconds/question": (cpu[-1] - cpu[1]) / questions,
         "curve": curve,
     }
+    if options.device == "cuda":
+        found["peak MB"] = torch.cuda.max_memory_allocated() / 2**20
+        found["share of the card's peak"] = operations * questions / seconds / PEAK_BF16
+    else:
+        found["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return found
+
+
+def operations_of(learner: Student, rows: list[list[Example]], settings: TrainSettings) -> float:
+    """Floating-point operations of the products that a question costs us, padding included: counted over one step."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    step = next(iter(step_batches(rows, settings)))
+    with FlopCounterMode(display=False) as counter:
+        backward(Learner(learner), step, settings, autocast=precision_context("auto", learner.device))
+    learner.model.zero_grad()
+    torch.cuda.reset_peak_memory_stats()
+    return counter.get_total_flops() / settings.batch_size
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -106,20 +143,24 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--dataset", default="openbookqa", choices=sorted(MAX_INPUT))
     parser.add_argument("--questions", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=8, help="questions in a step")
+    parser.add_argument("--token-budget", type=int, default=0, help="of our micro-batches")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--side", choices=("ours", "reference"))
-    parser.add_argument("--database", type=Path)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--size", default="small", choices=sorted(SIZES))
+    parser.add_argument("--side", choices=SIDES, action="append", help="by default the reference and ours")
+    parser.add_argument("--database", type=Path, help="what FOLDER's data set was imported into")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    tokenizer = options.folder / "t5_tokenizer"
-    if options.side:
-        result = measure(options.side, options.database, options.dataset, tokenizer, options.questions, options.threads)
-        print(json.dumps(result))
+    sides = options.side or ["reference", "ours"]
+    if options.here:
+        options.side = sides[-1]
+        print(json.dumps(measure(options)))
         return
     with tempfile.TemporaryDirectory() as work:
         database = options.database or imported(options.folder / options.dataset, Path(work))
         results = {
-            side: in_process([*arguments, "--side", side, "--database", str(database)])
-            for side in ("reference", "ours")
+            side: in_process([*arguments, "--here", "--side", side, "--database", str(database)]) for side in sides
         }
     show(results)
 
@@ -139,14 +180,17 @@ def in_process(arguments: Sequence[str]) -> dict[str, Any]:
 
 def show(results: dict[str, dict[str, Any]]) -> None:
     for side, result in results.items():
-        print(side, {name: round(value, 3) for name, value in result.items() if name != "curve"})
-    ours, theirs = results["ours"], results["reference"]
-    print("questions/s, ratio:", round(ours["questions/s"] / theirs["questions/s"], 2))
-    print("peak memory, ratio:", round(ours["peak MB"] / theirs["peak MB"], 2))
-    for task in WEIGHTS:
-        gaps = [abs(a[task] - b[task]) for a, b in zip(ours["curve"], theirs["curve"], strict=True)]
-        last = [round(result["curve"][-1][task], 3) for result in (theirs, ours)]
-        print(f"{task}: largest gap of the curves {max(gaps):.3f}, at the end (reference, ours) {last}")
+        print(side, {name: round(value, 3) for name, value in result.items() if name != "curve"}, flush=True)
+    ours = results.get("ours")
+    for side, theirs in results.items():
+        if ours is None or side == "ours":
+            continue
+        print(f"questions/s, to {side}:", round(ours["questions/s"] / theirs["questions/s"], 2))
+        print(f"peak memory, to {side}:", round(ours["peak MB"] / theirs["peak MB"], 2))
+        for task in WEIGHTS:
+            gaps = [abs(a[task] - b[task]) for a, b in zip(ours["curve"], theirs["curve"], strict=True)]
+            last = [round(result["curve"][-1][task], 3) for result in (theirs, ours)]
+            print(f"{task}: largest gap of the curves {max(gaps):.3f}, at the end ({side}, ours) {last}", flush=True)
 
 
 if __name__ == "__main__":
