@@ -85,8 +85,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     )
     learner = student(options.folder / "t5_tokenizer", options.size, options.device)
     questions = options.questions
-    rows = examples(options.database, options.dataset, learner, settings)[: questions + settings.batch_size]
-    tokens = sum(example.size for step in list(step_batches(rows, settings))[1:] for example in step)
+    rows = examples(options.database, options.dataset, learner, settings)[
+        : questions + options.warm_up * settings.batch_size
+    ]
+    tokens = sum(example.size for step in list(step_batches(rows, settings))[options.warm_up :] for example in step)
     operations = operations_of(learner, rows, settings) if options.side == "ours" and options.device == "cuda" else 0
     curve: list[dict[str, float]] = []
     times = [time.perf_counter()]
@@ -109,12 +111,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             learner.model, ordered, WEIGHTS, max_input=settings.max_input, batch_size=settings.batch_size,
             lr=settings.lr, bf16=options.side.endswith("bf16"), watch=watch,
         )  # fmt: skip
-    # The first step warms caches and allocators up, and is left out.
-    seconds = times[-1] - times[1]
+    seconds = times[-1] - times[options.warm_up]
     found = {
         "questions/s": questions / seconds,
         "tokens/s": tokens / seconds,
-        "cpu seconds/question": (cpu[-1] - cpu[1]) / questions,
+        "cpu seconds/question": (cpu[-1] - cpu[options.warm_up]) / questions,
         "curve": curve,
     }
     if options.device == "cuda":
@@ -144,6 +145,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--dataset", default="openbookqa", choices=sorted(MAX_INPUT))
     parser.add_argument("--questions", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=8, help="questions in a step")
+    parser.add_argument("--warm-up", type=int, default=1, help="steps that are left out")
     parser.add_argument("--token-budget", type=int, default=0, help="of our micro-batches")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))

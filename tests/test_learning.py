@@ -237,6 +237,17 @@ def test_groups_hold_everything_within_the_budget(sizes: list[int], budget: int)
     assert all(len(group) == 1 or sum(sizes[index] for index in group) <= budget for group in groups)
 
 
+def test_rows_of_a_coarse_length_give_the_same_gradient(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, batch = Learner(student), examples([(9, 4), (3, 8), (40, 1)])
+    learner.packs = False
+    backward(learner, batch, TrainSettings())
+    expected = gradients(student.model)
+    monkeypatch.setattr(student, "grain", 16)
+    assert student.target_logits(batch)[0].shape[1] % 16 == 0 or student.kind == "causal"
+    backward(learner, batch, TrainSettings())
+    assert_same(gradients(student.model), expected)
+
+
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
 def test_gelu_and_norms_are_replaced_by_the_same(student: Student, kind: str) -> None:
     """A GPU's replacements compute anywhere, so they are tested here too."""

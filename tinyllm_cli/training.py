@@ -72,7 +72,7 @@ class TrainSettings:
 
     def budget_on(self, device: str) -> int:
         """Tokens in a micro-batch: by default what a CPU's caches hold, or what keeps a GPU busy."""
-        return self.token_budget or (3000 if device == "cpu" else 8000)
+        return self.token_budget or (3000 if device == "cpu" else 16_000)
 
     def steps(self, lessons: int) -> int:
         return self.epochs * math.ceil(lessons / self.batch_size)

@@ -63,7 +63,7 @@ def distill(
     precision: Annotated[str, _panel(help="auto, float32 or bfloat16.")] = "auto",
     token_budget: Annotated[
         int,
-        _panel(min=0, help="Tokens in a micro-batch: memory against speed.", show_default="3000; 8000 on a GPU"),
+        _panel(min=0, help="Tokens in a micro-batch: memory against speed.", show_default="3000; 16000 on a GPU"),
     ] = 0,
     gradient_checkpointing: Annotated[
         bool, _panel("--gradient-checkpointing", help="Less memory, half the speed.")

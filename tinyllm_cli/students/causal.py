@@ -11,7 +11,18 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from backends.checkpoints import Checkpoint
-from tinyllm_cli.students.base import IGNORED, Example, Limits, by_budget, mask, one_row, pad, read_budget, target_ids
+from tinyllm_cli.students.base import (
+    IGNORED,
+    Example,
+    Limits,
+    by_budget,
+    grain,
+    mask,
+    one_row,
+    pad,
+    read_budget,
+    target_ids,
+)
 from tinyllm_cli.students.decoding import greedy, joined
 from tinyllm_cli.students.learning.packing import pack
 from tinyllm_cli.students.scoring import mean_log_likelihoods
@@ -33,6 +44,7 @@ class CausalStudent:
         self.model: Any = checkpoint.model
         self.tokenizer: Any = checkpoint.tokenizer
         self.device = checkpoint.device
+        self.grain = grain(self.device)
         self._takes_keep = "logits_to_keep" in inspect.signature(self.model.forward).parameters
 
     def encode(self, tasks: Sequence[Task], limits: Limits) -> list[Example]:
@@ -124,10 +136,10 @@ class CausalStudent:
 
     def _forward(self, rows: Sequence[Sequence[int]], keep: int) -> torch.Tensor:
         """Logits (rows, keep, vocabulary) of the last `keep` positions."""
-        attention = mask(rows, left=True, device=self.device)
+        attention = mask(rows, left=True, device=self.device, grain=self.grain)
         arguments = {"logits_to_keep": keep} if self._takes_keep else {}
         logits: torch.Tensor = self.model(
-            input_ids=pad(rows, self.tokenizer.pad_token_id, left=True, device=self.device),
+            input_ids=pad(rows, self.tokenizer.pad_token_id, left=True, device=self.device, grain=self.grain),
             attention_mask=attention,
             position_ids=(attention.cumsum(-1) - 1).clamp(min=0),
             use_cache=False,

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from backends.checkpoints import Checkpoint
-from tinyllm_cli.students.base import IGNORED, Example, Limits, by_budget, mask, one_row, pad, read_budget, target_ids
+from tinyllm_cli.students.base import (
+    IGNORED,
+    Example,
+    Limits,
+    by_budget,
+    grain,
+    mask,
+    one_row,
+    pad,
+    read_budget,
+    target_ids,
+)
 from tinyllm_cli.students.decoding import greedy
 from tinyllm_cli.students.learning.packing import announce, pack
 from tinyllm_cli.students.scoring import mean_log_likelihoods
@@ -25,6 +36,7 @@ class Seq2SeqStudent:
         self.model: Any = checkpoint.model
         self.tokenizer: Any = checkpoint.tokenizer
         self.device = checkpoint.device
+        self.grain = grain(self.device)
 
     def encode(self, tasks: Sequence[Task], limits: Limits) -> list[Example]:
         inputs = self.tokenizer([task.input for task in tasks])["input_ids"]
@@ -45,12 +57,12 @@ class Seq2SeqStudent:
         inputs = [example.input for example in batch]
         targets = [example.target for example in batch]
         logits = self.model(
-            input_ids=pad(inputs, self.tokenizer.pad_token_id, left=False, device=self.device),
-            attention_mask=mask(inputs, left=False, device=self.device),
+            input_ids=pad(inputs, self.tokenizer.pad_token_id, left=False, device=self.device, grain=self.grain),
+            attention_mask=mask(inputs, left=False, device=self.device, grain=self.grain),
             decoder_input_ids=self._shifted(targets),
             use_cache=False,
         ).logits
-        return logits, pad(targets, IGNORED, left=False, device=self.device)
+        return logits, pad(targets, IGNORED, left=False, device=self.device, grain=self.grain)
 
     def packed_outputs(self, batch: Sequence[Example], draws: Draws) -> torch.Tensor:
         inputs = [example.input for example in batch]
@@ -130,4 +142,4 @@ class Seq2SeqStudent:
         """What the decoder reads: its start token, then the target without its last token."""
         start = self.model.config.decoder_start_token_id
         rows = [[start, *target[:-1]] for target in targets]
-        return pad(rows, self.tokenizer.pad_token_id, left=False, device=self.device)
+        return pad(rows, self.tokenizer.pad_token_id, left=False, device=self.device, grain=self.grain)
