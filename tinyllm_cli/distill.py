@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyllm_cli import __version__
-from tinyllm_cli.errors import WorldProblem
+from tinyllm_cli.errors import UsageProblem, WorldProblem
 from tinyllm_cli.keeping import Keeper, Watch
 from tinyllm_cli.material import Material, Plan
 from tinyllm_cli.records import Run
@@ -42,7 +43,9 @@ def distill(
     says 'stopped' after Ctrl-C or a kill, and 'failed' after an error, whose reason it keeps.
 
     Started by torchrun or `accelerate launch`, all processes call this and share the work; the first keeps the
-    records. Raises WorldProblem when another process, not of these, is at the same run."""
+    records. Raises WorldProblem when another process, not of these, is at the same run, and UsageProblem when
+    `accelerate launch` was told to shard the student, which would not happen."""
+    _refuse_sharding()
     with joined() as processes, ExitStack() as held:
         run = _taken_up_or_begun(store, plan, identity(plan, material), held, fresh=fresh) if processes.first else None
         run = processes.told_by_first(run)
@@ -66,6 +69,15 @@ def distill(
     finished = stored_runs.find(store, run.id)
     assert finished is not None
     return finished
+
+
+def _refuse_sharding() -> None:
+    for name, kind in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
+        if os.environ.get(name, "").lower() == "true":
+            raise UsageProblem(
+                f"{kind} is not supported: every process holds the whole student.",
+                "For less memory: --gradient-checkpointing, --lora 8, or a smaller --token-budget.",
+            )
 
 
 def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: ExitStack, *, fresh: bool) -> Run:

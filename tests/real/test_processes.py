@@ -68,3 +68,11 @@ def test_the_gradient_of_several_processes_is_that_of_one(tmp_path: Path, kind: 
     assert one.keys() == several.keys()
     for name, gradient in one.items():
         assert (several[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+
+
+def test_a_student_that_was_to_be_sharded_is_refused(tinyllm: Command, tmp_path: Path) -> None:
+    prepare(tmp_path, "seq2seq")
+    done = tinyllm(*DISTILL, ACCELERATE_USE_FSDP="true")
+    assert done.returncode == 2
+    assert "FSDP is not supported" in done.stderr
+    assert "Traceback" not in done.stderr
