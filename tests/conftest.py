@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,10 @@ from tinyllm_cli.store.rationales import Settled
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it for what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from tests.conftest import ROOT, environment
 from tests.models import KINDS, Kind, make_folder, make_student, t5_model, tiny_tokenizer
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.loading import load_student
-from tinyllm_cli.students.saving import save_student
+from tinyllm_cli.students.saving import clear_up, save_student
 
 TRANSFORMERS4 = ROOT / ".venv" / "transformers4"
 INPUT, READ = [5, 60, 70, 81, 9, 1], [0, 40, 51]
@@ -154,6 +154,18 @@ def test_saving_again_replaces_the_folder_as_a_whole(tmp_path: Path) -> None:
     assert (tmp_path / "saved" / "README.md").read_text(encoding="utf-8") == "second"
     assert not (tmp_path / "saved" / "left-over.txt").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"source", "saved"}
+
+
+def test_what_a_kill_left_of_a_save_is_cleared_up(tmp_path: Path) -> None:
+    student = make_student(tmp_path / "source", "causal")
+    for name in (".saved.new-a1b2", ".saved-2.new-c3d4"):
+        (tmp_path / name).mkdir()
+    save_student(student, tmp_path / "saved", "first")
+    assert {path.name for path in tmp_path.iterdir()} == {"source", "saved", ".saved-2.new-c3d4"}
+    (tmp_path / "saved").rename(tmp_path / ".saved.old")  # killed between its two renames
+    clear_up(tmp_path / "saved")
+    assert (tmp_path / "saved" / "README.md").read_text(encoding="utf-8") == "first"
+    assert {path.name for path in tmp_path.iterdir()} == {"source", "saved", ".saved-2.new-c3d4"}
 
 
 def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.learning.processes import joined
 from tinyllm_cli.students.loading import model_fingerprint
+from tinyllm_cli.students.saving import clear_up
 
 SAVE_EVERY = 300.0
 """Seconds between two states of a run on disk."""
@@ -90,7 +91,10 @@ def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: E
                 f"Run {run.id} is this very training, and another process is at it.",
                 "Wait for it, or begin another one beside it with --fresh.",
             )
-    return stored_runs.take_up(store, run.id) if earlier else run
+    if earlier is None:
+        return run
+    clear_up(Path(earlier.folder))
+    return stored_runs.take_up(store, run.id)
 
 
 def identity(plan: Plan, material: Material) -> dict[str, Any]:

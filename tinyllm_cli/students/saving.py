@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 import tempfile
@@ -12,11 +13,14 @@ from backends.checkpoints import logs_of_transformers_off
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.lora import merged_state
 
+_NEW, _OLD = ".{}.new-", ".{}.old"
+
 
 def save_student(student: Student, folder: Path, card: str) -> None:
     """Write `student` to `folder`, replacing what is there only when everything is written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    clear_up(folder)
+    temporary = Path(tempfile.mkdtemp(prefix=_NEW.format(folder.name), dir=folder.parent))
     try:
         with logs_of_transformers_off():
             student.model.save_pretrained(temporary, state_dict=_state(student))
@@ -27,8 +31,7 @@ def save_student(student: Student, folder: Path, card: str) -> None:
         (temporary / "README.md").write_text(card, encoding="utf-8")
         temporary.chmod(0o755)
         if folder.exists():  # aside first: a kill between the two renames leaves both, not none
-            old = folder.with_name(f".{folder.name}-old")
-            shutil.rmtree(old, ignore_errors=True)
+            old = folder.with_name(_OLD.format(folder.name))
             folder.rename(old)
             temporary.rename(folder)
             shutil.rmtree(old)
@@ -37,6 +40,16 @@ def save_student(student: Student, folder: Path, card: str) -> None:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def clear_up(folder: Path) -> None:
+    """Remove what a `save_student` left that was killed; what it had put aside comes back if nothing took its place."""
+    old = folder.with_name(_OLD.format(folder.name))
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    for half in folder.parent.glob(glob.escape(_NEW.format(folder.name)) + "*"):
+        shutil.rmtree(half, ignore_errors=True)
 
 
 def _state(student: Student) -> dict[str, Any]:
