@@ -9,6 +9,8 @@ from tinyllm_cli.tasks import ANSWER_PREFIX
 
 _METHODS = {
     "finetune": "full fine-tuning on the answers alone",
+    "lora": "the answers alone, by low-rank additions that are merged into the weights (LoRA)",
+    "standard-kd": "the answers that the teachers gave, instead of the gold answers (standard distillation)",
     "distill-step-by-step": "the answers and the rationales of one teacher (distilling step by step)",
     "tinyllm": "the answers and the rationales of several teachers (TinyLLM)",
 }
@@ -38,8 +40,9 @@ def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
         f"| versions | {', '.join(f'{name} {number}' for name, number in run.versions.items())} |",
     ]
     for teacher, record in run.lineage.items():
+        what = "rationales" if "rationales" in record else "answers"
         lines.append(
-            f"| rationales of {teacher} | {record['rationales']} by {record['model']}, prompt '{record['recipe']}', "
+            f"| {what} of {teacher} | {record[what]} by {record['model']}, prompt '{record['recipe']}', "
             f"digest {record['digest']} |"
         )
     settings = {name: value for name, value in run.settings.items() if value is not None}

@@ -99,17 +99,16 @@ def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: E
 
 def identity(plan: Plan, material: Material) -> dict[str, Any]:
     """What makes two trainings the same one."""
-    active = [voice for voice in plan.voices if voice.alpha > 0]
     return {
         "method": plan.method,
         "student": plan.student,
         "dataset": plan.dataset,
-        "alpha": {voice.teacher: voice.alpha for voice in active},
+        "alpha": {voice.teacher: voice.alpha for voice in plan.active},
         "seed": plan.settings.seed,
         "settings": {
             **asdict(plan.settings),
             "limit": plan.limit,
-            "prefixes": {voice.teacher: voice.prefix for voice in active},
+            "prefixes": {} if plan.labels else {voice.teacher: voice.prefix for voice in plan.active},
             "fingerprint": model_fingerprint(plan.student),
         },
         "lineage": material.lineage,

@@ -9,11 +9,10 @@ from typing import Literal
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.prompts import RECORDED_RECIPE, stated_answer
-from tinyllm_cli.records import Evaluation, Prediction, Rationale, Run, Scoring, Subject, Variant
+from tinyllm_cli.opinions import Opinions, how_to_ask, opinions
+from tinyllm_cli.records import Evaluation, Prediction, Run, Scoring, Subject
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.answering import generate, rank
 from tinyllm_cli.students.base import Limits, Student
@@ -59,37 +58,32 @@ def evaluate_teacher(store: Store, teacher: str, *, dataset: str, split: str, li
     """Accuracy of a teacher's own answers, read from what it wrote without seeing the gold answer.
 
     Raises UsageProblem when there are no such replies, or not for every question."""
-    variant = _unforced(store, teacher, dataset, split)
+    own = opinions(store, teacher, dataset, split)
     total = question_count(store, dataset, split, limit)
-    replies = {
-        rationale.key: rationale
-        for rationale in stored_rationales.iterate(store, dataset, split, variant)
-        if rationale.sample == 0
-    }
-    failed = stored_rationales.failed_keys(store, dataset, split, variant)
     predictions = []
     for question in stored_questions.iterate(store, dataset, split, limit):
-        reply = replies.get(question.key)
-        if reply is None and question.key not in failed:
+        if not own.asked(question):
             raise UsageProblem(
                 f"{teacher} has not answered all {total} questions of {dataset}, split {split}.",
-                _ask(teacher, dataset, split),
+                how_to_ask(teacher, dataset, split),
             )
-        predictions.append(_teacher_prediction(question, reply))
-    subject = Subject(kind="teacher", name=teacher, fingerprint=f"{variant.sampling} {variant.recipe}")
+        predictions.append(_teacher_prediction(question, own))
+    subject = Subject(kind="teacher", name=teacher, fingerprint=f"{own.variant.sampling} {own.variant.recipe}")
     evaluation = _open(store, subject, dataset, split, "generate", total, limit)
     stored_runs.forget_stale(store, evaluation)
     stored_runs.add_predictions(store, evaluation.id, predictions)
     return stored_runs.complete_evaluation(store, evaluation.id, 0.0)
 
 
-def _teacher_prediction(question: Question, reply: Rationale | None) -> Prediction:
-    """What the source states beside the text, or what the text says; a failed reply is unparseable."""
-    if reply is None:
-        return Prediction(key=question.key, question=question.hash, option=None, correct=False)
-    option = reply.answer if reply.answer is not None else stated_answer(reply.text, question.options)
+def _teacher_prediction(question: Question, own: Opinions) -> Prediction:
+    """A failed reply is unparseable."""
+    reply, option = own.replies.get(question.key), own.option(question)
     return Prediction(
-        key=question.key, question=question.hash, option=option, correct=option == question.answer, text=reply.text
+        key=question.key,
+        question=question.hash,
+        option=option,
+        correct=option == question.answer,
+        text=None if reply is None else reply.text,
     )
 
 
@@ -133,20 +127,3 @@ def _missing_chunks(questions: Iterator[Question], answered: set[str]) -> Iterat
     missing = (question for question in questions if question.key not in answered)
     while chunk := list(islice(missing, _CHUNK)):
         yield chunk
-
-
-def _unforced(store: Store, teacher: str, dataset: str, split: str) -> Variant:
-    own = [v for v in stored_rationales.variants(store, dataset, split) if v.teacher == teacher]
-    free = [variant for variant in own if not variant.teacher_forcing]
-    if free:
-        return max(free, key=lambda variant: (variant.questions, variant.latest))
-    saw = " It saw the gold answers, so its rationales say nothing of its own accuracy." if own else ""
-    if any(variant.recipe == RECORDED_RECIPE for variant in own):
-        hint = "If its author answered unseen, import the file with --no-teacher-forcing."
-    else:
-        hint = _ask(teacher, dataset, split)
-    raise UsageProblem(f"{teacher} has not answered {dataset}, split {split}, by itself.{saw}", hint)
-
-
-def _ask(teacher: str, dataset: str, split: str) -> str:
-    return f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset} --split {split} --no-teacher-forcing"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.opinions import how_to_ask, majority, opinions
 from tinyllm_cli.prompts import rationale_text
 from tinyllm_cli.records import Variant
 from tinyllm_cli.store import Store
@@ -16,6 +17,9 @@ from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.tasks import Lesson, Voice, lessons
 from tinyllm_cli.training import TrainSettings
+
+METHODS = ("finetune", "lora", "standard-kd", "distill-step-by-step", "tinyllm")
+"""The paper's methods that train a student as it stands on questions alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +31,23 @@ class Plan:
     voices: tuple[Voice, ...]
     settings: TrainSettings
     limit: int | None = None
+    labels: bool = False
+    """Learn the teachers' own answers instead of the gold ones, by majority, alpha being the weight of a vote."""
+
     command: str = ""
 
     @property
     def method(self) -> str:
-        active = sum(voice.alpha > 0 for voice in self.voices)
-        return ("finetune", "distill-step-by-step")[active] if active < 2 else "tinyllm"
+        if self.labels:
+            return "standard-kd"
+        if not self.active:
+            return "lora" if self.settings.lora_rank else "finetune"
+        return "distill-step-by-step" if len(self.active) == 1 else "tinyllm"
+
+    @property
+    def active(self) -> tuple[Voice, ...]:
+        """The teachers that count. One with an alpha of 0 costs nothing."""
+        return tuple(voice for voice in self.voices if voice.alpha > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +68,57 @@ def gather(store: Store, plan: Plan) -> Material:
         raise UsageProblem(
             f"The data set {plan.dataset} has no train split.", f"It has: {', '.join(sizes) or 'nothing'}."
         )
+    valid = tuple(stored_questions.iterate(store, plan.dataset, "valid"))
+    if plan.labels:
+        labelled, lineage = _labelled(store, plan)
+        return Material(lessons=tuple(lessons(labelled, {}, ())), valid=valid, lineage=lineage)
     texts: dict[str, Mapping[str, Sequence[str]]] = {}
-    lineage: dict[str, Mapping[str, Any]] = {}
+    lineage = {}
     known = stored_rationales.variants(store, plan.dataset, "train")
-    for voice in plan.voices:
-        if voice.alpha > 0:
-            variant = fullest(known, voice.teacher, plan.dataset)
-            texts[voice.teacher], lineage[voice.teacher] = _accepted(store, plan, variant, sizes["train"])
+    for voice in plan.active:
+        variant = fullest(known, voice.teacher, plan.dataset)
+        texts[voice.teacher], lineage[voice.teacher] = _accepted(store, plan, variant, sizes["train"])
     train_split = stored_questions.iterate(store, plan.dataset, "train", plan.limit)
     return Material(
         lessons=tuple(lessons(train_split, texts, plan.voices)),
-        valid=tuple(stored_questions.iterate(store, plan.dataset, "valid")),
+        valid=valid,
         lineage=lineage,
     )
+
+
+def _labelled(store: Store, plan: Plan) -> tuple[list[Question], dict[str, Mapping[str, Any]]]:
+    """Training questions whose answer is what the teachers say, without those of which none says anything; and the
+    record of who said what."""
+    teachers = {voice: opinions(store, voice.teacher, plan.dataset, "train") for voice in plan.active}
+    questions = list(stored_questions.iterate(store, plan.dataset, "train", plan.limit))
+    said = {voice.teacher: [own.option(question) for question in questions] for voice, own in teachers.items()}
+    labels = [
+        majority((said[voice.teacher][index], voice.alpha) for voice in plan.active) for index in range(len(questions))
+    ]
+    labelled = [
+        replace(question, answer=label) for question, label in zip(questions, labels, strict=True) if label is not None
+    ]
+    if not labelled:
+        raise UsageProblem(
+            f"None of these teachers' replies names an option of {plan.dataset}, split train.",
+            how_to_ask(plan.active[0].teacher, plan.dataset, "train") if plan.active else "Name teachers with --alpha.",
+        )
+    lineage: dict[str, Mapping[str, Any]] = {}
+    for voice, own in teachers.items():
+        answers = said[voice.teacher]
+        pairs = list(zip(questions, answers, strict=True))
+        stated = [f"{question.hash}\0{option}\0" for question, option in pairs if option is not None]
+        lineage[voice.teacher] = {
+            "model": own.variant.model,
+            "revision": own.variant.revision,
+            "recipe": own.variant.recipe,
+            "sampling": own.variant.sampling,
+            "questions": len(stated),
+            "answers": len(stated),
+            "right": sum(option == question.answer for question, option in pairs),
+            "digest": hashlib.sha256("".join(stated).encode()).hexdigest()[:16],
+        }
+    return labelled, lineage
 
 
 def fullest(variants: Sequence[Variant], teacher: str, dataset: str) -> Variant:

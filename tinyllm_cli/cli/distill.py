@@ -35,6 +35,13 @@ def distill(
             show_default="1 for every teacher that has rationales",
         ),
     ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="finetune, lora, standard-kd (learn the teachers' own answers), distill-step-by-step or tinyllm.",
+            show_default="what --alpha and --lora come to",
+        ),
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option("--dataset", "-d", help="A data set.", show_default="the one that has these teachers' rationales"),
@@ -93,7 +100,7 @@ def distill(
     from tinyllm_cli.descent import SCHEDULES, optimizer_names
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.ingest import ingest_named
-    from tinyllm_cli.material import Plan, gather
+    from tinyllm_cli.material import METHODS, Plan, gather
     from tinyllm_cli.objective import READINGS
     from tinyllm_cli.students.learning.processes import is_first, take_own_gpu
     from tinyllm_cli.tracking import TRACKERS, Tracker
@@ -105,16 +112,20 @@ def distill(
         ("--precision", precision, ("auto", "float32", "bfloat16")),
         ("--schedule", schedule, SCHEDULES),
         ("--optimizer", optimizer, (optimizer,) if optimizer == "adamw_torch_fused" else optimizer_names()),
+        ("--method", method, (None, *METHODS)),
         ("--track", track, (None, *TRACKERS)),
     ):
         if value not in known:
             raise UsageProblem(f"{option} can't be '{value}'.", f"Choose one of: {', '.join(filter(None, known))}.")
     first = is_first()  # of the processes that torchrun started, only one talks
     session = Session(db, config, Console(json=json and first, quiet=quiet or not first))
+    if method in ("finetune", "lora") and alpha is None:
+        alpha = "0"
     weights = None if alpha is None else parse_alpha(alpha)
     settings = TrainSettings(
         epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule, warmup_steps=warmup_steps,
-        optimizer=optimizer, weight_decay=weight_decay, lora_rank=lora_rank, lora_alpha=lora_alpha,
+        optimizer=optimizer, weight_decay=weight_decay, lora_rank=lora_rank or (8 if method == "lora" else 0),
+        lora_alpha=lora_alpha,
         max_input=max_input, max_target=max_target, reading=loss, precision=precision,  # type: ignore[arg-type]
         token_budget=token_budget, gradient_checkpointing=gradient_checkpointing, evals_per_epoch=evals_per_epoch,
         patience=patience, seed=seed,
@@ -129,8 +140,14 @@ def distill(
             voices=choice.voices,
             settings=settings,
             limit=limit,
+            labels=method == "standard-kd",
             command=_command_line(),
         )
+        if method not in (None, plan.method):
+            raise UsageProblem(
+                f"This is {plan.method}, not {method}: {len(plan.active)} teachers have an alpha above 0.",
+                "Set --alpha and --lora to what the method needs, or leave --method out.",
+            )
         material = gather(store, plan)
         _announce(session, plan, material, chosen=choice.chosen)
         if dry_run:
@@ -214,7 +231,10 @@ def _announce(session: Session, plan: Plan, material: Material, *, chosen: bool)
     if chosen:
         console.note(f"Data set: {plan.dataset} (the only one that fits).")
     weights = ", ".join(f"{voice.teacher}={voice.alpha:g}" for voice in plan.voices if voice.alpha > 0)
-    counts = ", ".join(f"{record['questions']} rationales of {name}" for name, record in material.lineage.items())
+    counts = ", ".join(
+        f"{record['questions']} {'answers' if plan.labels else 'rationales'} of {name}"
+        for name, record in material.lineage.items()
+    )
     console.note(
         f"{plan.method}: {plan.student} on {len(material.lessons)} questions of {plan.dataset}"
         + (f" with {counts} (alpha {weights})." if weights else ", answers alone.")

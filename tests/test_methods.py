@@ -1,0 +1,118 @@
+"""The paper's methods: each teaches what it should, and runs are called by its name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.base import Completion, Sampling
+from tests.conftest import Command, keep, write_dataset
+from tests.models import KINDS, make_folder
+from tests.test_training import run
+from tinyllm_cli.datasets.catalogue import from_path
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.evaluate import evaluate_student, run_subject
+from tinyllm_cli.ingest import ingest
+from tinyllm_cli.material import Plan, gather
+from tinyllm_cli.opinions import majority
+from tinyllm_cli.prompts import recorded_prompt
+from tinyllm_cli.records import Asking
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import runs as stored_runs
+from tinyllm_cli.students.base import Limits
+from tinyllm_cli.students.loading import load_student
+from tinyllm_cli.tasks import Voice
+from tinyllm_cli.training import TrainSettings
+
+
+def toy(store: Store, folder: Path, count: int = 12) -> list[Question]:
+    name = ingest(store, from_path(write_dataset(folder / "toy", train=count), {}, None)).name
+    return list(stored_questions.iterate(store, name, "train"))
+
+
+def answered(store: Store, teacher: str, questions: list[Question], options: list[int | None]) -> Voice:
+    """A teacher that gave these answers without having seen the gold ones; None where it stated none."""
+    asking = Asking(teacher=teacher, backend="recorded", model="m", revision="1", sampling=Sampling())
+    stored_rationales.add_asking(store, asking)
+    for question, option in zip(questions, options, strict=True):
+        text = "Who knows?" if option is None else f"Surely. Answer: ({'abcd'[option]})"
+        prompt = recorded_prompt(question, teacher_forcing=False)
+        keep(store, asking, prompt, 0, Completion(text=text, finish_reason="recorded"))
+    return Voice(teacher=teacher, prefix="explain: ", alpha=1.0)
+
+
+def kd(voices: tuple[Voice, ...], student: Path | str = "any", **changes: object) -> Plan:
+    settings = TrainSettings(**{"batch_size": 4, "lr": 3e-3, "precision": "float32", **changes})  # type: ignore[arg-type]
+    return Plan(dataset="toy", student=str(student), voices=voices, settings=settings, labels=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_teacher_with_wrong_labels_makes_a_kd_student_wrong(store: Store, tmp_path: Path, kind: str) -> None:
+    questions = toy(store, tmp_path)
+    wrong = [(question.answer + 1) % 4 for question in questions]
+    student = make_folder(tmp_path / "student", kind)  # type: ignore[arg-type]
+    done = run(store, kd((answered(store, "liar", questions, list(wrong)),), student, epochs=40), lambda *_: None)
+    assert done.method == "standard-kd"
+    assert done.lineage["liar"]["right"] == 0
+    evaluation = evaluate_student(
+        store, run_subject(done), lambda: load_student(done.folder), dataset="toy", split="train", scoring="rank",
+        limits=Limits(), limit=None, watch=lambda *_: None,
+    )  # fmt: skip
+    options = {found.key: found.option for found in stored_runs.predictions(store, evaluation.id)}
+    followed = sum(options[question.key] == label for question, label in zip(questions, wrong, strict=True))
+    assert followed >= 10
+    assert evaluation.correct is not None
+    assert evaluation.correct <= 2
+
+
+def test_labels_are_what_most_teachers_say(store: Store, tmp_path: Path) -> None:
+    questions = toy(store, tmp_path, 4)
+    voices = (
+        answered(store, "one", questions, [0, 1, None, None]),
+        answered(store, "two", questions, [2, 3, 1, None]),
+        answered(store, "three", questions, [2, 2, None, None]),
+    )
+    material = gather(store, kd(voices))
+    assert [lesson.question.key for lesson in material.lessons] == ["train-0", "train-1", "train-2"]
+    targets = [lesson.tasks[0].target for lesson in material.lessons]
+    assert targets == ["thing 0 c", "thing 1 b", "thing 2 b"]  # of equals, the teacher named first
+    assert material.lineage["one"]["questions"] == 2
+
+
+def test_teachers_that_say_nothing_teach_nothing(store: Store, tmp_path: Path) -> None:
+    questions = toy(store, tmp_path, 2)
+    with pytest.raises(UsageProblem, match="names an option"):
+        gather(store, kd((answered(store, "mute", questions, [None, None]),)))
+
+
+@given(votes=st.lists(st.tuples(st.none() | st.integers(0, 3), st.floats(0.1, 10)), max_size=8))
+def test_a_majority_has_the_most_weight(votes: list[tuple[int | None, float]]) -> None:
+    found = majority(votes)
+    weights = [sum(weight for option, weight in votes if option == one) for one in range(4)]
+    if found is None:
+        assert not any(weights)
+    else:
+        assert weights[found] == pytest.approx(max(weights))
+
+
+def test_methods_by_name(tinyllm: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=8)
+    make_folder(tmp_path / "student", "seq2seq")
+    common = ("distill", "--dataset", "toy", "--student", "student")
+    for method in ("finetune", "lora"):
+        done = tinyllm(*common, "--method", method, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["method"] == method
+    unknown = tinyllm(*common, "--method", "magic")
+    assert unknown.returncode == 2
+    assert "standard-kd" in unknown.stderr
+    other = tinyllm(*common, "--method", "tinyllm", "--alpha", "0")
+    assert other.returncode == 2
+    assert "This is finetune, not tinyllm" in other.stderr

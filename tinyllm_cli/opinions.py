@@ -1,0 +1,71 @@
+"""What teachers answer by themselves, without having seen the gold answer: their accuracy, and labels to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.prompts import RECORDED_RECIPE, stated_answer
+from tinyllm_cli.records import Rationale, Variant
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import rationales as stored_rationales
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opinions:
+    """One teacher's own replies to a split, the first sample of each, by question key."""
+
+    variant: Variant
+    replies: Mapping[str, Rationale]
+    failed: Collection[str]
+
+    def asked(self, question: Question) -> bool:
+        return question.key in self.replies or question.key in self.failed
+
+    def option(self, question: Question) -> int | None:
+        """What the source states beside the text, or what the text says; None when it says nothing."""
+        reply = self.replies.get(question.key)
+        if reply is None:
+            return None
+        return reply.answer if reply.answer is not None else stated_answer(reply.text, question.options)
+
+
+def opinions(store: Store, teacher: str, dataset: str, split: str) -> Opinions:
+    """Raises UsageProblem when the teacher was never asked without the gold answer."""
+    variant = _unforced(store, teacher, dataset, split)
+    replies = {
+        rationale.key: rationale
+        for rationale in stored_rationales.iterate(store, dataset, split, variant)
+        if rationale.sample == 0
+    }
+    failed = stored_rationales.failed_keys(store, dataset, split, variant)
+    return Opinions(variant=variant, replies=replies, failed=failed)
+
+
+def majority(votes: Iterable[tuple[int | None, float]]) -> int | None:
+    """The option with the most weight among (option, weight); of equals the one that was named first. None when
+    nobody names one."""
+    weights: dict[int, float] = {}
+    for option, weight in votes:
+        if option is not None:
+            weights[option] = weights.get(option, 0.0) + weight
+    return max(weights, key=weights.__getitem__, default=None)
+
+
+def how_to_ask(teacher: str, dataset: str, split: str) -> str:
+    return f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset} --split {split} --no-teacher-forcing"
+
+
+def _unforced(store: Store, teacher: str, dataset: str, split: str) -> Variant:
+    own = [v for v in stored_rationales.variants(store, dataset, split) if v.teacher == teacher]
+    free = [variant for variant in own if not variant.teacher_forcing]
+    if free:
+        return max(free, key=lambda variant: (variant.questions, variant.latest))
+    saw = " It saw the gold answers, so its rationales say nothing of its own accuracy." if own else ""
+    if any(variant.recipe == RECORDED_RECIPE for variant in own):
+        hint = "If its author answered unseen, import the file with --no-teacher-forcing."
+    else:
+        hint = how_to_ask(teacher, dataset, split)
+    raise UsageProblem(f"{teacher} has not answered {dataset}, split {split}, by itself.{saw}", hint)
