@@ -102,6 +102,23 @@ def test_a_majority_has_the_most_weight(votes: list[tuple[int | None, float]]) -
         assert weights[found] == pytest.approx(max(weights))
 
 
+def test_the_page_says_whose_answers_were_learnt(tinyllm: Command, tmp_path: Path) -> None:
+    (tmp_path / "tinyllm.toml").write_text(
+        '[teachers.oracle]\nbackend = "scripted"\nreplies = ["Answer: (a)", "I cannot tell."]\n', encoding="utf-8"
+    )
+    write_dataset(tmp_path / "toy", train=8)
+    make_folder(tmp_path / "student", "seq2seq")
+    asked = tinyllm("elicit", "--teacher", "oracle", "--dataset", "toy", "--no-teacher-forcing")
+    assert asked.returncode == 0, asked.stderr
+    done = tinyllm("distill", "--method", "standard-kd", "--dataset", "toy", "--student", "student", "--json")
+    assert done.returncode == 0, done.stderr
+    reported = tinyllm("report", "--html", "report.html")
+    assert reported.returncode == 0, reported.stderr
+    stated = json.loads(done.stdout)["figures"]["questions"]
+    assert 0 < stated < 8
+    assert f"{stated} answers of oracle" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_methods_by_name(tinyllm: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", train=8)
     make_folder(tmp_path / "student", "seq2seq")
