@@ -23,14 +23,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from backends.checkpoints import Checkpoint, load
+import training
+
+from backends.checkpoints import load
 from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.records import Prediction
 from tinyllm_cli.students.answering import MAX_ANSWER_TOKENS, generate, rank
 from tinyllm_cli.students.base import Example, Limits, Student, mask, pad
 from tinyllm_cli.students.loading import load_student
-from tinyllm_cli.students.seq2seq import Seq2SeqStudent
 from tinyllm_cli.tasks import ANSWER, ANSWER_PREFIX, Task, student_input
 
 BATCH = 32
@@ -54,19 +55,9 @@ class Side:
 
 
 def random_t5(tokenizer: Path, attention: str) -> Student:
-    import torch
-    from transformers import T5Config, T5ForConditionalGeneration, T5TokenizerFast
-
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=32128, d_model=512, d_kv=64, d_ff=1024, num_layers=8, num_decoder_layers=8, num_heads=6,
-        feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0,
-        attn_implementation=attention,
-    )  # fmt: skip
-    model = T5ForConditionalGeneration(config).eval()
-    model.lm_head.weight.data.mul_(config.d_model**-0.5)
-    reader = T5TokenizerFast.from_pretrained(tokenizer)
-    return Seq2SeqStudent(Checkpoint(model=model, tokenizer=reader, kind="seq2seq", device="cpu"))
+    made = training.student(tokenizer, "small", "cpu", attention)
+    made.model.eval()
+    return made
 
 
 def batches(items: Sequence[Any]) -> Iterator[list[Any]]:

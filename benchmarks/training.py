@@ -46,7 +46,7 @@ PEAK_BF16 = 989e12
 """FLOP/s of a dense product on an H100 or H200, by its data sheet."""
 
 
-def student(tokenizer: Path, size: str, device: str) -> Student:
+def student(tokenizer: Path, size: str, device: str, attention: str) -> Student:
     import torch
     from transformers import T5Config, T5ForConditionalGeneration, T5TokenizerFast
 
@@ -55,7 +55,7 @@ def student(tokenizer: Path, size: str, device: str) -> Student:
         vocab_size=32128, d_kv=64, feed_forward_proj="gated-gelu", tie_word_embeddings=False,
         decoder_start_token_id=0, **SIZES[size],
     )  # fmt: skip
-    config._attn_implementation = "eager" if device == "cpu" else "sdpa"
+    config._attn_implementation = attention
     with torch.device(device):
         model = T5ForConditionalGeneration(config)
     model.lm_head.weight.data.mul_(config.d_model**-0.5)  # as a trained head: a loss of ln(vocabulary) at the start
@@ -83,7 +83,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         batch_size=options.batch_size,
         token_budget=options.token_budget,
     )
-    learner = student(options.folder / "t5_tokenizer", options.size, options.device)
+    learner = student(
+        options.folder / "t5_tokenizer", options.size, options.device, "eager" if options.device == "cpu" else "sdpa"
+    )
     questions = options.questions
     rows = examples(options.database, options.dataset, learner, settings)[
         : questions + options.warm_up * settings.batch_size

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.models import KINDS, make_student, tiny_tokenizer
 from tests.test_students import naive_score
-from tinyllm_cli.students.base import READ_BUDGET, Student, mask, pad
+from tinyllm_cli.students.base import Student, mask, pad
 from tinyllm_cli.students.loading import load_student
 
 NEW_TOKENS = 12
@@ -69,7 +69,7 @@ def test_texts_are_those_of_the_plain_way(student: Student, inputs: list[list[in
 def test_rows_that_end_at_different_steps_are_read_in_several_passes(
     student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(READ_BUDGET, "cpu", 40)
+    monkeypatch.setattr("tinyllm_cli.students.base.READ_BUDGET", 40)
     inputs = [[(7 * row + 3 * at) % 350 + 2 for at in range(2 + 3 * (row % 5))] for row in range(12)]
     written = student.generate(inputs, NEW_TOKENS)
     assert written == plain(student, inputs)

@@ -109,10 +109,7 @@ def _labelled(store: Store, plan: Plan) -> tuple[list[Question], dict[str, Mappi
         pairs = list(zip(questions, answers, strict=True))
         stated = [f"{question.hash}\0{option}\0" for question, option in pairs if option is not None]
         lineage[voice.teacher] = {
-            "model": own.variant.model,
-            "revision": own.variant.revision,
-            "recipe": own.variant.recipe,
-            "sampling": own.variant.sampling,
+            **_source(own.variant),
             "questions": len(stated),
             "answers": len(stated),
             "right": sum(option == question.answer for question, option in pairs),
@@ -158,13 +155,20 @@ def _accepted(
             f"Ask again, in another way: tinyllm elicit --teacher {variant.teacher} --dataset {plan.dataset}",
         )
     record = {
-        "model": variant.model,
-        "revision": variant.revision,
-        "recipe": variant.recipe,
-        "sampling": variant.sampling,
+        **_source(variant),
         "questions": len(texts),
         "rationales": sum(map(len, texts.values())),
         "empty": empty,
         "digest": digest.hexdigest()[:16],
     }
     return texts, record
+
+
+def _source(variant: Variant) -> dict[str, str]:
+    """Which way of asking a record speaks of."""
+    return {
+        "model": variant.model,
+        "revision": variant.revision,
+        "recipe": variant.recipe,
+        "sampling": variant.sampling,
+    }

@@ -69,9 +69,9 @@ def distill(
     ] = "example",
     precision: Annotated[str, _panel(help="auto, float32 or bfloat16.")] = "auto",
     token_budget: Annotated[
-        int,
-        _panel(min=0, help="Tokens in a micro-batch: memory against speed.", show_default="3000; 16000 on a GPU"),
-    ] = 0,
+        int | None,
+        _panel(min=64, help="Tokens in a micro-batch: memory against speed.", show_default="3000; 16000 on a GPU"),
+    ] = None,
     gradient_checkpointing: Annotated[
         bool, _panel("--gradient-checkpointing", help="Less memory, half the speed.")
     ] = False,
@@ -127,7 +127,7 @@ def distill(
         optimizer=optimizer, weight_decay=weight_decay, lora_rank=lora_rank or (8 if method == "lora" else 0),
         lora_alpha=lora_alpha,
         max_input=max_input, max_target=max_target, reading=loss, precision=precision,  # type: ignore[arg-type]
-        token_budget=token_budget, gradient_checkpointing=gradient_checkpointing, evals_per_epoch=evals_per_epoch,
+        token_budget=token_budget or 0, gradient_checkpointing=gradient_checkpointing, evals_per_epoch=evals_per_epoch,
         patience=patience, seed=seed,
     )  # fmt: skip
     with closing(session.open_store(create=dataset is not None)) as store:

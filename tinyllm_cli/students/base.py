@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The label of padding, as everywhere in Hugging Face's code."""
 
-READ_BUDGET = {"cpu": 1000}
+READ_BUDGET, READ_BUDGET_OF_A_GPU = 1000, 32_000
 """Padded input tokens that are read in one forward pass. On a CPU, what larger passes compute outgrows its caches."""
-
-_READ_BUDGET_OF_OTHERS = 32_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +96,7 @@ class Student(Writer, Protocol):
 
 
 def read_budget(device: str) -> int:
-    return READ_BUDGET.get(device, _READ_BUDGET_OF_OTHERS)
+    return READ_BUDGET if device == "cpu" else READ_BUDGET_OF_A_GPU
 
 
 Sized = TypeVar("Sized")
