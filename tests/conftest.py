@@ -67,9 +67,25 @@ def start(folder: Path, *arguments: str, file_size: int | None = None, **extra: 
         )
         command = [sys.executable, "-c", limited, str(file_size), *command]
     pipe = subprocess.PIPE
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, cwd=folder, env=environment(**extra), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
     )
+    _started.append(process)
+    return process
+
+
+_started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _end_what_was_started() -> Iterator[None]:
+    """A test that fails leaves no process behind to disturb the next one."""
+    yield
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture

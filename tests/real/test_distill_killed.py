@@ -23,8 +23,8 @@ from tests.real.test_full_disk import enlarge, small_disk
 pytestmark = pytest.mark.real
 
 
-def distill(*more: str) -> tuple[str, ...]:
-    settings = ("--epochs", "40", "--batch-size", "4", "--evals-per-epoch", "1", "--lr", "1e-3", *more)
+def distill(*more: str, epochs: int = 40) -> tuple[str, ...]:
+    settings = ("--epochs", str(epochs), "--batch-size", "4", "--evals-per-epoch", "1", "--lr", "1e-3", *more)
     return ("distill", "--alpha", "0", "--dataset", "toy", "--student", "student", *settings)
 
 
@@ -97,19 +97,19 @@ def test_a_machine_that_announces_its_end_loses_no_step(tinyllm: Command, tmp_pa
 def test_a_disk_that_fills_up_keeps_the_state_before_and_says_so(tmp_path: Path) -> None:
     prepare(tmp_path, "causal")
     with small_disk(tmp_path / "disk", "3m"):
-        process = start(tmp_path, *distill("--save-every", "0", "--db", "disk/tinyllm.db"))
+        process = start(tmp_path, *distill("--save-every", "0", "--db", "disk/tinyllm.db", epochs=10))
         wait_until(lambda: list(tmp_path.glob("disk/tinyllm-runs/1-*")) != [])
         taken = tmp_path / "disk" / "something"
         with pytest.raises(OSError, match="No space left"):
             taken.write_bytes(bytes(4_000_000))
-        _, error = process.communicate(timeout=120)
+        _, error = process.communicate(timeout=300)
         assert "Traceback" not in error, error
         assert "the one before is kept" in error
         assert process.returncode == 1, error
         assert len(list(tmp_path.glob("disk/tinyllm-runs/.*.state/step-*"))) == 1
         taken.unlink()
         enlarge(tmp_path / "disk")
-        process = start(tmp_path, *distill("--db", "disk/tinyllm.db"))
-        _, error = process.communicate(timeout=120)
+        process = start(tmp_path, *distill("--db", "disk/tinyllm.db", epochs=10))
+        _, error = process.communicate(timeout=300)
         assert process.returncode == 0, error
         assert "Run 1 goes on after step" in error
