@@ -258,6 +258,60 @@ def m004_prompts_in_order(db: Database) -> None:
         db.execute(statement)
 
 
+_VERDICTS = """
+-- What the gates made of a rationale. `gates` names the settings they ran with, so that other settings make other rows.
+CREATE TABLE verdicts (
+    rationale INTEGER NOT NULL REFERENCES rationales(id) ON DELETE CASCADE,
+    gates TEXT NOT NULL REFERENCES gates(hash),
+    verdict TEXT NOT NULL CHECK (verdict IN ('kept', 'repaired', 'rejected')),
+    text TEXT, -- what is left to teach from, where it was repaired
+    findings TEXT NOT NULL, -- JSON array of [gate, reason]
+    PRIMARY KEY (rationale, gates)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE gates (
+    hash TEXT PRIMARY KEY NOT NULL,
+    settings TEXT NOT NULL, -- JSON
+    created TEXT NOT NULL
+) STRICT;
+
+-- How much a rationale raises the log-likelihood of the gold answer for a model.
+CREATE TABLE usefulness (
+    rationale INTEGER NOT NULL REFERENCES rationales(id) ON DELETE CASCADE,
+    text TEXT NOT NULL, -- hash of the text that was scored: raw, or as the gates left it
+    model TEXT NOT NULL, -- its name and fingerprint
+    gain REAL NOT NULL, -- nats per token of the gold answer: with the rationale, minus without
+    created TEXT NOT NULL,
+    PRIMARY KEY (rationale, text, model)
+) STRICT, WITHOUT ROWID;
+
+-- A plan of runs, and its cells: one training and one evaluation each.
+CREATE TABLE experiments (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL, -- table1, ablation, train-size, alpha, seeds
+    plan TEXT NOT NULL UNIQUE, -- JSON: what makes two plans the same one
+    command TEXT NOT NULL,
+    created TEXT NOT NULL
+) STRICT;
+CREATE TABLE cells (
+    experiment INTEGER NOT NULL REFERENCES experiments(id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    label TEXT NOT NULL, -- JSON: what tells this cell from the others, such as {"method": "tinyllm", "seed": 0}
+    run INTEGER REFERENCES runs(id), -- NULL until it is trained; inference has none
+    evaluation INTEGER REFERENCES evaluations(id),
+    state TEXT NOT NULL CHECK (state IN ('planned', 'running', 'done', 'pruned', 'failed')),
+    seconds REAL,
+    error TEXT,
+    PRIMARY KEY (experiment, position)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@migrations()
+def m005_verdicts(db: Database) -> None:
+    for statement in _statements(_VERDICTS):
+        db.execute(statement)
+
+
 def _statements(script: str) -> Iterator[str]:
     """The script's statements with their comments, which stay readable in the file's schema."""
     statement = ""
