@@ -126,10 +126,19 @@ def test_the_same_command_gives_the_same_student_and_the_lineage_the_same_digest
     elicited(tinyllm, tmp_path, "parrot", train=8)
     kept = []
     for _ in range(2):
-        succeed(tinyllm, "distill", "--alpha", "parrot=1", "--student", causal)
+        succeed(tinyllm, "distill", "--alpha", "parrot=1", "--student", causal, "--fresh")
         run = last_run(tmp_path)
         kept.append((run["lineage"], (Path(run["folder"]) / "model.safetensors").read_bytes()))
     assert kept[0] == kept[1]
+
+
+def test_a_run_that_is_done_is_not_done_again(tinyllm: Command, tmp_path: Path, causal: Path) -> None:
+    write_dataset(tmp_path / "toy", train=8)
+    command = ("distill", "--alpha", "0", "--dataset", "toy", "--student", causal, "--json")
+    first, again, fresh = tinyllm(*command), tinyllm(*command), tinyllm(*command, "--fresh")
+    runs = [json.loads(done.stdout)["run"] for done in (first, again, fresh)]
+    assert runs == [1, 1, 2]
+    assert "Run 1 is this very training, and it is done." in again.stderr
 
 
 def test_the_papers_own_command_on_its_own_data(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.conftest import make_questions, write_dataset
 from tests.models import KINDS, make_folder, weights
 from tinyllm_cli.datasets.catalogue import from_path
-from tinyllm_cli.distill import distill
+from tinyllm_cli.distill import distill, finished
 from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.ingest import ingest
 from tinyllm_cli.keeping import Progress
@@ -293,6 +293,22 @@ def test_only_the_very_same_training_is_taken_up(store: Store, folder: Path, tmp
     fresh, _ = final_weights(store, plan, fresh=True)
     again, _ = final_weights(store, plan)
     assert [other.id, fresh.id, again.id] == [2, 3, 1]
+
+
+def test_a_run_that_is_done_is_found_as_long_as_its_student_and_its_questions_are_the_same(
+    store: Store, folder: Path, tmp_path: Path
+) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    assert finished(store, plan, gather(store, plan)) is None
+    done, _ = final_weights(store, plan)
+    found = finished(store, plan, gather(store, plan))
+    assert found is not None
+    assert found.id == done.id
+    other = planned(store, write_dataset(tmp_path / "toy", train=12, valid=5), folder)
+    assert finished(store, other, gather(store, other)) is None, "another valid split chooses another checkpoint"
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    (Path(done.folder) / "config.json").unlink()
+    assert finished(store, plan, gather(store, plan)) is None
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(store: Store, folder: Path, tmp_path: Path) -> None:

@@ -40,8 +40,9 @@ def distill(
 ) -> Run:
     """Train `student` on `material`, keep the checkpoint with the best valid accuracy, and record it all as a run.
 
-    A run of exactly this plan that was broken off is taken up where its state stands, unless `fresh`. The run's row
-    says 'stopped' after Ctrl-C or a kill, and 'failed' after an error, whose reason it keeps.
+    A run of exactly this plan that was broken off is taken up where its state stands, unless `fresh`; one that is done
+    is what `finished` is for. The run's row says 'stopped' after Ctrl-C or a kill, and 'failed' after an error, whose
+    reason it keeps.
 
     Started by torchrun or `accelerate launch`, all processes call this and share the work; the first keeps the
     records. Raises WorldProblem when another process, not of these, is at the same run, and UsageProblem when
@@ -67,9 +68,15 @@ def distill(
             raise
         stored_runs.finish(store, run.id, "done", keeper.figures())
         discard_state(state_folder(Path(run.folder)))
-    finished = stored_runs.find(store, run.id)
-    assert finished is not None
-    return finished
+    done = stored_runs.find(store, run.id)
+    assert done is not None
+    return done
+
+
+def finished(store: Store, plan: Plan, material: Material) -> Run | None:
+    """The run of exactly this plan that is done and whose student is still there."""
+    alike = stored_runs.same(store, identity(plan, material))
+    return next((run for run in alike if run.state == "done" and Path(run.folder, "config.json").exists()), None)
 
 
 def _refuse_sharding() -> None:
@@ -84,7 +91,8 @@ def _refuse_sharding() -> None:
 def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: ExitStack, *, fresh: bool) -> Run:
     """The run, and its lock in `held`."""
     with store.writing():
-        earlier = None if fresh else stored_runs.broken_off(store, wanted)
+        alike = () if fresh else stored_runs.same(store, wanted)
+        earlier = next((run for run in alike if run.state != "done"), None)
         run = earlier or _begin(store, plan, wanted)
         if not held.enter_context(stored_runs.claiming(store, run.id)):
             raise WorldProblem(
@@ -110,6 +118,7 @@ def identity(plan: Plan, material: Material) -> dict[str, Any]:
             "limit": plan.limit,
             "prefixes": {} if plan.labels else {voice.teacher: voice.prefix for voice in plan.active},
             "fingerprint": model_fingerprint(plan.student),
+            "data": material.digest,
         },
         "lineage": material.lineage,
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.datasets.question import Question, canonical
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.opinions import how_to_ask, majority, opinions
 from tinyllm_cli.prompts import rationale_text
@@ -57,6 +57,12 @@ class Material:
     lessons: tuple[Lesson, ...]
     valid: tuple[Question, ...]
     lineage: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def digest(self) -> str:
+        """Changes with any question of train or valid, and with their order."""
+        asked = [[lesson.question.hash for lesson in self.lessons], [question.hash for question in self.valid]]
+        return hashlib.sha256(canonical(asked).encode()).hexdigest()[:16]
 
 
 def gather(store: Store, plan: Plan) -> Material:

@@ -39,15 +39,16 @@ def start(
     return _run(row)
 
 
-def broken_off(store: Store, wanted: Mapping[str, Any]) -> Run | None:
-    """The newest run of exactly this (method, student, dataset, alpha, seed, settings, lineage) that isn't done."""
+def same(store: Store, wanted: Mapping[str, Any]) -> Iterator[Run]:
+    """The runs of exactly this (method, student, dataset, alpha, seed, settings, lineage): those that are done first,
+    then the newest first."""
     texts = [json.dumps(wanted[name], ensure_ascii=False) for name in ("alpha", "settings", "lineage")]
-    row = store.one(
-        "SELECT * FROM runs WHERE state <> 'done' AND method = ? AND student = ? AND dataset = ? AND seed = ?"
-        " AND alpha = ? AND settings = ? AND lineage = ? ORDER BY id DESC LIMIT 1",
+    rows = store.rows(
+        "SELECT * FROM runs WHERE method = ? AND student = ? AND dataset = ? AND seed = ?"
+        " AND alpha = ? AND settings = ? AND lineage = ? ORDER BY state = 'done' DESC, id DESC",
         (wanted["method"], wanted["student"], wanted["dataset"], wanted["seed"], *texts),
     )
-    return _run(row) if row else None
+    return map(_run, rows)
 
 
 def take_up(store: Store, run: int) -> Run:
