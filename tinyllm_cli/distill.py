@@ -116,7 +116,8 @@ def identity(plan: Plan, material: Material) -> dict[str, Any]:
         "settings": {
             **asdict(plan.settings),
             "limit": plan.limit,
-            "prefixes": {} if plan.labels else {voice.teacher: voice.prefix for voice in plan.active},
+            "prefixes": {v.teacher: v.prefix for v in plan.active} if plan.teaching == "rationales" else {},
+            **plan.selection.identity(),
             "fingerprint": model_fingerprint(plan.student),
             "data": material.digest,
         },

@@ -48,6 +48,15 @@ class Recipe:
         return f"{TEMPLATE} {mode} icl={self.icl}" + (f" seed={self.seed}" if self.icl else "")
 
 
+_ICL = re.compile(r"\bicl=(\d+)")
+
+
+def recipe_icl(name: str) -> int | None:
+    """How many in-context examples the prompts of a recipe hold; None where that is unknown, as for a recording."""
+    found = _ICL.search(name)
+    return int(found[1]) if found else None
+
+
 def draw_examples(question: Question, recipe: Recipe, after: QuestionAfter) -> list[Question]:
     """`recipe.icl` distinct questions, never `question` itself nor a copy of it; fewer where there are no more.
 

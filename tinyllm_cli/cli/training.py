@@ -79,7 +79,7 @@ def announce(session: Session, plan: Plan, material: Material, *, chosen: bool) 
         console.note(f"Data set: {plan.dataset} (the only one that fits).")
     weights = ", ".join(f"{voice.teacher}={voice.alpha:g}" for voice in plan.voices if voice.alpha > 0)
     counts = ", ".join(
-        f"{record['questions']} {'answers' if plan.labels else 'rationales'} of {name}"
+        f"{record['questions']} {'answers' if plan.teaching == 'labels' else 'rationales'} of {name}"
         for name, record in material.lineage.items()
     )
     console.note(
