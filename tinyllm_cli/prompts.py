@@ -117,13 +117,15 @@ _THINK, _THOUGHT = "<think>", "</think>"
 def rationale_text(raw: str) -> str:
     """The part of a raw reply that is a rationale: after what a reasoning model thought aloud, up to an invented
     next question, without outer white space."""
-    text = _after_thinking(raw)
+    text = without_thinking(raw)
     cut = min((text.index(stop) for stop in STOP if stop in text), default=len(text))
     return text[:cut].strip()
 
 
-def _after_thinking(raw: str) -> str:
-    """Nothing when the model never came to an end of it. Where the prompt opens the block, the reply only ends it."""
+def without_thinking(raw: str) -> str:
+    """A reply after what a reasoning model thought aloud.
+
+    Nothing when the model never came to an end of it. Where the prompt opens the block, the reply only ends it."""
     before, end, _ = raw.partition(_THOUGHT)
     if end and (before.lstrip().startswith(_THINK) or _THINK not in before):
         raw = raw.rpartition(_THOUGHT)[2]

@@ -47,6 +47,9 @@ def distill(
         str, typer.Option("--student", "-s", help="A hub name, a folder, a .gguf file, or smollm2.")
     ] = "google/flan-t5-small",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N training questions.")] = None,
+    gates: Annotated[
+        str, _choice(help="default: learn what the gates leave, see tinyllm gate; none: every text as it came.")
+    ] = "default",
     icl: Annotated[
         int | None, _choice(min=0, help="Learn the rationales that were asked for with so many in-context examples.")
     ] = None,
@@ -103,6 +106,7 @@ def distill(
     from tinyllm_cli.descent import SCHEDULES, optimizer_names
     from tinyllm_cli.distill import finished
     from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.ingest import ingest_named
     from tinyllm_cli.material import METHODS, Plan, gather
     from tinyllm_cli.objective import READINGS
@@ -117,6 +121,7 @@ def distill(
         ("--precision", precision, ("auto", "float32", "bfloat16")),
         ("--schedule", schedule, SCHEDULES),
         ("--optimizer", optimizer, (optimizer,) if optimizer == "adamw_torch_fused" else optimizer_names()),
+        ("--gates", gates, ("default", "none")),
         ("--method", method, (None, "inference", *METHODS)),
         ("--track", track, (None, *TRACKERS)),
     ):
@@ -142,6 +147,7 @@ def distill(
         if dataset is not None:
             dataset = ingest_named(store, dataset, session.settings).name
         choice = choose(store, session.settings, weights, dataset)
+        standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
         plan = Plan(
             dataset=choice.dataset,
             student=_resolved(student),
@@ -149,7 +155,7 @@ def distill(
             settings=settings,
             limit=limit,
             teaching={"standard-kd": "labels", "pinto": "hints"}.get(method or "", "rationales"),  # type: ignore[arg-type]
-            selection=Selection(icl=icl, shuffled=shuffle_rationales),
+            selection=Selection(gates=standing, icl=icl, shuffled=shuffle_rationales),
             command=_command_line(),
         )
         if method not in (None, plan.method):
