@@ -143,8 +143,8 @@ def _explains(text: str, question: Question) -> bool:
 def echo(text: str, question: Question, new_words: int) -> str | None:
     """It has fewer than `new_words` words of its own."""
     known, beginnings = _known(question.text, question.options)
-    meaning = [word for word in content(understood(text, question)) if word not in FILLER_STEMS]
-    own = {word for word in meaning if len(word) > 1 and word not in known and word[:5] not in beginnings}
+    meaning = [word for word in content(understood(text, question)) if word not in FILLER_STEMS and len(word) > 1]
+    own = {word for word in meaning if word not in known and word[:5] not in beginnings}
     return None if len(own) >= new_words or len(meaning) < 2 else "says no more than the question and its options"
 
 
