@@ -10,7 +10,7 @@ import typer
 from dotenv import dotenv_values
 
 from tinyllm_cli import __version__
-from tinyllm_cli.cli import distill, elicit, evaluate, export, imports, predict, report
+from tinyllm_cli.cli import distill, elicit, evaluate, export, gate, imports, predict, report
 
 app = typer.Typer(
     name="tinyllm",
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command(name="import")(imports.import_data)
 app.command(name="elicit")(elicit.elicit)
+app.command(name="gate")(gate.gate)
 app.command(name="distill")(distill.distill)
 app.command(name="eval")(evaluate.evaluate)
 app.command(name="report")(report.report)
