@@ -36,6 +36,7 @@ STAGES = {
     "evaluate",
     "predict",
     "exporting",
+    "experiments",
     "reporting",
 }
 # What each part of tinyllm_cli may import of the others; stages are never imported by anything but the cli.
@@ -91,6 +92,7 @@ ALLOWED = {
     "answers": {"errors"},
     "predict": KNOWLEDGE | {"answers"},
     "exporting": KNOWLEDGE,
+    "experiments": KNOWLEDGE,
     "reporting": KNOWLEDGE,
 }
 BACKENDS_FOR = {

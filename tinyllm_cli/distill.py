@@ -13,7 +13,7 @@ from typing import Any
 
 from tinyllm_cli import __version__
 from tinyllm_cli.errors import UsageProblem, WorldProblem
-from tinyllm_cli.keeping import Keeper, Watch
+from tinyllm_cli.keeping import Keeper, Progress, Watch
 from tinyllm_cli.material import Material, Plan
 from tinyllm_cli.records import Run
 from tinyllm_cli.resuming import discard_state, state_folder
@@ -52,7 +52,17 @@ def distill(
         run = _taken_up_or_begun(store, plan, identity(plan, material), held, fresh=fresh) if processes.first else None
         run = processes.told_by_first(run)
         assert run is not None
-        keeper = Keeper(run, plan, student, material, watch, save_every=save_every, processes=processes)
+        evaluated = 0
+
+        def noting(progress: Progress) -> None:
+            """Valid accuracies are in the run's row as they come, for whoever looks at a run that isn't over."""
+            nonlocal evaluated
+            if processes.first and len(progress.valid) > evaluated:
+                evaluated = len(progress.valid)
+                stored_runs.note_figures(store, run.id, keeper.figures())
+            watch(progress)
+
+        keeper = Keeper(run, plan, student, material, noting, save_every=save_every, processes=processes)
         if not processes.first:
             keeper.train()
             return run

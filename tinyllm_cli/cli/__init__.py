@@ -10,7 +10,7 @@ import typer
 from dotenv import dotenv_values
 
 from tinyllm_cli import __version__
-from tinyllm_cli.cli import distill, elicit, evaluate, export, gate, imports, predict, report
+from tinyllm_cli.cli import distill, elicit, evaluate, experiment, export, gate, imports, predict, report
 
 app = typer.Typer(
     name="tinyllm",
@@ -29,6 +29,7 @@ app.command(name="elicit")(elicit.elicit)
 app.command(name="gate")(gate.gate)
 app.command(name="distill")(distill.distill)
 app.command(name="eval")(evaluate.evaluate)
+app.command(name="experiment")(experiment.experiment)
 app.command(name="report")(report.report)
 app.command(name="predict")(predict.predict)
 app.command(name="export")(export.export)

@@ -150,13 +150,13 @@ def distill(
         standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
         plan = Plan(
             dataset=choice.dataset,
-            student=_resolved(student),
+            student=resolved(student),
             voices=choice.voices,
             settings=settings,
             limit=limit,
             teaching={"standard-kd": "labels", "pinto": "hints"}.get(method or "", "rationales"),  # type: ignore[arg-type]
             selection=Selection(gates=standing, icl=icl, shuffled=shuffle_rationales),
-            command=_command_line(),
+            command=command_line(),
         )
         if method not in (None, plan.method):
             raise UsageProblem(
@@ -205,13 +205,13 @@ def _plan_summary(plan: Plan, material: Material) -> dict[str, Any]:
     }
 
 
-def _resolved(student: str) -> str:
+def resolved(student: str) -> str:
     """A local student by its absolute path, so that the record still means something from another folder."""
     path = Path(student).expanduser()
     return str(path.resolve()) if path.exists() else student
 
 
-def _command_line() -> str:
+def command_line() -> str:
     import shlex
     import sys
 

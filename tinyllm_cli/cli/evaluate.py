@@ -219,7 +219,8 @@ def _show(session: Session, store: Store, done: list[Evaluation]) -> None:
             session.console.say(
                 f"{evaluation.inputs_cut} inputs were longer than the limit and cut ({evaluation.scoring})."
             )
-    session.console.result({"evaluations": [asdict(one) for one in results]})
+    rows = [{"id": evaluation.id, **asdict(one)} for evaluation, one in zip(done, results, strict=True)]
+    session.console.result({"evaluations": rows})
 
 
 def _loader(model: str, revision: str | None, trust_remote_code: bool) -> Callable[[], Student]:

@@ -79,6 +79,21 @@ def locate(store: Store, run: int, folder: str) -> None:
     store.execute("UPDATE runs SET folder = ? WHERE id = ?", (folder, run))
 
 
+def note_figures(store: Store, run: int, figures: Mapping[str, Any]) -> None:
+    """Keep the figures of a run that goes on."""
+    store.execute("UPDATE runs SET figures = ? WHERE id = ?", (json.dumps(figures, allow_nan=False), run))
+
+
+def working_on(store: Store, dataset: str, alpha: Mapping[str, float], seed: int) -> Run | None:
+    """The newest run of these alphas that is in work."""
+    row = store.one(
+        "SELECT * FROM runs WHERE state = 'running' AND dataset = ? AND alpha = ? AND seed = ?"
+        " ORDER BY id DESC LIMIT 1",
+        (dataset, json.dumps(alpha, ensure_ascii=False), seed),
+    )
+    return _run(row) if row else None
+
+
 def finish(store: Store, run: int, state: RunState, figures: Mapping[str, Any], error: str | None = None) -> None:
     store.execute(
         "UPDATE runs SET state = ?, figures = ?, error = ?, finished = ? WHERE id = ?",

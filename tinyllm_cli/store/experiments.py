@@ -1,0 +1,88 @@
+"""Experiments and their cells: what a plan holds, and how far it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tinyllm_cli.store.database import Store, now
+
+CellState = Literal["planned", "running", "done", "pruned", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredCell:
+    """One training and evaluation of an experiment. `run` and `evaluation` are None until there are any; `seconds`
+    is what it took."""
+
+    experiment: int
+    position: int
+    label: Mapping[str, Any]
+    run: int | None
+    evaluation: int | None
+    state: CellState
+    seconds: float | None
+    error: str | None
+
+
+def open_experiment(store: Store, name: str, plan: Any, command: str, labels: Sequence[Mapping[str, Any]]) -> int:
+    """The experiment of this plan, begun before or now. A plan is the same one when its JSON is."""
+    text = json.dumps(plan, ensure_ascii=False, sort_keys=True)
+    with store.writing():
+        store.execute(
+            "INSERT INTO experiments (name, plan, command, created) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (name, text, command, now()),
+        )
+        row = store.one("SELECT id FROM experiments WHERE plan = ?", (text,))
+        assert row is not None
+        store.executemany(
+            "INSERT INTO cells (experiment, position, label, state) VALUES (?, ?, ?, 'planned') ON CONFLICT DO NOTHING",
+            [(row["id"], position, json.dumps(label, ensure_ascii=False)) for position, label in enumerate(labels)],
+        )
+    return int(row["id"])
+
+
+def cells(store: Store, experiment: int) -> list[StoredCell]:
+    rows = store.rows("SELECT * FROM cells WHERE experiment = ? ORDER BY position", (experiment,))
+    return [StoredCell(**{**row, "label": json.loads(row["label"])}) for row in rows]
+
+
+def note(
+    store: Store, experiment: int, position: int, state: CellState, *, run: int | None = None,
+    evaluation: int | None = None, seconds: float | None = None, error: str | None = None,
+) -> None:  # fmt: skip
+    """Say how a cell stands; committed when this returns. A run once known stays known."""
+    with store.writing():
+        store.execute(
+            "UPDATE cells SET state = ?, run = coalesce(?, run), evaluation = ?, seconds = ?, error = ?"
+            " WHERE experiment = ? AND position = ?",
+            (state, run, evaluation, seconds, error, experiment, position),
+        )
+
+
+def add_cell(store: Store, experiment: int, label: Mapping[str, Any]) -> int:
+    """One more cell at the end, for plans that grow as they go; its position."""
+    row = store.one(
+        "INSERT INTO cells (experiment, position, label, state) SELECT ?, coalesce(max(position) + 1, 0), ?, 'running'"
+        " FROM cells WHERE experiment = ? RETURNING position",
+        (experiment, json.dumps(label, ensure_ascii=False), experiment),
+    )
+    assert row is not None
+    return int(row["position"])
+
+
+def counts(store: Store) -> list[dict[str, Any]]:
+    """id, name, command, created, state, n: how many cells of each experiment are in which state."""
+    return list(
+        store.rows(
+            "SELECT e.id, e.name, e.command, e.created, c.state, count(*) AS n FROM experiments e"
+            " JOIN cells c ON c.experiment = e.id GROUP BY e.id, c.state ORDER BY e.id"
+        )
+    )
+
+
+def attach_run(store: Store, experiment: int, position: int, run: int) -> None:
+    """Say which run a cell that only evaluated spoke of."""
+    store.execute("UPDATE cells SET run = ? WHERE experiment = ? AND position = ?", (run, experiment, position))
