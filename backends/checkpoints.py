@@ -96,9 +96,7 @@ def load(
     return Checkpoint(model=model, tokenizer=tokenizer, kind=kind, device=place)
 
 
-def load_tokenizer(
-    name: str, *, revision: str | None = None, trust_remote_code: bool = False
-) -> tuple[Any, Kind]:
+def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> tuple[Any, Kind]:
     """The tokenizer of `name` and the kind of model that it belongs to, without the weights.
 
     Raises ModelUnavailable with the reason and the ways on."""

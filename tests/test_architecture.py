@@ -27,6 +27,7 @@ HEAVY = {
     "gguf",
 }
 STAGES = {
+    "audit",
     "ingest",
     "recordings",
     "elicit",
@@ -65,6 +66,14 @@ ALLOWED = {
     "tally": set(),
     "pending": {"budget", "config", "datasets", "errors", "prompts", "records", "store"},
     "estimate": {"pending", "store", "tally"},
+    "agreement": set(),
+    "duplicates": {"datasets"},
+    "quality": {"material", "prompts", "records", "store"},
+    "likeness": {"agreement", "datasets", "prompts", "records", "store"},
+    "survey": {"datasets", "duplicates", "likeness", "quality", "store", "tasks"},
+    "findings": {"duplicates", "quality", "survey"},
+    "dossier": {"datasets", "prompts", "store"},
+    "audit": {"errors", "findings", "store", "survey"},
     "ingest": KNOWLEDGE,
     "recordings": KNOWLEDGE,
     "elicit": KNOWLEDGE | {"budget", "pending", "tally"},
@@ -148,7 +157,8 @@ def test_help_loads_no_heavy_library() -> None:
         "import sys\n"
         "from typer.testing import CliRunner\n"
         "from tinyllm_cli.cli import app\n"
-        "for command in ([], ['import'], ['elicit'], ['distill'], ['eval'], ['report'], ['predict'], ['export']):\n"
+        "for command in ([], ['import'], ['elicit'], ['audit'], ['distill'], ['eval'], ['inspect'], ['report'],\n"
+        "                ['predict'], ['export']):\n"
         "    assert CliRunner().invoke(app, [*command, '--help']).exit_code == 0\n"
         f"print(sorted({HEAVY | {'sqlite_utils', 'jinja2'}!r} & set(sys.modules)))\n"
     )

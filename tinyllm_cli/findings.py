@@ -5,10 +5,10 @@ Pure. The thresholds say from where on a finding is grave enough to fail `tinyll
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tinyllm_cli.duplicates import Repeats
+from tinyllm_cli.duplicates import Pair, Repeats
 from tinyllm_cli.quality import TeacherQuality
 from tinyllm_cli.survey import InputLengths, Measure, Survey
 
@@ -17,6 +17,7 @@ KINDS = (
     "near-duplicates", "contradictions", "alike", "disagree",
 )  # fmt: skip
 _LEARNED = "train"
+_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,27 +133,29 @@ def _cut_inputs(dataset: str, lengths: InputLengths, measure: Measure, limits: T
 
 def _shared(survey: Survey, shared: Repeats, limits: Thresholds) -> Iterator[Finding]:
     size = survey.splits[shared.second]
-    keys = {
-        kind: ", ".join(pair.second for pair in shared.pairs if pair.kind == kind) for kind in ("same", "answer", "near")
-    }
-    where = f"{shared.second} questions of {survey.dataset}"
+    keys = {kind: [pair for pair in shared.pairs if pair.kind == kind] for kind in ("same", "answer", "near")}
     if shared.same:
         yield Finding(
             kind="duplicates", dataset=survey.dataset, grave=shared.same > limits.duplicates * size,
-            text=f"{shared.same} {where} are also in {shared.first}: whoever learns from {shared.first} has seen them.",
-            hint=_named(keys["same"] or keys["answer"]),
+            text=f"{_are(shared.same, shared, survey)} also in {shared.first}: whoever learns from {shared.first} has seen the answer.",
+            hint=_named(keys["same"] or keys["answer"], shared.first),
         )  # fmt: skip
     if shared.answer:
         yield Finding(
             kind="contradictions", dataset=survey.dataset, grave=True,
-            text=f"{shared.answer} {where} are also in {shared.first} with another option as the right one.",
-            hint=_named(keys["answer"]),
+            text=f"{_are(shared.answer, shared, survey)} also in {shared.first} with another option as the right one.",
+            hint=_named(keys["answer"], shared.first),
         )  # fmt: skip
     if shared.near:
         yield Finding(
             kind="near-duplicates", dataset=survey.dataset, grave=shared.near > limits.near_duplicates * size,
-            text=f"{shared.near} {where} are nearly word for word in {shared.first}.", hint=_named(keys["near"]),
+            text=f"{_are(shared.near, shared, survey)} nearly word for word in {shared.first}.", hint=_named(keys["near"], shared.first),
         )  # fmt: skip
+
+
+def _are(count: int, shared: Repeats, survey: Survey) -> str:
+    noun = "question" if count == 1 else "questions"
+    return f"{count} {shared.second} {noun} of {survey.dataset} {'is' if count == 1 else 'are'}"
 
 
 def _of_likeness(survey: Survey, limits: Thresholds) -> Iterator[Finding]:
@@ -174,8 +177,11 @@ def _of_likeness(survey: Survey, limits: Thresholds) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _named(keys: str) -> str:
-    return f"Look at them with tinyllm inspect: {keys}" if keys else ""
+def _named(pairs: Sequence[Pair], first: str) -> str:
+    if not pairs:
+        return ""
+    named = ", ".join(f"{pair.second} ({first} {pair.first})" for pair in pairs[:_SHOWN])
+    return f"Look with tinyllm inspect at: {named}{', …' if len(pairs) > _SHOWN else ''}"
 
 
 def _of(part: int, whole: int) -> str:
