@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _RESAMPLES = 1000
 _RESAMPLED_UNITS = 5_000_000
@@ -42,7 +43,7 @@ def agreement(answers: Iterable[Sequence[int | None]]) -> Agreement | None:
     if not len(counts) or (counts.sum(axis=0) > 0).sum() < 2:
         return None
 
-    def alpha(rows: object) -> float:
+    def alpha(rows: Any) -> float:
         drawn = counts[rows]
         if (drawn.sum(axis=0) > 0).sum() < 2:  # a draw without any disagreement
             return 1.0

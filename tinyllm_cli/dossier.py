@@ -13,8 +13,7 @@ from typing import Any
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.prompts import rationale_text, stated_answer
-from tinyllm_cli.store import Store
-from tinyllm_cli.store import lookup
+from tinyllm_cli.store import Store, lookup
 
 Piece = tuple[str, bool]
 """A part of a raw text, and whether it is left to learn from."""

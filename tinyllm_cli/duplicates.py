@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinyllm_cli.datasets.question import SPLITS, Question, canonical
@@ -52,7 +52,7 @@ class Repeats:
             self.pairs.append(pair)
 
 
-def repeats(splits: dict[str, Callable[[], Iterable[Question]]]) -> list[Repeats]:
+def repeats(splits: Mapping[str, Callable[[], Iterable[Question]]]) -> list[Repeats]:
     """For every two splits that share a question, how many they share. `splits` opens a split's questions by name."""
     names = [name for name in SPLITS if name in splits]
     found = []
@@ -146,6 +146,6 @@ def _digest(question: Question) -> bytes:
 
 
 def _plain(text: str) -> str:
-    """Words alone: case, spaces and punctuation around a word tell no questions apart; `x < 3` and `x > 3` do differ."""
+    """Case, spaces and punctuation around a word tell no questions apart; what is no word, as < and >, does."""
     words = (word.strip(_PUNCTUATION) for word in text.casefold().split())
     return " ".join(filter(None, words))

@@ -18,6 +18,7 @@ KINDS = (
 )  # fmt: skip
 _LEARNED = "train"
 _SHOWN = 5
+_ENOUGH = 10  # questions, before teachers are called alike or at odds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,7 @@ def _shared(survey: Survey, shared: Repeats, limits: Thresholds) -> Iterator[Fin
     if shared.same:
         yield Finding(
             kind="duplicates", dataset=survey.dataset, grave=shared.same > limits.duplicates * size,
-            text=f"{_are(shared.same, shared, survey)} also in {shared.first}: whoever learns from {shared.first} has seen the answer.",
+            text=f"{_are(shared.same, shared, survey)} also in {shared.first}, answer and all.",
             hint=_named(keys["same"] or keys["answer"], shared.first),
         )  # fmt: skip
     if shared.answer:
@@ -149,7 +150,8 @@ def _shared(survey: Survey, shared: Repeats, limits: Thresholds) -> Iterator[Fin
     if shared.near:
         yield Finding(
             kind="near-duplicates", dataset=survey.dataset, grave=shared.near > limits.near_duplicates * size,
-            text=f"{_are(shared.near, shared, survey)} nearly word for word in {shared.first}.", hint=_named(keys["near"], shared.first),
+            text=f"{_are(shared.near, shared, survey)} nearly word for word in {shared.first}.",
+            hint=_named(keys["near"], shared.first),
         )  # fmt: skip
 
 
@@ -160,7 +162,7 @@ def _are(count: int, shared: Repeats, survey: Survey) -> str:
 
 def _of_likeness(survey: Survey, limits: Thresholds) -> Iterator[Finding]:
     for one in survey.overlaps:
-        if one.same > limits.alike:
+        if one.same > limits.alike and one.questions >= _ENOUGH:
             who = f"{one.first} and {one.second}" if one.first != one.second else f"Several samples of {one.first}"
             yield Finding(
                 kind="alike", dataset=survey.dataset, grave=True,
@@ -168,7 +170,7 @@ def _of_likeness(survey: Survey, limits: Thresholds) -> Iterator[Finding]:
                 hint="One of them teaches as much as all, for less.",
             )  # fmt: skip
     for own in survey.own_answers:
-        if own.agreement.alpha < limits.disagree:
+        if own.agreement.alpha < limits.disagree and own.agreement.questions >= _ENOUGH:
             yield Finding(
                 kind="disagree", dataset=survey.dataset, grave=True,
                 text=f"The own answers of {' and '.join(own.teachers)} to {survey.dataset}, split {own.split}, hardly"

@@ -14,7 +14,7 @@ from itertools import islice
 
 from backends.base import Sampling
 from tinyllm_cli.material import fullest
-from tinyllm_cli.prompts import RECORDED_RECIPE, Recipe, recipe_named, rationale_text
+from tinyllm_cli.prompts import RECORDED_RECIPE, Recipe, rationale_text, recipe_named
 from tinyllm_cli.records import Rationale, Variant
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationales as stored_rationales

@@ -106,6 +106,4 @@ def _show(session: Session, audit: Audit) -> None:
         console.say(f"{len(audit.grave)} of these {len(audit.findings)} findings are grave (!).")
     console.result(audit.as_json())
     name = audit.surveys[0].dataset
-    console.next(
-        f"tinyllm inspect QUESTION --dataset {name} shows one question, tinyllm distill --dataset {name} trains"
-    )
+    console.next(f"tinyllm inspect QUESTION --dataset {name}, or tinyllm distill --dataset {name}")

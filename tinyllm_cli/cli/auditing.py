@@ -33,9 +33,7 @@ def _quality_table(survey: Survey, audit: Audit) -> Table:
     caption = ""
     if audit.measure is not None:
         head[-2:] = [">tokens", ">longest", ">cut", ">cost"]
-        caption = (
-            f"Tokens of what is left by the gates, by {audit.measure.student}; cut: over {audit.measure.max_target}."
-        )
+        caption = f"Tokens of what is left to learn, by {audit.measure.student}; cut: over {audit.measure.max_target}."
     return plain_table(f"Rationales for {survey.dataset}", head, map(_quality_row, survey.teachers), caption)
 
 

@@ -59,9 +59,8 @@ def _question(found: Dossier) -> Text:
     text = _text(f"{question.text}\n", "bold")
     for index, option in enumerate(question.options):
         gold = index == question.answer
-        text.append(
-            _text(f"  {option_line(index, option)}{'  <- right' if gold else ''}\n", "green" if gold else "not bold")
-        )
+        mark, style = ("  <- right", "green") if gold else ("", "not bold")
+        text.append(_text(f"  {option_line(index, option)}{mark}\n", style))
     if question.context:
         text.append(_text(f"Context: {question.context}\n", "not bold"))
     places = ", ".join(f"{place.dataset}/{place.split} {place.key}" for place in found.places)
