@@ -84,7 +84,7 @@ ALLOWED = {
     "answers": {"errors"},
     "predict": KNOWLEDGE | {"answers"},
     "exporting": KNOWLEDGE,
-    "reporting": KNOWLEDGE,
+    "reporting": KNOWLEDGE | {"dossier", "findings", "survey"},
 }
 BACKENDS_FOR = {
     "students": {"backends.checkpoints"},
