@@ -73,7 +73,7 @@ ALLOWED = {
     "survey": {"datasets", "duplicates", "likeness", "quality", "store", "tasks"},
     "findings": {"duplicates", "quality", "survey"},
     "dossier": {"datasets", "prompts", "store"},
-    "audit": {"errors", "findings", "store", "survey"},
+    "audit": {"errors", "findings", "quality", "store", "survey"},
     "ingest": KNOWLEDGE,
     "recordings": KNOWLEDGE,
     "elicit": KNOWLEDGE | {"budget", "pending", "tally"},
@@ -84,7 +84,7 @@ ALLOWED = {
     "answers": {"errors"},
     "predict": KNOWLEDGE | {"answers"},
     "exporting": KNOWLEDGE,
-    "reporting": KNOWLEDGE | {"dossier", "findings", "survey"},
+    "reporting": KNOWLEDGE | {"dossier", "findings", "quality", "survey"},
 }
 BACKENDS_FOR = {
     "students": {"backends.checkpoints"},

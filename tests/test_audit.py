@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,8 @@ from tinyllm_cli.audit import audit
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.findings import KINDS, Finding, Thresholds, findings
 from tinyllm_cli.prompts import Recipe, build_prompt, recipe_named, recorded_prompt
-from tinyllm_cli.quality import TeacherQuality
-from tinyllm_cli.records import Asking
+from tinyllm_cli.quality import TeacherQuality, by_gates
+from tinyllm_cli.records import Asking, Rationale, Variant
 from tinyllm_cli.store import Store, questions, rationales
 from tinyllm_cli.students.loading import load_ruler
 from tinyllm_cli.survey import Measure, Survey, survey
@@ -196,10 +196,48 @@ def test_a_finding_is_grave_beyond_its_threshold_only(store: Store, asked: list[
     found = survey(store, "toy")
     kinds = {one.kind: one.grave for one in findings(found, None, Thresholds(missing=0.1, duplicates=0.5))}
     assert kinds == {"missing": False, "duplicates": False}
-    allowed = audit(store, ["toy"], measure=None, allowed=["duplicates"], watch=lambda _what: None)
+    allowed = audit(store, ["toy"], allowed=["duplicates"])
     assert [one.kind for one in allowed.grave] == ["missing"]
     assert {one.kind for one in allowed.findings} == {"missing", "duplicates"}
     assert set(kinds) <= set(KINDS)
+
+
+@dataclass(frozen=True)
+class Found:
+    gate: str
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A verdict."""
+
+    verdict: str
+    text: str
+    findings: tuple[Found, ...] = ()
+
+
+def test_what_the_gates_leave_is_what_counts(store: Store, asked: list[Question], write: Write) -> None:
+    for number, question in enumerate(asked):
+        write("t5", question, f"{number} {LIGHT}")
+        write("t5", question, f"{number} {WHALES}", sample=1)
+
+    def judged(split: str, variant: Variant) -> Iterator[tuple[Rationale, Sentence]]:
+        faults = (Found("run-on"), Found("echo"), Found("echo"))
+        for one in rationales.iterate(store, "toy", split, variant):
+            if one.text.startswith(("0 ", "1 ")):
+                yield one, Sentence("rejected", "", faults)
+            else:
+                short = one.text.startswith("2 ")
+                yield one, Sentence("repaired", "Short.", faults[:1]) if short else Sentence("kept", "Four")
+
+    found = survey(store, "toy", judging=by_gates(judged))
+    one = of_train(found)
+    assert (one.kept, one.repaired, one.rejected) == (14, 2, 4)
+    assert (one.covered, one.usable) == (10, 8)
+    assert dict(one.gates) == {"run-on": 6, "echo": 4}, "a gate counts once a rationale"
+    assert one.characters == pytest.approx((14 * 4 + 2 * 6) / 16)
+    assert not of_kind(found, "rejected").grave
+    assert "run-on 6, echo 4" in of_kind(found, "rejected").text
 
 
 def test_the_command_shows_tables_and_says_what_is_wrong(inside: Command, scripted: Path, tmp_path: Path) -> None:

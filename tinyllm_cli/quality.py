@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Protocol
 
 from backends.base import Sampling
 from tinyllm_cli.material import fullest
@@ -101,6 +102,35 @@ def ungated(store: Store, dataset: str) -> Judging:
             text = rationale_text(rationale.text)
             yield Judged(rationale=rationale, verdict=KEPT if text else REJECTED, text=text,
                          gates=() if text else ("empty",))  # fmt: skip
+
+    return judging
+
+
+class Finding(Protocol):
+    """What one gate says of a rationale."""
+
+    @property
+    def gate(self) -> str: ...
+
+
+class Verdict(Protocol):
+    """What the gates together say: what is left of a text to learn from, and why not all of it."""
+
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+
+
+def by_gates(judged: Callable[[str, Variant], Iterable[tuple[Rationale, Verdict]]]) -> Judging:
+    """Rationales as the gates leave them: what `distill` learns from with gates."""
+
+    def judging(split: str, variant: Variant) -> Iterator[Judged]:
+        for rationale, verdict in judged(split, variant):
+            gates = tuple(dict.fromkeys(finding.gate for finding in verdict.findings))
+            yield Judged(rationale=rationale, verdict=verdict.verdict, text=verdict.text, gates=gates)
 
     return judging
 

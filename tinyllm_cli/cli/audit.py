@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from itertools import count
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,7 +63,7 @@ def audit(
         names = [ingest_named(store, name, session.settings).name for name in dataset or ()] or datasets_to_audit(store)
         measure = _measure(session, student, max_input, max_target, trust_remote_code)
         with session.console.meter("reading") as meter:
-            read = iter(range(1, 1_000_000))
+            read = count(1)
             found = run_audit(
                 store, names, measure=measure, allowed=allow or (), watch=lambda what: meter(next(read), 0, what)
             )

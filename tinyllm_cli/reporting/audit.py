@@ -5,10 +5,12 @@ Collects; `_audit.html.j2` shows it as `sections.audit`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinyllm_cli.dossier import Exhibit, dossier
 from tinyllm_cli.findings import Finding, findings
+from tinyllm_cli.quality import Judging
 from tinyllm_cli.store import Store, lookup
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store import surveys as stored_surveys
@@ -33,11 +35,11 @@ class AuditSection:
     examples: tuple[Example, ...]
 
 
-def audit_section(store: Store) -> AuditSection | None:
-    """Of every data set that has rationales to learn from; None where there is none. Lengths are in characters: a
-    report loads no student."""
+def audit_section(store: Store, gates: Callable[[str], Judging] | None = None) -> AuditSection | None:
+    """Of every data set that has rationales to learn from; None where there is none. `gates` gives what they make of
+    a data set's rationales. Lengths are in characters: a report loads no student."""
     names = sorted(stored_rationales.datasets_with_rationales(store))
-    surveys = tuple(survey(store, name) for name in names)
+    surveys = tuple(survey(store, name, judging=gates(name) if gates else None) for name in names)
     if not surveys:
         return None
     return AuditSection(
