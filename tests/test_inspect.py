@@ -137,8 +137,14 @@ def test_nothing_untrusted_steers_the_terminal(inside: Command, store: Store, as
     assert done.returncode == 0, done.stderr
     assert "[bold]loud[/bold] fine" in done.stdout
     assert "[red]Snake[/red]" in done.stdout
-    steering = {c for c in done.stdout + done.stderr if unicodedata.category(c) == "Cc" and c not in "\n\t"}
+    machine = inside("inspect", "odd", "--json")
+    steering = {
+        c
+        for c in done.stdout + done.stderr + machine.stdout + machine.stderr
+        if unicodedata.category(c) == "Cc" and c not in "\n\t"
+    }
     assert not steering
+    assert json.loads(machine.stdout)["exhibits"][0]["reply"]["text"] == ESCAPES, "and nothing is lost"
 
 
 def test_the_command_shows_the_exchange(inside: Command, store: Store, asked: list[Question]) -> None:
