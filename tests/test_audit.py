@@ -288,3 +288,17 @@ def test_what_was_typed_wrong_is_said(inside: Command, scripted: Path, tmp_path:
     assert inside("audit", "--dataset", "toy", "--allow", "everything").returncode == 2
     nowhere = inside("audit", "--dataset", "toy", "--student", "./nowhere")
     assert (nowhere.returncode, "no model at nowhere" in nowhere.stderr) == (1, True)
+
+
+def test_what_is_known_of_real_rationales_is_found(inside: Command, shared_data: Path) -> None:
+    assert inside("import", shared_data / "openbookqa", "--name", "obqa", "--quiet").returncode == 0
+    found = json.loads(inside("audit", "--json", "--quiet").stdout)
+    [data] = found["datasets"]
+    train = {one["teacher"]: one for one in data["teachers"] if one["split"] == "train"}
+    assert {one["covered"] for one in train.values()} == {4957}
+    assert train["llama-2-7b-chat"]["characters"] > 2 * train["flan-t5-xl"]["characters"]
+    said = [one["text"] for one in found["findings"] if one["kind"] == "duplicates"]
+    assert "14 test questions of obqa are also in train, answer and all." in said
+    assert "7 valid questions of obqa are also in train, answer and all." in said
+    [alike] = [one for one in data["overlaps"] if one["split"] == "train"]
+    assert alike["elsewhere"] + 0.1 < alike["same"] < 0.9
