@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,10 @@ from tests.models import make_folder
 from tinyllm_cli.audit import audit
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.findings import KINDS, Finding, Thresholds, findings
+from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.prompts import Recipe, build_prompt, recipe_named, recorded_prompt
-from tinyllm_cli.quality import TeacherQuality, by_gates
-from tinyllm_cli.records import Asking, Rationale, Variant
+from tinyllm_cli.quality import TeacherQuality
+from tinyllm_cli.records import Asking
 from tinyllm_cli.store import Store, questions, rationales
 from tinyllm_cli.students.loading import load_ruler
 from tinyllm_cli.survey import Measure, Survey, survey
@@ -202,42 +203,21 @@ def test_a_finding_is_grave_beyond_its_threshold_only(store: Store, asked: list[
     assert set(kinds) <= set(KINDS)
 
 
-@dataclass(frozen=True)
-class Found:
-    gate: str
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A verdict."""
-
-    verdict: str
-    text: str
-    findings: tuple[Found, ...] = ()
-
-
 def test_what_the_gates_leave_is_what_counts(store: Store, asked: list[Question], write: Write) -> None:
+    whole = "Every plant needs light to grow well."
     for number, question in enumerate(asked):
-        write("t5", question, f"{number} {LIGHT}")
-        write("t5", question, f"{number} {WHALES}", sample=1)
-
-    def judged(split: str, variant: Variant) -> Iterator[tuple[Rationale, Sentence]]:
-        faults = (Found("run-on"), Found("echo"), Found("echo"))
-        for one in rationales.iterate(store, "toy", split, variant):
-            if one.text.startswith(("0 ", "1 ")):
-                yield one, Sentence("rejected", "", faults)
-            else:
-                short = one.text.startswith("2 ")
-                yield one, Sentence("repaired", "Short.", faults[:1]) if short else Sentence("kept", "Four")
-
-    found = survey(store, "toy", judging=by_gates(judged))
+        write("t5", question, ["thing", f"{whole} And so it", whole][min(number, 2)])
+        write("t5", question, "thing" if number == 0 else WHALES, sample=1)
+    found = survey(store, "toy", gates=GateSettings())
     one = of_train(found)
-    assert (one.kept, one.repaired, one.rejected) == (14, 2, 4)
-    assert (one.covered, one.usable) == (10, 8)
-    assert dict(one.gates) == {"run-on": 6, "echo": 4}, "a gate counts once a rationale"
-    assert one.characters == pytest.approx((14 * 4 + 2 * 6) / 16)
+    assert (one.kept, one.repaired, one.rejected) == (17, 1, 2)
+    assert (one.covered, one.usable) == (10, 9)
+    assert one.gates["cut-off"] == 3
+    assert one.gates["too-short"] == 2
+    assert one.characters == pytest.approx((9 * len(whole) + 9 * len(WHALES)) / 18)
     assert not of_kind(found, "rejected").grave
-    assert "run-on 6, echo 4" in of_kind(found, "rejected").text
+    assert "2 of 20 rationales of t5" in of_kind(found, "rejected").text
+    assert of_train(survey(store, "toy")).rejected == 0, "without gates every text counts"
 
 
 def test_the_command_shows_tables_and_says_what_is_wrong(inside: Command, scripted: Path, tmp_path: Path) -> None:
@@ -266,7 +246,8 @@ def test_json_has_the_same_figures_and_strict_fails(inside: Command, scripted: P
     write_dataset(tmp_path / "toy", train=6, test=2)
     assert inside("elicit", "--teacher", "parrot", "--dataset", "toy", "--limit", "4").returncode == 0
     make_folder(tmp_path / "student", "causal")
-    done = inside("audit", "--json", "--quiet", "--strict", "--student", "student", "--max-target", "8")
+    strict = ["audit", "--json", "--quiet", "--strict", "--student", "student", "--max-target", "8", "--gates", "none"]
+    done = inside(*strict)
     assert done.returncode == 1
     found = json.loads(done.stdout)
     assert found["measured_by"] == {"student": "student", "max_input": 1024, "max_target": 8}
@@ -275,7 +256,7 @@ def test_json_has_the_same_figures_and_strict_fails(inside: Command, scripted: P
     assert {one["kind"] for one in found["findings"]} >= {"missing", "targets-cut"}
     assert found["passed"] is False
     kinds = [part for kind in {one["kind"] for one in found["findings"]} for part in ("--allow", kind)]
-    allowed = inside("audit", "--json", "--quiet", "--strict", "--student", "student", "--max-target", "8", *kinds)
+    allowed = inside(*strict, *kinds)
     assert (allowed.returncode, json.loads(allowed.stdout)["passed"]) == (0, True)
 
 

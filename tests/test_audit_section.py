@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,11 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from backends.base import Completion, Sampling
 from tests.conftest import keep, make_questions
 from tests.test_reporting import HOSTILE, Page
+from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.prompts import Recipe, build_prompt
 from tinyllm_cli.records import Asking
 from tinyllm_cli.reporting.audit import AuditSection, audit_section
 from tinyllm_cli.reporting.tables import percent
-from tinyllm_cli.store import Store, questions, rationales
+from tinyllm_cli.store import Store, questions, rationales, verdicts
+from tinyllm_cli.store.verdicts import StoredVerdict
 
 
 @pytest.fixture
@@ -30,10 +31,12 @@ def section(store: Store) -> AuditSection:
                 text = HOSTILE if forced else f"Answer: ({'abcd'[number % 4]})"
                 prompt = build_prompt(question, Recipe(icl=0, teacher_forcing=forced), [])
                 keep(store, asking, prompt, 0, Completion(text=text, finish_reason="stop", cost=0.5))
-    store.execute("INSERT INTO gates VALUES ('g', '{}', '2026')")
-    left, found = HOSTILE.removesuffix(' "too"'), json.dumps([["run-on", "<u>why</u>"]])
-    store.execute("INSERT INTO verdicts SELECT min(id), 'g', 'repaired', ?, ? FROM rationales", (left, found))
-    made = audit_section(store)
+    gates = GateSettings()
+    verdicts.add_gates(store, gates.hash, asdict(gates))
+    left, why = HOSTILE.removesuffix(' "too"'), [("run-on", "<u>why</u>", True)]
+    judged = StoredVerdict(rationale=1, verdict="repaired", text=left, findings=why)
+    verdicts.add(store, gates.hash, [judged])
+    made = audit_section(store, gates)
     assert made is not None
     return made
 
@@ -54,12 +57,12 @@ def test_the_section_shows_the_figures_and_hostile_text_as_text(section: AuditSe
         assert text in shown.text, text
     assert "1 test question of toy is also in train" in shown.text
     assert "good write nearly the same" in shown.text
-    assert shown.tags.count("del") == 1
+    assert "del" in shown.tags
     assert "1.00 to 1.00" in shown.text, "they agree on every answer"
 
 
 def test_the_example_is_the_one_that_a_gate_found(section: AuditSection) -> None:
-    [example] = section.examples
+    [example] = [one for one in section.examples if one.gate == "run-on"]
     assert (example.gate, example.key, example.exhibit.reply.teacher) == ("run-on", "train-0", "<i>evil</i>")
     assert example.exhibit.pieces == ((HOSTILE.removesuffix(' "too"'), True), (' "too"', False))
 

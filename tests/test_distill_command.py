@@ -13,7 +13,7 @@ from tests.conftest import SHARED, Command, write_dataset
 from tests.models import KINDS, Kind, make_folder
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-OWL = '\n[teachers.owl]\nbackend = "scripted"\nreplies = ["Owls think so."]\nprefix = "hoot: "\n'
+OWL = '\n[teachers.owl]\nbackend = "scripted"\nreplies = ["Owls think so whenever they wake."]\nprefix = "hoot: "\n'
 
 
 @pytest.fixture(scope="module", params=KINDS)

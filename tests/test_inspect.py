@@ -16,10 +16,13 @@ from tests.conftest import Command, keep, make_questions
 from tests.models import record_run
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.dossier import dossier, pieces
+from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.prompts import Recipe, build_prompt, recorded_prompt
 from tinyllm_cli.records import Asking, Prediction, Subject
-from tinyllm_cli.store import Store, lookup, questions, rationales, runs
+from tinyllm_cli.store import Store, lookup, questions, rationales, runs, verdicts
+from tinyllm_cli.store.verdicts import StoredVerdict
 
+LIGHT = "It follows from light, which every plant needs."
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b1m\r[bold]loud[/bold] fine"
 
 
@@ -47,6 +50,14 @@ def say(store: Store, question: Question, text: str | None, teacher: str = "t5",
     keep(store, asking, prompt, sample, Failure(reason="HTTP 500\x1b[2J", attempts=3) if text is None else reply)
     row = store.one("SELECT max(id) AS id FROM rationales")
     return int(row["id"] or 0) if row else 0
+
+
+def judged(
+    store: Store, rationale: int, verdict: str, text: str | None, *findings: tuple[str, str], gates: str = "g1"
+) -> None:
+    verdicts.add_gates(store, gates, {})
+    found = [(gate, reason, True) for gate, reason in findings]
+    verdicts.add(store, gates, [StoredVerdict(rationale=rationale, verdict=verdict, text=text, findings=found)])
 
 
 def keys(store: Store, wanted: str, dataset: str | None = None, split: str | None = None) -> list[str]:
@@ -78,11 +89,7 @@ def test_an_id_comes_before_a_hash_and_both_before_words(store: Store, asked: li
 def test_a_dossier_holds_all_that_hangs_on_the_content(store: Store, asked: list[Question], tmp_path: Path) -> None:
     rationale = say(store, asked[1], "It is plain. Answer: (b)")
     say(store, asked[1], None, sample=1)
-    store.execute("INSERT INTO gates VALUES ('g1', '{}', '2026')")
-    found = [["run-on", "a next question"]]
-    store.execute(
-        "INSERT INTO verdicts VALUES (?, 'g1', 'repaired', 'It is plain.', ?)", (rationale, json.dumps(found))
-    )
+    judged(store, rationale, "repaired", "It is plain.", ("run-on", "a next question"))
     store.execute("INSERT INTO usefulness VALUES (?, 'h', 'tiny 1', 0.25, '2026')", (rationale,))
     run = record_run(store, tmp_path)
     for split, key in (("train", "train-1"), ("test", "again")):
@@ -94,7 +101,7 @@ def test_a_dossier_holds_all_that_hangs_on_the_content(store: Store, asked: list
              Prediction(key="else", question=asked[2].hash, option=0, correct=False)],
         )  # fmt: skip
     [place] = lookup.places(store, "train-1", None, None)
-    whole = dossier(store, place)
+    whole = dossier(store, place, GateSettings())
     assert [(one.split, one.key) for one in whole.places] == [("train", "train-1"), ("test", "again")]
     [exhibit] = whole.exhibits
     assert (exhibit.stated, exhibit.verdict, exhibit.findings) == (1, "repaired", (("run-on", "a next question"),))
@@ -109,14 +116,23 @@ def test_a_dossier_holds_all_that_hangs_on_the_content(store: Store, asked: list
 
 def test_what_is_rejected_is_cut_whole(store: Store, asked: list[Question]) -> None:
     rationale = say(store, asked[0], "Nonsense.")
-    store.execute("INSERT INTO gates VALUES ('g1', '{}', '2026')")
-    store.execute("INSERT INTO verdicts VALUES (?, 'g1', 'rejected', NULL, '[]')", (rationale,))
-    [exhibit] = dossier(store, lookup.places(store, "train-0", None, None)[0]).exhibits
+    judged(store, rationale, "kept", None, gates="older")
+    judged(store, rationale, "rejected", None)
+    [exhibit] = dossier(store, lookup.places(store, "train-0", None, None)[0], GateSettings()).exhibits
     assert exhibit.pieces == (("Nonsense.", False),)
 
 
-def test_without_gates_a_run_on_is_cut_as_training_cuts_it() -> None:
-    assert list(pieces("So it is.\nQuestion: And?", "So it is.")) == [("So it is.", True), ("\nQuestion: And?", False)]
+def test_what_was_never_judged_is_judged_for_the_reader(store: Store, asked: list[Question]) -> None:
+    say(store, asked[0], f"{LIGHT}\nQuestion: What is next?")
+    [exhibit] = dossier(store, lookup.places(store, "train-0", None, None)[0], GateSettings()).exhibits
+    assert exhibit.verdict == "repaired"
+    assert exhibit.pieces == ((LIGHT, True), ("\nQuestion: What is next?", False))
+    assert verdicts.newest_gates(store) is None, "reading stores nothing"
+
+
+def test_what_is_cut_from_the_middle_is_marked_by_words() -> None:
+    found = list(pieces("Light is good. Light is good. Rain too.", "Light is good. Rain too."))
+    assert "".join(text for text, kept in found if not kept).split() == ["Light", "is", "good."]
 
 
 @given(raw=st.text("ab. \n", max_size=40), data=st.data())

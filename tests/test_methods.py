@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from backends.base import Completion, Sampling
 from tests.conftest import Command, keep, write_dataset
-from tests.models import KINDS, make_folder
+from tests.models import KINDS, Kind, make_folder
 from tests.test_training import run
 from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
@@ -50,7 +51,7 @@ def answered(store: Store, teacher: str, questions: list[Question], options: lis
 
 def kd(voices: tuple[Voice, ...], student: Path | str = "any", **changes: object) -> Plan:
     settings = TrainSettings(**{"batch_size": 4, "lr": 3e-3, "precision": "float32", **changes})  # type: ignore[arg-type]
-    return Plan(dataset="toy", student=str(student), voices=voices, settings=settings, labels=True)
+    return Plan(dataset="toy", student=str(student), voices=voices, settings=settings, teaching="labels")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -100,6 +101,70 @@ def test_a_majority_has_the_most_weight(votes: list[tuple[int | None, float]]) -
         assert not any(weights)
     else:
         assert weights[found] == pytest.approx(max(weights))
+
+
+def coloured(folder: Path, **sizes: int) -> Path:
+    """Questions that only a hint can tell: nothing of them says which of the two options is right."""
+    folder.mkdir()
+    for split, count in sizes.items():
+        rows = [
+            {"id": f"{split}-{n}", "question": f"Case {n} of {split}?", "options": ["yes", "no"], "answer_index": n % 2}
+            for n in range(count)
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+def hint(store: Store, split: str, options: list[int]) -> None:
+    """What the teacher `painter` wrote without the gold answers: a colour for each option."""
+    asking = Asking(teacher="painter", backend="recorded", model="m", revision="1", sampling=Sampling())
+    stored_rationales.add_asking(store, asking)
+    for question, option in zip(stored_questions.iterate(store, "toy", split), options, strict=True):
+        text = ("It is red.", "It is blue.")[option]
+        prompt = recorded_prompt(question, text, teacher_forcing=False)
+        keep(store, asking, prompt, 0, Completion(text=text, finish_reason="recorded"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pinto_student_answers_by_what_it_reads(tinyllm: Command, store: Store, tmp_path: Path, kind: Kind) -> None:
+    coloured(tmp_path / "toy", train=16, valid=4, test=8)
+    ingest(store, from_path(tmp_path / "toy", {}, None))
+    for split, count in (("train", 16), ("valid", 4), ("test", 8)):
+        hint(store, split, [n % 2 for n in range(count)])
+    make_folder(tmp_path / "student", kind)
+    train = ("--epochs", "30", "--batch-size", "4", "--lr", "5e-3", "--evals-per-epoch", "1", "--precision", "float32")
+    done = tinyllm("distill", "--method", "pinto", "--dataset", "toy", "--student", "student", *train, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["method"] == "pinto"
+    ask = ("eval", "--scoring", "rank", "--json")
+    [honest] = json.loads(tinyllm(*ask).stdout)["evaluations"]
+    assert honest["correct"] >= 7, "the hint decides"
+    hint(store, "test", [(n + 1) % 2 for n in range(8)])
+    [misled] = json.loads(tinyllm(*ask).stdout)["evaluations"]
+    assert misled["correct"] <= 1, "other hints, other answers"
+    refused = tinyllm("predict", "Case 9 of test?", "--option", "yes", "--option", "no")
+    assert refused.returncode == 2
+    assert "tinyllm eval --run 1" in refused.stderr
+
+
+def test_pinto_needs_a_text_for_every_question(store: Store, tmp_path: Path) -> None:
+    ingest(store, from_path(coloured(tmp_path / "toy", train=4, valid=2), {}, None))
+    hint(store, "train", [0, 1, 0, 1])
+    plan = replace(kd((Voice(teacher="painter", prefix="paint: ", alpha=1.0),)), teaching="hints")
+    with pytest.raises(UsageProblem, match="has not answered toy, split valid"):
+        gather(store, plan)
+    hint(store, "valid", [0, 1])
+    material = gather(store, plan)
+    assert material.lessons[1].tasks[0].input.endswith("\nRationale: It is blue.")
+    assert list(material.hints.values()) == [["It is red."], ["It is blue."]]
+
+
+def test_inference_trains_nothing(tinyllm: Command, tmp_path: Path) -> None:
+    done = tinyllm("distill", "--method", "inference", "--student", "smollm2", "--dataset", "everyday")
+    assert done.returncode == 0, done.stderr
+    assert "trains nothing" in done.stdout
+    assert "Next: tinyllm eval --model smollm2 --dataset everyday" in done.stderr
+    assert not (tmp_path / "tinyllm.db").exists()
 
 
 def test_the_page_says_whose_answers_were_learnt(tinyllm: Command, tmp_path: Path) -> None:

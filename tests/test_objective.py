@@ -15,7 +15,7 @@ from tests.models import KINDS, make_student
 from tinyllm_cli.objective import READINGS, token_weights
 from tinyllm_cli.students.base import Example, Limits, Student
 from tinyllm_cli.students.learning.learner import Learner
-from tinyllm_cli.tasks import ANSWER, Lesson, Voice, lessons
+from tinyllm_cli.tasks import ANSWER, Lesson, Taught, Voice, lessons
 from tinyllm_cli.training import TrainSettings, backward
 
 TEACHERS = ("llama2", "t5")
@@ -42,7 +42,11 @@ def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def make_lessons(rationales: Sequence[Mapping[str, Sequence[str]]], alphas: Mapping[str, float]) -> list[Lesson]:
     questions = make_questions(len(rationales))
     by_teacher = {
-        teacher: {q.key: own[teacher] for q, own in zip(questions, rationales, strict=True) if teacher in own}
+        teacher: {
+            q.key: [Taught(text=text) for text in own[teacher]]
+            for q, own in zip(questions, rationales, strict=True)
+            if teacher in own
+        }
         for teacher in TEACHERS
     }
     voices = [Voice(teacher=name, prefix=f"{name}: ", alpha=alpha) for name, alpha in alphas.items()]

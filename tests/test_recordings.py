@@ -91,7 +91,7 @@ def test_parts_of_a_recording_add_up_and_an_edited_row_replaces_its_old_text(tin
         assert tinyllm("import", part, "--teacher", "bob", "--dataset", "toy").returncode == 0
     rows(first, {"id": "train-0", "rationale": "new"})
     assert "1 new" in tinyllm("import", first, "--teacher", "bob", "--dataset", "toy").stdout
-    plan = json.loads(tinyllm("distill", "--alpha", "bob=1", "--dry-run", "--json").stdout)
+    plan = json.loads(tinyllm("distill", "--alpha", "bob=1", "--gates", "none", "--dry-run", "--json").stdout)
     assert plan["rationales"]["bob"]["rationales"] == 2
     assert [text for _, _, _, text in stored(tinyllm, tmp_path)] == ["old", "new", "kept"]
 

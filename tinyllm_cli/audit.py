@@ -6,20 +6,17 @@ rationale is kept, so that `distill` needn't find it out again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.findings import Finding, findings, grave
-from tinyllm_cli.quality import Judging
+from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.survey import Measure, Survey, Watch, survey
-
-Gates = Callable[[str], Judging]
-"""What the gates make of a data set's rationales, by its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +27,7 @@ class Audit:
     findings: tuple[Finding, ...]
     grave: tuple[Finding, ...]
     measure: Measure | None
-    gated: bool
+    gates: GateSettings | None
 
     def as_json(self) -> dict[str, Any]:
         student = self.measure and {
@@ -40,7 +37,7 @@ class Audit:
         }
         return {
             "measured_by": student,
-            "gated": self.gated,
+            "gates": self.gates and asdict(self.gates),
             "datasets": [asdict(one) for one in self.surveys],
             "findings": [asdict(one) for one in self.findings],
             "passed": not self.grave,
@@ -51,20 +48,16 @@ def audit(
     store: Store,
     datasets: Sequence[str],
     *,
-    gates: Gates | None = None,
+    gates: GateSettings | None = None,
     measure: Measure | None = None,
     allowed: Collection[str] = (),
     watch: Watch = lambda _what: None,
 ) -> Audit:
     """Survey these data sets. Findings of the `allowed` kinds are told and never grave. Without `gates`, rationales
     are taken as they are."""
-    surveys = tuple(
-        survey(store, name, judging=gates(name) if gates else None, measure=measure, watch=watch) for name in datasets
-    )
+    surveys = tuple(survey(store, name, gates=gates, measure=measure, watch=watch) for name in datasets)
     found = tuple(finding for one in surveys for finding in findings(one, measure))
-    return Audit(
-        surveys=surveys, findings=found, grave=tuple(grave(found, allowed)), measure=measure, gated=gates is not None
-    )
+    return Audit(surveys=surveys, findings=found, grave=tuple(grave(found, allowed)), measure=measure, gates=gates)
 
 
 def datasets_to_audit(store: Store) -> list[str]:

@@ -11,6 +11,7 @@ _METHODS = {
     "finetune": "full fine-tuning on the answers alone",
     "lora": "the answers alone, by low-rank additions that are merged into the weights (LoRA)",
     "standard-kd": "the answers that the teachers gave, instead of the gold answers (standard distillation)",
+    "pinto": "the answers, with what teachers wrote without the gold answer to read beside each question (PINTO)",
     "distill-step-by-step": "the answers and the rationales of one teacher (distilling step by step)",
     "tinyllm": "the answers and the rationales of several teachers (TinyLLM)",
 }

@@ -50,6 +50,8 @@ class Settings:
     teachers: Mapping[str, TeacherSpec]
     datasets: Mapping[str, DatasetSpec]
     source: Path | None
+    gates: Mapping[str, Any] = field(default_factory=dict)
+    """The table [gates], as it was written."""
 
 
 def default_prefix(teacher: str) -> str:
@@ -88,12 +90,15 @@ def load_settings(path: Path | None = None) -> Settings:
     if chosen is None:
         return Settings(teachers=teachers, datasets={}, source=None)
     document = _read_toml(chosen)
-    _only(document, {"teachers", "datasets"}, str(chosen))
+    _only(document, {"teachers", "datasets", "gates"}, str(chosen))
+    gates = document.get("gates", {})
+    if not isinstance(gates, dict):
+        raise UsageProblem(f"{chosen}: 'gates' must be a table: [gates].")
     base = chosen.resolve().parent
     for name, table in _tables(document, "teachers", chosen):
         teachers[name] = _teacher(name, table, chosen, base)
     datasets = {name: _dataset(name, table, chosen, base) for name, table in _tables(document, "datasets", chosen)}
-    return Settings(teachers=teachers, datasets=datasets, source=chosen)
+    return Settings(teachers=teachers, datasets=datasets, gates=gates, source=chosen)
 
 
 def match_name(wanted: str, names: Iterable[str], what: str) -> str:

@@ -107,6 +107,7 @@ def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: E
 
 def identity(plan: Plan, material: Material) -> dict[str, Any]:
     """What makes two trainings the same one."""
+    told = bool(plan.active) and plan.teaching == "rationales"
     return {
         "method": plan.method,
         "student": plan.student,
@@ -116,7 +117,8 @@ def identity(plan: Plan, material: Material) -> dict[str, Any]:
         "settings": {
             **asdict(plan.settings),
             "limit": plan.limit,
-            "prefixes": {} if plan.labels else {voice.teacher: voice.prefix for voice in plan.active},
+            "prefixes": {voice.teacher: voice.prefix for voice in plan.active} if told else {},
+            **(plan.selection.identity() if told else {}),
             "fingerprint": model_fingerprint(plan.student),
             "data": material.digest,
         },

@@ -6,15 +6,18 @@ Collects and marks; shows nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.prompts import rationale_text, stated_answer
+from tinyllm_cli.gates import GateSettings, judge
+from tinyllm_cli.prompts import stated_answer, without_thinking
 from tinyllm_cli.store import Store, lookup
 
+_WORD = re.compile(r"\s+|\S+")
 Piece = tuple[str, bool]
 """A part of a raw text, and whether it is left to learn from."""
 
@@ -26,7 +29,7 @@ class Exhibit:
 
     reply: lookup.Reply
     stated: int | None
-    verdict: str | None
+    verdict: str
     findings: tuple[tuple[str, str], ...]
     pieces: tuple[Piece, ...]
 
@@ -43,9 +46,9 @@ class Dossier:
         return {**asdict(self), "question": {**asdict(self.question), "hash": self.question.hash}}
 
 
-def dossier(store: Store, place: lookup.Place, gates: str | None = None) -> Dossier:
-    """Of the question at `place`, wherever else its content stands as well. Verdicts are those of the gate settings
-    `gates`, or else the newest."""
+def dossier(store: Store, place: lookup.Place, gates: GateSettings) -> Dossier:
+    """Of the question at `place`, wherever else its content stands as well. Verdicts are the newest that are stored;
+    what was never judged is judged now, with the settings `gates`."""
     question = lookup.question_at(store, place)
     places = lookup.everywhere(store, place.question)
     return Dossier(
@@ -57,18 +60,21 @@ def dossier(store: Store, place: lookup.Place, gates: str | None = None) -> Doss
     )
 
 
-def _exhibit(question: Question, reply: lookup.Reply, gates: str | None) -> Exhibit:
-    judged = [one for one in reply.judgements if gates in (None, one.gates)]
-    last = judged[-1] if judged else None
-    left = rationale_text(reply.text)
-    if last is not None:
-        left = "" if last.verdict == "rejected" else left if last.text is None else last.text
+def _exhibit(question: Question, reply: lookup.Reply, gates: GateSettings) -> Exhibit:
+    whole = without_thinking(reply.text).strip()
+    if reply.judgements:
+        last = reply.judgements[-1]
+        verdict, findings, left = last.verdict, last.findings, whole if last.text is None else last.text
+    else:
+        made = judge(whole, question, gates)
+        verdict, left = made.verdict, made.text
+        findings = tuple((finding.gate, finding.reason) for finding in made.findings)
     return Exhibit(
         reply=reply,
         stated=reply.answer if reply.answer is not None else stated_answer(reply.text, question.options),
-        verdict=last.verdict if last else None,
-        findings=last.findings if last else (),
-        pieces=tuple(pieces(reply.text, left)),
+        verdict=verdict,
+        findings=findings,
+        pieces=tuple(pieces(reply.text, "" if verdict == "rejected" else left)),
     )
 
 
@@ -79,15 +85,16 @@ def pieces(raw: str, left: str) -> Iterator[Piece]:
         end = begin + len(left)
         parts: Sequence[Piece] = ((raw[:begin], False), (raw[begin:end], True), (raw[end:], False))
     else:  # something was taken out of the middle
-        blocks = SequenceMatcher(None, raw, left, autojunk=False).get_matching_blocks()
-        parts = tuple(_around(raw, [(block.a, block.a + block.size) for block in blocks]))
+        words, own = _WORD.findall(raw), _WORD.findall(left)
+        blocks = SequenceMatcher(None, words, own, autojunk=False).get_matching_blocks()
+        parts = tuple(_around(words, [(block.a, block.a + block.size) for block in blocks]))
     # White space alone is no cut that a reader would want to see marked.
     return ((text, kept or not text.strip()) for text, kept in parts if text)
 
 
-def _around(raw: str, blocks: Sequence[tuple[int, int]]) -> Iterator[Piece]:
+def _around(words: Sequence[str], blocks: Sequence[tuple[int, int]]) -> Iterator[Piece]:
     at = 0
     for begin, end in blocks:
-        yield raw[at:begin], False
-        yield raw[begin:end], True
+        yield "".join(words[at:begin]), False
+        yield "".join(words[begin:end]), True
         at = end

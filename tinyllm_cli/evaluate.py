@@ -17,6 +17,7 @@ from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.answering import generate, rank
 from tinyllm_cli.students.base import Limits, Student
 from tinyllm_cli.students.loading import model_fingerprint
+from tinyllm_cli.tasks import NO_HINTS, Hints
 
 Watch = Callable[[int, int], None]
 """Called with (questions answered, questions in all)."""
@@ -36,8 +37,11 @@ def evaluate_student(
     limits: Limits,
     limit: int | None,
     watch: Watch,
+    hints: Hints = NO_HINTS,
 ) -> Evaluation:
-    """Accuracy of a student. `load` is called only when predictions are missing; finished work is not repeated."""
+    """Accuracy of a student, which reads `hints` beside the questions.
+
+    `load` is called only when predictions are missing; finished work is not repeated."""
     total = question_count(store, dataset, split, limit)
     evaluation = _open(store, subject, dataset, split, scoring, total, limit)
     stored_runs.forget_stale(store, evaluation)
@@ -48,7 +52,7 @@ def evaluate_student(
     student = load()
     answer = {"rank": rank, "generate": generate}[scoring]
     for chunk in _missing_chunks(stored_questions.iterate(store, dataset, split, limit), answered):
-        stored_runs.add_predictions(store, evaluation.id, answer(student, chunk, limits))
+        stored_runs.add_predictions(store, evaluation.id, answer(student, chunk, limits, hints))
         answered.update(question.key for question in chunk)
         watch(len(answered), total)
     return stored_runs.complete_evaluation(store, evaluation.id, time.monotonic() - started)

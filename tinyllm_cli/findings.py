@@ -75,7 +75,7 @@ def _of_teachers(survey: Survey, measure: Measure | None, limits: Thresholds) ->
                 kind="targets-cut", dataset=name, grave=one.targets_cut > limits.targets_cut * texts,
                 text=f"{_of(one.targets_cut, texts)} rationales of {one.teacher} for {name} are longer than"
                 f" --max-target {measure.max_target} and lose their end (longest: {one.longest} tokens).",
-                hint=f"Train with --max-target {one.longest}, or let the gates reject what is too long.",
+                hint=f"Train with --max-target {one.longest} to keep them whole.",
             )  # fmt: skip
 
 

@@ -127,7 +127,7 @@ class Keeper:
             if step < self._plan.settings.steps(len(self._examples)):
                 return False
         else:
-            predictions = rank(self._student, self._material.valid, self._plan.settings.limits)
+            predictions = rank(self._student, self._material.valid, self._plan.settings.limits, self._material.hints)
             accuracy = sum(prediction.correct for prediction in predictions) / len(self._material.valid)
             self._progress.valid.append((step, accuracy))
         if self._best is None or accuracy >= self._best[0]:

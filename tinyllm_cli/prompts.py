@@ -59,6 +59,15 @@ def recipe_named(name: str) -> Recipe | None:
     return Recipe(icl=int(match[2]), seed=int(match[3] or 0), teacher_forcing=match[1] == "forced")
 
 
+_ICL = re.compile(r"\bicl=(\d+)")
+
+
+def recipe_icl(name: str) -> int | None:
+    """How many in-context examples the prompts of a recipe hold; None where that is unknown, as for a recording."""
+    found = _ICL.search(name)
+    return int(found[1]) if found else None
+
+
 def draw_examples(question: Question, recipe: Recipe, after: QuestionAfter) -> list[Question]:
     """`recipe.icl` distinct questions, never `question` itself nor a copy of it; fewer where there are no more.
 
@@ -119,13 +128,15 @@ _THINK, _THOUGHT = "<think>", "</think>"
 def rationale_text(raw: str) -> str:
     """The part of a raw reply that is a rationale: after what a reasoning model thought aloud, up to an invented
     next question, without outer white space."""
-    text = _after_thinking(raw)
+    text = without_thinking(raw)
     cut = min((text.index(stop) for stop in STOP if stop in text), default=len(text))
     return text[:cut].strip()
 
 
-def _after_thinking(raw: str) -> str:
-    """Nothing when the model never came to an end of it. Where the prompt opens the block, the reply only ends it."""
+def without_thinking(raw: str) -> str:
+    """A reply after what a reasoning model thought aloud.
+
+    Nothing when the model never came to an end of it. Where the prompt opens the block, the reply only ends it."""
     before, end, _ = raw.partition(_THOUGHT)
     if end and (before.lstrip().startswith(_THINK) or _THINK not in before):
         raw = raw.rpartition(_THOUGHT)[2]

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
 
 from backends.base import Sampling
-from tinyllm_cli.material import fullest
+from tinyllm_cli.gates import GateSettings
+from tinyllm_cli.gating import judged
 from tinyllm_cli.prompts import RECORDED_RECIPE, Recipe, rationale_text, recipe_named
 from tinyllm_cli.records import Rationale, Variant
+from tinyllm_cli.selection import fullest
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store import surveys as stored_surveys
@@ -106,29 +107,11 @@ def ungated(store: Store, dataset: str) -> Judging:
     return judging
 
 
-class Finding(Protocol):
-    """What one gate says of a rationale."""
-
-    @property
-    def gate(self) -> str: ...
-
-
-class Verdict(Protocol):
-    """What the gates together say: what is left of a text to learn from, and why not all of it."""
-
-    @property
-    def verdict(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def findings(self) -> Sequence[Finding]: ...
-
-
-def by_gates(judged: Callable[[str, Variant], Iterable[tuple[Rationale, Verdict]]]) -> Judging:
+def gated(store: Store, dataset: str, settings: GateSettings) -> Judging:
     """Rationales as the gates leave them: what `distill` learns from with gates."""
 
     def judging(split: str, variant: Variant) -> Iterator[Judged]:
-        for rationale, verdict in judged(split, variant):
+        for rationale, verdict in judged(store, dataset, split, variant, settings):
             gates = tuple(dict.fromkeys(finding.gate for finding in verdict.findings))
             yield Judged(rationale=rationale, verdict=verdict.verdict, text=verdict.text, gates=gates)
 
@@ -136,13 +119,13 @@ def by_gates(judged: Callable[[str, Variant], Iterable[tuple[Rationale, Verdict]
 
 
 def quality(
-    store: Store, dataset: str, split: str, variant: Variant, questions: int, judged: Iterable[Judged], *,
+    store: Store, dataset: str, split: str, variant: Variant, questions: int, stream: Iterable[Judged], *,
     lengths: Lengths | None = None, max_target: int = 0,
 ) -> TeacherQuality:  # fmt: skip
-    """Reads `judged` to its end. `questions` is the size of the split."""
+    """Reads `stream` to its end. `questions` is the size of the split."""
     count = _Count(lengths=lengths, max_target=max_target)
-    stream = iter(judged)
-    while page := list(islice(stream, _PAGE)):
+    left = iter(stream)
+    while page := list(islice(left, _PAGE)):
         count.add(page)
     taken = stored_surveys.spent(store, dataset, split, variant)
     texts = count.verdicts[KEPT] + count.verdicts[REPAIRED]

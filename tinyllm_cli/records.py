@@ -76,6 +76,11 @@ class Variant:
     latest: int
     """The newest rationale's row id: how 'the latest variant' is told."""
 
+    @property
+    def source(self) -> dict[str, str]:
+        """Which way of asking it is, for the record of a run."""
+        return {"model": self.model, "revision": self.revision, "recipe": self.recipe, "sampling": self.sampling}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rationale:

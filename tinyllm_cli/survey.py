@@ -14,8 +14,9 @@ from typing import Protocol
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.duplicates import Repeats, repeats
+from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.likeness import Overlap, OwnAnswers, overlaps, own_answers
-from tinyllm_cli.quality import Judging, TeacherQuality, chosen_variants, quality, ungated
+from tinyllm_cli.quality import TeacherQuality, chosen_variants, gated, quality, ungated
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.tasks import ANSWER_PREFIX, student_input
@@ -68,11 +69,11 @@ class Survey:
 
 
 def survey(
-    store: Store, dataset: str, *, judging: Judging | None = None, measure: Measure | None = None,
+    store: Store, dataset: str, *, gates: GateSettings | None = None, measure: Measure | None = None,
     watch: Watch = lambda _what: None,
 ) -> Survey:  # fmt: skip
     """Reads every rationale that `distill` would learn from a few times over, never all of them at once."""
-    judging = judging or ungated(store, dataset)
+    judging = gated(store, dataset, gates) if gates else ungated(store, dataset)
     sizes = stored_questions.splits(store, dataset)
     teachers: list[TeacherQuality] = []
     alike: list[Overlap] = []

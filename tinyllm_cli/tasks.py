@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tinyllm_cli.datasets.question import Question, option_line
 
@@ -17,14 +18,23 @@ ANSWER_PREFIX = "predict: "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """One thing to learn. `name` is "answer" or the teacher's; `weight` is 1 or the teacher's alpha; `share` is 1
-    over the number of samples that the teacher gave for this question, so that a question counts once."""
+    """One thing to learn. `name` is "answer" or the teacher's; `weight` is 1 or the teacher's alpha; `share` is the
+    rationale's weight over the number of samples that the teacher gave for this question, so that a question counts
+    once."""
 
     name: str
     input: str
     target: str
     weight: float = 1.0
     share: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taught:
+    """A rationale that is fit to learn, and its weight among those of its teacher."""
+
+    text: str
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +54,17 @@ class Lesson:
     tasks: tuple[Task, ...]
 
 
-def student_input(prefix: str, question: Question) -> str:
-    """Prefix, question, options, and the context last: a length limit cuts context first."""
+Hints = Mapping[str, Sequence[str]]
+"""By question key, the texts that a student reads beside the question (PINTO)."""
+
+NO_HINTS: Hints = MappingProxyType({})
+
+
+def student_input(prefix: str, question: Question, hints: Hints = NO_HINTS) -> str:
+    """Prefix, question, options, hints, and the context last: a length limit cuts context first."""
     lines = [f"{prefix}{question.text}", "Options:"]
     lines += [option_line(index, text) for index, text in enumerate(question.options)]
+    lines += [f"Rationale: {' '.join(text.split())}" for text in hints.get(question.key, ())]
     if question.context:
         lines.append(f"Context: {question.context}")
     return "\n".join(lines)
@@ -55,23 +72,24 @@ def student_input(prefix: str, question: Question) -> str:
 
 def lessons(
     questions: Iterable[Question],
-    rationales: Mapping[str, Mapping[str, Sequence[str]]],
+    rationales: Mapping[str, Mapping[str, Sequence[Taught]]],
     voices: Sequence[Voice],
+    hints: Hints = NO_HINTS,
 ) -> Iterator[Lesson]:
-    """The lesson of each question. `rationales` maps teacher -> question key -> accepted texts. A teacher with
-    alpha 0 makes no task at all, so it costs nothing."""
+    """The lesson of each question. `rationales` maps teacher -> question key -> what to learn. A teacher with
+    alpha 0 makes no task at all, so it costs nothing. `hints` stand in the input of the answer."""
     for question in questions:
-        tasks = [Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question), target=question.gold)]
+        tasks = [Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question, hints), target=question.gold)]
         for voice in voices:
-            texts = rationales.get(voice.teacher, {}).get(question.key, ()) if voice.alpha else ()
+            taught = rationales.get(voice.teacher, {}).get(question.key, ()) if voice.alpha else ()
             tasks += [
                 Task(
                     name=voice.teacher,
                     input=student_input(voice.prefix, question),
-                    target=text,
+                    target=one.text,
                     weight=voice.alpha,
-                    share=1 / len(texts),
+                    share=one.weight / len(taught),
                 )
-                for text in texts
+                for one in taught
             ]
         yield Lesson(question=question, tasks=tuple(tasks))

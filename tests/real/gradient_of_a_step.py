@@ -11,7 +11,7 @@ from tests.conftest import make_questions
 from tinyllm_cli.students.learning.learner import Learner
 from tinyllm_cli.students.learning.processes import joined
 from tinyllm_cli.students.loading import load_student
-from tinyllm_cli.tasks import Voice, lessons
+from tinyllm_cli.tasks import Taught, Voice, lessons
 from tinyllm_cli.training import TrainSettings, backward
 
 
@@ -19,7 +19,7 @@ def main(folder: str, target: str) -> None:
     torch.set_num_threads(1)
     student = load_student(folder)
     questions = make_questions(7)
-    written = {"t5": {question.key: [f"It follows from {question.gold}."] for question in questions[:4]}}
+    written = {"t5": {question.key: [Taught(text=f"It follows from {question.gold}.")] for question in questions[:4]}}
     taught = lessons(questions, written, [Voice(teacher="t5", prefix="explain: ", alpha=0.5)])
     examples = student.encode([task for lesson in taught for task in lesson.tasks], TrainSettings().limits)
     with joined() as processes:

@@ -33,6 +33,9 @@ def audit(
     ] = None,
     max_input: Annotated[int, typer.Option(min=8, help="The student's longest input in tokens.")] = 1024,
     max_target: Annotated[int, typer.Option(min=2, help="The student's longest target in tokens.")] = 256,
+    gates: Annotated[
+        str, typer.Option(help="default: what the gates leave is what counts; none: every text as it came.")
+    ] = "default",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there are grave findings, for CI.")] = False,
     allow: Annotated[
         list[str] | None,
@@ -53,19 +56,28 @@ def audit(
     from tinyllm_cli.audit import datasets_to_audit
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.findings import KINDS
+    from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.ingest import ingest_named
 
+    if gates not in ("default", "none"):
+        raise UsageProblem(f"--gates can't be '{gates}'.", "Choose one of: default, none.")
     unknown = sorted(set(allow or ()) - set(KINDS))
     if unknown:
         raise UsageProblem(f"--allow can't be '{unknown[0]}'.", f"Choose of: {', '.join(KINDS)}.")
     session = Session(db, config, Console(json=json, quiet=quiet))
     with closing(session.open_store(create=False)) as store:
         names = [ingest_named(store, name, session.settings).name for name in dataset or ()] or datasets_to_audit(store)
+        standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
         measure = _measure(session, student, max_input, max_target, trust_remote_code)
         with session.console.meter("reading") as meter:
             read = count(1)
             found = run_audit(
-                store, names, measure=measure, allowed=allow or (), watch=lambda what: meter(next(read), 0, what)
+                store,
+                names,
+                gates=standing,
+                measure=measure,
+                allowed=allow or (),
+                watch=lambda what: meter(next(read), 0, what),
             )
     _show(session, found)
     if strict and found.grave:

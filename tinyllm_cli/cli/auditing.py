@@ -21,7 +21,7 @@ def audit_tables(audit: Audit) -> Iterator[Table]:
     for survey in audit.surveys:
         if survey.teachers:
             yield _quality_table(survey, audit)
-        if survey.teachers and audit.gated:
+        if survey.teachers and audit.gates:
             yield _gates_table(survey)
         if survey.inputs and audit.measure is not None:
             yield _inputs_table(survey, audit.measure.max_input)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,11 +17,8 @@ from tinyllm_cli.cli.training import announce, say, train
 if TYPE_CHECKING:
     from tinyllm_cli.material import Material, Plan
 
-_TRAINING = "Training"
-
-
-def _panel(*names: str, **arguments: Any) -> Any:
-    return typer.Option(*names, rich_help_panel=_TRAINING, **arguments)
+_panel = partial(typer.Option, rich_help_panel="Training")
+_choice = partial(typer.Option, rich_help_panel="Which rationales")
 
 
 @guarded
@@ -36,7 +34,8 @@ def distill(
     method: Annotated[
         str | None,
         typer.Option(
-            help="finetune, lora, standard-kd (learn the teachers' own answers), distill-step-by-step or tinyllm.",
+            help="inference (train nothing), finetune, lora, standard-kd (learn the teachers' own answers), pinto (read"
+            " what teachers wrote beside each question), distill-step-by-step or tinyllm.",
             show_default="what --alpha and --lora come to",
         ),
     ] = None,
@@ -48,6 +47,15 @@ def distill(
         str, typer.Option("--student", "-s", help="A hub name, a folder, a .gguf file, or smollm2.")
     ] = "google/flan-t5-small",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N training questions.")] = None,
+    gates: Annotated[
+        str, _choice(help="default: learn what the gates leave, see tinyllm gate; none: every text as it came.")
+    ] = "default",
+    icl: Annotated[
+        int | None, _choice(min=0, help="Learn the rationales that were asked for with so many in-context examples.")
+    ] = None,
+    shuffle_rationales: Annotated[
+        bool, _choice("--shuffle-rationales", help="A control: each question gets the rationales of another.")
+    ] = False,
     epochs: Annotated[int, _panel(min=1, help="Passes over the training questions.")] = 1,
     batch_size: Annotated[int, _panel(min=1, help="Questions in an optimizer step.")] = 8,
     lr: Annotated[float, _panel(min=0.0, help="Peak learning rate.")] = 5e-5,
@@ -98,9 +106,11 @@ def distill(
     from tinyllm_cli.descent import SCHEDULES, optimizer_names
     from tinyllm_cli.distill import finished
     from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.ingest import ingest_named
     from tinyllm_cli.material import METHODS, Plan, gather
     from tinyllm_cli.objective import READINGS
+    from tinyllm_cli.selection import Selection
     from tinyllm_cli.students.learning.processes import is_first, take_own_gpu
     from tinyllm_cli.tracking import TRACKERS, Tracker
     from tinyllm_cli.training import TrainSettings
@@ -111,13 +121,17 @@ def distill(
         ("--precision", precision, ("auto", "float32", "bfloat16")),
         ("--schedule", schedule, SCHEDULES),
         ("--optimizer", optimizer, (optimizer,) if optimizer == "adamw_torch_fused" else optimizer_names()),
-        ("--method", method, (None, *METHODS)),
+        ("--gates", gates, ("default", "none")),
+        ("--method", method, (None, "inference", *METHODS)),
         ("--track", track, (None, *TRACKERS)),
     ):
         if value not in known:
             raise UsageProblem(f"{option} can't be '{value}'.", f"Choose one of: {', '.join(filter(None, known))}.")
     first = is_first()  # of the processes that torchrun started, only one talks
     session = Session(db, config, Console(json=json and first, quiet=quiet or not first))
+    if method == "inference":
+        _answer_as_it_is(session, student, dataset)
+        return
     if method in ("finetune", "lora") and alpha is None:
         alpha = "0"
     weights = None if alpha is None else parse_alpha(alpha)
@@ -133,13 +147,15 @@ def distill(
         if dataset is not None:
             dataset = ingest_named(store, dataset, session.settings).name
         choice = choose(store, session.settings, weights, dataset)
+        standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
         plan = Plan(
             dataset=choice.dataset,
             student=_resolved(student),
             voices=choice.voices,
             settings=settings,
             limit=limit,
-            labels=method == "standard-kd",
+            teaching={"standard-kd": "labels", "pinto": "hints"}.get(method or "", "rationales"),  # type: ignore[arg-type]
+            selection=Selection(gates=standing, icl=icl, shuffled=shuffle_rationales),
             command=_command_line(),
         )
         if method not in (None, plan.method):
@@ -169,6 +185,12 @@ def distill(
             )
     if first:
         say(session, run)
+
+
+def _answer_as_it_is(session: Session, student: str, dataset: str | None) -> None:
+    session.console.say(f"Inference trains nothing: {student} answers as it is.")
+    session.console.result({"run": None, "method": "inference", "student": student})
+    session.console.next(f"tinyllm eval --model {student}" + (f" --dataset {dataset}" if dataset else ""))
 
 
 def _plan_summary(plan: Plan, material: Material) -> dict[str, Any]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.records import Evaluation, Scoring, Subject
     from tinyllm_cli.store import Store
     from tinyllm_cli.students.base import Limits, Student
+    from tinyllm_cli.tasks import Hints
 
 SCORINGS = ("rank", "generate", "both")
 
@@ -77,6 +78,8 @@ class _Target:
     limits: Limits
     teacher: str | None = None
     revision: str | None = None
+    reads: tuple[str, ...] = ()
+    """Teachers whose texts stand beside the questions (PINTO)."""
 
 
 def _target(
@@ -141,7 +144,10 @@ def _run_target(store: Store, run_id: int | None, dataset: str | None) -> _Targe
 
     run = run_with_student(store, run_id)
     limits = Limits(input=int(run.settings["max_input"]), target=int(run.settings["max_target"]))
-    return _Target(dataset=dataset or run.dataset, subject=run_subject(run), model=run.folder, limits=limits)
+    reads = tuple(run.lineage) if run.method == "pinto" else ()
+    return _Target(
+        dataset=dataset or run.dataset, subject=run_subject(run), model=run.folder, limits=limits, reads=reads
+    )
 
 
 def _only_dataset(store: Store) -> str:
@@ -166,6 +172,7 @@ def _evaluate(
     from tinyllm_cli.evaluate import evaluate_student, evaluate_teacher
 
     load = _loader(target.model, target.revision, trust_remote_code)
+    subject, hints = _reading(store, target, split, limit)
     done = []
     for scoring in scorings:
         if target.teacher is not None and scoring == "generate":
@@ -175,11 +182,25 @@ def _evaluate(
         with session.console.meter(label) as meter:
             done.append(
                 evaluate_student(
-                    store, target.subject, load, dataset=target.dataset, split=split, scoring=scoring,
+                    store, subject, load, dataset=target.dataset, split=split, scoring=scoring,
                     limits=target.limits, limit=limit, watch=lambda answered, total: meter(answered, total),
+                    hints=hints,
                 )
             )  # fmt: skip
     return done
+
+
+def _reading(store: Store, target: _Target, split: str, limit: int | None) -> tuple[Subject, Hints]:
+    """What the subject reads beside the questions, which is part of what it is."""
+    from dataclasses import replace
+
+    from tinyllm_cli.hinting import hinting
+    from tinyllm_cli.tasks import NO_HINTS
+
+    if not target.reads:
+        return target.subject, NO_HINTS
+    found = hinting(store, target.reads, target.dataset, split, limit)
+    return replace(target.subject, fingerprint=f"{target.subject.fingerprint} reads {found.digest}"), found.hints
 
 
 def _show(session: Session, store: Store, done: list[Evaluation]) -> None:

@@ -36,6 +36,7 @@ def inspect(
     """
     from tinyllm_cli.cli.inspecting import show
     from tinyllm_cli.dossier import dossier
+    from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.store import lookup
 
     session = Session(db, config, Console(json=json, quiet=quiet))
@@ -47,7 +48,7 @@ def inspect(
         if len({place.question for place in places}) > 1:
             _choose(session, places)
             return
-        found = dossier(store, places[0])
+        found = dossier(store, places[0], gate_settings(session.settings.gates))
     for renderable in show(found, prompts=prompts):
         session.console.show(renderable)
     session.console.result(found.as_json())

@@ -74,9 +74,8 @@ def _heading(one: Exhibit, found: Dossier) -> Text:
     text.append(_text(f"\n  states {_option(one.stated, found)}" if one.stated is not None else "\n  states no option"))
     if reply.teacher_forcing:
         text.append(_text(", having seen the right one"))
-    if one.verdict is not None:
-        reasons = "; ".join(f"{gate}: {reason}" for gate, reason in one.findings)
-        text.append(_text(f"\n  gates: {one.verdict}{f' ({reasons})' if reasons else ''}"))
+    reasons = "; ".join(f"{gate}: {reason}" for gate, reason in one.findings)
+    text.append(_text(f"\n  gates: {one.verdict}{f' ({reasons})' if reasons else ''}"))
     for gain in reply.gains:
         text.append(_text(f"\n  usefulness: {gain.gain:+.3f} nats a token of the right answer, for {gain.model}"))
     return text

@@ -117,6 +117,7 @@ def _manner(
 ) -> tuple[Manner, list[str]]:
     """Who answers and how, and the voices there are."""
     from tinyllm_cli.cli.choosing import run_with_student
+    from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.predict import Manner, choose_voices
     from tinyllm_cli.students.base import Limits
 
@@ -127,6 +128,11 @@ def _manner(
     else:
         with closing(session.open_store(create=False)) as store:
             run = run_with_student(store, run_id)
+        if run.method == "pinto":
+            raise UsageProblem(
+                f"Run {run.id} reads what teachers wrote beside each question (PINTO), and here is nothing to read.",
+                f"Its accuracy: tinyllm eval --run {run.id}",
+            )
         name, where, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings["prefixes"])
         limits = Limits(input=int(run.settings["max_input"]), target=int(run.settings["max_target"]))
     voices = choose_voices(wanted, prefixes, owner)

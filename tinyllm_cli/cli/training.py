@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tinyllm_cli.cli.session import Session
@@ -78,16 +79,20 @@ def announce(session: Session, plan: Plan, material: Material, *, chosen: bool) 
     if chosen:
         console.note(f"Data set: {plan.dataset} (the only one that fits).")
     weights = ", ".join(f"{voice.teacher}={voice.alpha:g}" for voice in plan.voices if voice.alpha > 0)
-    counts = ", ".join(
-        f"{record['questions']} {'answers' if plan.labels else 'rationales'} of {name}"
-        for name, record in material.lineage.items()
-    )
+    counts = ", ".join(_counted(plan, name, record) for name, record in material.lineage.items())
     console.note(
         f"{plan.method}: {plan.student} on {len(material.lessons)} questions of {plan.dataset}"
         + (f" with {counts} (alpha {weights})." if weights else ", answers alone.")
     )
     if not material.valid:
         console.note(f"{plan.dataset} has no valid split: the last checkpoint is kept, not the best.")
+
+
+def _counted(plan: Plan, teacher: str, record: Mapping[str, Any]) -> str:
+    if plan.teaching == "labels":
+        return f"{record['answers']} answers of {teacher}"
+    rejected = sum(record.get("rejected", {}).values())
+    return f"{record['rationales']} rationales of {teacher}" + (f" ({rejected} rejected)" if rejected else "")
 
 
 def say(session: Session, run: Run) -> None:

@@ -28,8 +28,8 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the gates, run with the settings `gates`, made of a rationale. `text`: what is left of it, where it was
-    repaired."""
+    """What the gates, run with the settings `gates`, made of a rationale. `text`: what is left of it, None where that
+    is all."""
 
     gates: str
     verdict: str
@@ -162,7 +162,10 @@ def replies(store: Store, question: str) -> list[Reply]:
 
 
 def _reply(store: Store, row: dict[str, Any]) -> Reply:
-    verdicts = store.rows("SELECT * FROM verdicts WHERE rationale = ? ORDER BY gates", (row["id"],))
+    verdicts = store.rows(
+        "SELECT v.* FROM verdicts v JOIN gates g ON g.hash = v.gates WHERE v.rationale = ? ORDER BY g.created, g.rowid",
+        (row["id"],),
+    )
     gains = store.rows("SELECT model, gain FROM usefulness WHERE rationale = ? ORDER BY model, created", (row["id"],))
     messages = tuple(Message(role=role, content=content) for role, content in json.loads(row.pop("messages")))
     return Reply(

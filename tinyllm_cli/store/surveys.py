@@ -67,23 +67,20 @@ def sampling_of(store: Store, variant: Variant) -> tuple[str, Sampling]:
 
 @dataclass(frozen=True, kw_only=True)
 class Faulty:
-    """A rationale in which `gate`, run with the settings `gates`, found something."""
+    """A rationale in which `gate` found something."""
 
     gate: str
-    gates: str
     rationale: int
     key: str
 
 
-def one_by_gate(store: Store, dataset: str) -> list[Faulty]:
-    """For each gate the first training rationale in which it found something, with the newest gate settings."""
+def one_by_gate(store: Store, dataset: str, gates: str) -> list[Faulty]:
+    """For each gate the first training rationale in which it found something, run with the settings `gates`."""
     rows = store.rows(
-        "SELECT json_extract(f.value, '$[0]') AS gate, v.gates, min(v.rationale) AS rationale, dq.key"
+        "SELECT json_extract(f.value, '$[0]') AS gate, min(v.rationale) AS rationale, dq.key"
         " FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
         " JOIN verdicts v ON v.rationale = r.id, json_each(v.findings) f"
-        " WHERE dq.dataset = ? AND dq.split = 'train'"
-        " AND v.gates = (SELECT hash FROM gates ORDER BY created DESC, rowid DESC LIMIT 1)"
-        " GROUP BY 1 ORDER BY count(*) DESC",
-        (dataset,),
+        " WHERE dq.dataset = ? AND dq.split = 'train' AND v.gates = ? GROUP BY 1 ORDER BY count(*) DESC",
+        (dataset, gates),
     )
     return [Faulty(**row) for row in rows]

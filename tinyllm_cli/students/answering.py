@@ -8,7 +8,7 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.prompts import match_option
 from tinyllm_cli.records import Prediction
 from tinyllm_cli.students.base import Example, Limits, Ranker, Writer, by_budget
-from tinyllm_cli.tasks import ANSWER, ANSWER_PREFIX, Task, student_input
+from tinyllm_cli.tasks import ANSWER, ANSWER_PREFIX, NO_HINTS, Hints, Task, student_input
 
 RANK_BUDGET = 8000
 """Padded tokens of one forward pass, with the input once for each option: as large as the caches get."""
@@ -20,9 +20,11 @@ reads all the weights. So the long answers of many questions had better run toge
 MAX_ANSWER_TOKENS = 64
 
 
-def rank(student: Ranker, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
+def rank(
+    student: Ranker, questions: Sequence[Question], limits: Limits, hints: Hints = NO_HINTS
+) -> Iterator[Prediction]:
     """The option with the highest mean log-likelihood per token of its text; always a valid answer."""
-    encoded = {question.key: _encode_options(student, question, limits) for question in questions}
+    encoded = {question.key: _encode_options(student, question, limits, hints) for question in questions}
     sizes = [max(example.size for example in encoded[question.key]) * len(question.options) for question in questions]
     for group in by_budget(questions, sizes, RANK_BUDGET):
         examples = [encoded[question.key] for question in group]
@@ -42,9 +44,13 @@ def rank(student: Ranker, questions: Sequence[Question], limits: Limits) -> Iter
             )
 
 
-def generate(student: Writer, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
+def generate(
+    student: Writer, questions: Sequence[Question], limits: Limits, hints: Hints = NO_HINTS
+) -> Iterator[Prediction]:
     """Greedy text, matched to an option; a text that is no option is no answer, never a guess."""
-    tasks = [Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question), target="") for question in questions]
+    tasks = [
+        Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question, hints), target="") for question in questions
+    ]
     encoded = {
         question.key: example for question, example in zip(questions, student.encode(tasks, limits), strict=True)
     }
@@ -77,8 +83,8 @@ def explain(
     return texts
 
 
-def _encode_options(student: Ranker, question: Question, limits: Limits) -> list[Example]:
-    text = student_input(ANSWER_PREFIX, question)
+def _encode_options(student: Ranker, question: Question, limits: Limits, hints: Hints) -> list[Example]:
+    text = student_input(ANSWER_PREFIX, question, hints)
     return student.encode([Task(name=ANSWER, input=text, target=option) for option in question.options], limits)
 
 

@@ -1,0 +1,174 @@
+"""Each gate on texts that show what it is for, and what holds for any text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyllm_cli.config import load_settings
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.gates import GATES, GateSettings, Verdict, gate_settings, judge
+
+QUESTION = Question(
+    dataset="toy",
+    split="train",
+    key="1",
+    text="Which animal sleeps through the winter?",
+    options=("a goose", "a hedgehog", "a red fox", "a fox"),
+    answer=1,
+)
+GOOD = "Hedgehogs find no insects when it is cold, so they lower their heartbeat and wait for spring."
+
+
+def check(text: str, **settings: object) -> Verdict:
+    return judge(text, QUESTION, GateSettings(**settings))  # type: ignore[arg-type]
+
+
+def gates(verdict: Verdict) -> list[str]:
+    return [finding.gate for finding in verdict.findings]
+
+
+def test_a_good_rationale_is_kept_as_it_is() -> None:
+    verdict = check(GOOD)
+    assert (verdict.verdict, verdict.text, verdict.findings) == ("kept", GOOD, ())
+
+
+@pytest.mark.parametrize(
+    ("gate", "text", "left"),
+    [
+        ("boilerplate", f"Let's think step by step.\n{GOOD}", GOOD),
+        ("boilerplate", f"Sure! Here is the rationale: {GOOD}", GOOD),
+        ("boilerplate", f"Rationale: Let's think step by step. {GOOD}", GOOD),
+        ("run-on", f"{GOOD}\nQuestion: What do geese eat?\nOptions:", GOOD),
+        ("run-on", f"{GOOD}\n\n### 7\nWhich of these is a bird?", GOOD),
+        ("run-on", f"{GOOD} Q: What do geese eat?", GOOD),
+        ("repetition", f"{GOOD} {GOOD}", GOOD),
+        ("repetition", f"{GOOD}\nSo {GOOD[0].lower()}{GOOD[1:]}\nTherefore, {GOOD}", GOOD),
+        ("cut-off", f"{GOOD} A goose flies south and a fox hunts", GOOD),
+        ("cut-off", f"{GOOD} Dr. Miller weighed 2.5 kg of", GOOD),
+    ],
+)
+def test_what_can_be_mended_is(gate: str, text: str, left: str) -> None:
+    verdict = check(text)
+    assert (verdict.verdict, verdict.text) == ("repaired", left)
+    assert gate in gates(verdict)
+    assert all(finding.repaired for finding in verdict.findings)
+
+
+@pytest.mark.parametrize(
+    ("gate", "text"),
+    [
+        ("empty", ""),
+        ("empty", " \n... "),
+        ("empty", "nan"),
+        ("echo", "The animal that sleeps through the winter is the hedgehog."),
+        ("wrong-answer", f"Geese rest a lot when it is cold. The answer is (a). {GOOD.replace('Hedgehogs', 'They')}"),
+        ("wrong-answer", "Foxes stay in warm dens for months. So the answer is a red fox."),
+        ("wrong-answer", "Geese, foxes and others are active, which leaves us with (d)."),
+        ("letter-only", "The correct answer is (b)."),
+        ("wrong-language", "Der Igel findet im Winter keine Insekten und hält deshalb Winterschlaf."),
+        ("wrong-language", "Ёжик не находит насекомых зимой и поэтому спит до весны."),
+        ("too-short", "It gets cold."),
+        ("too-short", "Hedgehogs find no"),
+    ],
+)
+def test_what_cannot_be_mended_is_rejected(gate: str, text: str) -> None:
+    verdict = check(text)
+    assert verdict.verdict == "rejected"
+    assert gate in gates(verdict)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A goose is not the answer, because geese fly south. Option (c) is wrong as well: foxes hunt all year.",
+        "Foxes and geese stay awake. So the answer is the hedgehog, which lives on its fat.",
+        "(a) is incorrect since geese migrate. (b) is the correct answer because its body cools down.",
+        "The fox stays awake, i.e. it hunts. The hedgehog, e.g. the European one, lives on 0.5 kg of fat.",
+        "There is little food. It is cold. There is little food again in March. Fat bridges both",
+        "Hedgehogs are able to lower their heartbeat",
+    ],
+)
+def test_what_only_looks_like_a_defect_passes(text: str) -> None:
+    assert check(text).verdict != "rejected"
+
+
+def test_a_text_over_the_limit_keeps_the_whole_sentences_that_fit() -> None:
+    text = f"{GOOD} Their fat lasts for about five months. Then they wake up and look for beetles."
+    verdict = judge(text, QUESTION, GateSettings(max_tokens=25), lambda part: len(part.split()))
+    assert gates(verdict) == ["too-long"]
+    assert verdict.text == f"{GOOD} Their fat lasts for about five months."
+    assert judge(text, QUESTION, GateSettings(max_tokens=10), lambda part: len(part.split())).verdict == "rejected"
+    assert judge(text, QUESTION, GateSettings(max_tokens=400)).verdict == "kept"
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_a_gate_that_is_off_finds_nothing(gate: str) -> None:
+    texts = {
+        "empty": "nan", "boilerplate": f"Let's think step by step. {GOOD}", "run-on": f"{GOOD}\n#\nWhich?",
+        "echo": "A hedgehog sleeps through the winter.", "repetition": f"{GOOD} {GOOD}",
+        "cut-off": f"{GOOD} And then the", "wrong-answer": f"The answer is (a). {GOOD}",
+        "letter-only": "The answer is (b), (b).", "wrong-language": "Der Igel ist ein Tier, das im Winter schläft.",
+        "too-short": "It freezes.", "too-long": GOOD,
+    }  # fmt: skip
+    assert gate in gates(check(texts[gate], max_tokens=5 if gate == "too-long" else None))
+    assert gate not in gates(check(texts[gate], off=(gate,), max_tokens=5 if gate == "too-long" else None))
+
+
+def test_a_cut_off_text_can_be_rejected_instead() -> None:
+    assert check(f"{GOOD} And then the", cut_off="reject").verdict == "rejected"
+
+
+rough = st.lists(
+    st.sampled_from(
+        ["It is cold", ". ", "\n", " The answer is (a)", "Question:", "Let's think step by step.", GOOD, "1. ", "(b) ",
+         "hedgehog ", "So ", "the", "и", "ich bin ", "!?", '"', "\t", "..."]
+    ),
+    max_size=14,
+).map("".join)  # fmt: skip
+
+
+@given(text=st.text(max_size=200) | rough)
+def test_any_text_gets_a_verdict_and_what_is_left_stands_in_it(text: str) -> None:
+    verdict = check(text, max_tokens=60)
+    assert len(verdict.text) <= len(text)
+    remaining = iter(text.split())
+    assert all(any(word.startswith(left) or word.endswith(left) for word in remaining) for left in verdict.text.split())
+    assert (verdict.verdict == "kept") == (not verdict.findings)
+    assert (verdict.verdict == "rejected") == any(not finding.repaired for finding in verdict.findings)
+
+
+@given(text=rough)
+def test_what_was_mended_needs_no_mending(text: str) -> None:
+    verdict = check(text)
+    if verdict.verdict != "rejected":
+        assert check(verdict.text).text == verdict.text
+
+
+def test_settings_come_from_the_file_and_make_other_verdicts(tmp_path: Path) -> None:
+    path = tmp_path / "tinyllm.toml"
+    path.write_text('[gates]\noff = ["echo", "cut-off"]\nmin_words = 3\ncut_off = "reject"\n', encoding="utf-8")
+    settings = gate_settings(load_settings(path).gates, max_target=64)
+    assert settings == GateSettings(off=("cut-off", "echo"), min_words=3, cut_off="reject", max_tokens=64)
+    assert settings.hash != GateSettings().hash
+    assert gate_settings({"max_tokens": 10}, 64).max_tokens == 10
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"min_word": 3}, "no setting 'min_word'"),
+        ({"off": ["echoes"]}, "no gate 'echoes'"),
+        ({"off": 3}, "no gate '3'"),
+        ({"cut_off": "keep"}, "cut_off can't be 'keep'"),
+        ({"min_words": "three"}, "min_words must be a whole number"),
+        ({"new_words": -1}, "new_words must be a whole number"),
+    ],
+)
+def test_a_wrong_setting_is_named(table: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageProblem, match=message):
+        gate_settings(table)

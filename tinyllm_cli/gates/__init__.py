@@ -1,0 +1,120 @@
+"""Is a rationale fit to teach from, and what can be mended? Pure functions of a text and its question.
+
+Repairs come first, each on what the one before left; then objections to what is left. A gate has a name, and gives a
+reason in words. The store, the student and the command line are other modules' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.gates import objections, repairs
+from tinyllm_cli.gates.language import wrong_language
+from tinyllm_cli.gates.settings import GATES, GateSettings, gate_settings
+from tinyllm_cli.gates.text import words
+
+__all__ = ["GATES", "Finding", "GateSettings", "Length", "Verdict", "gate_settings", "judge"]
+
+Length = Callable[[str], int]
+"""A text's number of tokens for the student."""
+
+_CHARACTERS_PER_TOKEN = 3.2
+"""Of English text, for the vocabularies of T5 and of SmolLM2, on the short side."""
+
+_PLACEHOLDERS = frozenset({"nan", "none", "null", "n/a", "na"})
+"""What tables say instead of nothing."""
+
+_ROUNDS = 4
+"""One repair may lay open the next."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What a gate found, and whether it could be mended."""
+
+    gate: str
+    reason: str
+    repaired: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """`text` is what is left to teach from, also of a rejected rationale."""
+
+    verdict: Literal["kept", "repaired", "rejected"]
+    text: str
+    findings: tuple[Finding, ...] = ()
+
+
+def judge(text: str, question: Question, settings: GateSettings, length: Length | None = None) -> Verdict:
+    """Judge a rationale as the teacher wrote it. `length` counts the student's tokens for the gate too-long; without
+    it they are estimated."""
+    rest = text.strip()
+    if not words(rest) or rest.strip("\"'.()[]<>").lower() in _PLACEHOLDERS:
+        return _verdict("", [Finding(gate="empty", reason="has no text", repaired=False)], settings)
+    found: list[Finding] = []
+    style = repairs.ends_sentences(rest)
+    stops = repairs.up_to_whole_sentence(rest, style)
+    if stops is not None:  # said also where the end is part of what another repair cuts away
+        found.append(Finding(gate="cut-off", reason=stops[1], repaired=settings.cut_off == "trim"))
+    for _ in range(_ROUNDS):
+        before = rest
+        for gate, repair in _repairs(settings, style, length or _estimated):
+            mended = repair(rest) if settings.stands(gate) else None
+            if mended is not None:
+                trims = gate != "cut-off" or settings.cut_off == "trim"
+                found.append(Finding(gate=gate, reason=mended[1], repaired=trims))
+                rest = mended[0].strip()
+        if rest == before:
+            break
+    found += [
+        Finding(gate=gate, reason=reason, repaired=False)
+        for gate, reason in _objections(rest, question, settings)
+        if reason is not None
+    ]
+    return _verdict(rest, found, settings)
+
+
+def _repairs(
+    settings: GateSettings, style: bool, length: Length
+) -> list[tuple[str, Callable[[str], repairs.Repair | None]]]:
+    steps: list[tuple[str, Callable[[str], repairs.Repair | None]]] = [
+        ("boilerplate", repairs.without_opening),
+        ("run-on", repairs.before_next_question),
+        ("repetition", repairs.without_repetition),
+        ("cut-off", lambda text: repairs.up_to_whole_sentence(text, style)),
+    ]
+    limit = settings.max_tokens
+    if limit is not None:
+        steps.append(("too-long", lambda text: repairs.that_fits(text, limit, length)))
+    return steps
+
+
+def _objections(text: str, question: Question, settings: GateSettings) -> list[tuple[str, str | None]]:
+    """What is in another language isn't called an echo as well, nor an echo a bare answer."""
+    count = len(words(text))
+    short = f"has {count} words" if count < settings.min_words else None
+    foreign = wrong_language(text, question)
+    echo = objections.echo(text, question, settings.new_words) if foreign is None else None
+    return [
+        ("echo", echo),
+        ("wrong-answer", objections.wrong_answer(text, question)),
+        ("letter-only", objections.letter_only(text, question) if echo is None else None),
+        ("wrong-language", foreign),
+        ("too-short", short),
+    ]
+
+
+def _verdict(text: str, found: list[Finding], settings: GateSettings) -> Verdict:
+    standing = tuple({finding.gate: finding for finding in reversed(found) if settings.stands(finding.gate)}.values())
+    ordered = tuple(sorted(standing, key=lambda finding: GATES.index(finding.gate)))
+    if any(not finding.repaired for finding in ordered):
+        return Verdict(verdict="rejected", text=text, findings=ordered)
+    return Verdict(verdict="repaired" if ordered else "kept", text=text, findings=ordered)
+
+
+def _estimated(text: str) -> int:
+    return round(len(text) / _CHARACTERS_PER_TOKEN)

@@ -1,0 +1,48 @@
+"""Is a rationale in its question's language? By script, and by the function words of each sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.gates.lexicon import ELSEWHERE, TELLING
+from tinyllm_cli.gates.text import sentences, words
+
+
+def wrong_language(text: str, question: Question) -> str | None:
+    """Another script than the question's, or, where the question is English, hardly an English word in it."""
+    asked = f"{question.text} {' '.join(question.options)}"
+    if len(words(text)) >= 4 and (_latin(asked) > 0.8 > 0.7 > _latin(text) or _latin(asked) < 0.3 < 0.7 < _latin(text)):
+        return "is in another script than the question"
+    own, theirs = words(text), words(asked)
+    pieces = [words(one.text) for one in sentences(text)]
+    if _english(theirs) < 0.1 and not any(_english(piece) >= 0.2 for piece in pieces):
+        return None
+    foreign = sum(len(piece) for piece in pieces if _foreign(piece, theirs))
+    return "is in another language than the question" if foreign >= 4 and 3 * foreign > len(own) else None
+
+
+def understood(text: str, question: Question) -> str:
+    """Without sentences in another language, which explain nothing to the student."""
+    if text.isascii() and _english(words(text)) > 0.4:
+        return text
+    asked = words(f"{question.text} {' '.join(question.options)}")
+    return " ".join(one.text for one in sentences(text) if not _foreign(words(one.text), asked)) or text
+
+
+def _foreign(own: Sequence[str], known: Sequence[str]) -> bool:
+    """Long enough to tell, and without English function words; names and terms of the question don't count."""
+    left = [word for word in own if word not in known and not word.isdigit()]
+    elsewhere = any(word in ELSEWHERE or not word.isascii() for word in left)
+    return elsewhere and len(left) >= 4 and len(left) >= 0.6 * len(own) and _english(own) < 0.08
+
+
+def _latin(text: str) -> float:
+    if text.isascii():
+        return 1.0
+    letters = [letter for letter in text if letter.isalpha()]
+    return sum(letter < "ɐ" for letter in letters) / len(letters) if letters else 1.0
+
+
+def _english(tokens: Sequence[str]) -> float:
+    return sum(token in TELLING for token in tokens) / len(tokens) if tokens else 0.0

@@ -1,0 +1,156 @@
+"""What makes a rationale unfit: an objection takes a text and its question, and gives a reason or None."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from tinyllm_cli.datasets.question import LETTERS, Question
+from tinyllm_cli.gates.language import understood
+from tinyllm_cli.gates.lexicon import FILLER, STOPWORDS
+from tinyllm_cli.gates.text import content, sentences, stem, words
+
+FILLER_STEMS = frozenset(map(stem, FILLER))
+
+_CLAIM = re.compile(
+    r"(?:(?:answer|option|choice|solution)(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left)))?"
+    r"\s*(?:(?:would|must|should|will)\s+be|is|:|=)|left\s+with|leaves(?:\s+us)?(?:\s+with)?)"
+    r"\s*(?:only\s+)?(?:the\s+)?(?:answer|option|choice)?\s*:?\s*[\"'“‘*]*"
+    r"(?:\(([a-h])\)|([a-h])(?=[).:,;\"'”’*]|\s*(?:\n|$)|\s+(?:because|since|as|which)\b))",
+    re.IGNORECASE,
+)
+_LETTER_RIGHT = re.compile(
+    r"\(([a-h])\)(?:[^.\n()]{0,60}?)\s(?:is|would\s+be|must\s+be)\s+(?:the\s+|an?\s+)?(?:most\s+|only\s+)?"
+    r"(?:correct|right|best|true|answer)\b",
+    re.IGNORECASE,
+)
+_CHOOSE = re.compile(
+    r"\b(?:choose|select|pick|go\s+with|choosing)\s+(?:the\s+)?(?:option\s+|answer\s+|choice\s+)?\(([a-h])\)",
+    re.IGNORECASE,
+)
+_NOT = re.compile(
+    r"\b(?:not|no|never|neither|nor|incorrect|wrong|false|cannot|isn't|aren't|doesn't|don't|can't|except|eliminate)\b|n't\b",
+    re.IGNORECASE,
+)
+_SAID = re.compile(
+    r"(?:answer|option|choice|thing|possibility)(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left)))?\s*(?:is|would\s+be|must\s+be|should\s+be|:)"
+    r"|of\s+the\s+(?:above|given)\s+(?:choices|options)|left\s+with|leaves\s+us\s+with",
+    re.IGNORECASE,
+)
+_IT_IS = re.compile(r"(?:so,?\s+)?it(?:\s+is|'s)\s+(.{1,80})", re.IGNORECASE)
+_CONCLUDES = re.compile(r"^(?:so|thus|therefore|hence|consequently|in\s+conclusion|finally)\b", re.IGNORECASE)
+
+
+def wrong_answer(text: str, question: Question) -> str | None:
+    """The last claim of what the answer is names another option than the gold one."""
+    claimed = claim(text, question)
+    if claimed is None or claimed == question.answer:
+        return None
+    return f"says the answer is ({LETTERS[claimed]}), and it is ({LETTERS[question.answer]})"
+
+
+@lru_cache(maxsize=16)  # two gates ask
+def claim(text: str, question: Question) -> int | None:
+    """The option that a rationale claims to be the answer, by letter or by its text; None where it claims none.
+
+    Of several claims the last one counts."""
+    found: list[tuple[int, int]] = []
+    for pattern in (_CLAIM, _LETTER_RIGHT, _CHOOSE):
+        for match in pattern.finditer(text):
+            letter = next(filter(None, match.groups())).lower()
+            negated = _NOT.search(match[0]) or _NOT.search(text[max(0, match.start() - 12) : match.start()])
+            if letter in LETTERS[: len(question.options)] and not negated:
+                found.append((match.start(), LETTERS.index(letter)))
+    for sentence in sentences(text):
+        stated = _SAID.search(sentence.text)
+        if stated or _CONCLUDES.match(sentence.text):
+            option = _first_option(sentence.text[stated.end() :], question) if stated else None
+            option = _only_option(sentence.text, question) if option is None else option
+            if option is not None and not _NOT.search(sentence.text):
+                found.append((sentence.start + (stated.start() if stated else 0), option))
+        elif it := _IT_IS.fullmatch(sentence.text):
+            same = [index for index, own in enumerate(_plain_options(question.options)) if own == _plain(words(it[1]))]
+            found += [(sentence.start, index) for index in same[:1]]
+    return max(found)[1] if found else None
+
+
+def _only_option(text: str, question: Question) -> int | None:
+    """The option whose text stands in a sentence, where it is just one; the first of several where the gold one is not
+    among them. An option within another counts once."""
+    plain = f" {_plain(words(text))} "
+    named = [index for index, own in enumerate(_plain_options(question.options)) if own and f" {own} " in plain]
+    longest = [
+        index for index in named
+        if not any(other != index and _within(index, other, question.options) for other in named)
+    ]  # fmt: skip
+    return longest[0] if len(longest) == 1 or (longest and question.answer not in longest) else None
+
+
+def _first_option(text: str, question: Question) -> int | None:
+    """The option whose text comes first; of several there the longest."""
+    plain = f" {_plain(words(text))} "
+    found = [
+        (plain.index(f" {own} "), -len(own), index)
+        for index, own in enumerate(_plain_options(question.options))
+        if own and f" {own} " in plain
+    ]
+    return min(found)[2] if found else None
+
+
+def _within(index: int, other: int, options: tuple[str, ...]) -> bool:
+    plain = _plain_options(options)
+    return plain[index] != plain[other] and f" {plain[index]} " in f" {plain[other]} "
+
+
+@lru_cache(maxsize=4096)
+def _plain_options(options: tuple[str, ...]) -> tuple[str, ...]:
+    """Without prepositions at the front, to be found in a text whatever the article or the number of a noun."""
+    plain = []
+    for option in options:
+        own = words(option)
+        start = next((index for index, word in enumerate(own) if word not in STOPWORDS), 0)
+        plain.append(_plain(own[start:]))
+    return tuple(plain)
+
+
+def _plain(tokens: Sequence[str]) -> str:
+    return " ".join(stem(token) for token in tokens if token not in ("a", "an", "the"))
+
+
+def letter_only(text: str, question: Question) -> str | None:
+    """It names the answer, and no reason."""
+    rest = re.sub(r"\(?\b[a-h]\)", " ", understood(text, question), flags=re.IGNORECASE)
+    rest = _CLAIM.sub(" ", rest)
+    own = {stem(word) for option in question.options for word in words(option)}
+    left = [word for word in content(rest) if word not in own and word not in FILLER_STEMS and not word.isdigit()]
+    asserts = claim(text, question) is not None or any(_says_no_more(text, option) for option in question.options)
+    if left or not asserts or _explains(text, question):
+        return None
+    return "names the answer and no reason"
+
+
+def _says_no_more(text: str, option: str) -> bool:
+    return " ".join(words(text)) == " ".join(words(option))
+
+
+def _explains(text: str, question: Question) -> bool:
+    """Words of the question beside the answer say at least that they belong together: that is an echo."""
+    asked = set(content(question.text)) - {stem(word) for option in question.options for word in words(option)}
+    return len(asked & set(content(text))) >= 2
+
+
+def echo(text: str, question: Question, new_words: int) -> str | None:
+    """It has fewer than `new_words` words of its own."""
+    known, beginnings = _known(question.text, question.options)
+    meaning = [word for word in content(understood(text, question)) if word not in FILLER_STEMS and len(word) > 1]
+    own = {word for word in meaning if word not in known and word[:5] not in beginnings}
+    return None if len(own) >= new_words or len(meaning) < 2 else "says no more than the question and its options"
+
+
+@lru_cache(maxsize=256)  # teachers come one after the other with the same questions
+def _known(text: str, options: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
+    """The stems of a question's words, and how the longer ones begin: the crude stem leaves some forms apart."""
+    known = frozenset(content(text)) | {stem(word) for option in options for word in words(option)} | FILLER_STEMS
+    sizes = ((3, 6), (4, 5), (5, 5))  # of a beginning, and of the words that it may stand for
+    return known, frozenset(word[:size] for word in known for size, least in sizes if len(word) >= least)

@@ -1,0 +1,221 @@
+"""What can be mended in a rationale: each repair takes a text and gives what is left, and why, or None."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from operator import eq
+
+from tinyllm_cli.gates.lexicon import UNENDING, VERBS
+from tinyllm_cli.gates.text import Sentence, sentences, shape, words
+
+Repair = tuple[str, str]
+"""What is left of the text, and the reason."""
+
+_OPENINGS = re.compile(
+    r"""\s*(?:
+      (?:(?:ok(?:ay)?|alright|well)[,.]?\s+)?let(?:'|’)?s\s+(?:think|go|work|break|reason|solve)\b[^.:!?\n]{0,60}?
+        (?:step[\s-]*by[\s-]*step|through\ (?:this|it))[^.:!?\n]{0,20}[.:!,]*
+    | (?:sure|certainly|of\ course|absolutely|okay|great\ question)\b[^.:!?\n]{0,80}[.:!,]+
+    | here(?:'|’)?s?\s+(?:is\s+)?(?:the|a|my|an)\s+(?:\w+\s+){0,3}(?:rationale|explanation|reasoning|answer)\b
+        [^.:!?\n]{0,40}[.:!]+
+    | (?:rationale|explanation|reasoning|reason|solution|thought)\s*[:\-]+
+    | (?:the\s+)?(?:correct\s+|right\s+)?answer\s*:\s*\(?[a-z]\)?(?:[.):]|\b)[^\n]{0,80}(?:\n|$)
+    )\s*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_STRAY = re.compile(
+    r"""[ \t]*(?:
+      [^\s.,:;!?]{1,15}[:.]?[ \t]*\n+
+    | [^\sA-Za-z0-9("'“‘\[]{1,15}\s*
+    | [^\W\d_]{0,15}[^\x00-ɏ\s–—-‟…]\S{0,15}[ \t]+
+    )""",
+    re.VERBOSE,
+)
+"""What slips in behind an opening: a word alone on its line, or one in another script."""
+
+_NEXT = re.compile(
+    r"""(?:^|\n)[ \t]*(?:
+      \#+(?:[ \t]|\n|$|\w)
+    | (?:question|problem|exercise|q)\s*(?:\.|no\.?|number)?\s*\d*\s*[:.)\]]
+    | (?:question|problem|exercise|example)\s+\d+\b
+    | q\s*\.?\s*\d+
+    | (?:answer\ )?(?:options?|choices)\s*:
+    | (?:answers?|rationale|context|passage)\s*(?:explanations?)?\s*:?[ \t]*(?=\n|$)
+    | comment\s*:
+    | qa\s*->
+    | rationale\s*:
+    | (?:question|options?|answers?|rationale)\s*$
+    | answers?\s+(?:to|key)\b
+    | (?:chapter|section|lesson|part|unit|exercise)\s+\d+
+    | [-=_*]{4,}
+    | next\s+question
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_INLINE_NEXT = re.compile(r"(?<=[.!?)])[ \t]+(?:\#+|(?:Question|Q)\s*\d*\s*[:.)]|Options:)")
+
+
+def without_opening(text: str) -> Repair | None:
+    """Without "Let's think step by step." and what else says nothing of the question."""
+    rest = text
+    while match := _OPENINGS.match(rest):
+        if not match[0].strip():
+            break
+        rest = rest[match.end() :]
+        if stray := _STRAY.match(rest):
+            rest = rest[stray.end() :]
+    rest = rest.strip()
+    if rest == text.strip():
+        return None
+    said = text.strip()[: len(text.strip()) - len(rest)].strip()
+    return rest, f"opens with '{_short(said)}'"
+
+
+def before_next_question(text: str) -> Repair | None:
+    """Up to where the teacher goes on with a question of its own."""
+    found = [match for match in (_NEXT.search(text, _first_word(text)), _INLINE_NEXT.search(text)) if match]
+    if not found:
+        return None
+    match = min(found, key=lambda one: one.start())
+    return text[: match.start()].rstrip(), f"goes on with '{_short(text[match.start() :].strip())}'"
+
+
+def _first_word(text: str) -> int:
+    """A marker at the very beginning starts this rationale, not another question."""
+    match = re.search(r"\w+", text)
+    return match.end() if match else 0
+
+
+def without_repetition(text: str) -> Repair | None:
+    """Each sentence once, and no phrase over and over."""
+    found = sentences(text)
+    again = _said_again(found)
+    rest = _joined(text, [one for index, one in enumerate(found) if index not in again]) if again else text
+    looped = _without_loop(rest)
+    if looped is not None:
+        return looped.strip(), f"says '{_short(rest[len(looped) :].strip())}' over and over"
+    return (rest.strip(), f"says '{_short(found[again[0]].text)}' again") if again else None
+
+
+_LONG = 6
+_SHARE = 0.25
+
+
+def _said_again(found: Sequence[Sentence]) -> list[int]:
+    """The sentences that were there before. A short one may come back once, as in a comparison of options, unless it
+    does so at once, or such ones make up much of the text."""
+    forms = [shape(one.text) for one in found]
+    counts = Counter(forms)
+    seen: dict[str, int] = {}
+    again: list[int] = []
+    maybe: list[int] = []
+    for index, form in enumerate(forms):
+        length = len(form.split())
+        if length >= 3 and form in seen:
+            at_once = seen[form] == index - 1 or (seen[form] == index - 2 and found[index - 1].heading)
+            (again if length >= _LONG or at_once or counts[form] > 3 else maybe).append(index)
+        seen[form] = index
+    many = sum(len(forms[index].split()) for index in again + maybe) >= _SHARE * sum(len(f.split()) for f in forms)
+    return sorted(again + maybe) if many else again
+
+
+def _joined(text: str, kept: list[Sentence]) -> str:
+    """The kept sentences with what stood behind each in the text; a heading whose sentence is gone goes as well."""
+    parts = []
+    for index, sentence in enumerate(kept):
+        following = kept[index + 1] if index + 1 < len(kept) else None
+        orphan = sentence.heading and (following is None or text[sentence.end : following.start].strip())
+        if not orphan:
+            gap = text[sentence.end : sentence.end + 1]
+            parts.append(sentence.text + (gap if gap.isspace() else " "))
+    return "".join(parts).rstrip()
+
+
+_TOKEN = re.compile(r"\S+")
+_NOT_LETTERS = re.compile(r"[\d\W_]+")
+_LOOP = 3
+
+
+def _without_loop(text: str) -> str | None:
+    """The text up to the first repeat of a phrase that comes three times in a row; None where there is none."""
+    plain = [token if token.isalpha() else _NOT_LETTERS.sub("", token) or token for token in text.lower().split()]
+    for size in range(1, 13):
+        if sum(map(eq, plain[size:], plain)) < max(3, size * (_LOOP - 1)):
+            continue
+        run = 0
+        for index in range(size, len(plain)):
+            run = run + 1 if plain[index] == plain[index - size] else 0
+            if run >= size * (_LOOP - 1) and (size > 1 or run >= 3):
+                return text[: [match.end() for match in _TOKEN.finditer(text)][index - run]]
+    return None
+
+
+def ends_sentences(text: str) -> bool:
+    """Whether this writer ends sentences by a full stop: one before the last shows it."""
+    return any(one.whole and not one.heading for one in sentences(text)[:-1])
+
+
+def up_to_whole_sentence(text: str, style: bool) -> Repair | None:
+    """Without the beginning of a sentence that has no end. Where the `style` is to end none, the last one counts as
+    whole, unless its last word can't stand last."""
+    found = list(sentences(text))
+    if not found or (found[-1].whole and not found[-1].heading):
+        return None
+    last = found[-1]
+    if _OPTION.fullmatch(last.text) or (not style and not last.heading and _may_end(last.text)):
+        return None
+    while found and (found[-1].heading or not (found[-1].whole or _listed(found))):
+        found.pop()
+    rest = text[: found[-1].end] if found else ""
+    return rest, f"stops at '{_short(last.text[-40:])}'"
+
+
+_OPTION = re.compile(r"\d{1,2}\.\s*\([a-h]\)|[a-h]")
+"""An answer that is a letter alone."""
+
+
+_ITEM = re.compile(r"\(?(?:\d{1,2}|[a-h])[.)]\s|[•*-]\s")
+
+
+def _listed(found: Sequence[Sentence]) -> bool:
+    """The last of them is an item of a list whose items end without a full stop."""
+    items = [
+        _ITEM.match(one.text) is not None or (index > 0 and found[index - 1].heading) for index, one in enumerate(found)
+    ]
+    unmarked = sum(bool(item) and not one.whole for item, one in zip(items, found, strict=True))
+    return items[-1] and unmarked >= 2 and _may_end(found[-1].text)
+
+
+def _may_end(text: str) -> bool:
+    """It has a verb, its last word can stand last, and it is more than a start."""
+    own = words(text)
+    return (
+        len(own) >= 4
+        and own[-1] not in UNENDING
+        and text.rstrip()[-1:] not in ",:;-(/"
+        and any(word in VERBS or (word.endswith("s") and not word.endswith("ss")) for word in own[1:])
+    )
+
+
+def that_fits(text: str, limit: int, length: Callable[[str], int]) -> Repair | None:
+    """The whole sentences at its beginning that fit into `limit` tokens."""
+    total = length(text)
+    if total <= limit:
+        return None
+    reason = f"has {total} tokens, the student learns {limit}"
+    ends = [sentence.end for sentence in sentences(text)]
+    low, high = 0, len(ends) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if length(text[: ends[middle]]) <= limit:
+            low = middle + 1
+        else:
+            high = middle
+    return (text[: ends[low - 1]] if low else ""), reason
+
+
+def _short(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= 40 else plain[:37] + "..."

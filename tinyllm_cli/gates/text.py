@@ -1,0 +1,130 @@
+"""Sentences and words of a rationale, as the gates see them. Knows nothing of questions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from tinyllm_cli.gates.lexicon import STOPWORDS
+
+_ABBREVIATIONS = frozenset({"e.g", "i.e", "etc", "vs", "dr", "mr", "mrs", "ms", "st", "no", "fig", "approx", "cf"})
+_CLOSING = "\"'”’)]*"
+_BREAK = re.compile(rf"\n+|(?<=[.!?])[{re.escape(_CLOSING)}]*[ \t]+(?=\S)|(?<=[。！？])")
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_INITIALS = re.compile(r"(?:[A-Z]\.)+[A-Z]")
+_CONNECTIVE = re.compile(
+    r"^(?:so|thus|therefore|hence|then|and|also|now|next|finally|first|second|third|fourth|fifth|sixth|seventh|eighth"
+    r"|firstly|secondly|thirdly|lastly|some|the|a|an|these|those)\s+"
+)
+_NUMBER = re.compile(r"[\d\W_]+")
+_END = re.compile(rf"[.!?…。！？][{re.escape(_CLOSING)}]*$")
+_STATED = re.compile(r"\b(?:answer|option|choice) is:? (?:\(?[a-h]\)|['\"“‘][^'\"”’]+['\"”’])$", re.IGNORECASE)
+_ENUMERATOR = re.compile(
+    r"(?:step|hint|point|reason|option)?\s*\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})\)?\s*[.):]?\)?$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A piece of a text from `start` to `end`: a sentence, or a line where lines end without a full stop."""
+
+    text: str
+    start: int
+    end: int
+
+    @property
+    def whole(self) -> bool:
+        """It comes to an end."""
+        stripped = self.text.rstrip()
+        if not _END.search(stripped):
+            return _STATED.search(stripped) is not None
+        last = stripped.rstrip(_CLOSING + ".!?").rpartition(" ")[2].lower()
+        return not (last in _ABBREVIATIONS and last != "etc" and last != "no")
+
+    @property
+    def heading(self) -> bool:
+        """Only numbers what follows: `2.`, `(b)`, `Step 3:`."""
+        return bool(_ENUMERATOR.fullmatch(self.text.strip()))
+
+
+@lru_cache(maxsize=64)  # several gates ask about the same text
+def sentences(text: str) -> tuple[Sentence, ...]:
+    """The sentences in order, without the white space between them; an abbreviation or a number ends none."""
+    found: list[Sentence] = []
+    start = 0
+    for match in _BREAK.finditer(text):
+        end = match.end()
+        if "\n" not in match[0] and _goes_on(text, start, match):
+            continue
+        _add(found, text, start, end)
+        start = end
+    _add(found, text, start, len(text))
+    return tuple(found)
+
+
+def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
+    last = text[start : match.start()].rstrip(".").rpartition(" ")[2].lstrip("(")
+    return (
+        last.lower() in _ABBREVIATIONS
+        or _INITIALS.fullmatch(last) is not None
+        or _ENUMERATOR.fullmatch(text[start : match.start()].strip()) is not None
+    )
+
+
+def _add(found: list[Sentence], text: str, start: int, end: int) -> None:
+    piece = text[start:end]
+    if piece.strip():
+        lead = len(piece) - len(piece.lstrip())
+        found.append(Sentence(piece.strip(), start + lead, start + len(piece.rstrip())))
+
+
+@lru_cache(maxsize=64)
+def words(text: str) -> tuple[str, ...]:
+    """Lower-case words, numbers included."""
+    return tuple(_WORD.findall(text.lower()))
+
+
+def shape(text: str) -> str:
+    """What is left of a sentence for telling whether it was said before: no case, numbers, punctuation or leading
+    connective."""
+    plain = " ".join(_NUMBER.sub(" ", text.lower()).split())
+    return _CONNECTIVE.sub("", plain)
+
+
+@cache
+def stem(word: str) -> str:
+    """A crude stem: enough to see that `replicates` was in the question as `replication`."""
+    word = word.replace("’", "'").removesuffix("'s")
+    for suffix in (
+        "ations",
+        "ation",
+        "ings",
+        "ing",
+        "ies",
+        "ied",
+        "ions",
+        "ion",
+        "ers",
+        "er",
+        "ed",
+        "es",
+        "ly",
+        "s",
+        "e",
+        "y",
+    ):
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+            word = word[: -len(suffix)]
+            break
+    if len(word) > 3 and (word[-1] == word[-2] or word[-1] in "yei"):
+        return word[:-1]
+    return word
+
+
+@lru_cache(maxsize=64)
+def content(text: str) -> tuple[str, ...]:
+    """The stems of the words that carry meaning."""
+    return tuple(
+        stem(word) for word in words(text) if word not in STOPWORDS and not word.endswith(("n't", "n’t", "'s"))
+    )

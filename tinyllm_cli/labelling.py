@@ -1,0 +1,49 @@
+"""The teachers' own answers as labels to learn instead of the gold ones: standard distillation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.opinions import how_to_ask, majority, opinions
+from tinyllm_cli.store import Store
+from tinyllm_cli.tasks import Voice
+
+
+def labelled(
+    store: Store, questions: Sequence[Question], voices: Sequence[Voice]
+) -> tuple[list[Question], dict[str, Mapping[str, Any]]]:
+    """Training questions whose answer is what most of the teachers say, alpha being the weight of a vote, without
+    those of which none says anything; and the record of who said what.
+
+    Raises UsageProblem when no teacher says anything."""
+    dataset = questions[0].dataset
+    teachers = {voice: opinions(store, voice.teacher, dataset, "train") for voice in voices}
+    said = {voice.teacher: [own.option(question) for question in questions] for voice, own in teachers.items()}
+    labels = [
+        majority((said[voice.teacher][index], voice.alpha) for voice in voices) for index in range(len(questions))
+    ]
+    agreed = [
+        replace(question, answer=label) for question, label in zip(questions, labels, strict=True) if label is not None
+    ]
+    if not agreed:
+        raise UsageProblem(
+            f"None of these teachers' replies names an option of {dataset}, split train.",
+            how_to_ask(voices[0].teacher, dataset, "train") if voices else "Name teachers with --alpha.",
+        )
+    lineage: dict[str, Mapping[str, Any]] = {}
+    for voice, own in teachers.items():
+        pairs = list(zip(questions, said[voice.teacher], strict=True))
+        stated = [f"{question.hash}\0{option}\0" for question, option in pairs if option is not None]
+        lineage[voice.teacher] = {
+            **own.variant.source,
+            "questions": len(stated),
+            "answers": len(stated),
+            "right": sum(option == question.answer for question, option in pairs),
+            "digest": hashlib.sha256("".join(stated).encode()).hexdigest()[:16],
+        }
+    return agreed, lineage

@@ -1,0 +1,133 @@
+"""Which of a teacher's rationales a student learns: of which way of asking, which of those, and what of their text."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.gates import GateSettings, Length
+from tinyllm_cli.gating import judged
+from tinyllm_cli.prompts import rationale_text, recipe_icl
+from tinyllm_cli.records import Rationale, Variant
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.tasks import Taught
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The defaults take every rationale of the way of asking that covers most questions, as it is."""
+
+    gates: GateSettings | None = None
+    """Learn what these gates leave."""
+
+    icl: int | None = None
+    """Only rationales whose prompts held so many in-context examples."""
+
+    shuffled: bool = False
+    """A control: each question gets the rationales of another."""
+
+    def identity(self) -> dict[str, Any]:
+        """What of it differs from the defaults, for a run's settings."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values["gates"] = self.gates.hash if self.gates else None
+        return {one.name: values[one.name] for one in fields(self) if values[one.name] != one.default}
+
+
+EVERY_RATIONALE = Selection()
+
+
+def fullest(variants: Sequence[Variant], teacher: str, dataset: str, icl: int | None = None) -> Variant:
+    """The way of asking `teacher` that covers most questions, of those that saw the gold answer if any did; of
+    several the newest. With `icl`, among those with so many in-context examples.
+
+    Raises UsageProblem when there are none."""
+    own = [variant for variant in variants if variant.teacher == teacher]
+    if not own:
+        raise UsageProblem(
+            f"The database has no rationales of {teacher} for {dataset}, split train.",
+            f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}",
+        )
+    fitting = [variant for variant in own if icl is None or recipe_icl(variant.recipe) == icl]
+    if not fitting:
+        raise UsageProblem(
+            f"{teacher} has no rationales for {dataset} that were asked for with {icl} in-context examples.",
+            f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset} --icl {icl}",
+        )
+    return max(fitting, key=lambda variant: (variant.teacher_forcing, variant.questions, variant.latest))
+
+
+def selected(
+    store: Store,
+    dataset: str,
+    variant: Variant,
+    selection: Selection,
+    *,
+    limit: int,
+    seed: int,
+    length: Length | None = None,
+) -> tuple[dict[str, list[Taught]], dict[str, Any]]:
+    """What to learn of one teacher, by question key, for the first `limit` training questions; and the record of
+    which rationales these are.
+
+    Raises UsageProblem when none is left."""
+    taught: dict[str, list[Taught]] = {}
+    digest = hashlib.sha256()
+    left_out: Counter[str] = Counter()
+    for rationale, text, refused in _texts(store, dataset, variant, selection.gates, limit, length):
+        if not text or refused:
+            left_out[refused or "empty"] += 1
+            continue
+        taught.setdefault(rationale.key, []).append(Taught(text=text))
+        digest.update(f"{rationale.question}\0{rationale.sample}\0{text}\0".encode())
+    if not taught:
+        raise _nothing_left(dataset, variant.teacher, left_out)
+    record = {
+        **variant.source,
+        "questions": len(taught),
+        "rationales": sum(map(len, taught.values())),
+        "empty": left_out.pop("empty", 0),
+        **({"rejected": dict(left_out)} if selection.gates else {}),
+        "digest": digest.hexdigest()[:16],
+    }
+    return _shuffled(taught, f"{seed}:{variant.teacher}") if selection.shuffled else taught, record
+
+
+def _texts(
+    store: Store, dataset: str, variant: Variant, gates: GateSettings | None, limit: int, length: Length | None
+) -> Iterator[tuple[Rationale, str, str]]:
+    """Each rationale with its text, and the gate that rejects it, or nothing."""
+    if gates is None:
+        for rationale in stored_rationales.iterate(store, dataset, "train", variant):
+            if rationale.position >= limit:
+                return
+            yield rationale, rationale_text(rationale.text), ""
+        return
+    for rationale, verdict in judged(store, dataset, "train", variant, gates, length, limit):
+        refused = [finding.gate for finding in verdict.findings if not finding.repaired]
+        yield rationale, verdict.text, refused[0] if refused else ""
+
+
+def _nothing_left(dataset: str, teacher: str, left_out: Counter[str]) -> UsageProblem:
+    if left_out.keys() <= {"empty"}:
+        return UsageProblem(
+            f"None of {teacher}'s rationales for {dataset} has any text.",
+            f"Ask again, in another way: tinyllm elicit --teacher {teacher} --dataset {dataset}",
+        )
+    most = ", ".join(f"{gate} {count}" for gate, count in left_out.most_common(3))
+    return UsageProblem(
+        f"The gates reject every rationale of {teacher} for {dataset} ({most}).",
+        f"See why: tinyllm gate --dataset {dataset} --teacher {teacher}. Learn them all the same: --gates none.",
+    )
+
+
+def _shuffled(taught: dict[str, list[Taught]], seed: str) -> dict[str, list[Taught]]:
+    """Every question's rationales at another question: along a circle of random order, each moves on by one."""
+    order = list(taught)
+    random.Random(seed).shuffle(order)
+    return {key: taught[order[index - 1]] for index, key in enumerate(order)}

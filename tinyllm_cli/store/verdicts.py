@@ -1,0 +1,64 @@
+"""Verdicts: what the gates made of rationales, kept by the settings that they ran with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinyllm_cli.store.database import Store, now
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredVerdict:
+    """`text` is None where the rationale was kept as it is; `findings` are [gate, reason, repaired]."""
+
+    rationale: int
+    verdict: str
+    text: str | None
+    findings: Sequence[Sequence[Any]]
+
+
+def add_gates(store: Store, hash: str, settings: Mapping[str, Any]) -> None:
+    """Say what a hash of gate settings stands for; asked for again, they are the newest."""
+    store.execute(
+        "INSERT INTO gates VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created",
+        (hash, json.dumps(settings), now()),
+    )
+
+
+def stored(store: Store, gates: str, rationales: Sequence[int]) -> dict[int, StoredVerdict]:
+    """The verdicts on these rationales, by their ids, as far as there are any."""
+    marks = ",".join("?" * len(rationales))
+    rows = store.rows(
+        f"SELECT rationale, verdict, text, findings FROM verdicts WHERE gates = ? AND rationale IN ({marks})",
+        (gates, *rationales),
+    )
+    return {row["rationale"]: StoredVerdict(**{**row, "findings": json.loads(row["findings"])}) for row in rows}
+
+
+def add(store: Store, gates: str, verdicts: Sequence[StoredVerdict]) -> None:
+    """Keep verdicts; committed when this returns, unless the caller holds a transaction."""
+    with store.atomic():
+        store.executemany(
+            "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
+            [(one.rationale, gates, one.verdict, one.text, json.dumps(one.findings)) for one in verdicts],
+        )
+
+
+def newest_gates(store: Store) -> str | None:
+    """The settings that ran last."""
+    row = store.one("SELECT hash FROM gates ORDER BY created DESC, rowid DESC LIMIT 1")
+    return row["hash"] if row else None
+
+
+def counts(store: Store, gates: str) -> Iterator[dict[str, Any]]:
+    """teacher, dataset, split, verdict, n: what the gates made of each teacher's rationales."""
+    return store.rows(
+        "SELECT r.teacher, dq.dataset, dq.split, v.verdict, count(*) AS n FROM verdicts v"
+        " JOIN rationales r ON r.id = v.rationale"
+        " JOIN (SELECT DISTINCT dataset, split, question FROM dataset_questions) dq ON dq.question = r.question"
+        " WHERE v.gates = ? GROUP BY 1, 2, 3, 4 ORDER BY 2, 1, 3, 4",
+        (gates,),
+    )
