@@ -213,10 +213,13 @@ def test_what_the_gates_leave_is_what_counts(store: Store, asked: list[Question]
     assert (one.kept, one.repaired, one.rejected) == (17, 1, 2)
     assert (one.covered, one.usable) == (10, 9)
     assert one.gates["cut-off"] == 3
-    assert one.gates["too-short"] == 2
+    assert (one.gates["too-short"], one.against["too-short"]) == (2, 2)
+    assert "cut-off" not in one.against, "what could be mended rejects nothing"
     assert one.characters == pytest.approx((9 * len(whole) + 9 * len(WHALES)) / 18)
     assert not of_kind(found, "rejected").grave
     assert "2 of 20 rationales of t5" in of_kind(found, "rejected").text
+    assert "too-short 2" in of_kind(found, "rejected").text
+    assert "cut-off" not in of_kind(found, "rejected").text
     assert of_train(survey(store, "toy")).rejected == 0, "without gates every text counts"
 
 

@@ -97,12 +97,12 @@ def _of_coverage(one: TeacherQuality, limits: Thresholds) -> Iterator[Finding]:
 
 def _of_gates(one: TeacherQuality, limits: Thresholds) -> Iterator[Finding]:
     if one.rejected:
-        gates = sorted(one.gates, key=lambda gate: -one.gates[gate])[:3]
-        most = ", ".join(f"{gate} {one.gates[gate]}" for gate in gates)
+        gates = sorted(one.against, key=lambda gate: -one.against[gate])[:3]
+        most = ", ".join(f"{gate} {one.against[gate]}" for gate in gates)
         yield Finding(
             kind="rejected", dataset=one.dataset, grave=one.rejected > limits.rejected * one.rationales,
             text=f"{_of(one.rejected, one.rationales)} rationales of {one.teacher} for {one.dataset}, split"
-            f" {one.split}, are unfit to learn from; the gates found most: {most}.",
+            f" {one.split}, are unfit to learn from ({most}).",
             hint=f"{one.usable} of {one.questions} questions keep one.",
         )  # fmt: skip
     cut_off = one.gates.get("cut-off", 0)

@@ -29,12 +29,13 @@ KEPT, REPAIRED, REJECTED = "kept", "repaired", "rejected"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
     """A rationale with what the gates made of it. `text` is what is left to learn from; `gates` names those that
-    found something. Without gates, only an empty text is rejected."""
+    found something, `against` those of them that reject it. Without gates, only an empty text is rejected."""
 
     rationale: Rationale
     verdict: str
     text: str
     gates: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
 
 
 Judging = Callable[[str, Variant], Iterator[Judged]]
@@ -68,7 +69,9 @@ class TeacherQuality:
     repaired: int
     rejected: int
     gates: Mapping[str, int]
-    """How many rationales each gate found something in."""
+    """How many rationales each gate found something in, and in `against`, how many it rejected for that."""
+
+    against: Mapping[str, int]
 
     characters: float | None
     """Mean length of what is left; `tokens` the same by the student's tokenizer."""
@@ -101,8 +104,10 @@ def ungated(store: Store, dataset: str) -> Judging:
     def judging(split: str, variant: Variant) -> Iterator[Judged]:
         for rationale in stored_rationales.iterate(store, dataset, split, variant):
             text = rationale_text(rationale.text)
-            yield Judged(rationale=rationale, verdict=KEPT if text else REJECTED, text=text,
-                         gates=() if text else ("empty",))  # fmt: skip
+            fault = () if text else ("empty",)
+            yield Judged(
+                rationale=rationale, verdict=KEPT if text else REJECTED, text=text, gates=fault, against=fault
+            )  # fmt: skip
 
     return judging
 
@@ -112,8 +117,11 @@ def gated(store: Store, dataset: str, settings: GateSettings) -> Judging:
 
     def judging(split: str, variant: Variant) -> Iterator[Judged]:
         for rationale, verdict in judged(store, dataset, split, variant, settings):
-            gates = tuple(dict.fromkeys(finding.gate for finding in verdict.findings))
-            yield Judged(rationale=rationale, verdict=verdict.verdict, text=verdict.text, gates=gates)
+            found = verdict.findings
+            yield Judged(
+                rationale=rationale, verdict=verdict.verdict, text=verdict.text,
+                gates=tuple(one.gate for one in found), against=tuple(one.gate for one in found if not one.repaired),
+            )  # fmt: skip
 
     return judging
 
@@ -134,7 +142,7 @@ def quality(
         saw_answers=variant.teacher_forcing, questions=questions, covered=count.covered, usable=count.usable,
         failed=stored_surveys.unanswered(store, dataset, split, variant), rationales=count.verdicts.total(),
         samples=count.samples, kept=count.verdicts[KEPT], repaired=count.verdicts[REPAIRED],
-        rejected=count.verdicts[REJECTED], gates=dict(count.gates),
+        rejected=count.verdicts[REJECTED], gates=dict(count.gates), against=dict(count.against),
         characters=count.characters / texts if texts else None,
         tokens=count.tokens / texts if texts and lengths else None,
         longest=count.longest if texts and lengths else None,
@@ -152,6 +160,7 @@ class _Count:
     max_target: int
     verdicts: Counter[str] = field(default_factory=Counter)
     gates: Counter[str] = field(default_factory=Counter)
+    against: Counter[str] = field(default_factory=Counter)
     covered: int = 0
     usable: int = 0
     samples: int = 0
@@ -165,7 +174,8 @@ class _Count:
     def add(self, page: Sequence[Judged]) -> None:
         for one in page:
             self.verdicts[one.verdict] += 1
-            self.gates.update(dict.fromkeys(one.gates, 1))
+            self.gates.update(one.gates)
+            self.against.update(one.against)
             self.samples = max(self.samples, one.rationale.sample + 1)
             self.covered += one.rationale.position != self._position
             self._position = one.rationale.position

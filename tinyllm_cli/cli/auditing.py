@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.tables import plain_table
+from tinyllm_cli.gates import GATES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,7 +23,9 @@ def audit_tables(audit: Audit) -> Iterator[Table]:
         if survey.teachers:
             yield _quality_table(survey, audit)
         if survey.teachers and audit.gates:
-            yield _gates_table(survey)
+            yield _verdicts_table(survey)
+            if any(one.gates for one in survey.teachers if one.split == "train"):
+                yield _gates_table(survey, "train")
         if survey.inputs and audit.measure is not None:
             yield _inputs_table(survey, audit.measure.max_input)
         if survey.overlaps or survey.own_answers:
@@ -51,22 +54,32 @@ def _quality_row(one: TeacherQuality) -> list[str]:
     ]
 
 
-def _gates_table(survey: Survey) -> Table:
+def _verdicts_table(survey: Survey) -> Table:
     rows = [
-        [one.teacher, one.split, str(one.kept), str(one.repaired), str(one.rejected), share(one.usable, one.questions),
-         _found(one)]
+        [one.teacher, one.split, str(one.kept), str(one.repaired), str(one.rejected), share(one.usable, one.questions)]
         for one in survey.teachers
-    ]  # fmt: skip
+    ]
     return plain_table(
         f"What the gates made of the rationales for {survey.dataset}",
-        ["teacher", "split", ">kept", ">repaired", ">rejected", ">usable", "found"], rows,
-        "usable: questions that keep a rationale; found: share of rationales, of which one may have several faults.",
+        ["teacher", "split", ">kept", ">repaired", ">rejected", ">usable"], rows,
+        "usable: share of questions that keep a rationale.",
     )  # fmt: skip
 
 
-def _found(one: TeacherQuality) -> str:
-    gates = sorted(one.gates, key=lambda gate: -one.gates[gate])
-    return ", ".join(f"{gate} {share(one.gates[gate], one.rationales)}" for gate in gates) or "-"
+def _gates_table(survey: Survey, split: str) -> Table:
+    teachers = [one for one in survey.teachers if one.split == split]
+    rows = [
+        [gate, *(_found(one, gate) for one in teachers)] for gate in GATES if any(gate in one.gates for one in teachers)
+    ]
+    return plain_table(
+        f"What they found, {survey.dataset}/{split}", ["gate", *(f">{one.teacher}" for one in teachers)], rows,
+        "Share of rationales in which a gate found a fault, and in brackets, that it rejected for it.",
+    )  # fmt: skip
+
+
+def _found(one: TeacherQuality, gate: str) -> str:
+    found, against = one.gates.get(gate, 0), one.against.get(gate, 0)
+    return f"{share(found, one.rationales)} ({share(against, one.rationales)})" if found else "-"
 
 
 def _inputs_table(survey: Survey, limit: int) -> Table:

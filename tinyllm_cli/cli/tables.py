@@ -23,7 +23,7 @@ def plain_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], 
     )  # fmt: skip
     for name in head:
         number = name.startswith(">")
-        table.add_column(name.lstrip(">"), justify="right" if number else "left", no_wrap=number)
+        table.add_column(name.lstrip(">"), justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table
