@@ -46,7 +46,7 @@ def _quality_row(one: TeacherQuality) -> list[str]:
     return [
         one.teacher,
         one.split,
-        f"{one.covered} of {one.questions}",
+        f"{one.covered}/{one.questions}",
         str(one.failed),
         "-" if length is None else f"{length:.0f}",
         *([] if one.targets_cut is None else ["-" if one.longest is None else str(one.longest), str(one.targets_cut)]),
