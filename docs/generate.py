@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 TARGET = Path(__file__).parent / "commands.md"
-COMMANDS = ("import", "elicit", "distill", "eval", "report", "predict", "export")
+COMMANDS = ("import", "elicit", "gate", "distill", "eval", "report", "predict", "export")
 _HEAD = """# Commands
 
 Made from `--help` by `make docs`; a test keeps it true.

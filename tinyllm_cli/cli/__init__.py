@@ -10,7 +10,7 @@ import typer
 from dotenv import dotenv_values
 
 from tinyllm_cli import __version__
-from tinyllm_cli.cli import audit, distill, elicit, evaluate, export, imports, inspect, predict, report
+from tinyllm_cli.cli import audit, distill, elicit, evaluate, export, gate, imports, inspect, predict, report
 
 app = typer.Typer(
     name="tinyllm",
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command(name="import")(imports.import_data)
 app.command(name="elicit")(elicit.elicit)
+app.command(name="gate")(gate.gate)
 app.command(name="audit")(audit.audit)
 app.command(name="distill")(distill.distill)
 app.command(name="eval")(evaluate.evaluate)

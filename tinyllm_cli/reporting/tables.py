@@ -37,7 +37,7 @@ def datasets_table(datasets: Sequence[DatasetSummary]) -> Table:
         (data.name, data.source, ", ".join(f"{split} {count}" for split, count in data.splits.items()))
         for data in datasets
     ]
-    return _table("Data sets", ["data set", "from", "questions"], rows)
+    return simple_table("Data sets", ["data set", "from", "questions"], rows)
 
 
 def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
@@ -54,7 +54,7 @@ def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
         )
         for teacher in teachers
     ]
-    return _table("Teachers", head, rows)
+    return simple_table("Teachers", head, rows)
 
 
 def asked_table(asked: Sequence[Elicitation]) -> Table:
@@ -72,7 +72,7 @@ def asked_table(asked: Sequence[Elicitation]) -> Table:
         for one in asked
     ]
     head = ["asked", "state", ">replies", ">failed", ">calls", ">cost", ">in flight"]
-    return _table("How the teachers were asked", head, rows)
+    return simple_table("How the teachers were asked", head, rows)
 
 
 def _in_flight(one: Elicitation) -> str:
@@ -84,7 +84,7 @@ def _in_flight(one: Elicitation) -> str:
 
 def runs_table(runs: Sequence[Run]) -> Table:
     head = [">run", "student", "data set", "alpha", "state", ">valid", ">seconds"]
-    return _table("Runs", head, [_run_row(run) for run in runs])
+    return simple_table("Runs", head, [_run_row(run) for run in runs])
 
 
 def _run_row(run: Run) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def _accuracy_table(comparison: Comparison) -> Table:
     first = comparison.results[0]
     free_text = first.scoring == "generate"  # a ranked answer is always an option
     head = ["who", "method", "alpha", ">accuracy", "95 % interval", *([">unparseable"] if free_text else [])]
-    table = _table(f"Accuracy on {comparison.title}", head, [])
+    table = simple_table(f"Accuracy on {comparison.title}", head, [])
     for result in comparison.results:
         style = "bold" if result.accuracy == comparison.best else ""
         cells = [
@@ -126,7 +126,7 @@ def _accuracy_table(comparison: Comparison) -> Table:
     return table
 
 
-def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def simple_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A `>` before a column's name aligns it to the right."""
     table = Table(title=title, title_justify="left", title_style="bold", caption_justify="left", box=SIMPLE_HEAD)
     table.pad_edge = False

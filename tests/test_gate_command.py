@@ -1,0 +1,91 @@
+"""`tinyllm gate` as a user runs it, and what `distill` makes of its verdicts."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.conftest import Command, write_dataset
+from tests.models import make_folder
+
+REPLIES = [
+    "It stands in the list, as one sees at once.",
+    "Let's think step by step. It stands in the list, as one sees [bold]at once[/bold].",
+    "Because.\x1b[31m",
+    "It stands in the list, as one sees at once. Therefore the",
+]
+MIXED = f"""
+[teachers.mixed]
+backend = "scripted"
+replies = {json.dumps(REPLIES)}
+"""
+
+
+def prepared(tinyllm: Command, folder: Path, gates: str = "") -> None:
+    (folder / "tinyllm.toml").write_text(MIXED + gates, encoding="utf-8")
+    write_dataset(folder / "toy", train=24, valid=4)
+    asked = tinyllm("elicit", "--teacher", "mixed", "--dataset", "toy")
+    assert asked.returncode == 0, asked.stderr
+
+
+def test_verdicts_are_shown_and_kept(inside: Command, tmp_path: Path) -> None:
+    prepared(inside, tmp_path)
+    done = inside("gate", "--show", "boilerplate", "--samples", "1")
+    assert done.returncode == 0, done.stderr
+    assert "Verdicts on toy/train" in done.stdout
+    assert "opens with 'Let's think step by step.'" in " ".join(done.stdout.split())
+    assert "[bold]at once[/bold]" in " ".join(done.stdout.split()), "a teacher's words are no markup"
+    assert "\x1b" not in done.stdout
+    found = json.loads(inside("gate", "--json").stdout)
+    [mixed] = found["teachers"]
+    assert mixed["rationales"] == 24 == mixed["kept"] + mixed["repaired"] + mixed["rejected"]
+    assert min(mixed["kept"], mixed["repaired"], mixed["rejected"]) > 0
+    with closing(sqlite3.connect(tmp_path / "tinyllm.db")) as connection:
+        stored = dict(connection.execute("SELECT verdict, count(*) FROM verdicts GROUP BY 1").fetchall())
+    assert stored == {name: mixed[name] for name in ("kept", "repaired", "rejected")}
+
+
+def test_distill_learns_what_the_gates_leave(inside: Command, tmp_path: Path) -> None:
+    prepared(inside, tmp_path)
+    make_folder(tmp_path / "student", "causal")
+    [mixed] = json.loads(inside("gate", "--json").stdout)["teachers"]
+    train = ("distill", "--alpha", "mixed=1", "--student", "student", "--json")
+    gated, raw = (json.loads(inside(*train, *more).stdout) for more in ((), ("--gates", "none")))
+    assert gated["run"] != raw["run"]
+    assert gated["figures"]["tasks"]["mixed"] == mixed["kept"] + mixed["repaired"]
+    assert raw["figures"]["tasks"]["mixed"] == 24
+    with closing(sqlite3.connect(tmp_path / "tinyllm.db")) as connection:
+        rows = connection.execute("SELECT settings, lineage FROM runs ORDER BY id").fetchall()
+        [hash] = connection.execute("SELECT hash FROM gates").fetchone()
+    settings, lineage = (json.loads(text) for text in rows[0])
+    assert settings["gates"] == hash
+    assert sum(lineage["mixed"]["rejected"].values()) == mixed["rejected"]
+    assert "gates" not in json.loads(rows[1][0])
+    again = json.loads(inside(*train).stdout)
+    assert again["run"] == gated["run"]
+
+
+def test_gates_that_reject_everything_say_so(inside: Command, tmp_path: Path) -> None:
+    prepared(inside, tmp_path, "\n[gates]\nmin_words = 100\n")
+    done = inside("distill", "--alpha", "mixed=1", "--student", "student")
+    assert done.returncode == 2
+    assert "The gates reject every rationale of mixed for toy (too-short" in done.stderr
+    assert "--gates none" in done.stderr
+
+
+def test_wrong_names_are_errors(inside: Command, tmp_path: Path) -> None:
+    assert "tinyllm elicit" in inside("gate", "--db", "none.db").stderr
+    prepared(inside, tmp_path)
+    for arguments, message in (
+        (("--show", "cutoff"), "There is no gate 'cutoff'"),
+        (("--teacher", "nobody"), "no teacher called 'nobody'"),
+        (("--dataset", "riddle"), "no data set with rationales called 'riddle'"),
+        (("--split", "test"), "no rationales for toy, split test"),
+    ):
+        done = inside("gate", *arguments)
+        assert done.returncode == 2
+        assert message in done.stderr
+    (tmp_path / "tinyllm.toml").write_text("[gates]\nmin_word = 3\n", encoding="utf-8")
+    assert "[gates] has no setting 'min_word'" in inside("gate").stderr
