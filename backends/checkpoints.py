@@ -30,6 +30,7 @@ __all__ = [
     "embedded_path",
     "fingerprint",
     "load",
+    "load_tokenizer",
     "logs_of_transformers_off",
     "resolve",
 ]
@@ -77,16 +78,7 @@ def load(
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-    where = resolve(name)
-    local = where.endswith(".gguf") or _looks_like_path(where)
-    if not local:
-        hub.prepare()
-    common: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
-    if where.endswith(".gguf"):
-        path = _existing(Path(where).expanduser())
-        where, common["gguf_file"] = str(path.parent), path.name
-    elif local:
-        where = str(_existing(Path(where).expanduser()))
+    where, common = _source(name, revision=revision, trust_remote_code=trust_remote_code)
     with _model_errors(name), logs_of_transformers_off(quiet_stderr="gguf_file" in common):
         tokenizer = AutoTokenizer.from_pretrained(where, **common)
         config = AutoConfig.from_pretrained(where, **common)
@@ -102,6 +94,34 @@ def load(
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Checkpoint(model=model, tokenizer=tokenizer, kind=kind, device=place)
+
+
+def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> tuple[Any, Kind]:
+    """The tokenizer of `name` and the kind of model that it belongs to, without the weights.
+
+    Raises ModelUnavailable with the reason and the ways on."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    where, common = _source(name, revision=revision, trust_remote_code=trust_remote_code)
+    with _model_errors(name), logs_of_transformers_off(quiet_stderr="gguf_file" in common):
+        config = AutoConfig.from_pretrained(where, **common)
+        tokenizer = AutoTokenizer.from_pretrained(where, **common)
+    return tokenizer, "seq2seq" if config.is_encoder_decoder else "causal"
+
+
+def _source(name: str, *, revision: str | None, trust_remote_code: bool) -> tuple[str, dict[str, Any]]:
+    """What transformers has to be told to find `name`."""
+    where = resolve(name)
+    local = where.endswith(".gguf") or _looks_like_path(where)
+    if not local:
+        hub.prepare()
+    common: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
+    if where.endswith(".gguf"):
+        path = _existing(Path(where).expanduser())
+        where, common["gguf_file"] = str(path.parent), path.name
+    elif local:
+        where = str(_existing(Path(where).expanduser()))
+    return where, common
 
 
 def fingerprint(name: str) -> str:

@@ -7,7 +7,19 @@ import sys
 from pathlib import Path
 
 TARGET = Path(__file__).parent / "commands.md"
-COMMANDS = ("import", "elicit", "gate", "distill", "eval", "experiment", "report", "predict", "export")
+COMMANDS = (
+    "import",
+    "elicit",
+    "gate",
+    "audit",
+    "inspect",
+    "distill",
+    "eval",
+    "experiment",
+    "report",
+    "predict",
+    "export",
+)
 _HEAD = """# Commands
 
 Made from `--help` by `make docs`; a test keeps it true.

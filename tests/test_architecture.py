@@ -27,6 +27,7 @@ HEAVY = {
     "gguf",
 }
 STAGES = {
+    "audit",
     "ingest",
     "recordings",
     "elicit",
@@ -82,6 +83,14 @@ ALLOWED = {
     "tally": set(),
     "pending": {"budget", "config", "datasets", "errors", "prompts", "records", "store"},
     "estimate": {"pending", "store", "tally"},
+    "agreement": set(),
+    "duplicates": {"datasets"},
+    "quality": {"gates", "gating", "prompts", "records", "selection", "store"},
+    "likeness": {"agreement", "datasets", "prompts", "records", "store"},
+    "survey": {"datasets", "duplicates", "gates", "likeness", "quality", "store", "tasks"},
+    "findings": {"duplicates", "quality", "survey"},
+    "dossier": {"datasets", "gates", "prompts", "store"},
+    "audit": {"errors", "findings", "gates", "store", "survey"},
     "ingest": KNOWLEDGE,
     "recordings": KNOWLEDGE,
     "elicit": KNOWLEDGE | {"budget", "pending", "tally"},
@@ -93,7 +102,7 @@ ALLOWED = {
     "predict": KNOWLEDGE | {"answers"},
     "exporting": KNOWLEDGE,
     "experiments": KNOWLEDGE,
-    "reporting": KNOWLEDGE,
+    "reporting": KNOWLEDGE | {"dossier", "findings", "gates", "survey"},
 }
 BACKENDS_FOR = {
     "students": {"backends.checkpoints"},
@@ -166,7 +175,8 @@ def test_help_loads_no_heavy_library() -> None:
         "import sys\n"
         "from typer.testing import CliRunner\n"
         "from tinyllm_cli.cli import app\n"
-        "for command in ([], ['import'], ['elicit'], ['distill'], ['eval'], ['report'], ['predict'], ['export']):\n"
+        "for command in ([], ['import'], ['elicit'], ['audit'], ['distill'], ['eval'], ['inspect'], ['report'],\n"
+        "                ['predict'], ['export']):\n"
         "    assert CliRunner().invoke(app, [*command, '--help']).exit_code == 0\n"
         f"print(sorted({HEAVY | {'sqlite_utils', 'jinja2'}!r} & set(sys.modules)))\n"
     )

@@ -48,6 +48,17 @@ class Recipe:
         return f"{TEMPLATE} {mode} icl={self.icl}" + (f" seed={self.seed}" if self.icl else "")
 
 
+_NAMED = re.compile(rf"{TEMPLATE} (forced|free) icl=(\d+)(?: seed=(-?\d+))?")
+
+
+def recipe_named(name: str) -> Recipe | None:
+    """The recipe of this name; None for one of another template, or of a recording."""
+    match = _NAMED.fullmatch(name)
+    if match is None:
+        return None
+    return Recipe(icl=int(match[2]), seed=int(match[3] or 0), teacher_forcing=match[1] == "forced")
+
+
 _ICL = re.compile(r"\bicl=(\d+)")
 
 

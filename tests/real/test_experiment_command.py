@@ -1,4 +1,4 @@
-"""`tinyllm experiment` on tiny models: runs side by side, kills, failures, and a search that keeps off the test split."""
+"""`tinyllm experiment` on tiny models: runs side by side, kills, failures, and a search that keeps off test."""
 
 from __future__ import annotations
 

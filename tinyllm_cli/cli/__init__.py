@@ -10,7 +10,19 @@ import typer
 from dotenv import dotenv_values
 
 from tinyllm_cli import __version__
-from tinyllm_cli.cli import distill, elicit, evaluate, experiment, export, gate, imports, predict, report
+from tinyllm_cli.cli import (
+    audit,
+    distill,
+    elicit,
+    evaluate,
+    experiment,
+    export,
+    gate,
+    imports,
+    inspect,
+    predict,
+    report,
+)
 
 app = typer.Typer(
     name="tinyllm",
@@ -27,9 +39,11 @@ app = typer.Typer(
 app.command(name="import")(imports.import_data)
 app.command(name="elicit")(elicit.elicit)
 app.command(name="gate")(gate.gate)
+app.command(name="audit")(audit.audit)
 app.command(name="distill")(distill.distill)
 app.command(name="eval")(evaluate.evaluate)
 app.command(name="experiment")(experiment.experiment)
+app.command(name="inspect")(inspect.inspect)
 app.command(name="report")(report.report)
 app.command(name="predict")(predict.predict)
 app.command(name="export")(export.export)

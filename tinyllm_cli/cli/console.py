@@ -6,6 +6,7 @@ Nothing that comes from a teacher or a file is ever read as markup.
 from __future__ import annotations
 
 import json as jsonlib
+import re
 import sys
 import time
 import unicodedata
@@ -44,7 +45,9 @@ class Console:
     def result(self, value: Any) -> None:
         """The result as one JSON object, when that was asked for."""
         if self.json:
-            sys.stdout.write(jsonlib.dumps(value, ensure_ascii=False, indent=2) + "\n")
+            text = jsonlib.dumps(value, ensure_ascii=False, indent=2)
+            # JSON escapes the control characters below 32 only; those from 127 on steer some terminals as well.
+            sys.stdout.write(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
     def note(self, text: str) -> None:
         """What a person may want to know and a program doesn't."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from backends.checkpoints import EMBEDDED, best_device, fingerprint, load
+from backends.checkpoints import EMBEDDED, best_device, fingerprint, load, load_tokenizer
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.causal import CausalStudent
+from tinyllm_cli.students.measuring import Ruler
 from tinyllm_cli.students.seq2seq import Seq2SeqStudent
 
 
@@ -19,6 +20,14 @@ def load_student(
     attention = "eager" if device == "cpu" else None
     checkpoint = load(name, device=device, revision=revision, trust_remote_code=trust_remote_code, attention=attention)
     return Seq2SeqStudent(checkpoint) if checkpoint.kind == "seq2seq" else CausalStudent(checkpoint)
+
+
+def load_ruler(name: str, *, trust_remote_code: bool = False) -> Ruler:
+    """What counts tokens as the student `name` would, without loading its weights.
+
+    Raises ModelUnavailable with the reason and the ways on."""
+    tokenizer, kind = load_tokenizer(name, trust_remote_code=trust_remote_code)
+    return Ruler(tokenizer=tokenizer, kind=kind)
 
 
 def model_fingerprint(name: str) -> str:

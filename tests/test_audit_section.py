@@ -1,0 +1,72 @@
+"""The report's section on rationale quality: the audit's figures, and untrusted text as text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import pytest
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from backends.base import Completion, Sampling
+from tests.conftest import keep, make_questions
+from tests.test_reporting import HOSTILE, Page
+from tinyllm_cli.gates import GateSettings
+from tinyllm_cli.prompts import Recipe, build_prompt
+from tinyllm_cli.records import Asking
+from tinyllm_cli.reporting.audit import AuditSection, audit_section
+from tinyllm_cli.reporting.tables import percent
+from tinyllm_cli.store import Store, questions, rationales, verdicts
+from tinyllm_cli.store.verdicts import StoredVerdict
+
+
+@pytest.fixture
+def section(store: Store) -> AuditSection:
+    train = make_questions(12)
+    questions.replace(store, "toy", "here", "1", [*train, replace(train[0], split="test", key="<b>copy</b>")])
+    for name in ("<i>evil</i>", "good"):
+        asking = Asking(teacher=name, backend="openai", model="m", revision="1", sampling=Sampling())
+        rationales.add_asking(store, asking)
+        for forced in (True, False):
+            for number, question in enumerate(train):
+                text = HOSTILE if forced else f"Answer: ({'abcd'[number % 4]})"
+                prompt = build_prompt(question, Recipe(icl=0, teacher_forcing=forced), [])
+                keep(store, asking, prompt, 0, Completion(text=text, finish_reason="stop", cost=0.5))
+    gates = GateSettings()
+    verdicts.add_gates(store, gates.hash, asdict(gates))
+    left, why = HOSTILE.removesuffix(' "too"'), [("run-on", "<u>why</u>", True)]
+    judged = StoredVerdict(rationale=1, verdict="repaired", text=left, findings=why)
+    verdicts.add(store, gates.hash, [judged])
+    made = audit_section(store, gates)
+    assert made is not None
+    return made
+
+
+def page(section: AuditSection) -> Page:
+    environment = Environment(
+        loader=PackageLoader("tinyllm_cli", "reporting/templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["percent"] = percent
+    return Page(environment.get_template("_audit.html.j2").render(sections={"audit": section}))
+
+
+def test_the_section_shows_the_figures_and_hostile_text_as_text(section: AuditSection) -> None:
+    shown = page(section)
+    assert not {"script", "b", "i", "u", "img"} & set(shown.tags)
+    for text in ("<i>evil</i>", "<b>copy</b>", "<u>why</u>", "<script>alert('x')</script>", "12 of 12", "6.0000"):
+        assert text in shown.text, text
+    assert "1 test question of toy is also in train" in shown.text
+    assert "good write nearly the same" in shown.text
+    assert "del" in shown.tags
+    assert "1.00 to 1.00" in shown.text, "they agree on every answer"
+
+
+def test_the_example_is_the_one_that_a_gate_found(section: AuditSection) -> None:
+    [example] = [one for one in section.examples if one.gate == "run-on"]
+    assert (example.gate, example.key, example.exhibit.reply.teacher) == ("run-on", "train-0", "<i>evil</i>")
+    assert example.exhibit.pieces == ((HOSTILE.removesuffix(' "too"'), True), (' "too"', False))
+
+
+def test_without_rationales_there_is_no_section(store: Store) -> None:
+    questions.replace(store, "toy", "here", "1", make_questions(3))
+    assert audit_section(store) is None

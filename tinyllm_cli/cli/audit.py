@@ -1,0 +1,122 @@
+"""`tinyllm audit`: what is wrong with data and rationales, before a training costs hours."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import count
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+
+if TYPE_CHECKING:
+    from tinyllm_cli.audit import Audit
+    from tinyllm_cli.survey import Measure
+
+_USUAL_STUDENT = "google/flan-t5-small"
+
+
+@guarded
+def audit(
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", "-d", help="A data set. May be repeated.", show_default="all with rationales"),
+    ] = None,
+    student: Annotated[
+        str | None,
+        typer.Option(
+            "--student", "-s", help="Whose tokens to count: a hub name, a folder, a .gguf file, or smollm2.",
+            show_default=f"{_USUAL_STUDENT}, where it can be had",
+        ),
+    ] = None,
+    max_input: Annotated[int, typer.Option(min=8, help="The student's longest input in tokens.")] = 1024,
+    max_target: Annotated[int, typer.Option(min=2, help="The student's longest target in tokens.")] = 256,
+    gates: Annotated[
+        str, typer.Option(help="default: what the gates leave is what counts; none: every text as it came.")
+    ] = "default",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there are grave findings, for CI.")] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="A kind of finding that --strict lets pass, such as duplicates. May be repeated."),
+    ] = None,
+    trust_remote_code: Annotated[bool, typer.Option(help="Run code that comes with the student.")] = False,
+    db: Db = DEFAULT_DB,
+    config: Config = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:  # fmt: skip
+    """Check rationales and questions before training: what is missing, unfit, too long, or known from the test.
+
+    Example: tinyllm audit --dataset riddle --student smollm2
+    """
+    from tinyllm_cli.audit import audit as run_audit
+    from tinyllm_cli.audit import datasets_to_audit
+    from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.findings import KINDS
+    from tinyllm_cli.gates import gate_settings
+    from tinyllm_cli.ingest import ingest_named
+
+    if gates not in ("default", "none"):
+        raise UsageProblem(f"--gates can't be '{gates}'.", "Choose one of: default, none.")
+    unknown = sorted(set(allow or ()) - set(KINDS))
+    if unknown:
+        raise UsageProblem(f"--allow can't be '{unknown[0]}'.", f"Choose of: {', '.join(KINDS)}.")
+    session = Session(db, config, Console(json=json, quiet=quiet))
+    with closing(session.open_store(create=False)) as store:
+        names = [ingest_named(store, name, session.settings).name for name in dataset or ()] or datasets_to_audit(store)
+        standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
+        measure = _measure(session, student, max_input, max_target, trust_remote_code)
+        with session.console.meter("reading") as meter:
+            read = count(1)
+            found = run_audit(
+                store,
+                names,
+                gates=standing,
+                measure=measure,
+                allowed=allow or (),
+                watch=lambda what: meter(next(read), 0, what),
+            )
+    _show(session, found)
+    if strict and found.grave:
+        raise typer.Exit(1)
+
+
+def _measure(
+    session: Session, student: str | None, max_input: int, max_target: int, trust_remote_code: bool
+) -> Measure | None:
+    """The student's limits. A student that was named must be there; the usual one is a convenience."""
+    from backends.base import ModelUnavailable
+    from tinyllm_cli.students.loading import load_ruler
+    from tinyllm_cli.survey import Measure
+
+    name = student or _USUAL_STUDENT
+    try:
+        ruler = load_ruler(name, trust_remote_code=trust_remote_code)
+    except ModelUnavailable:
+        if student is not None:
+            raise
+        session.console.note(f"Lengths are in characters: {name} can't be had here. Name a --student to count tokens.")
+        return None
+    return Measure(student=name, ruler=ruler, max_input=max_input, max_target=max_target)
+
+
+def _show(session: Session, audit: Audit) -> None:
+    from tinyllm_cli.cli.auditing import audit_tables
+
+    console = session.console
+    for table in audit_tables(audit):
+        console.show(table)
+    for finding in audit.findings:
+        console.say(f"{'!' if finding.grave else '-'} {finding.text}")
+        if finding.hint:
+            console.say(f"  {finding.hint}")
+    if not audit.findings:
+        console.say("Nothing is wrong with them.")
+    elif audit.grave:
+        console.say(f"{len(audit.grave)} of these {len(audit.findings)} findings are grave (!).")
+    console.result(audit.as_json())
+    name = audit.surveys[0].dataset
+    console.next(f"tinyllm inspect QUESTION --dataset {name}, or tinyllm distill --dataset {name}")

@@ -1,0 +1,196 @@
+"""What of a survey a person should know before training, in plain words, with the way to mend it.
+
+Pure. The thresholds say from where on a finding is grave enough to fail `tinyllm audit --strict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tinyllm_cli.duplicates import Pair, Repeats
+from tinyllm_cli.quality import TeacherQuality
+from tinyllm_cli.survey import InputLengths, Measure, Survey
+
+KINDS = (
+    "no-rationales", "missing", "failed", "rejected", "cut-off", "inputs-cut", "targets-cut", "duplicates",
+    "near-duplicates", "contradictions", "alike", "disagree",
+)  # fmt: skip
+_LEARNED = "train"
+_SHOWN = 5
+_ENOUGH = 10  # questions, before teachers are called alike or at odds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """Shares above which a finding is grave; 0 makes every one grave."""
+
+    missing: float = 0.01
+    failed: float = 0.01
+    rejected: float = 0.2
+    cut_off: float = 0.5
+    inputs_cut: float = 0.01
+    targets_cut: float = 0.05
+    duplicates: float = 0.0
+    near_duplicates: float = 0.01
+    alike: float = 0.9
+    """Overlap of two teachers above which the second one says little that is new."""
+
+    disagree: float = 0.2
+    """Krippendorff's alpha below which the answers are close to guesses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """`grave`: beyond its threshold. `hint` says what to do; it may be empty."""
+
+    kind: str
+    dataset: str
+    grave: bool
+    text: str
+    hint: str = ""
+
+
+def findings(survey: Survey, measure: Measure | None, thresholds: Thresholds | None = None) -> list[Finding]:
+    """The grave ones first, else in the order of KINDS."""
+    limits = thresholds or Thresholds()
+    found = [*_of_teachers(survey, measure, limits), *_of_questions(survey, measure, limits)]
+    found += [*_of_likeness(survey, limits)]
+    return sorted(found, key=lambda one: (not one.grave, KINDS.index(one.kind)))
+
+
+def _of_teachers(survey: Survey, measure: Measure | None, limits: Thresholds) -> Iterator[Finding]:
+    name = survey.dataset
+    learned = [one for one in survey.teachers if one.split == _LEARNED]
+    if not learned and _LEARNED in survey.splits:
+        yield Finding(kind="no-rationales", dataset=name, grave=True,
+                      text=f"No teacher has written a rationale for {name}, split {_LEARNED}.",
+                      hint=f"Run: tinyllm elicit --teacher NAME --dataset {name}")  # fmt: skip
+    for one in learned:
+        yield from _of_coverage(one, limits)
+        yield from _of_gates(one, limits)
+        if one.targets_cut and measure is not None:
+            texts = one.kept + one.repaired
+            yield Finding(
+                kind="targets-cut", dataset=name, grave=one.targets_cut > limits.targets_cut * texts,
+                text=f"{_of(one.targets_cut, texts)} rationales of {one.teacher} for {name} are longer than"
+                f" --max-target {measure.max_target} and lose their end (longest: {one.longest} tokens).",
+                hint=f"Train with --max-target {one.longest} to keep them whole.",
+            )  # fmt: skip
+
+
+def _of_coverage(one: TeacherQuality, limits: Thresholds) -> Iterator[Finding]:
+    where = f"{one.dataset}, split {one.split}"
+    if one.missing:
+        yield Finding(
+            kind="missing", dataset=one.dataset, grave=one.missing > limits.missing * one.questions,
+            text=f"{_of(one.missing, one.questions)} questions of {where} have no rationale of {one.teacher}.",
+            hint=f"Run: {one.mend}" if one.mend else "They lay in a file: import one that has them.",
+        )  # fmt: skip
+    if one.failed:
+        yield Finding(
+            kind="failed", dataset=one.dataset, grave=one.failed > limits.failed * one.questions,
+            text=f"{one.failed} of these were asked, and {one.teacher} gave no usable reply.",
+            hint="The same command asks them again; tinyllm inspect shows the reason.",
+        )  # fmt: skip
+
+
+def _of_gates(one: TeacherQuality, limits: Thresholds) -> Iterator[Finding]:
+    if one.rejected:
+        gates = sorted(one.against, key=lambda gate: -one.against[gate])[:3]
+        most = ", ".join(f"{gate} {one.against[gate]}" for gate in gates)
+        yield Finding(
+            kind="rejected", dataset=one.dataset, grave=one.rejected > limits.rejected * one.rationales,
+            text=f"{_of(one.rejected, one.rationales)} rationales of {one.teacher} for {one.dataset}, split"
+            f" {one.split}, are unfit to learn from ({most}).",
+            hint=f"{one.usable} of {one.questions} questions keep one.",
+        )  # fmt: skip
+    cut_off = one.gates.get("cut-off", 0)
+    if cut_off > limits.cut_off * one.rationales:
+        yield Finding(
+            kind="cut-off", dataset=one.dataset, grave=False,
+            text=f"{_of(cut_off, one.rationales)} rationales of {one.teacher} for {one.dataset}, split {one.split},"
+            " break off in mid-sentence.",
+            hint="It was allowed too few tokens: ask again with a higher --max-tokens." if one.mend else "",
+        )  # fmt: skip
+
+
+def _of_questions(survey: Survey, measure: Measure | None, limits: Thresholds) -> Iterator[Finding]:
+    for lengths in survey.inputs:
+        if lengths.cut and measure is not None:
+            yield _cut_inputs(survey.dataset, lengths, measure, limits)
+    for shared in survey.repeats:
+        yield from _shared(survey, shared, limits)
+
+
+def _cut_inputs(dataset: str, lengths: InputLengths, measure: Measure, limits: Thresholds) -> Finding:
+    return Finding(
+        kind="inputs-cut", dataset=dataset, grave=lengths.cut > limits.inputs_cut * lengths.questions,
+        text=f"{_of(lengths.cut, lengths.questions)} {lengths.split} questions of {dataset} are longer than"
+        f" --max-input {measure.max_input} and lose their end (longest: {lengths.longest} tokens).",
+        hint=f"Train and evaluate with --max-input {lengths.longest}.",
+    )  # fmt: skip
+
+
+def _shared(survey: Survey, shared: Repeats, limits: Thresholds) -> Iterator[Finding]:
+    size = survey.splits[shared.second]
+    keys = {kind: [pair for pair in shared.pairs if pair.kind == kind] for kind in ("same", "answer", "near")}
+    if shared.same:
+        yield Finding(
+            kind="duplicates", dataset=survey.dataset, grave=shared.same > limits.duplicates * size,
+            text=f"{_are(shared.same, shared, survey)} also in {shared.first}, answer and all.",
+            hint=_named(keys["same"] or keys["answer"], shared.first),
+        )  # fmt: skip
+    if shared.answer:
+        yield Finding(
+            kind="contradictions", dataset=survey.dataset, grave=True,
+            text=f"{_are(shared.answer, shared, survey)} also in {shared.first} with another option as the right one.",
+            hint=_named(keys["answer"], shared.first),
+        )  # fmt: skip
+    if shared.near:
+        yield Finding(
+            kind="near-duplicates", dataset=survey.dataset, grave=shared.near > limits.near_duplicates * size,
+            text=f"{_are(shared.near, shared, survey)} nearly word for word in {shared.first}.",
+            hint=_named(keys["near"], shared.first),
+        )  # fmt: skip
+
+
+def _are(count: int, shared: Repeats, survey: Survey) -> str:
+    noun = "question" if count == 1 else "questions"
+    return f"{count} {shared.second} {noun} of {survey.dataset} {'is' if count == 1 else 'are'}"
+
+
+def _of_likeness(survey: Survey, limits: Thresholds) -> Iterator[Finding]:
+    for one in survey.overlaps:
+        if one.same > limits.alike and one.questions >= _ENOUGH:
+            who = f"{one.first} and {one.second}" if one.first != one.second else f"Several samples of {one.first}"
+            yield Finding(
+                kind="alike", dataset=survey.dataset, grave=True,
+                text=f"{who} write nearly the same for {survey.dataset}, split {one.split} (overlap {one.same:.2f}).",
+                hint="One of them teaches as much as all, for less.",
+            )  # fmt: skip
+    for own in survey.own_answers:
+        if own.agreement.alpha < limits.disagree and own.agreement.questions >= _ENOUGH:
+            yield Finding(
+                kind="disagree", dataset=survey.dataset, grave=True,
+                text=f"The own answers of {' and '.join(own.teachers)} to {survey.dataset}, split {own.split}, hardly"
+                f" agree (alpha {own.agreement.alpha:.2f}).",
+                hint="Don't learn labels from them before you know who is right: tinyllm eval --teacher NAME",
+            )  # fmt: skip
+
+
+def _named(pairs: Sequence[Pair], first: str) -> str:
+    if not pairs:
+        return ""
+    named = ", ".join(f"{pair.second} ({first} {pair.first})" for pair in pairs[:_SHOWN])
+    return f"Look with tinyllm inspect at: {named}{', …' if len(pairs) > _SHOWN else ''}"
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{part} of {whole}"
+
+
+def grave(found: Iterable[Finding], allowed: Iterable[str]) -> list[Finding]:
+    """Those that fail a strict audit."""
+    tolerated = set(allowed)
+    return [one for one in found if one.grave and one.kind not in tolerated]

@@ -1,0 +1,207 @@
+"""What one teacher's rationales for a split are worth, before anybody learns from them: how many there are, what the
+gates leave of them, how long they are for a student, what they cost.
+
+Reads them once, as a stream. What several teachers have in common is `likeness`' business.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from backends.base import Sampling
+from tinyllm_cli.gates import GateSettings
+from tinyllm_cli.gating import judged
+from tinyllm_cli.prompts import RECORDED_RECIPE, Recipe, rationale_text, recipe_named
+from tinyllm_cli.records import Rationale, Variant
+from tinyllm_cli.selection import fullest
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import surveys as stored_surveys
+
+_PAGE = 500
+KEPT, REPAIRED, REJECTED = "kept", "repaired", "rejected"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A rationale with what the gates made of it. `text` is what is left to learn from; `gates` names those that
+    found something, `against` those of them that reject it. Without gates, only an empty text is rejected."""
+
+    rationale: Rationale
+    verdict: str
+    text: str
+    gates: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+
+
+Judging = Callable[[str, Variant], Iterator[Judged]]
+"""The rationales of one split and one variant, in order."""
+
+Lengths = Callable[[Sequence[str]], Sequence[int]]
+"""Tokens of each target, for one student."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherQuality:
+    """One teacher's rationales for one split, asked in the way that `distill` would learn from."""
+
+    dataset: str
+    split: str
+    teacher: str
+    model: str
+    recipe: str
+    saw_answers: bool
+    questions: int
+    """In the split. `covered` have a rationale, `usable` one that is left by the gates, `failed` were asked in vain."""
+
+    covered: int
+    usable: int
+    failed: int
+    rationales: int
+    samples: int
+    """Rationales of the question that has most."""
+
+    kept: int
+    repaired: int
+    rejected: int
+    gates: Mapping[str, int]
+    """How many rationales each gate found something in, and in `against`, how many it rejected for that."""
+
+    against: Mapping[str, int]
+
+    characters: float | None
+    """Mean length of what is left; `tokens` the same by the student's tokenizer."""
+
+    tokens: float | None
+    longest: int | None
+    targets_cut: int | None
+    """Texts longer than the student's limit."""
+
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost: float | None
+    mend: str | None
+    """The command that asks for what is missing; None where a recording is all there is."""
+
+    @property
+    def missing(self) -> int:
+        return self.questions - self.covered
+
+
+def chosen_variants(store: Store, dataset: str, split: str) -> list[Variant]:
+    """The way of asking each teacher that `distill` would learn from."""
+    known = stored_rationales.variants(store, dataset, split)
+    return [fullest(known, teacher, dataset) for teacher in sorted({variant.teacher for variant in known})]
+
+
+def ungated(store: Store, dataset: str) -> Judging:
+    """Rationales as they are: what `distill` learns from without gates."""
+
+    def judging(split: str, variant: Variant) -> Iterator[Judged]:
+        for rationale in stored_rationales.iterate(store, dataset, split, variant):
+            text = rationale_text(rationale.text)
+            fault = () if text else ("empty",)
+            yield Judged(
+                rationale=rationale, verdict=KEPT if text else REJECTED, text=text, gates=fault, against=fault
+            )  # fmt: skip
+
+    return judging
+
+
+def gated(store: Store, dataset: str, settings: GateSettings) -> Judging:
+    """Rationales as the gates leave them: what `distill` learns from with gates."""
+
+    def judging(split: str, variant: Variant) -> Iterator[Judged]:
+        for rationale, verdict in judged(store, dataset, split, variant, settings):
+            found = verdict.findings
+            yield Judged(
+                rationale=rationale, verdict=verdict.verdict, text=verdict.text,
+                gates=tuple(one.gate for one in found), against=tuple(one.gate for one in found if not one.repaired),
+            )  # fmt: skip
+
+    return judging
+
+
+def quality(
+    store: Store, dataset: str, split: str, variant: Variant, questions: int, stream: Iterable[Judged], *,
+    lengths: Lengths | None = None, max_target: int = 0,
+) -> TeacherQuality:  # fmt: skip
+    """Reads `stream` to its end. `questions` is the size of the split."""
+    count = _Count(lengths=lengths, max_target=max_target)
+    left = iter(stream)
+    while page := list(islice(left, _PAGE)):
+        count.add(page)
+    taken = stored_surveys.spent(store, dataset, split, variant)
+    texts = count.verdicts[KEPT] + count.verdicts[REPAIRED]
+    return TeacherQuality(
+        dataset=dataset, split=split, teacher=variant.teacher, model=variant.model, recipe=variant.recipe,
+        saw_answers=variant.teacher_forcing, questions=questions, covered=count.covered, usable=count.usable,
+        failed=stored_surveys.unanswered(store, dataset, split, variant), rationales=count.verdicts.total(),
+        samples=count.samples, kept=count.verdicts[KEPT], repaired=count.verdicts[REPAIRED],
+        rejected=count.verdicts[REJECTED], gates=dict(count.gates), against=dict(count.against),
+        characters=count.characters / texts if texts else None,
+        tokens=count.tokens / texts if texts and lengths else None,
+        longest=count.longest if texts and lengths else None,
+        targets_cut=count.cut if lengths else None,
+        prompt_tokens=taken.prompt_tokens, completion_tokens=taken.completion_tokens, cost=taken.cost,
+        mend=how_to_ask(store, dataset, split, variant, count.samples),
+    )  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class _Count:
+    """Sums over rationales that come in the order of their questions."""
+
+    lengths: Lengths | None
+    max_target: int
+    verdicts: Counter[str] = field(default_factory=Counter)
+    gates: Counter[str] = field(default_factory=Counter)
+    against: Counter[str] = field(default_factory=Counter)
+    covered: int = 0
+    usable: int = 0
+    samples: int = 0
+    characters: int = 0
+    tokens: int = 0
+    longest: int = 0
+    cut: int = 0
+    _position: int = -1
+    _usable_position: int = -1
+
+    def add(self, page: Sequence[Judged]) -> None:
+        for one in page:
+            self.verdicts[one.verdict] += 1
+            self.gates.update(one.gates)
+            self.against.update(one.against)
+            self.samples = max(self.samples, one.rationale.sample + 1)
+            self.covered += one.rationale.position != self._position
+            self._position = one.rationale.position
+            if one.verdict != REJECTED:
+                self.characters += len(one.text)
+                self.usable += one.rationale.position != self._usable_position
+                self._usable_position = one.rationale.position
+        if self.lengths is not None:
+            for length in self.lengths([one.text for one in page if one.verdict != REJECTED]):
+                self.tokens += length
+                self.longest = max(self.longest, length)
+                self.cut += length > self.max_target
+
+
+def how_to_ask(store: Store, dataset: str, split: str, variant: Variant, samples: int) -> str | None:
+    """The `elicit` command that asks a teacher in this very way; None for rationales that lay in a file."""
+    backend, sampling = stored_surveys.sampling_of(store, variant)
+    recipe = recipe_named(variant.recipe)
+    if recipe is None or backend == RECORDED_RECIPE:
+        return None
+    usual, words = Recipe(), ["tinyllm", "elicit", "--teacher", variant.teacher, "--dataset", dataset, "--split", split]
+    words += ["--icl", str(recipe.icl)] if recipe.icl != usual.icl else []
+    words += [] if recipe.teacher_forcing else ["--no-teacher-forcing"]
+    words += ["--samples", str(samples)] if samples > 1 else []
+    words += ["--temperature", f"{sampling.temperature:g}"] if sampling.temperature else []
+    words += ["--top-p", f"{sampling.top_p:g}"] if sampling.top_p != 1 else []
+    words += ["--max-tokens", str(sampling.max_tokens)] if sampling.max_tokens != Sampling().max_tokens else []
+    words += ["--seed", str(sampling.seed)] if sampling.seed else []
+    return shlex.join(words)

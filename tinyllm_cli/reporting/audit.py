@@ -1,0 +1,57 @@
+"""The report's section on what the students learned from: rationale quality by teacher, copies, agreement.
+
+Collects; `_audit.html.j2` shows it as `sections.audit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tinyllm_cli.dossier import Exhibit, dossier
+from tinyllm_cli.findings import Finding, findings
+from tinyllm_cli.gates import GateSettings
+from tinyllm_cli.store import Store, lookup
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import surveys as stored_surveys
+from tinyllm_cli.survey import Survey, survey
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A real rationale in which a gate found something, with its question."""
+
+    gate: str
+    dataset: str
+    key: str
+    question: str
+    exhibit: Exhibit
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditSection:
+    surveys: tuple[Survey, ...]
+    findings: tuple[Finding, ...]
+    examples: tuple[Example, ...]
+
+
+def audit_section(store: Store, gates: GateSettings | None = None) -> AuditSection | None:
+    """Of every data set that has rationales to learn from; None where there is none. What the gates make of them is
+    found out where the store doesn't know it yet. Lengths are in characters: a report loads no student."""
+    names = sorted(stored_rationales.datasets_with_rationales(store))
+    surveys = tuple(survey(store, name, gates=gates) for name in names)
+    if not surveys:
+        return None
+    return AuditSection(
+        surveys=surveys,
+        findings=tuple(finding for one in surveys for finding in findings(one, None)),
+        examples=tuple(example for name in names for example in _examples(store, name, gates)) if gates else (),
+    )
+
+
+def _examples(store: Store, dataset: str, gates: GateSettings) -> Iterator[Example]:
+    for faulty in stored_surveys.one_by_gate(store, dataset, gates.hash):
+        [place] = lookup.places(store, faulty.key, dataset, "train")
+        for exhibit in dossier(store, place, gates).exhibits:
+            if exhibit.reply.id == faulty.rationale:
+                yield Example(gate=faulty.gate, dataset=dataset, key=faulty.key, question=place.text, exhibit=exhibit)

@@ -1,0 +1,86 @@
+"""Counts over what teachers wrote, for judging it as a whole: what is missing, what failed, what it cost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from backends.base import Sampling
+from tinyllm_cli.records import Variant
+from tinyllm_cli.store.database import Store
+
+_ASKED_SO = "f.teacher = ? AND f.sampling = ? AND p.recipe = ?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What asking took in all; None where nobody knows."""
+
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost: float | None
+
+
+def unanswered(store: Store, dataset: str, split: str, variant: Variant) -> int:
+    """Questions of a split that were asked in this way and have a failure and no reply."""
+    row = store.one(
+        "SELECT count(DISTINCT dq.position) AS n FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
+        f" JOIN prompts p ON p.hash = f.prompt WHERE dq.dataset = ? AND dq.split = ? AND {_ASKED_SO}"
+        " AND NOT EXISTS (SELECT 1 FROM rationales r JOIN prompts own ON own.hash = r.prompt WHERE"
+        " r.question = f.question AND r.teacher = f.teacher AND r.sampling = f.sampling AND own.recipe = p.recipe)",
+        (dataset, split, variant.teacher, variant.sampling, variant.recipe),
+    )
+    return int(row["n"]) if row else 0
+
+
+def spent(store: Store, dataset: str, split: str, variant: Variant) -> Spent:
+    """By what every call came to, failed and repeated ones included; where no asking is on record, as for replies
+    of an earlier tinyllm, by the replies alone."""
+    how = (dataset, split, variant.teacher, variant.sampling, variant.recipe)
+    row = store.one(
+        "SELECT count(*) AS n, sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens,"
+        " sum(cost) AS cost FROM elicitations"
+        " WHERE dataset = ? AND split = ? AND teacher = ? AND sampling = ? AND recipe = ?",
+        how,
+    )
+    if row is None or not row.pop("n"):
+        row = store.one(
+            "SELECT sum(r.prompt_tokens) AS prompt_tokens, sum(r.completion_tokens) AS completion_tokens,"
+            " sum(r.cost) AS cost FROM (SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
+            " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt"
+            " WHERE dq.dataset = ? AND dq.split = ? AND r.teacher = ? AND r.sampling = ? AND p.recipe = ?",
+            how,
+        )
+    assert row is not None
+    return Spent(**row)
+
+
+def sampling_of(store: Store, variant: Variant) -> tuple[str, Sampling]:
+    """The backend that was asked, and how it sampled."""
+    row = store.one(
+        "SELECT backend, temperature, top_p, max_tokens, stop, seed FROM samplings WHERE hash = ?", (variant.sampling,)
+    )
+    assert row is not None
+    backend = row.pop("backend")
+    return backend, Sampling(**{**row, "stop": tuple(json.loads(row["stop"]))})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faulty:
+    """A rationale in which `gate` found something."""
+
+    gate: str
+    rationale: int
+    key: str
+
+
+def one_by_gate(store: Store, dataset: str, gates: str) -> list[Faulty]:
+    """For each gate the first training rationale in which it found something, run with the settings `gates`."""
+    rows = store.rows(
+        "SELECT json_extract(f.value, '$[0]') AS gate, min(v.rationale) AS rationale, dq.key"
+        " FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
+        " JOIN verdicts v ON v.rationale = r.id, json_each(v.findings) f"
+        " WHERE dq.dataset = ? AND dq.split = 'train' AND v.gates = ? GROUP BY 1 ORDER BY count(*) DESC",
+        (dataset, gates),
+    )
+    return [Faulty(**row) for row in rows]

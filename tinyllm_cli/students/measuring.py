@@ -1,0 +1,39 @@
+"""How many tokens a text is for a student: what its limits will cut, known before any weights are loaded.
+
+Counts as the students' `encode` does, and cuts nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tinyllm_cli.students.causal import ANSWER_CUE, RATIONALE_CUE
+from tinyllm_cli.tasks import ANSWER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruler:
+    """A student's tokenizer, as a measure."""
+
+    tokenizer: Any
+    kind: Literal["seq2seq", "causal"]
+
+    def inputs(self, texts: Sequence[str], task: str = ANSWER) -> list[int]:
+        """Tokens of each input, with what the student adds to it for this task."""
+        added = 0
+        if self.kind == "causal":
+            cue = ANSWER_CUE if task == ANSWER else RATIONALE_CUE
+            added = len(self.tokenizer(cue, add_special_tokens=False)["input_ids"])
+        return [len(ids) + added for ids in self._ids(texts)]
+
+    def targets(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each target, with the one that ends it."""
+        lead = " " if self.kind == "causal" else ""
+        return [len(ids) + 1 for ids in self._ids([lead + text for text in texts], add_special_tokens=False)]
+
+    def _ids(self, texts: Sequence[str], **options: bool) -> list[list[int]]:
+        # verbose: a text beyond the model's own length is what is being looked for, no reason to warn.
+        found: list[list[int]] = self.tokenizer(list(texts), verbose=False, **options)["input_ids"] if texts else []
+        return found

@@ -1,0 +1,116 @@
+"""All that can be said of a data set's rationales before a student learns from them, as one object.
+
+Puts `quality`, `likeness` and `duplicates` together, so that the audit and the report say the same. Judges nothing:
+what is worth a warning is `findings`' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Protocol
+
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.duplicates import Repeats, repeats
+from tinyllm_cli.gates import GateSettings
+from tinyllm_cli.likeness import Overlap, OwnAnswers, overlaps, own_answers
+from tinyllm_cli.quality import TeacherQuality, chosen_variants, gated, quality, ungated
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.tasks import ANSWER_PREFIX, student_input
+
+_PAGE = 500
+Watch = Callable[[str], None]
+"""Called with what is being read."""
+
+
+class Ruler(Protocol):
+    """Counts tokens as a student does."""
+
+    def inputs(self, texts: Sequence[str]) -> list[int]: ...
+
+    def targets(self, texts: Sequence[str]) -> list[int]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A student's limits, and what counts its tokens."""
+
+    student: str
+    ruler: Ruler
+    max_input: int
+    max_target: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputLengths:
+    """A split's questions as a student reads them, in its tokens; `cut` are longer than its limit."""
+
+    split: str
+    questions: int
+    mean: float
+    longest: int
+    cut: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """`inputs` is empty where no student's tokens were counted."""
+
+    dataset: str
+    splits: dict[str, int]
+    teachers: tuple[TeacherQuality, ...]
+    inputs: tuple[InputLengths, ...]
+    repeats: tuple[Repeats, ...]
+    overlaps: tuple[Overlap, ...]
+    own_answers: tuple[OwnAnswers, ...]
+
+
+def survey(
+    store: Store, dataset: str, *, gates: GateSettings | None = None, measure: Measure | None = None,
+    watch: Watch = lambda _what: None,
+) -> Survey:  # fmt: skip
+    """Reads every rationale that `distill` would learn from a few times over, never all of them at once."""
+    judging = gated(store, dataset, gates) if gates else ungated(store, dataset)
+    sizes = stored_questions.splits(store, dataset)
+    teachers: list[TeacherQuality] = []
+    alike: list[Overlap] = []
+    answers: list[OwnAnswers] = []
+    for split, questions in sizes.items():
+        variants = chosen_variants(store, dataset, split)
+        for variant in variants:
+            watch(f"{variant.teacher} on {dataset}/{split}")
+            teachers.append(
+                quality(
+                    store, dataset, split, variant, questions, judging(split, variant),
+                    lengths=measure.ruler.targets if measure else None,
+                    max_target=measure.max_target if measure else 0,
+                )
+            )  # fmt: skip
+        watch(f"teachers side by side on {dataset}/{split}")
+        alike += overlaps(store, dataset, split, variants)
+        answers += own_answers(store, dataset, split)
+    watch(f"questions of {dataset}")
+    opened = {split: partial(stored_questions.iterate, store, dataset, split) for split in sizes}
+    return Survey(
+        dataset=dataset,
+        splits=sizes,
+        teachers=tuple(teachers),
+        inputs=tuple(_inputs(split, opened[split](), measure) for split in sizes) if measure else (),
+        repeats=tuple(repeats(opened)),
+        overlaps=tuple(alike),
+        own_answers=tuple(answers),
+    )
+
+
+def _inputs(split: str, questions: Iterator[Question], measure: Measure) -> InputLengths:
+    count = total = longest = cut = 0
+    while page := [student_input(ANSWER_PREFIX, question) for question in islice(questions, _PAGE)]:
+        for length in measure.ruler.inputs(page):
+            count += 1
+            total += length
+            longest = max(longest, length)
+            cut += length > measure.max_input
+    return InputLengths(split=split, questions=count, mean=total / count, longest=longest, cut=cut)
