@@ -39,6 +39,8 @@ STAGES = {
     "exporting",
     "experiments",
     "reporting",
+    "usefulness",
+    "leakage",
 }
 # What each part of tinyllm_cli may import of the others; stages are never imported by anything but the cli.
 KNOWLEDGE = {"errors", "config", "datasets", "records", "store", "prompts", "tasks", "students", "stats"}
@@ -62,8 +64,12 @@ ALLOWED = {
     "labelling": {"datasets", "errors", "opinions", "store", "tasks"},
     "hinting": {"errors", "opinions", "prompts", "store", "tasks"},
     "gates": {"datasets", "errors"},
+    "masking": {"datasets"},
+    "weighing": {"datasets", "errors", "masking", "records", "store"},
+    "usefulness": KNOWLEDGE | {"gates", "gating", "masking", "weighing"},
+    "leakage": KNOWLEDGE | {"masking"},
     "gating": {"datasets", "gates", "prompts", "records", "store"},
-    "selection": {"errors", "gates", "gating", "prompts", "records", "store", "tasks"},
+    "selection": {"agreement", "errors", "gates", "gating", "prompts", "records", "store", "tasks", "weighing"},
     "material": {
         "datasets",
         "errors",

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import groupby
 from typing import Any
 
+from tinyllm_cli.agreement import Sampled, best_of
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.gates import GateSettings, Length
+from tinyllm_cli.gates import Finding, GateSettings, Length, Verdict
 from tinyllm_cli.gating import judged
 from tinyllm_cli.prompts import rationale_text, recipe_icl
 from tinyllm_cli.records import Rationale, Variant
 from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.tasks import Taught
+from tinyllm_cli.weighing import Use, gains_of, weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +29,12 @@ class Selection:
 
     gates: GateSettings | None = None
     """Learn what these gates leave."""
+
+    usefulness: Use = "none"
+    """Weigh the rationales of a teacher by how useful they scored, or leave out those that are of no use."""
+
+    samples: int | None = None
+    """Of several samples for a question, the best so many."""
 
     icl: int | None = None
     """Only rationales whose prompts held so many in-context examples."""
@@ -76,21 +86,27 @@ def selected(
     which rationales these are.
 
     Raises UsageProblem when none is left."""
+    left_out: Counter[str] = Counter()
+    kept: list[tuple[Rationale, Verdict]] = []
+    for rationale, verdict in _judged(store, dataset, variant, selection.gates, limit, length):
+        refused = [finding.gate for finding in verdict.findings if not finding.repaired]
+        if refused:
+            left_out[refused[0]] += 1
+        else:
+            kept.append((rationale, verdict))
+    chosen = _chosen(store, dataset, variant.teacher, kept, selection, limit)
     taught: dict[str, list[Taught]] = {}
     digest = hashlib.sha256()
-    left_out: Counter[str] = Counter()
-    for rationale, text, refused in _texts(store, dataset, variant, selection.gates, limit, length):
-        if not text or refused:
-            left_out[refused or "empty"] += 1
-            continue
-        taught.setdefault(rationale.key, []).append(Taught(text=text))
-        digest.update(f"{rationale.question}\0{rationale.sample}\0{text}\0".encode())
+    for rationale, one in chosen:
+        taught.setdefault(rationale.key, []).append(one)
+        told = one.text if selection.usefulness == "none" else f"{one.text}\0{one.weight:.6f}"
+        digest.update(f"{rationale.question}\0{rationale.sample}\0{told}\0".encode())
     if not taught:
         raise _nothing_left(dataset, variant.teacher, left_out)
     record = {
         **variant.source,
         "questions": len(taught),
-        "rationales": sum(map(len, taught.values())),
+        "rationales": len(chosen),
         "empty": left_out.pop("empty", 0),
         **({"rejected": dict(left_out)} if selection.gates else {}),
         "digest": digest.hexdigest()[:16],
@@ -98,19 +114,53 @@ def selected(
     return _shuffled(taught, f"{seed}:{variant.teacher}") if selection.shuffled else taught, record
 
 
-def _texts(
+def _judged(
     store: Store, dataset: str, variant: Variant, gates: GateSettings | None, limit: int, length: Length | None
-) -> Iterator[tuple[Rationale, str, str]]:
-    """Each rationale with its text, and the gate that rejects it, or nothing."""
-    if gates is None:
-        for rationale in stored_rationales.iterate(store, dataset, "train", variant):
-            if rationale.position >= limit:
-                return
-            yield rationale, rationale_text(rationale.text), ""
+) -> Iterator[tuple[Rationale, Verdict]]:
+    """Each rationale with its verdict. Without gates only an empty one is rejected."""
+    if gates is not None:
+        yield from judged(store, dataset, "train", variant, gates, length, limit)
         return
-    for rationale, verdict in judged(store, dataset, "train", variant, gates, length, limit):
-        refused = [finding.gate for finding in verdict.findings if not finding.repaired]
-        yield rationale, verdict.text, refused[0] if refused else ""
+    empty = (Finding(gate="empty", reason="has no text", repaired=False),)
+    for rationale in stored_rationales.iterate(store, dataset, "train", variant):
+        if rationale.position >= limit:
+            return
+        text = rationale_text(rationale.text)
+        verdict = Verdict(verdict="kept", text=text) if text else Verdict(verdict="rejected", text="", findings=empty)
+        yield rationale, verdict
+
+
+def _chosen(
+    store: Store,
+    dataset: str,
+    teacher: str,
+    kept: Sequence[tuple[Rationale, Verdict]],
+    selection: Selection,
+    limit: int,
+) -> list[tuple[Rationale, Taught]]:
+    """What is learnt of the texts that passed, with their weights."""
+    gains: dict[int, float] = {}
+    if selection.usefulness != "none":
+        questions = {question.key: question for question in stored_questions.iterate(store, dataset, "train", limit)}
+        gains = gains_of(store, dataset, teacher, [(one, verdict.text) for one, verdict in kept], questions)
+    if selection.samples is not None:
+        kept = _best(kept, gains, selection.samples)
+    if selection.usefulness == "filter":
+        kept = [(one, verdict) for one, verdict in kept if gains[one.id] > 0]
+    weighted = weights({one.id: gains[one.id] for one, _ in kept}) if selection.usefulness == "weight" else {}
+    return [(one, Taught(text=verdict.text, weight=weighted.get(one.id, 1.0))) for one, verdict in kept]
+
+
+def _best(
+    kept: Sequence[tuple[Rationale, Verdict]], gains: Mapping[int, float], count: int
+) -> list[tuple[Rationale, Verdict]]:
+    """The best `count` samples of each question, in their order."""
+    chosen: list[tuple[Rationale, Verdict]] = []
+    for _, group in groupby(kept, key=lambda entry: entry[0].key):
+        own = list(group)
+        samples = [Sampled(verdict=verdict.verdict, text=verdict.text, gain=gains.get(one.id)) for one, verdict in own]
+        chosen += [own[index] for index in sorted(best_of(samples, count))]
+    return chosen
 
 
 def _nothing_left(dataset: str, teacher: str, left_out: Counter[str]) -> UsageProblem:

@@ -22,6 +22,7 @@ from tinyllm_cli.cli import (
     inspect,
     predict,
     report,
+    score,
 )
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.command(name="import")(imports.import_data)
 app.command(name="elicit")(elicit.elicit)
 app.command(name="gate")(gate.gate)
 app.command(name="audit")(audit.audit)
+app.command(name="score")(score.score)
 app.command(name="distill")(distill.distill)
 app.command(name="eval")(evaluate.evaluate)
 app.command(name="experiment")(experiment.experiment)

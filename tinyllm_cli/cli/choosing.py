@@ -1,4 +1,4 @@
-"""Which student a command means: a run's, whose folder must be there, or any model."""
+"""Which student, data set or teachers a command means."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tinyllm_cli.records import Run
+    from tinyllm_cli.cli.session import Session
+    from tinyllm_cli.records import Run, Variant
     from tinyllm_cli.store import Store
 
 
@@ -29,3 +30,40 @@ def run_with_student(store: Store, run_id: int | None) -> Run:
             "Train it again: " + run.command,
         )
     return run
+
+
+def dataset_with_rationales(session: Session, store: Store, typed: str | None) -> str:
+    """The data set of this name, or the only one that has rationales.
+
+    Raises UsageProblem when there is none, or more than one."""
+    from tinyllm_cli.config import match_name
+    from tinyllm_cli.errors import UsageProblem, choices
+    from tinyllm_cli.store import rationales as stored_rationales
+
+    wrote = sorted(stored_rationales.datasets_with_rationales(store))
+    if typed is not None:
+        return match_name(typed, wrote, "data set with rationales")
+    if len(wrote) == 1:
+        session.console.note(f"Data set: {wrote[0]} (the only one with rationales).")
+        return wrote[0]
+    if not wrote:
+        raise UsageProblem("There are no rationales to judge.", "Run: tinyllm elicit, or tinyllm import")
+    raise UsageProblem("Which data set?", f"Say it with --dataset. There are rationales for: {choices(wrote)}.")
+
+
+def variants_of(store: Store, dataset: str, split: str, typed: list[str]) -> list[Variant]:
+    """The way of asking each of these teachers, or of all, that `distill` would learn from."""
+    from tinyllm_cli.config import match_name
+    from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.selection import fullest
+    from tinyllm_cli.store import rationales as stored_rationales
+
+    known = stored_rationales.variants(store, dataset, split)
+    wrote = sorted({variant.teacher for variant in known})
+    if not wrote:
+        raise UsageProblem(
+            f"There are no rationales for {dataset}, split {split}.",
+            f"Run: tinyllm elicit -d {dataset} --split {split}",
+        )
+    teachers = sorted({match_name(name, wrote, "teacher") for name in typed}) or wrote
+    return [fullest(known, teacher, dataset) for teacher in teachers]

@@ -50,6 +50,16 @@ def distill(
     gates: Annotated[
         str, _choice(help="default: learn what the gates leave, see tinyllm gate; none: every text as it came.")
     ] = "default",
+    usefulness: Annotated[
+        str,
+        _choice(
+            help="weight: count useful rationales more; filter: leave out those of no use; none. See tinyllm score."
+        ),
+    ] = "none",
+    samples: Annotated[
+        int | None,
+        _choice(min=1, help="Of several samples for a question, learn the best so many.", show_default="all"),
+    ] = None,
     icl: Annotated[
         int | None, _choice(min=0, help="Learn the rationales that were asked for with so many in-context examples.")
     ] = None,
@@ -122,6 +132,7 @@ def distill(
         ("--schedule", schedule, SCHEDULES),
         ("--optimizer", optimizer, (optimizer,) if optimizer == "adamw_torch_fused" else optimizer_names()),
         ("--gates", gates, ("default", "none")),
+        ("--usefulness", usefulness, ("none", "weight", "filter")),
         ("--method", method, (None, "inference", *METHODS)),
         ("--track", track, (None, *TRACKERS)),
     ):
@@ -155,7 +166,13 @@ def distill(
             settings=settings,
             limit=limit,
             teaching={"standard-kd": "labels", "pinto": "hints"}.get(method or "", "rationales"),  # type: ignore[arg-type]
-            selection=Selection(gates=standing, icl=icl, shuffled=shuffle_rationales),
+            selection=Selection(
+                gates=standing,
+                usefulness=usefulness,  # type: ignore[arg-type]
+                samples=samples,
+                icl=icl,
+                shuffled=shuffle_rationales,
+            ),
             command=command_line(),
         )
         if method not in (None, plan.method):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinyllm_cli.cli.choosing import dataset_with_rationales, variants_of
 from tinyllm_cli.cli.console import Console, printable
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
@@ -51,10 +52,10 @@ def gate(
     session = Session(db, config, Console(json=json, quiet=quiet))
     settings = gate_settings(session.settings.gates, max_target)
     with closing(session.open_store(create=False)) as store:
-        chosen = _dataset(session, store, dataset)
+        chosen = dataset_with_rationales(session, store, dataset)
         tallies = [
             _tally(session, store, chosen, split, variant, settings, limit, show, samples)
-            for variant in _variants(session, store, chosen, split, teacher or [])
+            for variant in variants_of(store, chosen, split, teacher or [])
         ]
     session.console.show(_verdicts(chosen, split, tallies))
     session.console.show(_gates(tallies))
@@ -87,40 +88,6 @@ class _Tally:
                 for rationale, verdict, finding in self.examples
             ],
         }  # fmt: skip
-
-
-def _dataset(session: Session, store: Store, typed: str | None) -> str:
-    from tinyllm_cli.config import match_name
-    from tinyllm_cli.errors import UsageProblem, choices
-    from tinyllm_cli.store import rationales as stored_rationales
-
-    wrote = sorted(stored_rationales.datasets_with_rationales(store))
-    if typed is not None:
-        return match_name(typed, wrote, "data set with rationales")
-    if len(wrote) == 1:
-        session.console.note(f"Data set: {wrote[0]} (the only one with rationales).")
-        return wrote[0]
-    if not wrote:
-        raise UsageProblem("There are no rationales to judge.", "Run: tinyllm elicit, or tinyllm import")
-    raise UsageProblem("Which data set?", f"Say it with --dataset. There are rationales for: {choices(wrote)}.")
-
-
-def _variants(session: Session, store: Store, dataset: str, split: str, typed: list[str]) -> list[Variant]:
-    """The way of asking each of these teachers that `distill` would learn from."""
-    from tinyllm_cli.config import match_name
-    from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.selection import fullest
-    from tinyllm_cli.store import rationales as stored_rationales
-
-    known = stored_rationales.variants(store, dataset, split)
-    wrote = sorted({variant.teacher for variant in known})
-    if not wrote:
-        raise UsageProblem(
-            f"There are no rationales for {dataset}, split {split}.",
-            f"Run: tinyllm elicit -d {dataset} --split {split}",
-        )
-    teachers = sorted({match_name(name, wrote, "teacher") for name in typed}) or wrote
-    return [fullest(known, teacher, dataset) for teacher in teachers]
 
 
 def _tally(

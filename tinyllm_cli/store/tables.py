@@ -233,12 +233,12 @@ CREATE TABLE gates (
     created TEXT NOT NULL
 ) STRICT;
 
--- How much a rationale raises the log-likelihood of the gold answer for a model.
+-- How much a rationale raises the log-probability of the gold option for a model.
 CREATE TABLE usefulness (
     rationale INTEGER NOT NULL REFERENCES rationales(id) ON DELETE CASCADE,
     text TEXT NOT NULL, -- hash of the text that was scored: raw, or as the gates left it
     model TEXT NOT NULL, -- its name and fingerprint
-    gain REAL NOT NULL, -- nats per token of the gold answer: with the rationale, minus without
+    gain REAL NOT NULL, -- log-probability (nats) of the gold option: with the rationale, minus without
     created TEXT NOT NULL,
     PRIMARY KEY (rationale, text, model)
 ) STRICT, WITHOUT ROWID;

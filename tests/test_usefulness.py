@@ -1,0 +1,207 @@
+"""How useful a rationale is: what is masked, what is scored, what the scores make of a training."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.base import Completion, Sampling
+from tests.conftest import Command, keep, make_questions, write_dataset
+from tests.models import make_folder
+from tinyllm_cli.datasets.catalogue import from_path
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.gates import GateSettings
+from tinyllm_cli.ingest import ingest
+from tinyllm_cli.leakage import CONDITIONS, probe
+from tinyllm_cli.masking import MASK, masked
+from tinyllm_cli.material import Plan, gather
+from tinyllm_cli.prompts import recorded_prompt
+from tinyllm_cli.records import Asking, Variant
+from tinyllm_cli.selection import Selection
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.students.answering import rank
+from tinyllm_cli.students.base import Limits, Ranker
+from tinyllm_cli.students.loading import load_student
+from tinyllm_cli.tasks import Voice
+from tinyllm_cli.training import TrainSettings
+from tinyllm_cli.usefulness import Scored, score
+from tinyllm_cli.weighing import weights
+
+OWL = Question(
+    dataset="toy", split="train", key="1", text="Who hunts at night?", options=("hens", "the owls", "a cow"), answer=1
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Owls see in the dark.", f"{MASK} see in the dark."),
+        ("It must be the owl, an OWL indeed.", f"It must be {MASK}, {MASK} indeed."),
+        ("So (b) is right, not (a).", f"So {MASK} is right, not (a)."),
+        ("The answer is b because hens sleep.", f"The answer is {MASK} because hens sleep."),
+        ("Option B hunts; option c grazes.", f"Option {MASK} hunts; option c grazes."),
+        ("b) They see well.", f"{MASK} They see well."),
+        ("Fowls and bowls are something else.", "Fowls and bowls are something else."),
+    ],
+)
+def test_the_answer_is_masked_and_nothing_else(text: str, left: str) -> None:
+    assert masked(text, OWL) == left
+
+
+@given(text=st.text(max_size=80), number=st.integers(0, 3))
+def test_no_masked_text_holds_the_answer(text: str, number: int) -> None:
+    question = make_questions(4)[number]
+    left = masked(f"{text} {question.gold} {text} ({'abcd'[question.answer]})", question)
+    assert question.gold not in left
+    assert f"({'abcd'[question.answer]})" not in left
+
+
+@given(gains=st.dictionaries(st.integers(), st.floats(-50, 50), max_size=30))
+def test_weights_are_bounded_order_what_they_weigh_and_have_a_mean_of_one(gains: dict[int, float]) -> None:
+    found = weights(gains)
+    assert found.keys() == gains.keys()
+    if gains:
+        assert math.isclose(sum(found.values()) / len(found), 1, rel_tol=1e-9)
+        assert all(0 <= weight < 2 * len(gains) for weight in found.values())
+        assert all(found[one] <= found[two] + 1e-9 for one in gains for two in gains if gains[one] < gains[two])
+
+
+@pytest.fixture(scope="module")
+def ranker(tmp_path_factory: pytest.TempPathFactory) -> Ranker:
+    return load_student(str(make_folder(tmp_path_factory.mktemp("student"), "causal")))
+
+
+def prepared(store: Store, folder: Path, count: int = 12, samples: int = 1) -> Variant:
+    ingest(store, from_path(write_dataset(folder / "toy", train=count, valid=2), {}, None))
+    asking = Asking(teacher="ann", backend="recorded", model="m", revision="1", sampling=Sampling())
+    stored_rationales.add_asking(store, asking)
+    for question in stored_questions.iterate(store, "toy", "train"):
+        for sample in range(samples):
+            text = f"One sees it in list {sample} of {question.key}, where {question.gold} stands beside its number."
+            prompt = recorded_prompt(question, teacher_forcing=True)
+            keep(store, asking, prompt, sample, Completion(text=text, finish_reason="recorded"))
+    [variant] = stored_rationales.variants(store, "toy", "train")
+    return variant
+
+
+def scored(store: Store, variant: Variant, ranker: Ranker | None, *, mask: bool = True, limit: int | None = None,
+           gates: GateSettings | None = GateSettings()) -> list[Scored]:  # noqa: B008 - frozen  # fmt: skip
+    def load() -> Ranker:
+        assert ranker is not None, "nothing is missing, so no model is needed"
+        return ranker
+
+    return list(
+        score(store, "toy", "train", variant, model="tiny", load=load, gates=gates, mask=mask, limits=Limits(),
+              limit=limit, watch=lambda done: None)
+    )  # fmt: skip
+
+
+def log_probability(ranker: Ranker, question: Question, *texts: str) -> float:
+    """Naively: one question at a time, the probability of its gold option among its options."""
+    [prediction] = rank(ranker, [question], Limits(), {question.key: texts} if texts else {})
+    assert prediction.scores is not None
+    return prediction.scores[question.answer] - math.log(sum(map(math.exp, prediction.scores)))
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_a_gain_is_the_rise_of_the_gold_options_log_probability(
+    store: Store, tmp_path: Path, ranker: Ranker, mask: bool
+) -> None:
+    variant = prepared(store, tmp_path, count=5, samples=2)
+    found = scored(store, variant, ranker, mask=mask)
+    questions = {question.key: question for question in stored_questions.iterate(store, "toy", "train")}
+    assert len(found) == 10
+    for one in found:
+        question = questions[one.rationale.key]
+        text = masked(one.text, question) if mask else one.text
+        expected = log_probability(ranker, question, text) - log_probability(ranker, question)
+        assert one.gain == pytest.approx(expected, abs=1e-4)
+
+
+def test_what_is_scored_is_not_scored_again(store: Store, tmp_path: Path, ranker: Ranker) -> None:
+    variant = prepared(store, tmp_path)
+    first = scored(store, variant, ranker, limit=6)
+    assert [one.gain for one in scored(store, variant, None, limit=6)] == [one.gain for one in first]
+    assert len(scored(store, variant, ranker)) == 12
+    assert len(scored(store, variant, None)) == 12
+    with pytest.raises(AssertionError, match="no model is needed"):
+        scored(store, variant, None, mask=False)
+
+
+def learnt(store: Store, selection: Selection) -> dict[str, list[tuple[str, float]]]:
+    voices = (Voice(teacher="ann", prefix="ann: ", alpha=1.0),)
+    material = gather(
+        store, Plan(dataset="toy", student="any", voices=voices, settings=TrainSettings(), selection=selection)
+    )
+    return {
+        lesson.question.key: [(task.target, task.share) for task in lesson.tasks if task.name == "ann"]
+        for lesson in material.lessons
+    }
+
+
+def test_scores_weigh_or_choose_what_is_learnt(store: Store, tmp_path: Path, ranker: Ranker) -> None:
+    variant = prepared(store, tmp_path)
+    with pytest.raises(UsageProblem, match="12 of 12 rationales of ann for toy have no score") as refused:
+        learnt(store, Selection(gates=GateSettings(), usefulness="weight"))
+    assert refused.value.hint == "Run: tinyllm score --dataset toy --teacher ann"
+    gains = {one.rationale.key: one.gain for one in scored(store, variant, ranker)}
+    weighted = learnt(store, Selection(gates=GateSettings(), usefulness="weight"))
+    best, worst = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
+    assert weighted[best][0][1] > 1 > weighted[worst][0][1]
+    assert sum(own[0][1] for own in weighted.values()) == pytest.approx(12)
+    useful = learnt(store, Selection(gates=GateSettings(), usefulness="filter"))
+    assert {key for key, own in useful.items() if own} == {key for key, gain in gains.items() if gain > 0}
+
+
+def test_of_several_samples_the_most_useful_are_learnt(store: Store, tmp_path: Path, ranker: Ranker) -> None:
+    variant = prepared(store, tmp_path, count=4, samples=3)
+    assert all(len(own) == 3 for own in learnt(store, Selection()).values())
+    assert all(len(own) == 1 for own in learnt(store, Selection(samples=1)).values())
+    found = scored(store, variant, ranker)
+    chosen = learnt(store, Selection(gates=GateSettings(), usefulness="weight", samples=1))
+    for key, own in chosen.items():
+        gains = {one.text: one.gain for one in found if one.rationale.key == key}
+        assert own[0][0] == max(gains, key=gains.__getitem__)
+
+
+def test_a_probe_tells_a_leak_from_a_reason(tmp_path: Path) -> None:
+    """SmolLM2 finds an answer that stands in the rationale, and not once it is masked."""
+    embedded = load_student("smollm2")
+    questions = make_questions(12)
+    pairs = [(question, f"The right answer is {question.gold}.") for question in questions]
+    found = {one.condition: one.accuracy for one in probe(embedded, pairs, Limits())}
+    assert tuple(found) == CONDITIONS
+    assert found["rationale"] >= 0.9
+    assert found["question and rationale"] >= 0.9
+    assert found["question and masked rationale"] <= found["question and rationale"] - 0.3
+
+
+def test_the_command_scores_and_distill_learns_by_it(inside: Command, scripted: Path, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=10, valid=2)
+    make_folder(tmp_path / "student", "causal")
+    assert inside("elicit", "--teacher", "parrot", "--dataset", "toy").returncode == 0
+    done = inside("score", "--model", "student", "--show", "1")
+    assert done.returncode == 0, done.stderr
+    assert "Usefulness on toy/train" in done.stdout
+    assert "Next: tinyllm distill --dataset toy --usefulness weight" in done.stderr
+    found = json.loads(inside("score", "--model", "student", "--json").stdout)
+    [parrot] = found["teachers"]
+    assert parrot["rationales"] == 10
+    with closing(sqlite3.connect(tmp_path / "tinyllm.db")) as connection:
+        [(rows, mean)] = connection.execute("SELECT count(*), avg(gain) FROM usefulness").fetchall()
+    assert (rows, mean) == (10, pytest.approx(parrot["mean_gain"]))
+    trained = inside("distill", "--alpha", "parrot=1", "--student", "student", "--usefulness", "weight", "--json")
+    assert trained.returncode == 0, trained.stderr
+    leaks = json.loads(inside("score", "--model", "student", "--leakage", "6", "--json").stdout)
+    assert [one["condition"] for one in leaks["teachers"]["parrot"]] == list(CONDITIONS)
+    assert leaks["own"] == {"parrot": {"right": 0, "n": 0}}

@@ -1,0 +1,46 @@
+"""How much each rationale raised the log-probability of the gold option for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tinyllm_cli.store.database import Store, now
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gain:
+    """`text` is the hash of what was scored, `gain` in nats."""
+
+    rationale: int
+    text: str
+    gain: float
+
+
+def stored(store: Store, model: str, texts: Mapping[int, str]) -> dict[int, float]:
+    """The gains of these rationales as these texts (hashes), by id, as far as they are known."""
+    marks = ",".join("?" * len(texts))
+    rows = store.rows(
+        f"SELECT rationale, text, gain FROM usefulness WHERE model = ? AND rationale IN ({marks})", (model, *texts)
+    )
+    return {row["rationale"]: row["gain"] for row in rows if texts[row["rationale"]] == row["text"]}
+
+
+def add(store: Store, model: str, gains: Sequence[Gain]) -> None:
+    """Keep gains; committed when this returns."""
+    moment = now()
+    with store.atomic():
+        store.executemany(
+            "INSERT OR REPLACE INTO usefulness VALUES (?, ?, ?, ?, ?)",
+            [(one.rationale, one.text, model, one.gain, moment) for one in gains],
+        )
+
+
+def models(store: Store, dataset: str) -> list[str]:
+    """The models that scored rationales for a data set, the last one first."""
+    rows = store.rows(
+        "SELECT u.model, max(u.created) AS at FROM usefulness u JOIN rationales r ON r.id = u.rationale"
+        " JOIN dataset_questions dq ON dq.question = r.question WHERE dq.dataset = ? GROUP BY 1 ORDER BY 2 DESC",
+        (dataset,),
+    )
+    return [row["model"] for row in rows]

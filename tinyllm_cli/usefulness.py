@@ -1,0 +1,136 @@
+"""The scoring stage: how much does a rationale raise the likelihood of the gold answer, for a small model at hand?
+
+No judge: the model reads the question with the rationale and without it, and what the gold option gains in
+log-probability among the options is the rationale's use. Among the options, since nearly any text makes the words of
+all of them likelier. By default the answer's name is masked: a teacher that saw the answer may do no more than name it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.gates import GateSettings
+from tinyllm_cli.gating import judged
+from tinyllm_cli.masking import masked
+from tinyllm_cli.prompts import rationale_text
+from tinyllm_cli.records import Rationale, Variant
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import usefulness as stored_usefulness
+from tinyllm_cli.store.usefulness import Gain
+from tinyllm_cli.students.answering import rank
+from tinyllm_cli.students.base import Limits, Ranker
+from tinyllm_cli.tasks import NO_HINTS, Hints
+from tinyllm_cli.weighing import text_hash
+
+_CHUNK = 64  # rationales whose gains are committed together
+
+Watch = Callable[[int], None]
+"""Called with the rationales that are scored, those of earlier runs included."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """A rationale's text as it would be learnt, and what it is worth."""
+
+    rationale: Rationale
+    text: str
+    gain: float
+
+
+def score(
+    store: Store,
+    dataset: str,
+    split: str,
+    variant: Variant,
+    *,
+    model: str,
+    load: Callable[[], Ranker],
+    gates: GateSettings | None,
+    mask: bool,
+    limits: Limits,
+    limit: int | None,
+    watch: Watch,
+) -> Iterator[Scored]:
+    """The gain of each rationale that the gates leave, for the first `limit` questions. Scores that the store has are
+    taken from there; `load` is called only when one is missing."""
+    ranker: Ranker | None = None
+    done = 0
+    texts = texts_with_questions(store, dataset, split, variant, gates, limit)
+    while chunk := list(islice(texts, _CHUNK)):
+        hashes = {one.id: text_hash(text, question, mask=mask) for one, text, question in chunk}
+        gains = stored_usefulness.stored(store, model, hashes)
+        missing = [entry for entry in chunk if entry[0].id not in gains]
+        if missing:
+            ranker = ranker or load()
+            fresh = _gains(ranker, missing, mask, limits)
+            gains |= fresh
+            stored_usefulness.add(
+                store, model, [Gain(rationale=id, text=hashes[id], gain=gain) for id, gain in fresh.items()]
+            )
+        done += len(chunk)
+        watch(done)
+        yield from (Scored(rationale=one, text=text, gain=gains[one.id]) for one, text, _ in chunk)
+
+
+def texts_with_questions(
+    store: Store, dataset: str, split: str, variant: Variant, gates: GateSettings | None, limit: int | None = None
+) -> Iterator[tuple[Rationale, str, Question]]:
+    """What is left of a variant's rationales, for the first `limit` questions."""
+    questions = stored_questions.iterate(store, dataset, split, limit)
+    question: Question | None = None
+    for rationale, text in _left(store, dataset, split, variant, gates, limit):
+        while question is None or question.key != rationale.key:
+            question = next(questions)
+        yield rationale, text, question
+
+
+def _left(
+    store: Store, dataset: str, split: str, variant: Variant, gates: GateSettings | None, limit: int | None
+) -> Iterator[tuple[Rationale, str]]:
+    if gates is not None:
+        for rationale, verdict in judged(store, dataset, split, variant, gates, limit=limit):
+            if verdict.verdict != "rejected":
+                yield rationale, verdict.text
+        return
+    for rationale in stored_rationales.iterate(store, dataset, split, variant):
+        if limit is not None and rationale.position >= limit:
+            return
+        if text := rationale_text(rationale.text):
+            yield rationale, text
+
+
+def _gains(
+    ranker: Ranker, chunk: Iterable[tuple[Rationale, str, Question]], mask: bool, limits: Limits
+) -> dict[int, float]:
+    """By rationale id. Samples of one question are read one after the other."""
+    rounds: dict[int, list[tuple[Rationale, str, Question]]] = defaultdict(list)
+    asked: dict[str, Question] = {}
+    for rationale, text, question in chunk:
+        rounds[rationale.sample].append((rationale, masked(text, question) if mask else text, question))
+        asked[question.key] = question
+    without = gold_scores(ranker, list(asked.values()), limits)
+    gains: dict[int, float] = {}
+    for entries in rounds.values():
+        hints = {question.key: (text,) for _, text, question in entries}
+        read = gold_scores(ranker, [question for _, _, question in entries], limits, hints)
+        gains |= {one.id: read[question.key] - without[question.key] for one, _, question in entries}
+    return gains
+
+
+def gold_scores(ranker: Ranker, questions: list[Question], limits: Limits, hints: Hints = NO_HINTS) -> dict[str, float]:
+    """The log-probability of each question's gold option, by key: the softmax, over its options, of their mean
+    log-likelihoods per token."""
+    answers = {question.key: question.answer for question in questions}
+    return {one.key: _log_softmax(one.scores or (), answers[one.key]) for one in rank(ranker, questions, limits, hints)}
+
+
+def _log_softmax(scores: Sequence[float], index: int) -> float:
+    highest = max(scores)
+    return scores[index] - highest - math.log(sum(math.exp(score - highest) for score in scores))
