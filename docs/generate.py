@@ -13,6 +13,7 @@ COMMANDS = (
     "gate",
     "audit",
     "inspect",
+    "score",
     "distill",
     "eval",
     "experiment",

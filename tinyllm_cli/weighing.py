@@ -55,7 +55,7 @@ def gains_of(
         found |= stored_usefulness.stored(store, models[0], hashes) if models else {}
     if len(found) < len(texts):
         raise UsageProblem(
-            f"{len(texts) - len(found)} of {len(texts)} rationales of {teacher} for {dataset} have no score of usefulness.",
+            f"{len(texts) - len(found)} of {len(texts)} rationales of {teacher} for {dataset} have no score.",
             f"Run: tinyllm score --dataset {dataset} --teacher {teacher}",
         )
     return found
