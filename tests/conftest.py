@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from backends.base import Answer, Outcome, Request, Sampling, Teacher
 from tinyllm_cli.datasets.question import Question
@@ -20,6 +21,9 @@ from tinyllm_cli.records import Asking, Prompt
 from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store.rationales import Settled
+
+settings.register_profile("tinyllm", deadline=None)  # a busy machine fails no test
+settings.load_profile("tinyllm")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

@@ -1,0 +1,72 @@
+"""Statistics against distributions, worked examples and simulation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyllm_cli.stats import Difference, holm, mcnemar, paired, smallest_difference
+
+
+@given(one=st.integers(0, 40), other=st.integers(0, 40))
+def test_mcnemar_is_the_sum_of_the_tails(one: int, other: int) -> None:
+    """Against the binomial distribution, term by term."""
+    n = one + other
+    chances = [math.comb(n, k) / 2**n for k in range(n + 1)]
+    expected = sum(chance for chance in chances if chance <= chances[one] * (1 + 1e-7))
+    assert mcnemar(one, other) == pytest.approx(expected)
+    assert mcnemar(one, other) == pytest.approx(mcnemar(other, one))
+
+
+def test_mcnemar_on_a_textbook_table() -> None:
+    """150 and 86 discordant pairs (Agresti's approval ratings): z = 4.17."""
+    assert mcnemar(150, 86) == pytest.approx(3.7e-5, rel=0.1)
+
+
+def test_holm_steps_down() -> None:
+    """Worked by hand: 4, 3, 2 and 1 times the sorted p-values, never falling."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+@given(ps=st.lists(st.floats(0, 1), max_size=12))
+def test_holm_never_makes_a_p_value_smaller_and_keeps_their_order(ps: list[float]) -> None:
+    adjusted = holm(ps)
+    assert all(before <= after + 1e-12 <= 1 + 1e-9 for before, after in zip(ps, adjusted, strict=True))
+    order = sorted(range(len(ps)), key=ps.__getitem__)
+    assert all(adjusted[a] <= adjusted[b] + 1e-12 for a, b in itertools.pairwise(order))
+
+
+def test_a_paired_difference_of_one_seed_has_mcnemars_p() -> None:
+    found = paired([1.0] * 30 + [-1.0] * 12 + [0.0] * 158)
+    assert found.mean == pytest.approx(0.09)
+    assert found.p == mcnemar(30, 12)
+    assert found.low < found.mean < found.high
+    half_width = 1.96 * math.sqrt((42 / 200 - 0.09**2) / 200)
+    assert found.high - found.low == pytest.approx(2 * half_width, rel=0.1)
+    assert paired([0.0] * 9) == Difference(mean=0.0, low=0.0, high=0.0, p=1.0)
+
+
+def test_several_seeds_are_averaged_by_question() -> None:
+    found = paired([1 / 3] * 60 + [-1 / 3] * 20 + [2 / 3] * 4 + [0.0] * 100)
+    assert 0 < found.p < 0.001
+    assert paired([1 / 3, -1 / 3] * 40).p > 0.9
+
+
+@pytest.mark.parametrize(("questions", "discordant"), [(500, 0.3), (1665, 0.25), (1165, 0.1)])
+def test_the_smallest_difference_is_found_four_times_in_five(questions: int, discordant: float) -> None:
+    difference = smallest_difference(questions, discordant)
+    rng = np.random.default_rng(1)
+    shares = [(discordant + difference) / 2, (discordant - difference) / 2]
+    drawn = rng.multinomial(questions, [*shares, 1 - discordant], size=400)
+    assert np.mean([mcnemar(int(one), int(other)) < 0.05 for one, other, _ in drawn]) == pytest.approx(0.8, abs=0.07)
+
+
+def test_few_questions_show_nothing() -> None:
+    assert smallest_difference(5, 0.2) == 0.2
+    assert smallest_difference(100, 0.0) == 0.0
