@@ -11,6 +11,7 @@ from tinyllm_cli import __version__
 from tinyllm_cli.datasets.question import option_line
 from tinyllm_cli.prompts import rationale_text
 from tinyllm_cli.records import Elicitation, Evaluation, Run, TeacherCosts
+from tinyllm_cli.reporting.arms import Arm, Contest, arms, contests
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, now
 from tinyllm_cli.store import elicitations as stored_elicitations
@@ -103,6 +104,8 @@ class Report:
     asked: tuple[Elicitation, ...]
     runs: tuple[Run, ...]
     results: tuple[Result, ...]
+    arms: tuple[Arm, ...]
+    contests: tuple[Contest, ...]
     cases: tuple[Case, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -114,6 +117,8 @@ def collect(store: Store, *, samples: int) -> Report:
     runs = stored_runs.everything(store)
     by_id = {run.id: run for run in runs}
     names = stored_questions.names(store)
+    evaluations = stored_runs.evaluations(store)
+    found = arms(evaluations, by_id)
     return Report(
         version=__version__,
         made=now(),
@@ -122,7 +127,9 @@ def collect(store: Store, *, samples: int) -> Report:
         teachers=tuple(stored_rationales.costs(store)),
         asked=tuple(stored_elicitations.everything(store)),
         runs=tuple(runs),
-        results=tuple(result(evaluation, by_id) for evaluation in stored_runs.evaluations(store)),
+        results=tuple(result(evaluation, by_id) for evaluation in evaluations),
+        arms=tuple(found),
+        contests=tuple(contests(store, found)),
         cases=tuple(case for name in names for case in _cases(store, name, samples)),
     )
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tinyllm_cli.records import Elicitation, Run, TeacherCosts
+from tinyllm_cli.reporting.arms import Arm, Contest
 from tinyllm_cli.reporting.data import Comparison, DatasetSummary, Report, Result, comparisons
 
 
@@ -29,7 +30,12 @@ def report_tables(report: Report) -> list[Table]:
         tables.append(asked_table(report.asked))
     if report.runs:
         tables.append(runs_table(report.runs))
-    return tables + accuracy_tables(report.results)
+    tables += accuracy_tables(report.results)
+    if any(arm.spread is not None for arm in report.arms):
+        tables.append(arms_table(report.arms))
+    if report.contests:
+        tables.append(contests_table(report.contests))
+    return tables
 
 
 def datasets_table(datasets: Sequence[DatasetSummary]) -> Table:
@@ -124,6 +130,49 @@ def _accuracy_table(comparison: Comparison) -> Table:
     always = "" if free_text else ", unparseable 0 %"
     table.caption = f"chance {percent(first.chance)}, majority class {percent(first.majority)}{always}"
     return table
+
+
+def arms_table(arms: Sequence[Arm]) -> Table:
+    """Mean and spread over seeds."""
+    rows = [
+        (
+            arm.label,
+            arm.student.rpartition("/")[2],
+            f"{arm.dataset}/{arm.split}, {arm.scoring}",
+            str(len(arm.seeds)),
+            percent(arm.mean),
+            "-" if arm.spread is None else f"{100 * arm.spread:.1f}",
+        )
+        for arm in arms
+    ]
+    return simple_table("Over seeds", ["arm", "student", "questions", ">seeds", ">mean", ">deviation"], rows)
+
+
+def contests_table(contests: Sequence[Contest]) -> Table:
+    rows = [
+        (
+            contest.arm,
+            contest.against,
+            f"{contest.dataset}, n = {contest.n}",
+            f"{100 * contest.difference:+.1f}",
+            f"{100 * contest.low:+.1f} to {100 * contest.high:+.1f}",
+            p_text(contest.p),
+            p_text(contest.adjusted),
+            f"{100 * contest.smallest:.1f}",
+        )
+        for contest in contests
+    ]
+    head = ["arm", "against", "questions", ">points", "95 % interval", ">p", ">Holm", ">smallest"]
+    table = simple_table("Paired tests", head, rows)
+    table.caption = (
+        "points: difference in accuracy; p: exact McNemar, over several seeds a permutation test by question; Holm: p"
+        " corrected for all rows; smallest: what so many questions show in four cases of five"
+    )
+    return table
+
+
+def p_text(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def simple_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
