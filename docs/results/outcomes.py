@@ -1,0 +1,107 @@
+"""The outcome of every test question in the runs behind docs/results.md, and the comparisons that follow from them.
+
+    python docs/results/outcomes.py add tinyllm.db     # put a database's finished runs of SmolLM2 into outcomes.json
+    python docs/results/outcomes.py table              # print the tables of docs/results.md
+
+Databases are large and come and go; these few bytes a question let anyone repeat the paired tests.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from tinyllm_cli.reporting.arms import label_of
+from tinyllm_cli.stats import holm, paired, smallest_difference, wilson
+from tinyllm_cli.store import open_store, runs
+
+FILE = Path(__file__).with_name("outcomes.json")
+
+
+def add(database: Path) -> None:
+    """Runs are told apart by arm, data set and seed; a run that is there already is replaced."""
+    known: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+    with open_store(database, create=False) as store:
+        by_id = {run.id: run for run in runs.everything(store)}
+        for evaluation in runs.evaluations(store):
+            run = by_id.get(evaluation.subject.run or 0)
+            if evaluation.split != "test" or evaluation.scoring != "rank" or evaluation.subject.kind == "teacher":
+                continue
+            label, seed = (label_of(run), run.seed) if run else ("inference", 0)
+            found = list(runs.predictions(store, evaluation.id))
+            questions = known.setdefault(evaluation.dataset, {"keys": [one.key for one in found], "runs": {}})
+            assert questions["keys"] == [one.key for one in found], "another test split"
+            questions["runs"][f"{label} seed {seed}"] = {
+                "label": label,
+                "seed": seed,
+                "valid": max((point["accuracy"] for point in run.figures["valid"]), default=None) if run else None,
+                "seconds": run.figures["training_seconds"] if run else None,
+                "versions": dict(run.versions) if run else {},
+                "correct": "".join(str(int(one.correct)) for one in found),
+            }
+    FILE.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def table() -> None:
+    known = json.loads(FILE.read_text(encoding="utf-8"))
+    print("| data set | arm | seed | valid | test | 95 % interval |\n| --- | --- | --- | --- | --- | --- |")
+    outcomes: dict[tuple[str, str], dict[int, list[int]]] = defaultdict(dict)
+    for dataset, questions in known.items():
+        for run in sorted(questions["runs"].values(), key=lambda run: (run["label"], run["seed"])):
+            correct = [int(mark) for mark in run["correct"]]
+            outcomes[run["label"], dataset][run["seed"]] = correct
+            low, high = wilson(sum(correct), len(correct))
+            valid = "-" if run["valid"] is None else f"{run['valid']:.1%}"
+            share = f"{sum(correct) / len(correct):.1%}"
+            print(f"| {dataset} | {run['label']} | {run['seed']} | {valid} | {share} | {low:.1%} to {high:.1%} |")
+    print("\n| arm | against | questions | seeds | points | 95 % interval | p | p, Holm | smallest |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    labels = sorted({label for label, _ in outcomes})
+    drafts = [
+        draft
+        for index, one in enumerate(labels)
+        for other in labels[:index]
+        for datasets in ([name] for name in known)
+        if (draft := _compared(outcomes, one, other, datasets))
+    ]
+    drafts += [
+        draft
+        for index, one in enumerate(labels)
+        for other in labels[:index]
+        if len(known) > 1 and (draft := _compared(outcomes, one, other, list(known)))
+    ]
+    for (row, p, smallest), adjusted in zip(drafts, holm([p for _, p, _ in drafts]), strict=True):
+        print(f"{row} {p:.3f} | {adjusted:.3f} | {100 * smallest:.1f} |")
+
+
+def _compared(
+    outcomes: dict[tuple[str, str], dict[int, list[int]]], one: str, other: str, datasets: list[str]
+) -> tuple[str, float, float] | None:
+    """A row, its p and the smallest difference that so many questions show; None where the two share no seed."""
+    differences: list[float] = []
+    seeds: set[int] = set()
+    for dataset in datasets:
+        ours, theirs = outcomes[one, dataset], outcomes[other, dataset]
+        common = sorted(set(ours) & set(theirs))
+        if not common:
+            return None
+        seeds |= set(common)
+        columns = zip(*(zip(ours[seed], theirs[seed], strict=True) for seed in common), strict=True)
+        differences += [sum(own - their for own, their in column) / len(common) for column in columns]
+    found = paired(differences)
+    row = (
+        f"| {one} | {other} | {' + '.join(datasets)}, n = {len(differences)} | {len(seeds)} | {100 * found.mean:+.1f}"
+        f" | {100 * found.low:+.1f} to {100 * found.high:+.1f} |"
+    )
+    discordant = sum(map(abs, differences)) / len(differences)
+    return row, found.p, smallest_difference(len(differences), discordant)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["add"]:
+        add(Path(sys.argv[2]))
+    else:
+        table()
