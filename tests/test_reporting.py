@@ -86,7 +86,7 @@ def test_the_page_shows_hostile_text_as_text(report: Report) -> None:
 
 def test_the_page_needs_nothing_from_outside(report: Report) -> None:
     text = html_page(report)
-    assert Page(text).addresses == []
+    assert all(address.startswith("#") for address in Page(text).addresses), "links lead to its own sections"
     assert "http" not in text.replace("http-equiv", "")
 
 

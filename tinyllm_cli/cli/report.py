@@ -12,7 +12,7 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.reporting.audit import AuditSection
+    from tinyllm_cli.reporting.page import Sections
     from tinyllm_cli.store import Store
 
 
@@ -38,14 +38,14 @@ def report(
 
         runs.bury_the_dead(store)
         found = collect(store, samples=samples)
-        audited = _audited(session, store) if html is not None else None
+        sections = _sections(session, store) if html is not None else None
     for table in report_tables(found):
         session.console.show(table)
     session.console.result(found.as_json())
-    if html is not None:
-        from tinyllm_cli.reporting.page import Sections, html_page
+    if html is not None and sections is not None:
+        from tinyllm_cli.reporting.page import html_page
 
-        html.write_text(html_page(found, Sections(audit=audited)), encoding="utf-8")
+        html.write_text(html_page(found, sections), encoding="utf-8")
         session.console.note(f"Report: {html.resolve()}")
     elif not found.results:
         session.console.next("tinyllm eval")
@@ -53,10 +53,12 @@ def report(
         session.console.next("tinyllm report --html report.html")
 
 
-def _audited(session: Session, store: Store) -> AuditSection | None:
-    """With the gates that `distill` has by default."""
+def _sections(session: Session, store: Store) -> Sections:
+    """What only the page shows."""
     from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.reporting.audit import audit_section
+    from tinyllm_cli.reporting.page import Sections
     from tinyllm_cli.training import TrainSettings
 
-    return audit_section(store, gate_settings(session.settings.gates, TrainSettings().max_target))
+    gates = gate_settings(session.settings.gates, TrainSettings().max_target)  # as `distill` has them by default
+    return Sections(audit=audit_section(store, gates))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,9 +15,16 @@ from tinyllm_cli.reporting.tables import alpha_text, p_text, percent
 
 @dataclass(frozen=True, kw_only=True)
 class Sections:
-    """Parts of the page that take a while to collect; None leaves one out."""
+    """Parts of the page that take a while to collect; each is shown by the partial of its name, `_data.html.j2` and so
+    on. None leaves one out, or shows plainly what the report itself holds of it."""
 
     audit: AuditSection | None = None
+    data: object | None = None
+    teachers: object | None = None
+    cases: object | None = None
+    curves: object | None = None
+    pareto: object | None = None
+    provenance: object | None = None
 
 
 NO_SECTIONS = Sections()
@@ -36,4 +44,29 @@ def html_page(report: Report, sections: Sections = NO_SECTIONS) -> str:
     environment.globals["alpha_text"] = alpha_text
     environment.globals["pace_plot"] = pace_plot
     template = environment.get_template("report.html.j2")
-    return template.render(report=report, comparisons=comparisons(report.results), sections=sections)
+    return template.render(
+        report=report,
+        comparisons=comparisons(report.results),
+        sections=sections,
+        contents=list(_contents(report, sections)),
+    )
+
+
+def _contents(report: Report, sections: Sections) -> Iterator[tuple[str, str]]:
+    """(anchor, title) of every section that is shown, in the page's order."""
+    yield "accuracy", "Accuracy"
+    if report.contests:
+        yield "comparisons", "Comparisons"
+    if sections.cases:
+        yield "cases", "Case study"
+    if sections.curves:
+        yield "curves", "Learning curves"
+    if sections.pareto:
+        yield "pareto", "Cost and accuracy"
+    yield "data", "Data sets"
+    yield "teachers", "Teachers"
+    if sections.audit:
+        yield "audit", "What there is to learn from"
+    if not sections.cases:
+        yield "cases", "Rationales"
+    yield ("provenance", "Provenance") if sections.provenance else ("runs", "Runs")
