@@ -1,4 +1,4 @@
-"""100,000 real rationales through all text gates on one core, against a bare fuzzy comparison of each with its question.
+"""100,000 real rationales through all text gates on one core, against a bare fuzzy comparison with their questions.
 
 .venv/bin/python benchmarks/gates.py [FOLDER OF DATA SETS]
 """
