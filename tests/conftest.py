@@ -22,6 +22,8 @@ from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store.rationales import Settled
 
+# Tests run side by side: threads that wait for each other's cores cost more than they bring.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("tinyllm", deadline=None)  # a busy machine fails no test
 settings.load_profile("tinyllm")
 

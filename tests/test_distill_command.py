@@ -12,7 +12,6 @@ import pytest
 from tests.conftest import SHARED, Command, write_dataset
 from tests.models import KINDS, Kind, make_folder
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 OWL = '\n[teachers.owl]\nbackend = "scripted"\nreplies = ["Owls think so whenever they wake."]\nprefix = "hoot: "\n'
 
 
@@ -47,7 +46,7 @@ def elicited(tinyllm: Command, tmp_path: Path, *teachers: str, **sizes: int) -> 
 
 def succeed(tinyllm: Command, *arguments: str | Path) -> Any:
     """What the command printed as JSON."""
-    done = tinyllm(*arguments, "--json", **ONE_THREAD)
+    done = tinyllm(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -147,7 +146,7 @@ def test_the_papers_own_command_on_its_own_data(
     renames = ["--rename", "flan-t5-xl=t5", "--rename", "llama-2-7b-chat=llama2"]
     assert tinyllm("import", shared_data / "openbookqa", *renames).returncode == 0
     arguments = ["--student", causal, "--limit", "16", "--evals-per-epoch", "1"]
-    done = tinyllm("distill", "--alpha", "t5=1,llama=0.5", *arguments, **ONE_THREAD)
+    done = tinyllm("distill", "--alpha", "t5=1,llama=0.5", *arguments)
     assert done.returncode == 0, done.stderr
     assert "Data set: openbookqa (the only one that fits)." in done.stderr
     run = last_run(tmp_path)
@@ -171,7 +170,7 @@ def test_bfloat16_trains(tinyllm: Command, tmp_path: Path, student: Path) -> Non
 def test_inputs_and_targets_over_the_limit_are_counted(tinyllm: Command, tmp_path: Path, causal: Path) -> None:
     write_dataset(tmp_path / "toy", train=5)
     arguments = ["--alpha", "0", "--dataset", "toy", "--student", str(causal), "--max-input", "20", "--max-target", "2"]
-    done = tinyllm("distill", *arguments, **ONE_THREAD)
+    done = tinyllm("distill", *arguments)
     assert "Longer than the limit and cut: 5 inputs and 5 targets (--max-input 20, --max-target 2)." in done.stdout
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from tests.conftest import Command, write_dataset
 from tests.models import make_folder
 
-THREADS = {"OMP_NUM_THREADS": "1"}
-
 
 def results(tinyllm: Command) -> list[dict[str, object]]:
     found: list[dict[str, object]] = json.loads(tinyllm("report", "--json").stdout)["results"]
@@ -19,7 +17,7 @@ def results(tinyllm: Command) -> list[dict[str, object]]:
 def test_a_training_that_diverges_fails_and_says_so(tinyllm: Command, tmp_path: Path) -> None:
     make_folder(tmp_path / "student", "causal")
     write_dataset(tmp_path / "toy", train=16)
-    done = tinyllm("distill", "--alpha", "0", "-d", "toy", "-s", "./student", "--lr", "1e30", **THREADS)
+    done = tinyllm("distill", "--alpha", "0", "-d", "toy", "-s", "./student", "--lr", "1e30")
     assert done.returncode == 2
     assert "diverged" in done.stderr
     assert "--lr" in done.stderr
@@ -31,11 +29,11 @@ def test_a_new_database_does_not_take_the_folder_of_an_older_ones_student(tinyll
     make_folder(tmp_path / "student", "causal")
     write_dataset(tmp_path / "toy", train=4)
     train = ("distill", "--alpha", "0", "-d", "toy", "-s", "./student", "--json", "--quiet")
-    first = json.loads(tinyllm(*train, **THREADS).stdout)["folder"]
+    first = json.loads(tinyllm(*train).stdout)["folder"]
     before = (Path(first) / "model.safetensors").read_bytes()
     for name in ("tinyllm.db", "tinyllm.db-wal", "tinyllm.db-shm"):
         (tmp_path / name).unlink(missing_ok=True)
-    second = json.loads(tinyllm(*train, "--seed", "1", **THREADS).stdout)["folder"]
+    second = json.loads(tinyllm(*train, "--seed", "1").stdout)["folder"]
     assert second != first
     assert (Path(first) / "model.safetensors").read_bytes() == before
 
@@ -45,13 +43,13 @@ def test_questions_that_changed_are_answered_anew(tinyllm: Command, tmp_path: Pa
     write_dataset(tmp_path / "toy", train=1, test=8)
     assert tinyllm("import", "toy").returncode == 0
     ask = ("eval", "--model", "./student", "-d", "toy", "--scoring", "rank", "--limit", "5")
-    assert tinyllm(*ask, **THREADS).returncode == 0
+    assert tinyllm(*ask).returncode == 0
     path = tmp_path / "toy" / "test.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()
     changed = json.loads(lines[0]) | {"question": "Something else?", "answer_index": 3}
     path.write_text("\n".join([*lines[3:], json.dumps(changed)]) + "\n", encoding="utf-8")
     assert tinyllm("import", "toy").returncode == 0
-    assert tinyllm(*ask, **THREADS).returncode == 0
+    assert tinyllm(*ask).returncode == 0
     [result] = results(tinyllm)
     assert result["n"] == 5
     assert 0 <= int(str(result["correct"])) <= 5
@@ -76,7 +74,7 @@ def test_a_student_whose_generation_config_samples_can_be_saved(tinyllm: Command
     config = json.loads(path.read_text(encoding="utf-8")) | {"temperature": 0.6, "top_p": 0.9}
     path.write_text(json.dumps(config), encoding="utf-8")
     write_dataset(tmp_path / "toy", train=4)
-    done = tinyllm("distill", "--alpha", "0", "-d", "toy", "-s", "./student", **THREADS)
+    done = tinyllm("distill", "--alpha", "0", "-d", "toy", "-s", "./student")
     assert done.returncode == 0, done.stderr
 
 

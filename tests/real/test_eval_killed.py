@@ -41,7 +41,7 @@ def test_a_killed_evaluation_goes_on_and_ends_with_one_prediction_for_each_quest
     for _ in range(2):
         before = count(tmp_path / "tinyllm.db")
         process = subprocess.Popen(
-            [sys.executable, "-m", "tinyllm_cli", *arguments], cwd=tmp_path, env=environment(OMP_NUM_THREADS="1"),
+            [sys.executable, "-m", "tinyllm_cli", *arguments], cwd=tmp_path, env=environment(),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         while process.poll() is None and count(tmp_path / "tinyllm.db") == before:
@@ -50,7 +50,7 @@ def test_a_killed_evaluation_goes_on_and_ends_with_one_prediction_for_each_quest
         process.wait()
         counts.append(count(tmp_path / "tinyllm.db"))
     assert 0 < counts[0] < counts[1] < QUESTIONS
-    done = tinyllm(*arguments, OMP_NUM_THREADS="1")
+    done = tinyllm(*arguments)
     assert done.returncode == 0, done.stderr
     assert count(tmp_path / "tinyllm.db") == QUESTIONS
     [found] = json.loads(done.stdout)["evaluations"]

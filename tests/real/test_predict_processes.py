@@ -32,7 +32,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_file_of_an_undisturbed_one(tinyl
     for _ in range(2):
         process = subprocess.Popen(
             [sys.executable, "-m", "tinyllm_cli", *arguments, "a.jsonl"], cwd=tmp_path,
-            env=environment(OMP_NUM_THREADS="1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         while process.poll() is None and (not out.exists() or out.stat().st_size <= size):
             time.sleep(0.01)
@@ -43,7 +43,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_file_of_an_undisturbed_one(tinyl
     assert len(out.read_bytes().splitlines()) < QUESTIONS
     out.write_bytes(out.read_bytes()[:-5])  # as a kill in the middle of a write would leave it
     for name in ("a.jsonl", "b.jsonl"):
-        done = tinyllm(*arguments, name, OMP_NUM_THREADS="1")
+        done = tinyllm(*arguments, name)
         assert done.returncode == 0, done.stderr
     interrupted, undisturbed = (
         [json.loads(line) for line in (tmp_path / name).read_text(encoding="utf-8").splitlines()]
@@ -60,7 +60,7 @@ def test_somebody_at_a_terminal_is_asked_for_questions_until_an_empty_line(tmp_p
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "tinyllm_cli", "predict", "--model", str(folder)], cwd=tmp_path, stdin=theirs,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(OMP_NUM_THREADS="1"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
     )  # fmt: skip
     try:
         typed = ["Which is it?", "this", "that", "", "And now?", "only one", "", "Once more?", "no", "yes", "", ""]

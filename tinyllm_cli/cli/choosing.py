@@ -1,7 +1,9 @@
-"""Which student, data set or teachers a command means."""
+"""Which student, data set or teachers a command means, and how a student is loaded once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.cli.session import Session
     from tinyllm_cli.records import Run, Variant
     from tinyllm_cli.store import Store
+    from tinyllm_cli.students.base import Student
 
 
 def run_with_student(store: Store, run_id: int | None) -> Run:
@@ -67,3 +70,15 @@ def variants_of(store: Store, dataset: str, split: str, typed: list[str]) -> lis
         )
     teachers = sorted({match_name(name, wrote, "teacher") for name in typed}) or wrote
     return [fullest(known, teacher, dataset) for teacher in teachers]
+
+
+def loader(model: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Callable[[], Student]:
+    """Loads the model on the first call, and remembers it for the next."""
+
+    @cache
+    def load() -> Student:
+        from tinyllm_cli.students.loading import load_student
+
+        return load_student(model, revision=revision, trust_remote_code=trust_remote_code)
+
+    return load

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinyllm_cli.cli.choosing import loader
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
     from tinyllm_cli.records import Evaluation, Scoring, Subject
     from tinyllm_cli.store import Store
-    from tinyllm_cli.students.base import Limits, Student
+    from tinyllm_cli.students.base import Limits
     from tinyllm_cli.tasks import Hints
 
 SCORINGS = ("rank", "generate", "both")
@@ -171,7 +170,7 @@ def _evaluate(
 ) -> list[Evaluation]:
     from tinyllm_cli.evaluate import evaluate_student, evaluate_teacher
 
-    load = _loader(target.model, target.revision, trust_remote_code)
+    load = loader(target.model, revision=target.revision, trust_remote_code=trust_remote_code)
     subject, hints = _reading(store, target, split, limit)
     done = []
     for scoring in scorings:
@@ -221,15 +220,3 @@ def _show(session: Session, store: Store, done: list[Evaluation]) -> None:
             )
     rows = [{"id": evaluation.id, **asdict(one)} for evaluation, one in zip(done, results, strict=True)]
     session.console.result({"evaluations": rows})
-
-
-def _loader(model: str, revision: str | None, trust_remote_code: bool) -> Callable[[], Student]:
-    """Loads the model on the first call, and remembers it for the second scoring."""
-
-    @cache
-    def load() -> Student:
-        from tinyllm_cli.students.loading import load_student
-
-        return load_student(model, revision=revision, trust_remote_code=trust_remote_code)
-
-    return load

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinyllm_cli.cli.choosing import loader
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
@@ -79,7 +79,7 @@ def predict(
             "What is the question?", 'Say it: tinyllm predict "QUESTION" --option A --option B, or give a --file.'
         )
     manner, voices = _manner(session, run, model, voice or [], scoring, max_input)
-    load = _loader(manner.model, trust_remote_code)
+    load = loader(manner.model, trust_remote_code=trust_remote_code)
     if file is not None:
         assert out is not None
         _answer_file(session, load, manner, file, out, mapping or [])
@@ -138,16 +138,6 @@ def _manner(
     voices = choose_voices(wanted, prefixes, owner)
     manner = Manner(name=name, model=where, scoring=scoring, limits=limits, voices=voices)  # type: ignore[arg-type]
     return manner, sorted(prefixes)
-
-
-def _loader(model: str, trust_remote_code: bool) -> Callable[[], Student]:
-    @cache
-    def load() -> Student:
-        from tinyllm_cli.students.loading import load_student
-
-        return load_student(model, trust_remote_code=trust_remote_code)
-
-    return load
 
 
 def _question(session: Session, text: str, options: list[str], context: str | None) -> Question:

@@ -115,12 +115,12 @@ def _written(
     if md is not None:
         from tinyllm_cli.reporting.markdown import markdown
 
-        md.write_text(markdown(sheets(found.paper)), encoding="utf-8")
+        md.write_text(markdown(sheets(found)), encoding="utf-8")
         yield md
     if latex is not None:
         from tinyllm_cli.reporting.latex import latex as as_latex
 
-        latex.write_text(as_latex(sheets(found.paper)), encoding="utf-8")
+        latex.write_text(as_latex(sheets(found)), encoding="utf-8")
         yield latex
     if csv is not None:
         from tinyllm_cli.reporting.spreadsheets import write_folder

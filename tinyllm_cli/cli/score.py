@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
-from functools import cache
 from itertools import islice
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyllm_cli.cli.choosing import dataset_with_rationales, variants_of
+from tinyllm_cli.cli.choosing import dataset_with_rationales, loader, variants_of
 from tinyllm_cli.cli.console import Console, printable
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
@@ -61,7 +60,7 @@ def score(
     if gates not in ("default", "none"):
         raise UsageProblem(f"--gates can't be '{gates}'.", "Choose one of: default, none.")
     session = Session(db, config, Console(json=json, quiet=quiet))
-    load = _loader(model, trust_remote_code)
+    load = loader(model, trust_remote_code=trust_remote_code)
     with closing(session.open_store(create=False)) as store:
         chosen = dataset_with_rationales(session, store, dataset)
         variants = variants_of(store, chosen, split, teacher or [])
@@ -79,16 +78,6 @@ def score(
             session.console.show(_example(name, one))
     session.console.result({"dataset": chosen, "split": split, "model": model, "teachers": _summaries(found, show)})
     session.console.next(f"tinyllm distill --dataset {chosen} --usefulness weight")
-
-
-def _loader(model: str, trust_remote_code: bool) -> Callable[[], Student]:
-    @cache
-    def load() -> Student:
-        from tinyllm_cli.students.loading import load_student
-
-        return load_student(model, trust_remote_code=trust_remote_code)
-
-    return load
 
 
 def _score(

@@ -153,7 +153,7 @@ def _arm(facts: Mapping[str, Any], by_seed: Mapping[int, Evaluation], runs: Mapp
     found = [by_seed[seed] for seed in seeds]
     first = found[0]
     accuracies = [(one.correct or 0) / one.questions for one in found]
-    mean = fmean(accuracies)
+    mean = sum(one.correct or 0 for one in found) / (first.questions * len(found))
     low, high = wilson(round(mean * first.questions), first.questions)
     numbers = [one.subject.run for one in found if one.subject.run is not None]
     valid = [accuracy for number in numbers if (accuracy := valid_accuracy(runs[number])) is not None]

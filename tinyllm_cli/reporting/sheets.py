@@ -8,6 +8,7 @@ from tinyllm_cli.reporting.ablation import WHOLE, Ablation
 from tinyllm_cli.reporting.arms import METHODS
 from tinyllm_cli.reporting.cells import HOW_MEASURED, Cell, Group, Row, Sheet, arm_cell, number, p_text, short, slug
 from tinyllm_cli.reporting.contests import Contest
+from tinyllm_cli.reporting.data import Report, Result
 from tinyllm_cli.reporting.mainsheet import main_sheet, published_row
 from tinyllm_cli.reporting.paper import Paper
 from tinyllm_cli.reporting.sweeps import Sweep
@@ -20,19 +21,22 @@ HOW_TESTED = (
 )
 
 
-def sheets(paper: Paper) -> list[Sheet]:
-    """All that has data: tables, the figures' numbers, comparisons."""
+def sheets(report: Report) -> list[Sheet]:
+    """All that has data: tables, the figures' numbers, comparisons; single evaluations where there is no table."""
+    paper = report.paper
     made = [*table_sheets(paper), *(sweep_sheet(one) for one in (*paper.sizes, *paper.alphas))]
-    return [*made, contests_sheet(paper.contests)] if paper.contests else made
+    made += [contests_sheet(paper.contests)] if paper.contests else []
+    return made if paper.tables or not report.results else [*made, evaluations_sheet(report.results)]
 
 
 def table_sheets(paper: Paper) -> list[Sheet]:
     """The paper's Tables 1 and 2."""
     made = [main_sheet(table, paper) for table in paper.tables]
-    return made + [ablation_sheet(one, paper) for one in paper.ablations]
+    return made + [ablation_sheet(one, paper, first=one is paper.ablations[0]) for one in paper.ablations]
 
 
-def ablation_sheet(one: Ablation, paper: Paper) -> Sheet:
+def ablation_sheet(one: Ablation, paper: Paper, *, first: bool) -> Sheet:
+    """The paper has these for one student: its figures stand in the first sheet."""
     names = [column.dataset for column in one.columns]
     whole = Row(label=WHOLE, note=_alphas(one), cells=tuple(arm_cell(one.whole[name]) for name in names))
     rows = [whole]
@@ -44,7 +48,7 @@ def ablation_sheet(one: Ablation, paper: Paper) -> Sheet:
             cells.append(Cell(text=cell.text, under=f"{100 * (arm.mean - one.whole[name].mean):+.1f}") if arm else cell)
         rows.append(Row(label=variant.label, cells=tuple(cells)))
     groups = [Group(rows=tuple(rows))]
-    if paper.published is not None:
+    if paper.published is not None and first:
         lines = tuple(published_row(line, names, with_mean=False) for line in paper.published.ablation)
         groups.append(Group(title=f"The paper: {paper.published.ablation[0].student}", rows=lines))
     return Sheet(
@@ -92,6 +96,31 @@ def _contest(one: Contest) -> Row:
     clear = one.adjusted < 0.05
     return Row(
         label=one.arm, cells=tuple(Cell(text=text, strong=clear and n in (4, 7)) for n, text in enumerate(texts))
+    )
+
+
+def evaluations_sheet(results: Sequence[Result]) -> Sheet:
+    rows = [
+        Row(
+            label=one.subject,
+            note=f"{one.method}, seed {one.seed}" if one.seed is not None else one.method,
+            cells=(
+                Cell(text=f"{one.dataset}/{one.split}, {one.scoring}"),
+                Cell(text=f"{one.n:,}"),
+                Cell(text=number(one.accuracy), under=f"{number(one.low)} to {number(one.high)}"),
+                Cell(text=number(one.chance)),
+                Cell(text=number(one.majority)),
+                Cell(text=number(one.unparseable)),
+            ),
+        )
+        for one in results
+    ]
+    return Sheet(
+        name="evaluations",
+        title="Every evaluation",
+        head=("who", "questions", ">n", ">accuracy", ">chance", ">majority", ">unparseable"),
+        groups=(Group(rows=tuple(rows)),),
+        notes=("In percent, with 95 % Wilson intervals.",),
     )
 
 

@@ -86,7 +86,7 @@ def _sweep_rows(sweeps: Iterable[Sweep]) -> Iterator[dict[str, Any]]:
 
 def text(rows: Sequence[Mapping[str, Any]]) -> str:
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(rows[0])
     writer.writerows([_harmless(value) for value in row.values()] for row in rows)
     return out.getvalue()
