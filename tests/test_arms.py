@@ -95,7 +95,9 @@ def test_the_setting_that_stands_for_a_method_is_chosen_on_valid(store: Store) -
     for seed in (0, 1):
         evaluated(store, "toy", first(10), alpha={"ann": 1.0, "bob": 1.0}, valid=0.2, seed=seed)
     entry = only_table(store).blocks[0].lines[0].entries["toy"]
-    assert (len(entry.arm.seeds), entry.tried) == (2, 3), "one lucky seed outdoes no mean of several"
+    assert (len(entry.arm.seeds), entry.tried, entry.finalists) == (2, 3, 1), (
+        "one lucky seed outdoes no mean of several"
+    )
 
 
 def test_the_main_table_has_what_the_papers_has(store: Store) -> None:

@@ -61,6 +61,13 @@ def test_figures_are_the_same_in_every_form(full: Store) -> None:
     assert json.loads(json.dumps(found.as_json()))["paper"]["contests"][0]["difference"] == pytest.approx(0.3)
 
 
+def test_the_page_shows_hostile_names_as_text(full: Store) -> None:
+    page = Page(html_page(report(full)))
+    assert "script" not in page.tags
+    assert "<script>" in page.text
+    assert not [address for address in page.addresses if not address.startswith("#")]
+
+
 def test_markdown_has_no_foreign_markup(full: Store) -> None:
     written = markdown(sheets(report(full)))
     assert "## Accuracy on test by method" in written
@@ -77,6 +84,7 @@ def test_markdown_has_no_foreign_markup(full: Store) -> None:
 
 def test_latex_escapes_everything_that_is_special(full: Store) -> None:
     written = latex(sheets(report(full)))
+    assert len(set(re.findall(r"\\label\{.*\}", written))) == written.count("\\label")
     assert written.count("\\begin{tabular}") == written.count("\\bottomrule") == written.count("\\label") > 2
     assert "\\input" not in written
     assert "\\textbackslash{}input\\{/etc/passwd\\}" in written

@@ -87,7 +87,8 @@ def _show(session: Session, found: Report) -> None:
 
 
 def _show_paper(console: Console, paper: Paper) -> None:
-    from tinyllm_cli.cli.reporting import by_group, plots, sheet_table
+    from tinyllm_cli.cli.reporting import plots, sheet_table
+    from tinyllm_cli.reporting.cells import by_group
     from tinyllm_cli.reporting.sheets import contests_sheet, table_sheets
 
     for sheet in table_sheets(paper):

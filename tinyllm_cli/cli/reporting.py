@@ -43,16 +43,6 @@ def sheet_table(sheet: Sheet) -> Table:
     return table
 
 
-def by_group(sheet: Sheet) -> Iterator[Sheet]:
-    """A long sheet as one for each group, which tells a reader more than a heading within columns."""
-    from dataclasses import replace
-
-    for group in sheet.groups:
-        last = group is sheet.groups[-1]
-        title = f"{sheet.title}: {group.title}"
-        yield replace(sheet, title=title, groups=(replace(group, title=""),), notes=sheet.notes if last else ())
-
-
 def _cell(cell: Cell) -> Text:
     return _two_lines(cell.text, cell.under, "bold" if cell.strong else "")
 

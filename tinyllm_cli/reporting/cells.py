@@ -5,7 +5,8 @@ Nothing is escaped here: that is for whoever writes a sheet down.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from tinyllm_cli.reporting.arms import Arm
 
@@ -49,6 +50,14 @@ class Sheet:
     head: tuple[str, ...]
     groups: tuple[Group, ...]
     notes: tuple[str, ...] = ()
+
+
+def by_group(sheet: Sheet) -> Iterator[Sheet]:
+    """A long sheet as one for each group, which tells a reader more than a heading within columns."""
+    for group in sheet.groups:
+        last = group is sheet.groups[-1]
+        title = f"{sheet.title}: {group.title}"
+        yield replace(sheet, title=title, groups=(replace(group, title=""),), notes=sheet.notes if last else ())
 
 
 def arm_cell(arm: Arm, *, strong: bool = False) -> Cell:

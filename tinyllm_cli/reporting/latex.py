@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from tinyllm_cli.reporting.cells import Cell, Row, Sheet
+from tinyllm_cli.reporting.cells import Cell, Sheet, by_group
 
 _SPELLED = {
     "\\": r"\textbackslash{}",
@@ -26,18 +27,27 @@ _SPELLED = {
     "–": "--",
 }
 
+_WIDE = 7  # columns
+
 _OPENING = """\
 % Made by tinyllm report. Needs: \\usepackage{booktabs}, and \\usepackage[T1]{fontenc} for names with quotes."""
 
 
 def latex(sheets: Sequence[Sheet]) -> str:
-    return "\n".join([_OPENING, *(line for sheet in sheets for line in _lines(sheet)), ""])
+    """A float for each sheet; a wide one, which tends to be long as well, in one for each of its groups."""
+    parts = [part for sheet in sheets for part in (_numbered(sheet) if len(sheet.head) > _WIDE else [sheet])]
+    return "\n".join([_OPENING, *(line for sheet in parts for line in _lines(sheet)), ""])
+
+
+def _numbered(sheet: Sheet) -> list[Sheet]:
+    return [replace(part, name=f"{part.name}-{number}") for number, part in enumerate(by_group(sheet), start=1)]
 
 
 def _lines(sheet: Sheet) -> Iterator[str]:
     columns = "".join("r" if name.startswith(">") else "l" for name in sheet.head)
-    yield "\n\\begin{table}\n\\centering\n\\small"
-    yield f"\\caption{{{plain(' '.join((sheet.title + '.', *sheet.notes)))}}}"
+    size = "\\footnotesize\n\\setlength{\\tabcolsep}{3.5pt}" if len(sheet.head) > _WIDE else "\\small"
+    yield f"\n\\begin{{table}}\n\\centering\n{size}"
+    yield f"\\caption{{{plain(' '.join((sheet.title + '.', *sheet.notes, *_settings(sheet))))}}}"
     yield f"\\label{{tab:{sheet.name}}}"
     yield f"\\begin{{tabular}}{{{columns}}}\n\\toprule"
     yield _row(plain(name.removeprefix(">")) for name in sheet.head)
@@ -46,8 +56,16 @@ def _lines(sheet: Sheet) -> Iterator[str]:
         if group.title:
             yield f"\\multicolumn{{{len(sheet.head)}}}{{l}}{{\\textit{{{plain(group.title)}}}}} \\\\"
         for row in group.rows:
-            yield _row([_label(row), *map(_cell, row.cells)])
+            yield _row([_guarded(plain(row.label)), *map(_cell, row.cells)])
     yield "\\bottomrule\n\\end{tabular}\n\\end{table}"
+
+
+def _settings(sheet: Sheet) -> Iterator[str]:
+    """What stands beside a row's label elsewhere: here there is no room for it."""
+    for group in sheet.groups:
+        for row in group.rows:
+            if row.note:
+                yield f"{row.label}{f' ({group.title})' if group.title else ''}: {row.note}."
 
 
 def plain(text: str) -> str:
@@ -58,10 +76,6 @@ def plain(text: str) -> str:
 
 def _row(cells: Iterator[str] | Sequence[str]) -> str:
     return f"{' & '.join(cells)} \\\\"
-
-
-def _label(row: Row) -> str:
-    return _guarded(plain(row.label)) + (f" {{\\scriptsize {plain(row.note)}}}" if row.note else "")
 
 
 def _cell(cell: Cell) -> str:

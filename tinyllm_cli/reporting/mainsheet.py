@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from tinyllm_cli.reporting.arms import METHODS
 from tinyllm_cli.reporting.cells import HOW_MEASURED, Cell, Group, Row, Sheet, arm_cell, number, short
 from tinyllm_cli.reporting.contests import Contest
-from tinyllm_cli.reporting.maintable import Block, Column, Gain, Line, MainTable
+from tinyllm_cli.reporting.maintable import Block, Column, Entry, Gain, Line, MainTable
 from tinyllm_cli.reporting.paper import Paper
 from tinyllm_cli.reporting.published import PublishedLine, paper_student
 from tinyllm_cli.stats import smallest_difference
@@ -18,9 +19,10 @@ _STATES = {"done": "trained to the end", "pruned": "ended early"}
 
 def main_sheet(table: MainTable, paper: Paper) -> Sheet:
     names = [column.dataset for column in table.columns]
-    groups = [Group(title="Teachers", rows=tuple(_line(line, table.columns) for line in table.teachers))]
+    usual = _usual_seeds(table)
+    groups = [Group(title="Teachers", rows=tuple(_line(line, table.columns, usual) for line in table.teachers))]
     for block in table.blocks:
-        rows = [_line(line, table.columns) for line in block.lines]
+        rows = [_line(line, table.columns, usual) for line in block.lines]
         rows += [_gain(gain, table.columns) for gain in block.gains]
         groups.append(Group(title=short(block.student), rows=tuple(rows)))
     groups += _published(paper, table.blocks, names)
@@ -30,33 +32,47 @@ def main_sheet(table: MainTable, paper: Paper) -> Sheet:
         title=f"Accuracy on test by method, scored by {table.scoring}",
         head=("method", *(f">{name}" for name in names), *((">mean",) if len(names) > 1 else ())),
         groups=tuple(group for group in groups if group.rows),
-        notes=(HOW_MEASURED, "The best of each student is in bold. " + _how_chosen(table), *_searched(paper)),
+        notes=tuple(_notes(table, paper, usual)),
     )
 
 
-def _line(line: Line, columns: Sequence[Column]) -> Row:
+def _line(line: Line, columns: Sequence[Column], usual: int) -> Row:
     entries = [line.entries.get(column.dataset) for column in columns]
     cells = [arm_cell(entry.arm, strong=entry.best) if entry else Cell() for entry in entries]
     if len(columns) > 1:
         cells.append(Cell(text=number(line.mean), strong=line.best) if line.mean is not None else Cell())
-    return Row(label=line.label, note=_settings(line), cells=tuple(cells))
+    return Row(label=line.label, note=_settings(line, usual), cells=tuple(cells))
 
 
-def _settings(line: Line) -> str:
-    """Which setting stands for the method, where there is more than its name to say."""
+def _settings(line: Line, usual: int) -> str:
+    """Which setting stands for the method, where there is more than its name to say; seeds where they aren't usual."""
     told: dict[str, list[str]] = {}
     for name, entry in line.entries.items():
+        seeds = len(entry.arm.seeds)
         parts = [entry.arm.alphas] if entry.arm.alpha else []
-        parts += [f"{len(entry.arm.seeds)} seeds"] if len(entry.arm.seeds) > 1 else []
-        parts += (
-            [f"{'best on valid' if entry.on_valid else 'newest'} of {entry.tried} settings"] if entry.tried > 1 else []
-        )
-        if line.method == "teacher" and entry.arm.scoring == "generate":
-            parts.append("as it answered")
+        parts += [f"{seeds} seed{'s' if seeds > 1 else ''}"] if entry.arm.runs and seeds != usual else []
+        parts += [_of_several(entry)] if entry.tried > 1 else []
+        parts += ["as it answered"] if line.method == "teacher" and entry.arm.scoring == "generate" else []
         told.setdefault("; ".join(parts), []).append(name)
     if len(told) == 1:
         return next(iter(told))
     return " · ".join(f"{', '.join(names)}: {text}" for text, names in told.items() if text)
+
+
+def _of_several(entry: Entry) -> str:
+    if entry.finalists == 1:
+        return f"of {entry.tried} settings the one under most seeds"
+    in_all = f" under most seeds, {entry.tried} in all" if entry.finalists < entry.tried else ""
+    return f"{'best on valid' if entry.on_valid else 'the newest'} of {entry.finalists} settings{in_all}"
+
+
+def _usual_seeds(table: MainTable) -> int:
+    counts = Counter(len(entry.arm.seeds) for entry in _entries(table) if entry.arm.runs)
+    return max(counts, key=lambda seeds: (counts[seeds], seeds), default=1)
+
+
+def _entries(table: MainTable) -> list[Entry]:
+    return [entry for block in table.blocks for line in block.lines for entry in line.entries.values()]
 
 
 def _gain(gain: Gain, columns: Sequence[Column]) -> Row:
@@ -90,14 +106,17 @@ def _facts(table: MainTable, contests: Sequence[Contest]) -> Iterator[Row]:
     yield Row(label="Smallest difference shown", note="points, 5 %, power 80 %", cells=(*cells, *blank))
 
 
-def _how_chosen(table: MainTable) -> str:
-    entries = [entry for block in table.blocks for line in block.lines for entry in line.entries.values()]
-    if all(entry.tried == 1 for entry in entries):
-        return "Every method was trained with one setting."
-    return (
-        "Where several settings of a method were trained (alphas, teachers), the one that did best on valid stands for"
-        " it, of those under most seeds."
-    )
+def _notes(table: MainTable, paper: Paper, usual: int) -> Iterator[str]:
+    yield HOW_MEASURED
+    yield f"Students were trained under {usual} seed{'s' if usual > 1 else ''} unless told otherwise. Bold: the best."
+    if any(entry.tried > 1 for entry in _entries(table)):
+        yield (
+            "Where several settings of a method were trained (alphas, teachers, and so on), the one that did best on"
+            " valid stands for it, of those under most seeds; test has no say."
+        )
+    yield from _searched(paper)
+    if paper.published is not None:
+        yield "The paper's figures are its own, from its Table 1; their mean is over the data sets shown here."
 
 
 def _searched(paper: Paper) -> list[str]:

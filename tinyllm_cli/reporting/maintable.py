@@ -28,11 +28,12 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """The arm that stands for a method, of `tried` settings. `on_valid` is False where nothing but their age could
-    decide between several. `best` is told among the students of one size."""
+    """The arm that stands for a method, of `tried` settings, `finalists` of them under most seeds. `on_valid` is False
+    where nothing but their age could decide between several. `best` is told among the lines of one student."""
 
     arm: Arm
     tried: int
+    finalists: int
     on_valid: bool
     best: bool = False
 
@@ -110,7 +111,7 @@ def stands_for(candidates: Sequence[Arm]) -> Entry:
     finalists = [arm for arm in candidates if len(arm.seeds) == seeds]
     known = [arm for arm in finalists if arm.valid is not None]
     chosen = max(known or finalists, key=lambda arm: (arm.valid or 0.0, max(arm.evaluations)))
-    return Entry(arm=chosen, tried=len(candidates), on_valid=len(known) == len(finalists))
+    return Entry(arm=chosen, tried=len(candidates), finalists=len(finalists), on_valid=len(known) == len(finalists))
 
 
 def _columns(students: Sequence[Arm], sizes: Mapping[str, int]) -> Iterator[Column]:
@@ -136,7 +137,7 @@ def _teachers(found: Sequence[Arm], columns: Sequence[Column], scoring: str) -> 
             own = [a for a in found if a.student == name and a.dataset == column.dataset and a.n == column.n]
             if own:
                 chosen = max(own, key=lambda arm: (arm.scoring == scoring, max(arm.evaluations)))
-                entries[column.dataset] = Entry(arm=chosen, tried=1, on_valid=True)
+                entries[column.dataset] = Entry(arm=chosen, tried=1, finalists=1, on_valid=True)
         if entries:
             yield _line("teacher", "", name, entries, columns)
 
