@@ -89,8 +89,7 @@ def _facts(table: MainTable, contests: Sequence[Contest]) -> Iterator[Row]:
     blank = (Cell(text=""),) if len(table.columns) > 1 else ()
     columns = table.columns
     yield Row(label="Test questions", cells=(*(Cell(text=f"{column.n:,}") for column in columns), *blank))
-    sizes = [f"{column.size:,}" + (f" of {column.whole:,}" if column.size < column.whole else "") for column in columns]
-    yield Row(label="Training questions", cells=(*(Cell(text=size) for size in sizes), *blank))
+    yield Row(label="Training questions", cells=(*map(_trained, columns), *blank))
     yield Row(label="Chance", cells=(*(Cell(text=number(column.chance)) for column in columns), *blank))
     yield Row(label="Majority class", cells=(*(Cell(text=number(column.majority)) for column in columns), *blank))
     cells = []
@@ -104,6 +103,11 @@ def _facts(table: MainTable, contests: Sequence[Contest]) -> Iterator[Row]:
             if own else Cell()
         )  # fmt: skip
     yield Row(label="Smallest difference shown", note="points, 5 %, power 80 %", cells=(*cells, *blank))
+
+
+def _trained(column: Column) -> Cell:
+    part = f" of {column.whole:,}" if column.size < column.whole else ""
+    return Cell(text=f"{column.size:,}{part}") if column.size else Cell()
 
 
 def _notes(table: MainTable, paper: Paper, usual: int) -> Iterator[str]:
