@@ -12,8 +12,6 @@ from tinyllm_cli.datasets.question import option_line
 from tinyllm_cli.prompts import rationale_text
 from tinyllm_cli.records import Elicitation, Evaluation, Run, TeacherCosts
 from tinyllm_cli.reporting.arms import Arm, Contest, arms, contests
-from tinyllm_cli.reporting.figures import figures
-from tinyllm_cli.reporting.plot import Plot
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, now
 from tinyllm_cli.store import elicitations as stored_elicitations
@@ -108,7 +106,6 @@ class Report:
     results: tuple[Result, ...]
     arms: tuple[Arm, ...]
     contests: tuple[Contest, ...]
-    figures: tuple[Plot, ...]
     cases: tuple[Case, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -121,7 +118,6 @@ def collect(store: Store, *, samples: int) -> Report:
     by_id = {run.id: run for run in runs}
     names = stored_questions.names(store)
     evaluations = stored_runs.evaluations(store)
-    results = {evaluation.id: result(evaluation, by_id) for evaluation in evaluations}
     found = arms(evaluations, by_id)
     return Report(
         version=__version__,
@@ -131,10 +127,9 @@ def collect(store: Store, *, samples: int) -> Report:
         teachers=tuple(stored_rationales.costs(store)),
         asked=tuple(stored_elicitations.everything(store)),
         runs=tuple(runs),
-        results=tuple(results.values()),
+        results=tuple(result(evaluation, by_id) for evaluation in evaluations),
         arms=tuple(found),
         contests=tuple(contests(store, found)),
-        figures=figures(store, results),
         cases=tuple(case for name in names for case in _cases(store, name, samples)),
     )
 

@@ -86,13 +86,3 @@ def counts(store: Store) -> list[dict[str, Any]]:
 def attach_run(store: Store, experiment: int, position: int, run: int) -> None:
     """Say which run a cell that only evaluated spoke of."""
     store.execute("UPDATE cells SET run = ? WHERE experiment = ? AND position = ?", (run, experiment, position))
-
-
-def cells_of(store: Store, name: str) -> list[StoredCell]:
-    """The cells that are done, of every experiment of this name."""
-    rows = store.rows(
-        "SELECT c.* FROM cells c JOIN experiments e ON e.id = c.experiment WHERE e.name = ? AND c.state = 'done'"
-        " ORDER BY c.experiment, c.position",
-        (name,),
-    )
-    return [StoredCell(**{**row, "label": json.loads(row["label"])}) for row in rows]
