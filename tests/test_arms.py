@@ -1,4 +1,5 @@
-"""Arms and contests: what is grouped, what is compared, and what comes out for known counts."""
+"""From evaluations to arms, the main table, ablations, sweeps and contests: what is grouped, chosen and compared, and
+what comes out for known counts."""
 
 from __future__ import annotations
 
@@ -9,33 +10,40 @@ import pytest
 from tests.conftest import make_questions
 from tinyllm_cli.records import Prediction, Subject
 from tinyllm_cli.reporting.data import Report, collect
+from tinyllm_cli.reporting.maintable import MainTable
 from tinyllm_cli.reporting.page import html_page
 from tinyllm_cli.stats import mcnemar
-from tinyllm_cli.store import Store, questions, runs
+from tinyllm_cli.store import Store, experiments, questions, runs
 
 BOTH = {"ann": 1.0, "bob": 1.0}
 
 
-def data(store: Store, name: str, count: int) -> None:
-    questions.replace(store, name, "here", "1", make_questions(count, dataset=name, split="test"))
+def data(store: Store, name: str, count: int, train: int = 80) -> None:
+    asked = make_questions(count, dataset=name, split="test")
+    questions.replace(store, name, "here", "1", [*make_questions(train, dataset=name), *asked])
 
 
 def evaluated(
     store: Store, dataset: str, right: set[int], *, method: str = "tinyllm", seed: int = 0, count: int = 40,
-    alpha: dict[str, float] | None = None, **settings: object,
+    alpha: dict[str, float] | None = None, valid: float | None = None, student: str = "tiny", teacher: str = "",
+    **settings: object,
 ) -> None:  # fmt: skip
-    """A run, or an untrained model, that answers these questions right and no others."""
-    subject = Subject(kind="model", name="tiny", fingerprint="f")
-    if method != "inference":
+    """A run, an untrained model, or a teacher that answers these questions right and no others."""
+    subject = Subject(kind="model", name=student, fingerprint="f")
+    if teacher:
+        subject = Subject(kind="teacher", name=teacher, fingerprint="f")
+    elif method != "inference":
+        told = {"tinyllm": BOTH, "distill-step-by-step": {"ann": 1.0}}.get(method, {})
         run = runs.start(
-            store, method=method, student="tiny", dataset=dataset, alpha=BOTH if alpha is None else alpha, seed=seed,
+            store, method=method, student=student, dataset=dataset, alpha=told if alpha is None else alpha, seed=seed,
             settings={"seed": seed, **settings}, lineage={}, command="tinyllm distill", versions={},
         )  # fmt: skip
-        runs.finish(store, run.id, "done", {})
+        figures = {"valid": [{"step": 9, "accuracy": valid}, {"step": 10, "accuracy": 0.0}], "best_step": 9}
+        runs.finish(store, run.id, "done", {} if valid is None else figures)
         subject = Subject(kind="run", name=f"run {run.id}", fingerprint="f", run=run.id)
     opened = runs.open_evaluation(
-        store, subject, dataset, "test", "rank", questions=count, chance=0.25, majority=0.25
-    )  # fmt: skip
+        store, subject, dataset, "test", "generate" if teacher else "rank", questions=count, chance=0.25, majority=0.25
+    )
     asked = make_questions(count, dataset=dataset, split="test")
     runs.add_predictions(
         store, opened.id,
@@ -44,44 +52,175 @@ def evaluated(
     runs.complete_evaluation(store, opened.id, 1.0)
 
 
-def report(store: Store) -> Report:
-    return collect(store, samples=0)
+def first(count: int) -> set[int]:
+    return set(range(count))
+
+
+def report(store: Store, *, with_paper: bool = False) -> Report:
+    return collect(store, samples=0, with_paper=with_paper)
+
+
+def only_table(store: Store) -> MainTable:
+    [table] = report(store).paper.tables
+    return table
 
 
 def test_runs_that_differ_in_the_seed_alone_are_one_arm(store: Store) -> None:
     data(store, "toy", 40)
     for seed, right in ((0, 20), (1, 24), (2, 22)):
-        evaluated(store, "toy", set(range(right)), seed=seed, gates="g")
-    evaluated(store, "toy", set(range(30)), seed=0)
+        evaluated(store, "toy", first(right), seed=seed, gates="g")
+    evaluated(store, "toy", first(30), seed=0)
     gated, raw = report(store).arms
-    assert (gated.label, gated.seeds, gated.mean) == ("tinyllm (gated)", (0, 1, 2), pytest.approx(0.55))
-    assert gated.spread == pytest.approx(0.05)
-    assert (raw.label, raw.spread) == ("tinyllm (raw)", None)
+    assert (gated.label, gated.treatment, gated.seeds) == ("tinyllm (gated)", "gates", (0, 1, 2))
+    assert (gated.mean, gated.spread) == (pytest.approx(0.55), pytest.approx(0.05))
+    assert (raw.label, raw.treatment, raw.spread) == ("tinyllm (raw)", "", None)
+
+
+def test_what_has_no_effect_on_the_result_makes_no_other_arm(store: Store) -> None:
+    data(store, "toy", 40, train=80)
+    evaluated(store, "toy", first(20), seed=0, token_budget=3000, limit=None)
+    evaluated(store, "toy", first(20), seed=1, token_budget=16000, limit=80)
+    evaluated(store, "toy", first(20), seed=2, lr=1e-4)
+    both, other = report(store).arms
+    assert (both.seeds, both.size, other.seeds) == ((0, 1), 80, (2,))
+
+
+def test_the_setting_that_stands_for_a_method_is_chosen_on_valid(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), alpha={"ann": 0.1, "bob": 1.0}, valid=0.4)
+    evaluated(store, "toy", first(20), alpha={"ann": 0.5, "bob": 1.0}, valid=0.6)
+    [line] = only_table(store).blocks[0].lines
+    entry = line.entries["toy"]
+    assert (entry.arm.alpha["ann"], entry.arm.mean, entry.tried, entry.on_valid) == (0.5, 0.5, 2, True)
+    for seed in (0, 1):
+        evaluated(store, "toy", first(10), alpha={"ann": 1.0, "bob": 1.0}, valid=0.2, seed=seed)
+    entry = only_table(store).blocks[0].lines[0].entries["toy"]
+    assert (len(entry.arm.seeds), entry.tried) == (2, 3), "one lucky seed outdoes no mean of several"
+
+
+def test_the_main_table_has_what_the_papers_has(store: Store) -> None:
+    for name, count in (("one", 40), ("two", 60)):
+        data(store, name, count)
+        evaluated(store, name, first(10), method="inference", count=count)
+        evaluated(store, name, first(20), method="finetune", count=count)
+        evaluated(store, name, first(18), method="distill-step-by-step", count=count, valid=0.5)
+        evaluated(store, name, first(26), method="distill-step-by-step", count=count, valid=0.4, alpha={"bob": 1.0})
+        evaluated(store, name, first(24), count=count)
+        evaluated(store, name, first(30), teacher="ann", count=count)
+    table = only_table(store)
+    [block] = table.blocks
+    assert [line.label for line in block.lines] == [
+        "Inference", "Full fine-tuning", "Distill-step-by-step", "TinyLLM",
+    ]  # fmt: skip
+    told = block.lines[2].entries["one"]
+    assert (told.arm.alpha, told.arm.mean, told.best) == ({"ann": 1.0}, 0.45, False), "test has no say"
+    tinyllm = block.lines[3]
+    assert (tinyllm.mean, tinyllm.best, tinyllm.entries["one"].best) == (pytest.approx((0.6 + 0.4) / 2), True, True)
+    over_finetune, over_told = block.gains
+    assert over_finetune.by_dataset == {"one": pytest.approx(0.2), "two": pytest.approx(0.2)}
+    assert over_told.mean == pytest.approx(24 / 18 - 1)
+    [teacher] = table.teachers
+    assert (teacher.label, teacher.entries["one"].arm.mean) == ("ann", 0.75)
+    assert [(column.n, column.size, column.chance) for column in table.columns] == [(40, 80, 0.25), (60, 80, 0.25)]
+
+
+def test_controls_other_sizes_and_other_data_sets_stay_out_of_the_main_table(store: Store) -> None:
+    data(store, "toy", 40)
+    data(store, "far", 40)
+    for method in ("tinyllm", "finetune"):
+        evaluated(store, "toy", first(20), method=method, limit=30)
+    evaluated(store, "toy", first(30), shuffled=True, limit=30)
+    evaluated(store, "toy", first(31), icl=0, limit=30)
+    evaluated(store, "toy", first(32), limit=10)
+    evaluated(store, "toy", first(33))
+    run = max(one.id for one in runs.everything(store))
+    away = Subject(kind="run", name=f"run {run}", fingerprint="f", run=run)
+    opened = runs.open_evaluation(store, away, "far", "test", "rank", questions=40, chance=0.25, majority=0.25)
+    runs.complete_evaluation(store, opened.id, 1.0)
+    table = only_table(store)
+    assert [(column.dataset, column.size, column.whole) for column in table.columns] == [("toy", 30, 80)]
+    assert [line.entries["toy"].arm.mean for line in table.blocks[0].lines] == [0.5, 0.5]
+
+
+def test_an_ablation_changes_one_thing(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), lr=1.0)
+    evaluated(store, "toy", first(25), lr=1.0, alpha={"ann": 2.0, "bob": 1.0}, valid=0.9)
+    evaluated(store, "toy", first(20), lr=1.0, method="distill-step-by-step")
+    evaluated(store, "toy", first(21), lr=1.0, method="distill-step-by-step", alpha={"bob": 1.0})
+    evaluated(store, "toy", first(39), lr=1.0, method="distill-step-by-step", alpha={"bob": 3.0})
+    evaluated(store, "toy", first(18), lr=1.0, method="finetune")
+    evaluated(store, "toy", first(38), lr=2.0, method="finetune")
+    evaluated(store, "toy", first(17), lr=1.0, shuffled=True)
+    evaluated(store, "toy", first(28), lr=1.0, icl=0)
+    [one] = report(store).paper.ablations
+    assert one.whole["toy"].mean == 0.75
+    assert {variant.label: variant.arms["toy"].mean * 40 for variant in one.variants} == {
+        "without in-context examples": 28, "without bob: ann alone": 20, "without ann: bob alone": 21,
+        "no rationales": 18, "rationales shuffled": 17,
+    }  # fmt: skip
+
+
+def test_three_teachers_are_left_out_one_by_one(store: Store) -> None:
+    data(store, "toy", 40)
+    three = {"ann": 1.0, "bob": 0.5, "cat": 1.0}
+    evaluated(store, "toy", first(30), alpha=three)
+    evaluated(store, "toy", first(25), alpha={"ann": 1.0, "cat": 1.0})
+    evaluated(store, "toy", first(20), method="distill-step-by-step", alpha={"bob": 0.5})
+    [one] = report(store).paper.ablations
+    assert [variant.label for variant in one.variants] == ["without bob", "bob alone"]
+
+
+def test_figure_2_has_a_line_for_each_method_and_one_across(store: Store) -> None:
+    data(store, "toy", 40)
+    for size in (10, 40, 80):
+        evaluated(store, "toy", first(size // 4), limit=size)
+        evaluated(store, "toy", first(size // 5), limit=size, method="distill-step-by-step")
+    evaluated(store, "toy", first(15), method="finetune")
+    evaluated(store, "toy", first(39), limit=40, shuffled=True)
+    [sweep] = report(store).paper.sizes
+    assert [line.label for line in sweep.series] == ["TinyLLM", "Distill-step-by-step (ann)"]
+    assert [(point.x, point.arm.mean) for point in sweep.series[0].points] == [(10, 0.05), (40, 0.25), (80, 0.5)]
+    assert sweep.level is not None
+    assert sweep.level.mean == 15 / 40
+
+
+def test_figure_3_varies_one_teachers_alpha_and_leaves_the_others(store: Store) -> None:
+    data(store, "toy", 40)
+    for value in (0.01, 0.1, 1.0):
+        evaluated(store, "toy", first(round(20 + value * 10)), alpha={"ann": value, "bob": 1.0})
+    evaluated(store, "toy", first(5), alpha={"ann": 1.0, "bob": 3.0})
+    evaluated(store, "toy", first(6), alpha={"ann": 2.0, "bob": 2.0})
+    [sweep] = report(store).paper.alphas
+    assert [line.label for line in sweep.series] == ["alpha of ann, with bob=1", "alpha of bob, with ann=1"]
+    assert [(point.x, point.arm.mean * 40) for point in sweep.series[0].points] == [(0.01, 20), (0.1, 21), (1.0, 30)]
+    assert [point.x for point in sweep.series[1].points] == [1.0, 3.0]
 
 
 def test_a_contest_of_one_seed_is_mcnemars(store: Store) -> None:
     data(store, "toy", 40)
-    evaluated(store, "toy", set(range(20)))
-    evaluated(store, "toy", set(range(8, 24)), method="finetune", alpha={})
-    [contest] = report(store).contests
-    assert (contest.arm, contest.against, contest.n) == ("tinyllm (raw)", "finetune", 40)
+    evaluated(store, "toy", first(20))
+    evaluated(store, "toy", set(range(8, 24)), method="finetune")
+    [contest] = report(store).paper.contests
+    assert (contest.arm, contest.against, contest.n) == ("TinyLLM", "Full fine-tuning", 40)
     assert contest.difference == pytest.approx(0.1)
     assert contest.p == contest.adjusted == mcnemar(8, 4)
     assert contest.low < 0.1 < contest.high
+    assert contest.discordant == pytest.approx(12 / 40)
 
 
 def test_data_sets_are_compared_apart_and_together(store: Store) -> None:
     for name, count in (("one", 40), ("two", 60)):
         data(store, name, count)
-        evaluated(store, name, set(range(30)), count=count)
-        evaluated(store, name, set(range(10, 30)), method="finetune", alpha={}, count=count)
-        evaluated(store, name, set(range(5)), method="inference", count=count)
-    found = {(one.dataset, one.against): one for one in report(store).contests}
+        evaluated(store, name, first(30), count=count)
+        evaluated(store, name, set(range(10, 30)), method="finetune", count=count)
+        evaluated(store, name, first(5), method="inference", count=count)
+    found = {(one.dataset, one.against): one for one in report(store).paper.contests}
     assert set(found) == {
-        (where, other) for where in ("one", "two", "one + two") for other in ("finetune", "inference")
+        (where, other) for where in ("one", "two", "one + two") for other in ("Full fine-tuning", "Inference")
     }
-    assert found["one + two", "finetune"].n == 100
-    assert found["one + two", "finetune"].difference == pytest.approx(0.2)
+    assert found["one + two", "Full fine-tuning"].n == 100
+    assert found["one + two", "Full fine-tuning"].difference == pytest.approx(0.2)
     assert all(one.adjusted >= one.p for one in found.values())
 
 
@@ -89,24 +228,51 @@ def test_seeds_are_paired_with_their_own(store: Store) -> None:
     data(store, "toy", 40)
     for seed in range(2):
         evaluated(store, "toy", set(range(seed, 20 + seed)), seed=seed)
-        evaluated(store, "toy", set(range(seed, 10 + seed)), seed=seed, method="finetune", alpha={})
-    [contest] = report(store).contests
+        evaluated(store, "toy", set(range(seed, 10 + seed)), seed=seed, method="finetune")
+    [contest] = report(store).paper.contests
     assert (contest.seeds, contest.difference) == (2, pytest.approx(0.25))
     assert contest.p < 0.01
 
 
-def test_other_questions_or_another_scoring_make_no_contest(store: Store) -> None:
+def test_arms_without_a_common_seed_are_not_compared(store: Store) -> None:
     data(store, "toy", 40)
-    evaluated(store, "toy", set(range(20)))
-    evaluated(store, "toy", set(range(10)), method="finetune", alpha={}, count=30)
-    assert report(store).contests == ()
+    evaluated(store, "toy", first(20), seed=0)
+    evaluated(store, "toy", first(10), seed=1, method="finetune")
+    assert report(store).paper.contests == ()
+
+
+def test_other_questions_make_no_contest(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(20))
+    evaluated(store, "toy", first(10), method="finetune", count=30)
+    assert report(store).paper.contests == ()
+
+
+def test_a_search_says_how_many_settings_it_tried(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(20))
+    number = experiments.open_experiment(store, "alpha-search", {"search": "s"}, "tinyllm experiment alpha", [])
+    for trial, state in enumerate(("done", "done", "pruned")):
+        position = experiments.add_cell(store, number, {"dataset": "toy", "trial": trial})
+        experiments.note(store, number, position, state)  # type: ignore[arg-type]
+    experiments.add_cell(store, number, {"dataset": "toy", "best": "alpha"})
+    found = report(store)
+    assert [(one.dataset, one.trials) for one in found.paper.searches] == [("toy", {"done": 2, "pruned": 1})]
+    assert "tried 3 settings on valid: 2 trained to the end, 1 ended early." in html_page(found)
+
+
+def test_what_is_missing_is_said_with_the_command_that_makes_it(store: Store) -> None:
+    commands = [part.command for part in report(store).paper.missing]
+    assert commands == [f"tinyllm experiment {name}" for name in ("table1", "ablation", "train-size", "alpha")]
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(20), method="finetune")
+    assert [part.command for part in report(store).paper.missing] == commands[1:]
 
 
 def test_the_page_names_arms_as_text(store: Store, tmp_path: Path) -> None:
     data(store, "toy", 40)
-    evaluated(store, "toy", set(range(20)), alpha={"<b>ann": 2.0, "bob": 1.0})
-    evaluated(store, "toy", set(range(8, 24)), method="finetune", alpha={})
+    evaluated(store, "toy", first(20), alpha={"<b>ann": 2.0, "bob": 1.0})
+    evaluated(store, "toy", set(range(8, 24)), method="finetune")
     page = html_page(report(store))
-    assert "Who is better" in page
     assert "&lt;b&gt;ann=2" in page
     assert "<b>ann" not in page

@@ -17,7 +17,7 @@ from tinyllm_cli.prompts import recorded_prompt
 from tinyllm_cli.records import Asking, Prediction, Subject
 from tinyllm_cli.reporting.data import Report, collect
 from tinyllm_cli.reporting.page import html_page
-from tinyllm_cli.reporting.tables import report_tables
+from tinyllm_cli.reporting.tables import accuracy_tables, report_tables
 from tinyllm_cli.store import Store, questions, rationales, runs
 
 HOSTILE = "<script>alert('x')</script> [bold red]loud[/bold red] & {{ 7 * 7 }} [/] 'quoted' \"too\""
@@ -86,7 +86,7 @@ def test_the_page_shows_hostile_text_as_text(report: Report) -> None:
 
 def test_the_page_needs_nothing_from_outside(report: Report) -> None:
     text = html_page(report)
-    assert Page(text).addresses == []
+    assert all(address.startswith("#") for address in Page(text).addresses), "links lead to its own sections"
     assert "http" not in text.replace("http-equiv", "")
 
 
@@ -102,7 +102,7 @@ def test_figures_are_the_same_everywhere(report: Report) -> None:
     page = Page(html_page(report)).text
     console = Console(width=200)
     with console.capture() as capture:
-        for table in report_tables(report):
+        for table in (*report_tables(report), *accuracy_tables(report.results)):
             console.print(table)
     first = report.results[0]
     assert (first.accuracy, first.correct, first.n) == (0.75, 3, 4)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import bootstrap, permutation_test
 
-from tinyllm_cli.stats import Difference, holm, mcnemar, paired, smallest_difference
+from tinyllm_cli.stats import Difference, holm, mcnemar, paired, smallest_difference, wilson
 
 
 @given(one=st.integers(0, 40), other=st.integers(0, 40))
@@ -56,6 +57,54 @@ def test_several_seeds_are_averaged_by_question() -> None:
     found = paired([1 / 3] * 60 + [-1 / 3] * 20 + [2 / 3] * 4 + [0.0] * 100)
     assert 0 < found.p < 0.001
     assert paired([1 / 3, -1 / 3] * 40).p > 0.9
+
+
+@given(counts=st.lists(st.tuples(st.sampled_from([-2, -1, 1, 2]), st.integers(2, 5)), min_size=1, max_size=4))
+def test_the_test_over_seeds_counts_every_way_to_swap(counts: list[tuple[int, int]]) -> None:
+    """Against scipy's own test, which goes through all of them."""
+    values = [step / 2 for step, count in counts for _ in range(count)][:12]
+    found = paired(values)
+    theirs = permutation_test(
+        (np.asarray(values),), np.mean, permutation_type="samples", n_resamples=np.inf, rng=np.random.default_rng(0)
+    )
+    assert found.p == pytest.approx(theirs.pvalue)
+    assert paired([-value for value in values]).p == pytest.approx(found.p)
+
+
+def test_the_interval_is_scipys_bootstrap() -> None:
+    values = [1.0] * 60 + [-1.0] * 30 + [0.5] * 12 + [0.0] * 400
+    theirs = bootstrap(
+        (np.asarray(values),), np.mean, n_resamples=9999, batch=500, method="percentile", rng=np.random.default_rng(3)
+    ).confidence_interval
+    found = paired(values)
+    assert (found.low, found.high) == pytest.approx(tuple(theirs), abs=0.003)
+    assert found == paired(reversed(values)), "the order of questions says nothing"
+
+
+@given(
+    ours=st.lists(st.booleans(), min_size=1, max_size=60),
+    theirs=st.lists(st.booleans(), min_size=60, max_size=60),
+)
+def test_a_difference_turns_round_with_its_sides(ours: list[bool], theirs: list[bool]) -> None:
+    values = [own - their for own, their in zip(ours, theirs, strict=False)]
+    there, back = paired(values), paired([-value for value in values])
+    assert (there.mean, there.p) == (pytest.approx(-back.mean), pytest.approx(back.p))
+    assert there.low <= there.mean + 1e-12 and there.mean <= there.high + 1e-12  # noqa: PT018
+    assert 0 < there.p <= 1
+
+
+def test_many_questions_take_no_time() -> None:
+    """A hundred thousand questions under three seeds: the p-value that the normal law gives."""
+    values = [1 / 3] * 9000 + [-1 / 3] * 8600 + [2 / 3] * 900 + [-2 / 3] * 950 + [1.0] * 70 + [0.0] * 80_480
+    z = sum(values) / math.sqrt(sum(value**2 for value in values))
+    assert paired(values).p == pytest.approx(math.erfc(z / math.sqrt(2)), rel=0.05)
+
+
+def test_wilson_is_the_published_interval() -> None:
+    """R. G. Newcombe, Two-sided confidence intervals for the single proportion (1998), table I."""
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
 
 
 @pytest.mark.parametrize(("questions", "discordant"), [(500, 0.3), (1665, 0.25), (1165, 0.1)])

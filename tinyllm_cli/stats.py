@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from fractions import Fraction
+from math import lcm, sqrt
 
 CONFIDENCE = 0.95
 POWER = 0.8
+_SEEDS = 1000
+"""The most seeds that a question's mean difference may come from."""
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:
@@ -42,34 +46,50 @@ class Difference:
     p: float
 
 
-def paired(differences: Sequence[float], *, seed: int = 0, resamples: int = 9999) -> Difference:
+def paired(differences: Iterable[float], *, seed: int = 0, resamples: int = 9999) -> Difference:
     """What the differences of single questions say together; with several seeds, each is a question's mean over them,
     so that a question counts once.
 
-    The interval is the percentile bootstrap over questions (Efron, 1979), p that of the permutation test that flips
-    signs. Where every difference is -1, 0 or 1, p is McNemar's, exactly."""
+    The interval is the percentile bootstrap over questions (Efron, 1979). p is exact: of all ways to swap the two
+    answerers question by question, the share that differ as much (Fisher, 1935). For one seed that is McNemar's."""
     import numpy as np
-    from scipy.stats import bootstrap, permutation_test
 
-    values = np.asarray(differences, dtype=float)
-    mean = float(values.mean())
+    counts = dict(sorted(Counter(differences).items()))  # they take few values, so that counts say it all
+    values = np.asarray(list(counts), dtype=float)
+    questions = np.asarray(list(counts.values()))
+    total = int(questions.sum())
+    mean = float(values @ questions) / total
     if not values.any():
         return Difference(mean=0.0, low=0.0, high=0.0, p=1.0)
-    drawn = bootstrap(
-        (values,), np.mean, confidence_level=CONFIDENCE, n_resamples=resamples, batch=500, method="percentile",
-        rng=np.random.default_rng(seed),
-    )  # fmt: skip
-    if set(np.unique(values)) <= {-1.0, 0.0, 1.0}:
-        p = mcnemar(int((values > 0).sum()), int((values < 0).sum()))
-    else:
-        p = float(
-            permutation_test(
-                (values,), np.mean, permutation_type="samples", n_resamples=resamples, batch=500,
-                rng=np.random.default_rng(seed),
-            ).pvalue
-        )  # fmt: skip
-    low, high = drawn.confidence_interval
-    return Difference(mean=mean, low=float(low), high=float(high), p=p)
+    drawn = np.random.default_rng(seed).multinomial(total, questions / total, size=resamples) @ values / total
+    low, high = np.quantile(drawn, [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2])
+    return Difference(mean=mean, low=float(low), high=float(high), p=_swapped(counts))
+
+
+def _swapped(counts: Mapping[float, int]) -> float:
+    """The two-sided p of the exact sign-flip test: the sum over questions, each with either sign, is a sum of binomial
+    variables, one for each size of difference."""
+    import numpy as np
+    from scipy.signal import convolve
+    from scipy.stats import binom
+
+    exact = {Fraction(value).limit_denominator(_SEEDS): count for value, count in counts.items() if value}
+    scale = lcm(*(value.denominator for value in exact))
+    steps: Counter[int] = Counter()
+    for value, count in exact.items():
+        steps[abs(int(value * scale))] += count
+    seen = abs(int(sum(value * count for value, count in exact.items()) * scale))
+    if len(steps) == 1:
+        [(size, count)] = steps.items()
+        return mcnemar((count + seen // size) // 2, (count - seen // size) // 2)
+    law = np.ones(1)
+    for size, count in steps.items():
+        own = np.zeros(size * count + 1)
+        own[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        law = convolve(law, own)
+    most = sum(size * count for size, count in steps.items())
+    tail = float(np.clip(law[(most + seen) // 2 :], 0, 1).sum())
+    return min(1.0, 2 * tail) if seen else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -100,5 +120,4 @@ def smallest_difference(questions: int, discordant: float) -> float:
         needed = (alpha * sqrt(discordant) + beta * sqrt(discordant - difference**2)) ** 2 / difference**2
         return needed - questions
 
-    highest = min(discordant, sqrt(discordant))
-    return highest if lacking(highest) > 0 else float(brentq(lacking, 1e-9, highest))
+    return discordant if lacking(discordant) > 0 else float(brentq(lacking, 1e-9, discordant))

@@ -55,6 +55,11 @@ class Console:
             self._print(text, error=True)
 
     @property
+    def width(self) -> int:
+        """Columns of the terminal, or of what stands for one."""
+        return int(self._rich(error=False).width)
+
+    @property
     def can_ask(self) -> bool:
         """Whether somebody is there to answer."""
         return sys.stdin.isatty()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,17 +13,22 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.reporting.audit import AuditSection
     from tinyllm_cli.reporting.data import Report
+    from tinyllm_cli.reporting.page import Sections
+    from tinyllm_cli.reporting.paper import Paper
     from tinyllm_cli.store import Store
+
+_FEW = 40  # evaluations that a terminal shows one by one
+_PLOTS = 4
 
 
 @guarded
 def report(
     html: Annotated[Path | None, typer.Option("--html", help="Write one self-contained HTML page here.")] = None,
     md: Annotated[Path | None, typer.Option("--md", help="Write the tables as Markdown here.")] = None,
-    latex: Annotated[Path | None, typer.Option("--latex", help="Write the tables for a LaTeX paper here.")] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write one row for each evaluation here.")] = None,
+    latex: Annotated[Path | None, typer.Option("--latex", help="Write the tables as LaTeX here.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write each table as a CSV file into this folder.")] = None,
+    with_paper: Annotated[bool, typer.Option("--with-paper", help="Put the paper's own figures beside.")] = False,
     samples: Annotated[int, typer.Option(min=0, help="Questions to show with their rationales.")] = 5,
     db: Db = DEFAULT_DB,
     config: Config = None,
@@ -30,47 +36,105 @@ def report(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Show data sets, teachers and their costs, runs and accuracies.
+    """Show the paper's tables and figures of what was measured, with paired tests; and data, teachers, costs, runs.
 
     Example: tinyllm report --html report.html
     """
+    from tinyllm_cli.errors import UsageProblem
+
+    if csv is not None and (csv.is_file() or csv.suffix.lower() == ".csv"):
+        raise UsageProblem(
+            f"--csv takes a folder, not {csv}: the tables have different columns.",
+            f"For example: --csv {csv.with_suffix('')}",
+        )
     session = Session(db, config, Console(json=json, quiet=quiet))
     with closing(session.open_store(create=False)) as store:
         from tinyllm_cli.reporting.data import collect
-        from tinyllm_cli.reporting.tables import report_tables
         from tinyllm_cli.store import runs
 
         runs.bury_the_dead(store)
-        found = collect(store, samples=samples)
-        audited = _audited(session, store) if html is not None else None
-    for table in report_tables(found):
-        session.console.show(table)
+        found = collect(store, samples=samples, with_paper=with_paper)
+        sections = _sections(session, store) if html is not None else None
+    _show(session, found)
     session.console.result(found.as_json())
-    _export(session, found, md, latex, csv)
-    if html is not None:
-        from tinyllm_cli.reporting.page import Sections, html_page
-
-        html.write_text(html_page(found, Sections(audit=audited)), encoding="utf-8")
-        session.console.note(f"Report: {html.resolve()}")
-    elif not found.results:
+    for path in _written(found, sections, html, md, latex, csv):
+        session.console.note(f"Written: {path.resolve()}")
+    if not found.results:
         session.console.next("tinyllm eval")
-    else:
+    elif found.paper.missing:
+        session.console.next(found.paper.missing[0].command)
+    elif html is None:
         session.console.next("tinyllm report --html report.html")
+    else:
+        session.console.next("tinyllm export")
 
 
-def _export(session: Session, found: Report, md: Path | None, latex: Path | None, csv: Path | None) -> None:
-    from tinyllm_cli.reporting import exports
+def _show(session: Session, found: Report) -> None:
+    """Results last, where they are seen first. Where there are many, single evaluations are left to the files."""
+    from tinyllm_cli.reporting.tables import accuracy_tables, report_tables
 
-    for path, write in ((md, exports.markdown), (latex, exports.latex), (csv, exports.comma_separated)):
-        if path is not None:
-            path.write_text(write(found), encoding="utf-8")
-            session.console.note(f"Written: {path.resolve()}")
+    console = session.console
+    if console.json:
+        return
+    few = len(found.results) <= _FEW
+    for table in [*report_tables(found), *(accuracy_tables(found.results) if few else ())]:
+        console.show(table)
+    if not few:
+        console.say(f"{len(found.results)} evaluations: each of them stands in --html, --csv and --json.")
+    _show_paper(console, found.paper)
+    for part in found.paper.missing:
+        console.note(f"{part.what}: nothing yet. Run: {part.command}")
 
 
-def _audited(session: Session, store: Store) -> AuditSection | None:
-    """With the gates that `distill` has by default."""
+def _show_paper(console: Console, paper: Paper) -> None:
+    from tinyllm_cli.cli.reporting import by_group, plots, sheet_table
+    from tinyllm_cli.reporting.sheets import contests_sheet, table_sheets
+
+    for sheet in table_sheets(paper):
+        console.show(sheet_table(sheet))
+    drawn = list(plots(paper, console.width))
+    for plot in drawn[:_PLOTS]:
+        console.say(plot)
+    if len(drawn) > _PLOTS:
+        console.say(f"{len(drawn) - _PLOTS} more plots: see --html.")
+    if paper.contests:
+        for group in by_group(contests_sheet(paper.contests)):
+            console.show(sheet_table(group))
+
+
+def _written(
+    found: Report, sections: Sections | None, html: Path | None, md: Path | None, latex: Path | None, csv: Path | None
+) -> Iterator[Path]:
+    from tinyllm_cli.reporting.sheets import sheets
+
+    if html is not None and sections is not None:
+        from tinyllm_cli.reporting.page import html_page
+
+        html.write_text(html_page(found, sections), encoding="utf-8")
+        yield html
+    if md is not None:
+        from tinyllm_cli.reporting.markdown import markdown
+
+        md.write_text(markdown(sheets(found)), encoding="utf-8")
+        yield md
+    if latex is not None:
+        from tinyllm_cli.reporting.latex import latex as as_latex
+
+        latex.write_text(as_latex(sheets(found)), encoding="utf-8")
+        yield latex
+    if csv is not None:
+        from tinyllm_cli.reporting.spreadsheets import write_folder
+
+        write_folder(csv, found)
+        yield csv
+
+
+def _sections(session: Session, store: Store) -> Sections:
+    """What only the page shows."""
     from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.reporting.audit import audit_section
+    from tinyllm_cli.reporting.page import Sections
     from tinyllm_cli.training import TrainSettings
 
-    return audit_section(store, gate_settings(session.settings.gates, TrainSettings().max_target))
+    gates = gate_settings(session.settings.gates, TrainSettings().max_target)  # as `distill` has them by default
+    return Sections(audit=audit_section(store, gates))

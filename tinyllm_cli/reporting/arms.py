@@ -1,69 +1,75 @@
-"""Arms: runs that differ in their seed alone, on the same questions; and paired tests of one against another."""
+"""Arms: runs that differ in their seed alone, with what each got right of the same questions."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
+from typing import Any
 
+from tinyllm_cli.datasets.question import canonical
 from tinyllm_cli.records import Evaluation, Run
-from tinyllm_cli.stats import holm, paired, smallest_difference
-from tinyllm_cli.store import Store
-from tinyllm_cli.store import runs as stored_runs
+from tinyllm_cli.stats import wilson
 
-_ADDRESS = tuple[str, str, str, str, int]
-"""Student, data set, split, scoring, number of questions: what must be the same to be compared."""
+METHODS = {
+    "inference": "Inference",
+    "pinto": "PINTO",
+    "lora": "LoRA",
+    "finetune": "Full fine-tuning",
+    "standard-kd": "Standard KD",
+    "distill-step-by-step": "Distill-step-by-step",
+    "tinyllm": "TinyLLM",
+}
+"""The paper's names, in the order of its Table 1."""
+
+_TOLD_APART = {"seed", "limit", "prefixes", "gates", "usefulness", "samples", "icl", "shuffled", "data"}
+_OF_NO_EFFECT = {"token_budget", "gradient_checkpointing"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One way to make a student, with an evaluation for each seed. Accuracies are shares in 0..1."""
+    """One way to make a student (or a teacher, or a model as it is), with an evaluation for each seed.
+
+    Accuracies are shares in 0..1; `low` and `high` bound the 95 % interval of the mean, by the number of questions;
+    `spread` is the standard deviation over seeds, None for a single one; `valid` is the mean accuracy on the valid
+    split of the kept checkpoints. `treatment` says what was done with raw rationales, `recipe` stands for the settings
+    of the training that the other fields don't tell, `size` counts training questions."""
 
     label: str
     method: str
     student: str
+    alpha: Mapping[str, float] = field(default_factory=dict)
+    treatment: str = ""
+    icl: int | None = None
+    shuffled: bool = False
+    size: int = 0
+    recipe: str = ""
+    trained_on: str | None = None
     dataset: str
     split: str
     scoring: str
     n: int
+    chance: float
+    majority: float
     seeds: tuple[int, ...]
     accuracies: tuple[float, ...]
-    evaluations: tuple[int, ...] = field(repr=False)
-
-    @property
-    def mean(self) -> float:
-        return fmean(self.accuracies)
-
-    @property
-    def spread(self) -> float | None:
-        """The standard deviation over seeds; None for a single one."""
-        return stdev(self.accuracies) if len(self.accuracies) > 1 else None
-
-    @property
-    def address(self) -> _ADDRESS:
-        return self.student, self.dataset, self.split, self.scoring, self.n
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contest:
-    """One arm against another on the same questions: the difference in accuracy with its 95 % interval, p, and p after
-    Holm's correction for all contests of the report. `smallest` is the least difference that so many questions, as
-    often answered right by just one of the two, would show in four cases of five."""
-
-    arm: str
-    against: str
-    student: str
-    dataset: str
-    scoring: str
-    n: int
-    seeds: int
-    difference: float
+    evaluations: tuple[int, ...]
+    runs: tuple[int, ...] = ()
+    mean: float
+    spread: float | None
     low: float
     high: float
-    p: float
-    adjusted: float
-    smallest: float
+    valid: float | None = None
+
+    @property
+    def alphas(self) -> str:
+        return ", ".join(f"{teacher}={weight:g}" for teacher, weight in self.alpha.items())
+
+    @property
+    def questions(self) -> tuple[str, str, str, int]:
+        """What must be the same to be compared."""
+        return self.dataset, self.split, self.scoring, self.n
 
 
 def label_of(run: Run) -> str:
@@ -84,89 +90,94 @@ def label_of(run: Run) -> str:
     return run.method + (f" ({', '.join(parts)})" if parts else "")
 
 
-def arms(evaluations: Sequence[Evaluation], runs: Mapping[int, Run]) -> list[Arm]:
-    """The evaluations of runs and of untrained models, grouped; of two of one seed the later one counts."""
-    grouped: dict[tuple[object, ...], dict[int, Evaluation]] = defaultdict(dict)
-    made: dict[tuple[object, ...], tuple[str, str, str]] = {}
+def treatment_of(settings: Mapping[str, Any]) -> str:
+    """What was done with raw rationales before they were learnt; empty is the paper's way."""
+    parts = ["gates"] if settings.get("gates") else []
+    if usefulness := settings.get("usefulness"):
+        parts.append({"weight": "usefulness weights", "filter": "usefulness filter"}.get(usefulness, str(usefulness)))
+    if samples := settings.get("samples"):
+        parts.append(f"best {samples} of several")
+    return " + ".join(parts)
+
+
+def arms(evaluations: Sequence[Evaluation], runs: Mapping[int, Run], sizes: Mapping[str, int]) -> list[Arm]:
+    """The evaluations, grouped; of two of one seed the later one counts. `sizes` are the data sets' training splits."""
+    grouped: dict[str, dict[int, Evaluation]] = defaultdict(dict)
+    made: dict[str, dict[str, Any]] = {}
     for one in evaluations:
         run = runs.get(one.subject.run) if one.subject.run is not None else None
-        if one.subject.kind == "teacher" or (run is None and one.subject.kind == "run"):
-            continue
-        method, label, student = (
-            (run.method, label_of(run), run.student) if run else ("inference", "inference", one.subject.name)
-        )
-        rest = {name: value for name, value in run.settings.items() if name != "seed"} if run else {}
-        alpha = tuple(run.alpha.items()) if run else ()
-        key = (student, label, alpha, str(sorted(rest.items())), one.dataset, one.split, one.scoring, one.questions)
+        if run is None and one.subject.kind == "run":
+            continue  # its run is gone
+        facts = _of_run(run, sizes) if run else _untrained(one)
+        beside = [_material(run), run.settings.get("gates"), run.settings.get("data")] if run else []
+        # Not by the label: it tells a limit of all questions from none.
+        told_apart = {name: value for name, value in facts.items() if name != "label"}
+        key = canonical([told_apart, beside, one.dataset, one.split, one.scoring, one.questions])
         grouped[key][run.seed if run else 0] = one
-        made[key] = method, label, student
-    found = []
-    for address, by_seed in grouped.items():
-        method, label, student = made[address]
-        first = next(iter(by_seed.values()))
-        seeds = tuple(sorted(by_seed))
-        found.append(
-            Arm(
-                label=label, method=method, student=student, dataset=first.dataset, split=first.split,
-                scoring=first.scoring, n=first.questions, seeds=seeds,
-                accuracies=tuple((by_seed[seed].correct or 0) / by_seed[seed].questions for seed in seeds),
-                evaluations=tuple(by_seed[seed].id for seed in seeds),
-            )
-        )  # fmt: skip
-    return found
+        made[key] = facts
+    return [_arm(made[key], by_seed, runs) for key, by_seed in grouped.items()]
 
 
-def contests(store: Store, found: Sequence[Arm]) -> list[Contest]:
-    """Every arm with several teachers against every other arm on the same questions, by student and data set; and over
-    several data sets together, where both stand in more than one."""
-    pairs: dict[tuple[str, str, str, str], list[tuple[Arm, Arm]]] = defaultdict(list)
-    for one, other in _pairs(found):
-        pairs[one.label, other.label, one.student, one.scoring].append((one, other))
-    drafts = []
-    for together in pairs.values():
-        drafts += [_draft(store, [pair]) for pair in together]
-        if len({one.dataset for one, _ in together}) > 1:
-            drafts.append(_draft(store, together))
-    adjusted = holm([p for _, p in drafts])
-    return [Contest(adjusted=correction, **values) for (values, _), correction in zip(drafts, adjusted, strict=True)]  # type: ignore[arg-type]
+def _untrained(one: Evaluation) -> dict[str, Any]:
+    if one.subject.kind == "teacher":
+        return {"label": one.subject.name, "method": "teacher", "student": one.subject.name}
+    return {"label": "inference", "method": "inference", "student": one.subject.name}
 
 
-def _pairs(found: Sequence[Arm]) -> Iterator[tuple[Arm, Arm]]:
-    for index, one in enumerate(found):
-        if one.method == "tinyllm":
-            for position, other in enumerate(found):
-                settled = other.method == "tinyllm" and position >= index
-                if one.address == other.address and not settled and _common(one, other):
-                    yield one, other
+def _of_run(run: Run, sizes: Mapping[str, int]) -> dict[str, Any]:
+    settings = run.settings
+    whole, limit = sizes.get(run.dataset), settings.get("limit")
+    told = run.method in ("tinyllm", "distill-step-by-step")
+    rest = {name: value for name, value in settings.items() if name not in _TOLD_APART | _OF_NO_EFFECT}
+    return {
+        "label": label_of(run),
+        "method": run.method,
+        "student": run.student,
+        "alpha": dict(sorted(run.alpha.items())),
+        "treatment": treatment_of(settings) if told else "",
+        "icl": settings.get("icl"),
+        "shuffled": bool(settings.get("shuffled")),
+        "size": min(filter(None, (whole, limit)), default=0),
+        "recipe": canonical(rest),
+        "trained_on": run.dataset,
+    }
 
 
-def _common(one: Arm, other: Arm) -> list[tuple[int, int]]:
-    """Evaluations of the same seed; an untrained model has one for all seeds."""
-    if other.method == "inference":
-        return [(own, other.evaluations[0]) for own in one.evaluations]
-    theirs = dict(zip(other.seeds, other.evaluations, strict=True))
-    return [(own, theirs[seed]) for seed, own in zip(one.seeds, one.evaluations, strict=True) if seed in theirs]
+def _material(run: Run) -> dict[str, Any]:
+    """Which texts were learnt, by teacher."""
+    return {teacher: record.get("digest") for teacher, record in run.lineage.items()}
 
 
-def _draft(store: Store, pairs: Sequence[tuple[Arm, Arm]]) -> tuple[dict[str, object], float]:
-    differences: list[float] = []
-    discordant: list[float] = []
-    seeds = 0
-    for one, other in pairs:
-        common = _common(one, other)
-        seeds = max(seeds, len(common))
-        by_question: dict[str, list[float]] = defaultdict(list)
-        for own, theirs in common:
-            for key, difference in stored_runs.differences(store, own, theirs):
-                by_question[key].append(difference)
-        differences += [fmean(values) for values in by_question.values()]
-        discordant += [fmean(map(abs, values)) for values in by_question.values()]
-    first, against = pairs[0]
-    result = paired(differences)
-    values: dict[str, object] = {
-        "arm": first.label, "against": against.label, "student": first.student,
-        "dataset": " + ".join(one.dataset for one, _ in pairs), "scoring": first.scoring, "n": len(differences),
-        "seeds": seeds, "difference": result.mean, "low": result.low, "high": result.high, "p": result.p,
-        "smallest": smallest_difference(len(differences), fmean(discordant)),
-    }  # fmt: skip
-    return values, result.p
+def _arm(facts: Mapping[str, Any], by_seed: Mapping[int, Evaluation], runs: Mapping[int, Run]) -> Arm:
+    seeds = sorted(by_seed)
+    found = [by_seed[seed] for seed in seeds]
+    first = found[0]
+    accuracies = [(one.correct or 0) / one.questions for one in found]
+    mean = sum(one.correct or 0 for one in found) / (first.questions * len(found))
+    low, high = wilson(round(mean * first.questions), first.questions)
+    numbers = [one.subject.run for one in found if one.subject.run is not None]
+    valid = [accuracy for number in numbers if (accuracy := valid_accuracy(runs[number])) is not None]
+    return Arm(
+        **facts,
+        dataset=first.dataset,
+        split=first.split,
+        scoring=first.scoring,
+        n=first.questions,
+        chance=first.chance,
+        majority=first.majority,
+        seeds=tuple(seeds),
+        accuracies=tuple(accuracies),
+        evaluations=tuple(one.id for one in found),
+        runs=tuple(numbers),
+        mean=mean,
+        spread=stdev(accuracies) if len(accuracies) > 1 else None,
+        low=low,
+        high=high,
+        valid=fmean(valid) if valid and len(valid) == len(numbers) else None,
+    )
+
+
+def valid_accuracy(run: Run) -> float | None:
+    """Of the checkpoint that was kept."""
+    best = run.figures.get("best_step")
+    return next((point["accuracy"] for point in run.figures.get("valid", ()) if point["step"] == best), None)

@@ -11,7 +11,9 @@ from tinyllm_cli import __version__
 from tinyllm_cli.datasets.question import option_line
 from tinyllm_cli.prompts import rationale_text
 from tinyllm_cli.records import Elicitation, Evaluation, Run, TeacherCosts
-from tinyllm_cli.reporting.arms import Arm, Contest, arms, contests
+from tinyllm_cli.reporting.arms import Arm, arms
+from tinyllm_cli.reporting.paper import Paper, paper
+from tinyllm_cli.reporting.published import published
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, now
 from tinyllm_cli.store import elicitations as stored_elicitations
@@ -105,20 +107,22 @@ class Report:
     runs: tuple[Run, ...]
     results: tuple[Result, ...]
     arms: tuple[Arm, ...]
-    contests: tuple[Contest, ...]
+    paper: Paper
     cases: tuple[Case, ...]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def collect(store: Store, *, samples: int) -> Report:
-    """Everything in the store, with up to `samples` questions of each data set to read."""
+def collect(store: Store, *, samples: int, with_paper: bool = False) -> Report:
+    """Everything in the store, with up to `samples` questions of each data set to read; `with_paper` puts the paper's
+    own figures beside."""
     runs = stored_runs.everything(store)
     by_id = {run.id: run for run in runs}
     names = stored_questions.names(store)
     evaluations = stored_runs.evaluations(store)
-    found = arms(evaluations, by_id)
+    sizes = {name: stored_questions.splits(store, name).get("train", 0) for name in names}
+    found = arms(evaluations, by_id, sizes)
     return Report(
         version=__version__,
         made=now(),
@@ -129,7 +133,7 @@ def collect(store: Store, *, samples: int) -> Report:
         runs=tuple(runs),
         results=tuple(result(evaluation, by_id) for evaluation in evaluations),
         arms=tuple(found),
-        contests=tuple(contests(store, found)),
+        paper=paper(store, found, sizes, published() if with_paper else None),
         cases=tuple(case for name in names for case in _cases(store, name, samples)),
     )
 

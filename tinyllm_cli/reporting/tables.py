@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tinyllm_cli.records import Elicitation, Run, TeacherCosts
-from tinyllm_cli.reporting.arms import Arm, Contest
 from tinyllm_cli.reporting.data import Comparison, DatasetSummary, Report, Result, comparisons
+
+_LAST = 20  # runs that a terminal shows
 
 
 def percent(share: float) -> str:
@@ -22,19 +23,14 @@ def alpha_text(result: Result | Run) -> str:
 
 
 def report_tables(report: Report) -> list[Table]:
-    """All the tables of a report; those with nothing to show are left out."""
-    tables = [datasets_table(report.datasets)] if report.datasets else []
+    """What there is and was done; tables with nothing to show are left out."""
+    tables: list[Table] = [datasets_table(report.datasets)] if report.datasets else []
     if report.teachers:
         tables.append(teachers_table(report.teachers))
     if report.asked:
         tables.append(asked_table(report.asked))
     if report.runs:
         tables.append(runs_table(report.runs))
-    tables += accuracy_tables(report.results)
-    if any(arm.spread is not None for arm in report.arms):
-        tables.append(arms_table(report.arms))
-    if report.contests:
-        tables.append(contests_table(report.contests))
     return tables
 
 
@@ -90,7 +86,8 @@ def _in_flight(one: Elicitation) -> str:
 
 def runs_table(runs: Sequence[Run]) -> Table:
     head = [">run", "student", "data set", "alpha", "state", ">valid", ">seconds"]
-    return simple_table("Runs", head, [_run_row(run) for run in runs])
+    title = f"Runs (the last {_LAST} of {len(runs)})" if len(runs) > _LAST else "Runs"
+    return simple_table(title, head, [_run_row(run) for run in runs[-_LAST:]])
 
 
 def _run_row(run: Run) -> tuple[str, ...]:
@@ -120,9 +117,9 @@ def _accuracy_table(comparison: Comparison) -> Table:
     for result in comparison.results:
         style = "bold" if result.accuracy == comparison.best else ""
         cells = [
-            Text(result.subject),
-            Text(result.method),
-            Text(alpha_text(result) or "-"),
+            plain(result.subject),
+            plain(result.method),
+            plain(alpha_text(result) or "-"),
             Text(percent(result.accuracy), style=style),
             Text(f"{100 * result.low:.1f} to {100 * result.high:.1f} %"),
         ]
@@ -130,49 +127,6 @@ def _accuracy_table(comparison: Comparison) -> Table:
     always = "" if free_text else ", unparseable 0 %"
     table.caption = f"chance {percent(first.chance)}, majority class {percent(first.majority)}{always}"
     return table
-
-
-def arms_table(arms: Sequence[Arm]) -> Table:
-    """Mean and spread over seeds."""
-    rows = [
-        (
-            arm.label,
-            arm.student.rpartition("/")[2],
-            f"{arm.dataset}/{arm.split}, {arm.scoring}",
-            str(len(arm.seeds)),
-            percent(arm.mean),
-            "-" if arm.spread is None else f"{100 * arm.spread:.1f}",
-        )
-        for arm in arms
-    ]
-    return simple_table("Over seeds", ["arm", "student", "questions", ">seeds", ">mean", ">deviation"], rows)
-
-
-def contests_table(contests: Sequence[Contest]) -> Table:
-    rows = [
-        (
-            contest.arm,
-            contest.against,
-            f"{contest.dataset}, n = {contest.n}",
-            f"{100 * contest.difference:+.1f}",
-            f"{100 * contest.low:+.1f} to {100 * contest.high:+.1f}",
-            p_text(contest.p),
-            p_text(contest.adjusted),
-            f"{100 * contest.smallest:.1f}",
-        )
-        for contest in contests
-    ]
-    head = ["arm", "against", "questions", ">points", "95 % interval", ">p", ">Holm", ">smallest"]
-    table = simple_table("Paired tests", head, rows)
-    table.caption = (
-        "points: difference in accuracy; p: exact McNemar, over several seeds a permutation test by question; Holm: p"
-        " corrected for all rows; smallest: what so many questions show in four cases of five"
-    )
-    return table
-
-
-def p_text(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def simple_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -183,5 +137,10 @@ def simple_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]])
         number = name.startswith(">")
         table.add_column(name.lstrip(">"), justify="right" if number else "left", no_wrap=number)
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(plain, row))
     return table
+
+
+def plain(text: str, style: str = "") -> Text:
+    """As it is, but for control characters, which could steer a terminal."""
+    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text), style=style)

@@ -83,6 +83,17 @@ def counts(store: Store) -> list[dict[str, Any]]:
     )
 
 
+def trials(store: Store) -> list[dict[str, Any]]:
+    """data_set, state, n: how many trainings the searches tried, by how they ended."""
+    return list(
+        store.rows(
+            "SELECT json_extract(c.label, '$.dataset') AS data_set, c.state, count(*) AS n FROM cells c"
+            " JOIN experiments e ON e.id = c.experiment WHERE e.name LIKE '%-search'"
+            " AND json_extract(c.label, '$.trial') IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+    )
+
+
 def attach_run(store: Store, experiment: int, position: int, run: int) -> None:
     """Say which run a cell that only evaluated spoke of."""
     store.execute("UPDATE cells SET run = ? WHERE experiment = ? AND position = ?", (run, experiment, position))

@@ -204,17 +204,6 @@ def evaluations(store: Store) -> list[Evaluation]:
     return [_evaluation(row) for row in store.rows("SELECT * FROM evaluations WHERE correct IS NOT NULL ORDER BY id")]
 
 
-def differences(store: Store, one: int, other: int) -> Iterator[tuple[str, int]]:
-    """Of two evaluations, for each question that both answered, by key: 1 where just the first got it right, -1 where
-    just the other did, else 0."""
-    rows = store.rows(
-        "SELECT a.key, a.correct - b.correct AS difference FROM predictions a JOIN predictions b"
-        " ON b.evaluation = ? AND b.key = a.key AND b.question = a.question WHERE a.evaluation = ? ORDER BY a.key",
-        (other, one),
-    )
-    return ((row["key"], row["difference"]) for row in rows)
-
-
 def predictions(store: Store, evaluation: int) -> Iterator[Prediction]:
     for row in store.rows("SELECT * FROM predictions WHERE evaluation = ? ORDER BY key", (evaluation,)):
         yield Prediction(

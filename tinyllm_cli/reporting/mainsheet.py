@@ -1,0 +1,129 @@
+"""The main table as a sheet: methods by data set, what was gained, what the questions can show, the paper's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from tinyllm_cli.reporting.arms import METHODS
+from tinyllm_cli.reporting.cells import HOW_MEASURED, Cell, Group, Row, Sheet, arm_cell, number, short
+from tinyllm_cli.reporting.contests import Contest
+from tinyllm_cli.reporting.maintable import Block, Column, Gain, Line, MainTable
+from tinyllm_cli.reporting.paper import Paper
+from tinyllm_cli.reporting.published import PublishedLine, paper_student
+from tinyllm_cli.stats import smallest_difference
+
+_STATES = {"done": "trained to the end", "pruned": "ended early"}
+
+
+def main_sheet(table: MainTable, paper: Paper) -> Sheet:
+    names = [column.dataset for column in table.columns]
+    groups = [Group(title="Teachers", rows=tuple(_line(line, table.columns) for line in table.teachers))]
+    for block in table.blocks:
+        rows = [_line(line, table.columns) for line in block.lines]
+        rows += [_gain(gain, table.columns) for gain in block.gains]
+        groups.append(Group(title=short(block.student), rows=tuple(rows)))
+    groups += _published(paper, table.blocks, names)
+    groups.append(Group(title="Questions", rows=tuple(_facts(table, paper.contests))))
+    return Sheet(
+        name=f"table1-{table.scoring}",
+        title=f"Accuracy on test by method, scored by {table.scoring}",
+        head=("method", *(f">{name}" for name in names), *((">mean",) if len(names) > 1 else ())),
+        groups=tuple(group for group in groups if group.rows),
+        notes=(HOW_MEASURED, "The best of each student is in bold. " + _how_chosen(table), *_searched(paper)),
+    )
+
+
+def _line(line: Line, columns: Sequence[Column]) -> Row:
+    entries = [line.entries.get(column.dataset) for column in columns]
+    cells = [arm_cell(entry.arm, strong=entry.best) if entry else Cell() for entry in entries]
+    if len(columns) > 1:
+        cells.append(Cell(text=number(line.mean), strong=line.best) if line.mean is not None else Cell())
+    return Row(label=line.label, note=_settings(line), cells=tuple(cells))
+
+
+def _settings(line: Line) -> str:
+    """Which setting stands for the method, where there is more than its name to say."""
+    told: dict[str, list[str]] = {}
+    for name, entry in line.entries.items():
+        parts = [entry.arm.alphas] if entry.arm.alpha else []
+        parts += [f"{len(entry.arm.seeds)} seeds"] if len(entry.arm.seeds) > 1 else []
+        parts += (
+            [f"{'best on valid' if entry.on_valid else 'newest'} of {entry.tried} settings"] if entry.tried > 1 else []
+        )
+        if line.method == "teacher" and entry.arm.scoring == "generate":
+            parts.append("as it answered")
+        told.setdefault("; ".join(parts), []).append(name)
+    if len(told) == 1:
+        return next(iter(told))
+    return " · ".join(f"{', '.join(names)}: {text}" for text, names in told.items() if text)
+
+
+def _gain(gain: Gain, columns: Sequence[Column]) -> Row:
+    cells = [
+        Cell(text=f"{100 * gain.by_dataset[column.dataset]:+.1f} %") if column.dataset in gain.by_dataset else Cell()
+        for column in columns
+    ]
+    if len(columns) > 1:
+        cells.append(Cell(text=f"{100 * gain.mean:+.1f} %") if gain.mean is not None else Cell())
+    return Row(label=gain.label, note="relative gain", cells=tuple(cells))
+
+
+def _facts(table: MainTable, contests: Sequence[Contest]) -> Iterator[Row]:
+    blank = (Cell(text=""),) if len(table.columns) > 1 else ()
+    columns = table.columns
+    yield Row(label="Test questions", cells=(*(Cell(text=f"{column.n:,}") for column in columns), *blank))
+    sizes = [f"{column.size:,}" + (f" of {column.whole:,}" if column.size < column.whole else "") for column in columns]
+    yield Row(label="Training questions", cells=(*(Cell(text=size) for size in sizes), *blank))
+    yield Row(label="Chance", cells=(*(Cell(text=number(column.chance)) for column in columns), *blank))
+    yield Row(label="Majority class", cells=(*(Cell(text=number(column.majority)) for column in columns), *blank))
+    cells = []
+    for column in columns:
+        own = [
+            one.discordant for one in contests
+            if (one.dataset, one.n, one.scoring) == (column.dataset, column.n, table.scoring)
+        ]  # fmt: skip
+        cells.append(
+            Cell(text=number(smallest_difference(column.n, fmean(own))), under=f"{number(fmean(own))} % discordant")
+            if own else Cell()
+        )  # fmt: skip
+    yield Row(label="Smallest difference shown", note="points, 5 %, power 80 %", cells=(*cells, *blank))
+
+
+def _how_chosen(table: MainTable) -> str:
+    entries = [entry for block in table.blocks for line in block.lines for entry in line.entries.values()]
+    if all(entry.tried == 1 for entry in entries):
+        return "Every method was trained with one setting."
+    return (
+        "Where several settings of a method were trained (alphas, teachers), the one that did best on valid stands for"
+        " it, of those under most seeds."
+    )
+
+
+def _searched(paper: Paper) -> list[str]:
+    return [
+        f"A search for alphas on {one.dataset} tried {sum(one.trials.values())} settings on valid: "
+        + ", ".join(f"{count} {_STATES.get(state, state)}" for state, count in one.trials.items()) + "."
+        for one in paper.searches
+    ]  # fmt: skip
+
+
+def _published(paper: Paper, blocks: Sequence[Block], names: Sequence[str]) -> Iterator[Group]:
+    """Of the paper's students that are here; where none is, of all."""
+    if paper.published is None:
+        return
+    here = {name for block in blocks if (name := paper_student(block.student))}
+    lines = [line for line in paper.published.main if line.student == "teacher" or not here or line.student in here]
+    for student in dict.fromkeys(line.student for line in lines):
+        own = [line for line in lines if line.student == student]
+        title = "The paper: teachers" if student == "teacher" else f"The paper: {student}"
+        yield Group(title=title, rows=tuple(published_row(line, names) for line in own))
+
+
+def published_row(line: PublishedLine, names: Sequence[str], *, with_mean: bool = True) -> Row:
+    found = [line.on(name) for name in names]
+    cells = [Cell() if accuracy is None else Cell(text=number(accuracy, 2)) for accuracy in found]
+    if len(names) > 1 and with_mean:
+        mean = line.mean(list(names))
+        cells.append(Cell() if mean is None else Cell(text=number(mean, 2)))
+    return Row(label=METHODS.get(line.method, line.method), cells=tuple(cells))

@@ -1,0 +1,155 @@
+"""The paper's parts as sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinyllm_cli.reporting.ablation import WHOLE, Ablation
+from tinyllm_cli.reporting.arms import METHODS
+from tinyllm_cli.reporting.cells import HOW_MEASURED, Cell, Group, Row, Sheet, arm_cell, number, p_text, short, slug
+from tinyllm_cli.reporting.contests import Contest
+from tinyllm_cli.reporting.data import Report, Result
+from tinyllm_cli.reporting.mainsheet import main_sheet, published_row
+from tinyllm_cli.reporting.paper import Paper
+from tinyllm_cli.reporting.sweeps import Sweep
+
+HOW_TESTED = (
+    "Difference in accuracy on the same questions, in points, with its 95 % bootstrap interval over questions. p is"
+    " exact: McNemar's for one seed, over several the test that swaps the two by question. Holm: corrected for all"
+    " comparisons of this report. Smallest: the difference that so many questions, as often answered right by just one"
+    " of the two, show at 5 % with a power of 80 %."
+)
+
+
+def sheets(report: Report) -> list[Sheet]:
+    """All that has data: tables, the figures' numbers, comparisons; single evaluations where there is no table."""
+    paper = report.paper
+    made = [*table_sheets(paper), *(sweep_sheet(one) for one in (*paper.sizes, *paper.alphas))]
+    made += [contests_sheet(paper.contests)] if paper.contests else []
+    return made if paper.tables or not report.results else [*made, evaluations_sheet(report.results)]
+
+
+def table_sheets(paper: Paper) -> list[Sheet]:
+    """The paper's Tables 1 and 2."""
+    made = [main_sheet(table, paper) for table in paper.tables]
+    return made + [ablation_sheet(one, paper, first=one is paper.ablations[0]) for one in paper.ablations]
+
+
+def ablation_sheet(one: Ablation, paper: Paper, *, first: bool) -> Sheet:
+    """The paper has these for one student: its figures stand in the first sheet."""
+    names = [column.dataset for column in one.columns]
+    whole = Row(label=WHOLE, note=_alphas(one), cells=tuple(arm_cell(one.whole[name]) for name in names))
+    rows = [whole]
+    for variant in one.variants:
+        cells = []
+        for name in names:
+            arm = variant.arms.get(name)
+            cell = arm_cell(arm) if arm else Cell()
+            cells.append(Cell(text=cell.text, under=f"{100 * (arm.mean - one.whole[name].mean):+.1f}") if arm else cell)
+        rows.append(Row(label=variant.label, cells=tuple(cells)))
+    groups = [Group(rows=tuple(rows))]
+    if paper.published is not None and first:
+        lines = tuple(published_row(line, names, with_mean=False) for line in paper.published.ablation)
+        groups.append(Group(title=f"The paper: {paper.published.ablation[0].student}", rows=lines))
+    return Sheet(
+        name=f"ablation-{slug(one.student)}-{one.scoring}",
+        title=f"What each part is worth: {short(one.student)}, scored by {one.scoring}",
+        head=("variant", *(f">{name}" for name in names)),
+        groups=tuple(groups),
+        notes=("Accuracy on test in percent, and below it the difference to the whole in points.",),
+    )
+
+
+def _alphas(one: Ablation) -> str:
+    said = {arm.alphas + (f", {arm.treatment}" if arm.treatment else "") for arm in one.whole.values()}
+    return said.pop() if len(said) == 1 else ""
+
+
+def contests_sheet(contests: Sequence[Contest]) -> Sheet:
+    groups = []
+    for student, scoring, part in dict.fromkeys((one.student, one.scoring, one.part) for one in contests):
+        own = [one for one in contests if (one.student, one.scoring, one.part) == (student, scoring, part)]
+        title = f"{short(student)}, {scoring}: {part}"
+        groups.append(Group(title=title, rows=tuple(_contest(one) for one in own)))
+    head = ("against", "data set", ">n", ">seeds", ">points", ">95 % interval", ">p", ">p, Holm", ">smallest")
+    return Sheet(
+        name="comparisons",
+        title=f"Paired comparisons of TinyLLM ({len(contests)})",
+        head=("arm", *head),
+        groups=tuple(groups),
+        notes=(HOW_TESTED, "Bold: p below 5 % after Holm. A pair that stands in both tables is tested once."),
+    )
+
+
+def _contest(one: Contest) -> Row:
+    texts = (
+        one.against,
+        one.dataset,
+        f"{one.n:,}",
+        str(one.seeds),
+        f"{100 * one.difference:+.1f}",
+        f"{100 * one.low:+.1f} to {100 * one.high:+.1f}",
+        p_text(one.p),
+        p_text(one.adjusted),
+        number(one.smallest),
+    )
+    clear = one.adjusted < 0.05
+    return Row(
+        label=one.arm, cells=tuple(Cell(text=text, strong=clear and n in (4, 7)) for n, text in enumerate(texts))
+    )
+
+
+def evaluations_sheet(results: Sequence[Result]) -> Sheet:
+    rows = [
+        Row(
+            label=one.subject,
+            note=f"{one.method}, seed {one.seed}" if one.seed is not None else one.method,
+            cells=(
+                Cell(text=f"{one.dataset}/{one.split}, {one.scoring}"),
+                Cell(text=f"{one.n:,}"),
+                Cell(text=number(one.accuracy), under=f"{number(one.low)} to {number(one.high)}"),
+                Cell(text=number(one.chance)),
+                Cell(text=number(one.majority)),
+                Cell(text=number(one.unparseable)),
+            ),
+        )
+        for one in results
+    ]
+    return Sheet(
+        name="evaluations",
+        title="Every evaluation",
+        head=("who", "questions", ">n", ">accuracy", ">chance", ">majority", ">unparseable"),
+        groups=(Group(rows=tuple(rows)),),
+        notes=("In percent, with 95 % Wilson intervals.",),
+    )
+
+
+def sweep_sheet(one: Sweep) -> Sheet:
+    what = {"train-size": "the size of the training set", "alpha": "alpha"}[one.kind]
+    x = {"train-size": ">questions", "alpha": ">alpha"}[one.kind]
+    groups = []
+    for line in one.series:
+        rows = [
+            Row(
+                label="",
+                cells=(
+                    Cell(text=f"{point.x:,g}" if one.kind == "alpha" else f"{point.x:,.0f}"),
+                    arm_cell(point.arm),
+                    Cell(text=str(len(point.arm.seeds))),
+                    Cell() if point.arm.valid is None else Cell(text=number(point.arm.valid)),
+                ),
+            )
+            for point in line.points
+        ]
+        groups.append(Group(title=line.label, rows=tuple(rows)))
+    if one.level is not None:
+        valid = Cell() if one.level.valid is None else Cell(text=number(one.level.valid))
+        cells = (Cell(text=f"{one.level.size:,}"), arm_cell(one.level), Cell(text=str(len(one.level.seeds))), valid)
+        groups.append(Group(title=METHODS["finetune"], rows=(Row(label="", cells=cells),)))
+    return Sheet(
+        name=f"{one.kind}-{slug(one.student)}-{slug(one.dataset)}-{one.scoring}",
+        title=f"Accuracy against {what}: {short(one.student)} on {one.dataset}, n = {one.n:,}, scored by {one.scoring}",
+        head=("line", x, ">test", ">seeds", ">valid"),
+        groups=tuple(groups),
+        notes=(HOW_MEASURED,),
+    )
