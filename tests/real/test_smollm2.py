@@ -47,7 +47,7 @@ def test_elicit_distill_eval_and_report_on_the_embedded_model(tinyllm: Command, 
     assert succeed(tinyllm, "elicit", "--teacher", "expert", "--dataset", "everyday")["teachers"][0]["new"] == 240
     trained = succeed(
         tinyllm, "distill", "--alpha", "expert=1,smollm2=0.5", "--student", "smollm2", "--limit", "8",
-        "--evals-per-epoch", "1",
+        "--evals-per-epoch", "1", "--gates", "none",  # 32 tokens leave some texts without a whole sentence
     )  # fmt: skip
     assert (trained["method"], trained["figures"]["steps"]) == ("tinyllm", 1)
     assert trained["figures"]["tasks"] == {"answer": 8, "expert": 8, "smollm2": 4}
