@@ -163,6 +163,13 @@ def test_an_ablation_changes_one_thing(store: Store) -> None:
     }  # fmt: skip
 
 
+def test_fine_tuning_alone_makes_no_ablation(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30))
+    evaluated(store, "toy", first(20), method="finetune")
+    assert report(store).paper.ablations == ()
+
+
 def test_three_teachers_are_left_out_one_by_one(store: Store) -> None:
     data(store, "toy", 40)
     three = {"ann": 1.0, "bob": 0.5, "cat": 1.0}
@@ -209,6 +216,16 @@ def test_a_contest_of_one_seed_is_mcnemars(store: Store) -> None:
     assert contest.p == contest.adjusted == mcnemar(8, 4)
     assert contest.low < 0.1 < contest.high
     assert contest.discordant == pytest.approx(12 / 40)
+
+
+def test_too_little_discord_shows_no_difference(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(20))
+    evaluated(store, "toy", first(20), method="finetune")
+    evaluated(store, "toy", first(22), method="lora")
+    for contest in report(store).paper.contests:
+        assert contest.smallest is None
+        assert contest.p > 0.3
 
 
 def test_data_sets_are_compared_apart_and_together(store: Store) -> None:

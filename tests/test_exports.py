@@ -34,6 +34,7 @@ def full(store: Store) -> Store:
     for seed in range(2):
         evaluated(store, "toy", first(20 + seed), seed=seed, alpha={HOSTILE: 2.0, "bob": 1.0}, student=HOSTILE)
         evaluated(store, "toy", first(8 + seed), seed=seed, method="finetune", student=HOSTILE)
+    evaluated(store, "toy", first(12), method="distill-step-by-step", alpha={"bob": 1.0}, student=HOSTILE)
     for size in (20, 80):
         evaluated(store, "toy", first(size // 5), limit=size, alpha={"ann": 1.0, "bob": 1.0}, student=HOSTILE)
     evaluated(store, "toy", first(30), teacher=HOSTILE)
@@ -52,7 +53,7 @@ def test_figures_are_the_same_in_every_form(full: Store) -> None:
         "markdown": markdown(sheets(found)).replace("\\", ""),
         "latex": latex(sheets(found)).replace("$\\pm$", "±"),
     }
-    [gain] = found.paper.tables[0].blocks[0].gains
+    gain = found.paper.tables[0].blocks[0].gains[0]
     for name, form in shown.items():
         for figure in ("51.2 ± 1.8", "21.2 ± 1.8", f"{100 * gain.by_dataset['toy']:+.1f}", "75.0", "+30.0"):
             assert figure in form, (name, figure)
@@ -106,7 +107,7 @@ def test_latex_compiles(full: Store, tmp_path: Path) -> None:
 def test_csv_has_full_precision_and_no_formulas(full: Store) -> None:
     found = report(full)
     rows = list(csv.DictReader(io.StringIO(text(files(found)["evaluations"]))))
-    assert [int(row["correct"]) for row in rows] == [20, 8, 21, 9, 4, 16, 30]
+    assert [int(row["correct"]) for row in rows] == [20, 8, 21, 9, 12, 4, 16, 30]
     assert float(rows[0]["low"]) == found.results[0].low
     assert rows[0]["alpha"].startswith("'=1+1|")
     for name, some in files(found).items():

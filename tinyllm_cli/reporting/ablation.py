@@ -9,6 +9,7 @@ from tinyllm_cli.reporting.arms import Arm
 from tinyllm_cli.reporting.maintable import Column, MainTable, comparable, stands_for
 
 WHOLE = "TinyLLM"
+NOTHING = "no rationales"
 _TAUGHT = ("tinyllm", "distill-step-by-step", "finetune")
 
 
@@ -58,7 +59,7 @@ def _ablation(student: str, own: Sequence[Arm], table: MainTable) -> Ablation | 
         whole[column.dataset] = chosen
         for label, arm in parts[chosen.evaluations].items():
             variants.setdefault(label, {})[column.dataset] = arm
-    if not variants:
+    if variants.keys() <= {NOTHING}:  # full fine-tuning, which the main table has
         return None
     return Ablation(
         student=student,
@@ -108,5 +109,5 @@ def _changes(whole: Arm) -> Iterator[Change]:
         yield replace(same, label=label, alpha={teacher: weight})
     if whole.treatment:
         yield replace(same, label="raw rationales", treatment="")
-    yield replace(same, label="no rationales", alpha={}, treatment="")
+    yield replace(same, label=NOTHING, alpha={}, treatment="")
     yield replace(same, label="rationales shuffled", shuffled=True)

@@ -28,7 +28,8 @@ class Duel:
 class Contest:
     """A difference in accuracy with its 95 % interval, its exact two-sided p, and p after Holm's correction for all
     contests of the report. `discordant` is the share of questions that just one of the two got right, `smallest` the
-    least difference that so many questions with so much discord would show in four cases of five."""
+    least difference that so many questions with so much discord would show in four cases of five; None where they
+    would show none, even if all discord were for one side."""
 
     part: str
     arm: str
@@ -44,7 +45,7 @@ class Contest:
     p: float
     adjusted: float
     discordant: float
-    smallest: float
+    smallest: float | None
 
 
 def contests(store: Store, duels: Sequence[Duel]) -> list[Contest]:
@@ -99,5 +100,10 @@ def _fought(store: Store, duel: Duel, together: Sequence[Sequence[tuple[int, int
         p=found.p,
         adjusted=found.p,
         discordant=discordant,
-        smallest=smallest_difference(n, discordant),
+        smallest=shown_by(n, discordant),
     )
+
+
+def shown_by(questions: int, discordant: float) -> float | None:
+    smallest = smallest_difference(questions, discordant)
+    return smallest if smallest < discordant else None

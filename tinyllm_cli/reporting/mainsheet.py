@@ -8,11 +8,10 @@ from statistics import fmean
 
 from tinyllm_cli.reporting.arms import METHODS
 from tinyllm_cli.reporting.cells import HOW_MEASURED, Cell, Group, Row, Sheet, arm_cell, number, short
-from tinyllm_cli.reporting.contests import Contest
+from tinyllm_cli.reporting.contests import Contest, shown_by
 from tinyllm_cli.reporting.maintable import Block, Column, Entry, Gain, Line, MainTable
 from tinyllm_cli.reporting.paper import Paper
 from tinyllm_cli.reporting.published import PublishedLine, paper_student
-from tinyllm_cli.stats import smallest_difference
 
 _STATES = {"done": "trained to the end", "pruned": "ended early"}
 
@@ -98,10 +97,9 @@ def _facts(table: MainTable, contests: Sequence[Contest]) -> Iterator[Row]:
             one.discordant for one in contests
             if (one.dataset, one.n, one.scoring) == (column.dataset, column.n, table.scoring)
         ]  # fmt: skip
-        cells.append(
-            Cell(text=number(smallest_difference(column.n, fmean(own))), under=f"{number(fmean(own))} % discordant")
-            if own else Cell()
-        )  # fmt: skip
+        smallest = shown_by(column.n, fmean(own)) if own else None
+        text = "–" if smallest is None else number(smallest)
+        cells.append(Cell(text=text, under=f"{number(fmean(own))} % discordant") if own else Cell())
     yield Row(label="Smallest difference shown", note="points, 5 %, power 80 %", cells=(*cells, *blank))
 
 

@@ -17,7 +17,7 @@ HOW_TESTED = (
     "Difference in accuracy on the same questions, in points, with its 95 % bootstrap interval over questions. p is"
     " exact: McNemar's for one seed, over several the test that swaps the two by question. Holm: corrected for all"
     " comparisons of this report. Smallest: the difference that so many questions, as often answered right by just one"
-    " of the two, show at 5 % with a power of 80 %."
+    " of the two, show at 5 % with a power of 80 %; –: none."
 )
 
 
@@ -91,7 +91,7 @@ def _contest(one: Contest) -> Row:
         f"{100 * one.low:+.1f} to {100 * one.high:+.1f}",
         p_text(one.p),
         p_text(one.adjusted),
-        number(one.smallest),
+        "–" if one.smallest is None else number(one.smallest),
     )
     clear = one.adjusted < 0.05
     return Row(
