@@ -107,7 +107,7 @@ ALLOWED = {
     "answers": {"errors"},
     "predict": KNOWLEDGE | {"answers"},
     "exporting": KNOWLEDGE,
-    "experiments": KNOWLEDGE,
+    "experiments": KNOWLEDGE | {"opinions", "resuming", "selection", "voices"},
     "reporting": KNOWLEDGE | {"dossier", "findings", "gates", "survey"},
 }
 BACKENDS_FOR = {

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.base import Completion, Sampling
+from backends.base import Completion, Failure, Sampling
 from tests.conftest import Command, keep, write_dataset
+from tests.models import record_run
+from tinyllm_cli.config import load_settings
 from tinyllm_cli.datasets.catalogue import from_path
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.experiments.cells import Cell, Material, Plan, Setup
 from tinyllm_cli.experiments.materials import material_of
-from tinyllm_cli.experiments.plans import Material, Plan, Setup, ablation, alpha_grid, seeds, table1, train_size
+from tinyllm_cli.experiments.outlook import History, seconds
+from tinyllm_cli.experiments.plans import ablation, alpha_grid, best_on_valid, seeds, table1, train_size
 from tinyllm_cli.ingest import ingest
-from tinyllm_cli.prompts import recorded_prompt
-from tinyllm_cli.records import Asking
+from tinyllm_cli.prompts import Recipe, build_prompt, recipe_icl, recorded_prompt
+from tinyllm_cli.records import Asking, Prompt, Run
+from tinyllm_cli.selection import fullest
 from tinyllm_cli.store import Store
+from tinyllm_cli.store import experiments as stored_experiments
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 
@@ -25,7 +35,7 @@ BOTH = frozenset({"ann", "bob"})
 
 
 def setup(*, alphas: dict[str, float] | None = None, **changes: object) -> Setup:
-    material = Material(dataset="toy", questions=80, **{"forced": BOTH, **changes})  # type: ignore[arg-type]
+    material = Material(dataset="toy", questions=80, **{"told": BOTH, **changes})  # type: ignore[arg-type]
     return Setup(materials=[material], students=["tiny"], alphas=alphas or {"ann": 1.0, "bob": 0.5})
 
 
@@ -40,7 +50,7 @@ def value(command: list[str], option: str) -> str:
 
 
 def test_table1_holds_every_method_that_has_its_material() -> None:
-    plan = table1(setup(free=BOTH, tested=BOTH))
+    plan = table1(setup(labelled=BOTH, watched=BOTH, tested=BOTH))
     assert [cell.label["method"] for cell in plan.cells] == [
         "inference", "finetune", "lora", "standard-kd", "distill-step-by-step", "distill-step-by-step", "pinto",
         "tinyllm", "teacher", "teacher",
@@ -56,7 +66,7 @@ def test_table1_holds_every_method_that_has_its_material() -> None:
 
 
 def test_what_lacks_its_material_is_left_out_with_the_command_that_makes_it() -> None:
-    plan = table1(setup(forced=frozenset({"ann"})))
+    plan = table1(setup(told=frozenset({"ann"})))
     assert {cell.label["method"] for cell in plan.cells} == {"inference", "finetune", "lora", "distill-step-by-step"}
     said = {one.what.split(" on ")[0]: one.command for one in plan.left_out}
     assert said["tinyllm"] == "tinyllm elicit --teacher bob --dataset toy"
@@ -66,8 +76,8 @@ def test_what_lacks_its_material_is_left_out_with_the_command_that_makes_it() ->
 
 def test_the_ablation_takes_away_one_thing_at_a_time() -> None:
     three = {"ann": 1.0, "bob": 1.0, "cid": 1.0}
-    forced = frozenset(three)
-    plan = ablation(setup(alphas=three, forced=forced, without_icl=forced))
+    told = frozenset(three)
+    plan = ablation(setup(alphas=three, told=told, without_icl=told))
     assert value(words(plan, variant="without bob"), "--alpha") == "ann=1,cid=1"
     assert value(words(plan, variant="bob alone"), "--alpha") == "bob=1"
     assert "--shuffle-rationales" in words(plan, variant="rationales shuffled")
@@ -83,11 +93,79 @@ def test_the_ablation_takes_away_one_thing_at_a_time() -> None:
 
 def test_training_sets_grow_by_the_papers_shares_and_fine_tuning_has_them_all() -> None:
     plan = train_size(setup())
-    limits = [
-        int(value([*(cell.distill or ())], "--limit")) for cell in plan.cells if cell.label["method"] == "tinyllm"
-    ]
-    assert limits == [10, 20, 40, 60, 80]
-    assert value(words(plan, method="finetune"), "--limit") == "80"
+    told = [[*(cell.distill or ())] for cell in plan.cells if cell.label["method"] == "tinyllm"]
+    assert [int(value(one, "--limit")) for one in told[:-1]] == [10, 20, 40, 60]
+    assert "--limit" not in told[-1]
+    assert "--limit" not in words(plan, method="finetune")
+
+
+def test_a_training_is_the_same_cell_in_every_experiment() -> None:
+    """With no limit of its own on all of the training set, so that hours of work are done once."""
+    main = {cell.label["method"]: cell.identity for cell in table1(setup()).cells}
+    [whole] = [cell for cell in ablation(setup()).cells if cell.label["variant"] == "all teachers"]
+    [tuned] = [cell for cell in ablation(setup()).cells if cell.label["variant"] == "no rationales"]
+    assert (whole.identity, tuned.identity) == (main["tinyllm"], main["finetune"])
+    full = {cell.label["method"]: cell.identity for cell in train_size(setup(), [1.0]).cells}
+    assert (full["tinyllm"], full["finetune"]) == (main["tinyllm"], main["finetune"])
+    assert {cell.identity for cell in seeds(setup()).cells} == {main["tinyllm"], main["finetune"]}
+    [grid] = [cell for cell in alpha_grid(setup(), [1.0]).cells if cell.label["teacher"] == "ann"]
+    assert grid.identity == main["tinyllm"]
+
+
+def test_other_material_or_another_student_makes_other_cells() -> None:
+    plain, told_more = setup(edition="1"), setup(edition="2")
+    trained_anew = replace(plain, fingerprints={"tiny": "changed"})
+    identities = [[cell.identity for cell in table1(one).cells] for one in (plain, told_more, trained_anew)]
+    assert not set(identities[0]) & set(identities[1])
+    assert not set(identities[0]) & set(identities[2])
+
+
+def test_labels_need_train_alone_and_hints_every_split() -> None:
+    plan = table1(setup(labelled=BOTH, tested=frozenset({"ann"})))
+    assert value(words(plan, method="standard-kd"), "--alpha") == "ann=1,bob=0.5"
+    [pinto] = [one for one in plan.left_out if one.what.startswith("pinto")]
+    assert pinto.command == "tinyllm elicit --teacher ann --dataset toy --split valid --no-teacher-forcing"
+    without_valid = table1(setup(labelled=BOTH, tested=frozenset({"ann"}), valid=False))
+    assert value(words(without_valid, method="pinto"), "--alpha") == "ann=1"
+
+
+def test_the_grids_choice_is_made_on_valid() -> None:
+    def label(teacher: str, alpha: float, seed: int, student: str = "s") -> dict[str, str | int | float]:
+        return {"dataset": "toy", "student": student, "teacher": teacher, "alpha": alpha, "seed": seed}
+
+    tried = [
+        (label("ann", 0.1, 0), 0.9), (label("ann", 0.1, 1), 0.1), (label("ann", 1, 0), 0.6), (label("ann", 1, 1), 0.6),
+        (label("bob", 3, 0), 0.6), (label("bob", 3, 0, "t"), 0.2),
+    ]  # fmt: skip
+    first, second = best_on_valid(tried)
+    assert (first.teacher, first.alpha, first.seeds, first.tried) == ("ann", 1.0, 2, 3)
+    assert first.valid == pytest.approx(0.6)
+    assert (second.student, second.teacher, second.alpha) == ("t", "bob", 3.0)
+
+
+def history(**speeds: tuple[dict[str, float], float]) -> History:
+    runs = [
+        Run(id=number, method=name, student="tiny", dataset="toy", alpha=alpha, seed=0, settings={}, lineage={},
+            state="done", figures={"questions_per_second": speed}, folder="", command="", versions={}, started="")
+        for number, (name, (alpha, speed)) in enumerate(speeds.items())
+    ]  # fmt: skip
+    return History(runs=runs, evaluations=[])
+
+
+def test_time_is_told_from_trainings_with_as_many_teachers() -> None:
+    known = history(finetune=({}, 8.0), tinyllm=({"ann": 1.0, "bob": 1.0}, 2.0))
+
+    def took(*more: str, alpha: str = "0") -> float | None:
+        distill = ("--dataset", "toy", "--student", "tiny", "--alpha", alpha, *more)
+        return seconds(Cell(label={"dataset": "toy", "student": "tiny"}, distill=distill, evaluate=()), sizes, known)
+
+    sizes = {"toy": 80}
+    assert took() == 10
+    assert took(alpha="ann=1,bob=1") == 40
+    assert took("--limit", "8", "--epochs", "3", alpha="ann=1,bob=1") == 12
+    assert took("--limit", "500") == 10
+    assert seconds(Cell(label={"student": "tiny", "dataset": "toy"}, distill=("--alpha", "0"), evaluate=None), sizes,
+                   History(runs=[], evaluations=[])) is None  # fmt: skip
 
 
 def test_the_grid_moves_one_alpha_at_a_time() -> None:
@@ -98,15 +176,15 @@ def test_the_grid_moves_one_alpha_at_a_time() -> None:
 
 
 @given(
-    forced=st.sets(st.sampled_from(["ann", "bob", "cid"])), free=st.sets(st.sampled_from(["ann", "bob"])),
+    told=st.sets(st.sampled_from(["ann", "bob", "cid"])), free=st.sets(st.sampled_from(["ann", "bob"])),
     students=st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3, unique=True),
     numbers=st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True), limit=st.none() | st.integers(8, 100),
 )  # fmt: skip
 def test_cells_differ_and_seeds_are_all_there(
-    forced: set[str], free: set[str], students: list[str], numbers: list[int], limit: int | None
+    told: set[str], free: set[str], students: list[str], numbers: list[int], limit: int | None
 ) -> None:
-    material = Material(dataset="toy", questions=80, forced=frozenset(forced), free=frozenset(free),
-                        tested=frozenset(free))  # fmt: skip
+    material = Material(dataset="toy", questions=80, told=frozenset(told), labelled=frozenset(free),
+                        watched=frozenset(free), tested=frozenset(free))  # fmt: skip
     alphas = dict.fromkeys(["ann", "bob", "cid"], 1.0)
     shared = Setup(materials=[material], students=students, alphas=alphas, seeds=numbers, limit=limit)
     for make in (table1, ablation, train_size, alpha_grid, seeds):
@@ -114,22 +192,74 @@ def test_cells_differ_and_seeds_are_all_there(
         labels = [json.dumps(cell.label, sort_keys=True) for cell in plan.cells]
         assert len(set(labels)) == len(labels)
         trained = [cell for cell in plan.cells if cell.distill is not None]
-        assert len({cell.distill for cell in trained if "--alpha" in (cell.distill or ())}) <= len(trained)
         assert {cell.label["seed"] for cell in trained} in (set(), set(numbers))
         assert all("test" not in (cell.distill or ()) for cell in trained), "training never sees the test split"
 
 
+def answer(store: Store, teacher: str, prompts: Callable[[Question], Prompt], *splits: str, skip: int = 0) -> None:
+    """The teacher's replies to a split; to the first `skip` questions it fails."""
+    asking = Asking(teacher=teacher, backend="recorded", model="m", revision="1", sampling=Sampling())
+    stored_rationales.add_asking(store, asking)
+    for split in splits:
+        for place, question in enumerate(stored_questions.iterate(store, "toy", split)):
+            reply = Completion(text="Because it is so.", finish_reason="recorded")
+            keep(store, asking, prompts(question), 0, reply if place >= skip else Failure(reason="broken", attempts=1))
+
+
 def test_material_is_read_off_the_store(store: Store, tmp_path: Path) -> None:
     ingest(store, from_path(write_dataset(tmp_path / "toy", train=4, valid=2, test=2), {}, None))
-    for teacher, forcing, splits in (("ann", True, ["train"]), ("bob", False, ["train", "valid", "test"])):
-        asking = Asking(teacher=teacher, backend="recorded", model="m", revision="1", sampling=Sampling())
-        stored_rationales.add_asking(store, asking)
-        for split in splits:
-            for question in stored_questions.iterate(store, "toy", split):
-                prompt = recorded_prompt(question, teacher_forcing=forcing)
-                keep(store, asking, prompt, 0, Completion(text="Because it is so.", finish_reason="recorded"))
-    found = material_of(store, "toy")
-    assert (found.questions, found.forced, found.free, found.tested) == (4, BOTH, {"bob"}, {"bob"})
+    empty = material_of(store, "toy", load_settings())
+    answer(store, "ann", lambda question: recorded_prompt(question, teacher_forcing=True), "train")
+    answer(store, "bob", lambda question: recorded_prompt(question, teacher_forcing=False), "train", "test", skip=1)
+    found = material_of(store, "toy", load_settings())
+    assert (found.questions, found.told, found.valid) == (4, BOTH, True)
+    assert (found.labelled, found.watched, found.tested) == ({"bob"}, frozenset(), {"bob"})  # a failure is an answer
+    assert found.edition != empty.edition
+    assert found == material_of(store, "toy", load_settings())
+
+
+def test_an_ablation_of_in_context_examples_needs_both_ways(store: Store, tmp_path: Path) -> None:
+    """What is asked without them later must not take the place of what was asked with them."""
+    ingest(store, from_path(write_dataset(tmp_path / "toy", train=4, test=2), {}, None))
+
+    def asked(icl: int) -> Callable[[Question], Prompt]:
+        return lambda question: build_prompt(question, Recipe(icl=icl), [])
+
+    answer(store, "bob", asked(0), "train")
+    assert material_of(store, "toy", load_settings()).without_icl == frozenset()
+    answer(store, "ann", asked(2), "train")
+    answer(store, "ann", asked(0), "train")
+    assert material_of(store, "toy", load_settings()).without_icl == {"ann"}
+    known = stored_rationales.variants(store, "toy", "train")
+    assert recipe_icl(fullest(known, "ann", "toy").recipe) == 2
+    assert recipe_icl(fullest(known, "ann", "toy", icl=0).recipe) == 0
+
+
+def plan_of(*identities: str) -> dict[str, Any]:
+    return {"name": "seeds", "cells": [{"label": {"seed": n}, "identity": one} for n, one in enumerate(identities)]}
+
+
+def test_what_was_done_in_one_plan_is_done_in_the_next(store: Store, tmp_path: Path) -> None:
+    run = record_run(store, tmp_path).id
+    first = stored_experiments.open_experiment(store, "seeds", plan_of("a", "b"), "tinyllm")
+    stored_experiments.note(store, first, 0, "done", run=run, seconds=2.0)
+    stored_experiments.note(store, first, 1, "failed", error="broken")
+    wider = stored_experiments.open_experiment(store, "seeds", plan_of("c", "b", "a"), "tinyllm")
+    assert wider != first
+    states = [(cell.state, cell.run) for cell in stored_experiments.cells(store, wider)]
+    assert states == [("planned", None), ("planned", None), ("done", run)]
+    assert stored_experiments.open_experiment(store, "seeds", plan_of("a", "b"), "tinyllm") == first
+
+
+def test_cells_of_a_process_that_is_gone_are_planned_again(store: Store) -> None:
+    number = stored_experiments.open_experiment(store, "seeds", plan_of("a"), "tinyllm")
+    stored_experiments.note(store, number, 0, "running")
+    with stored_experiments.claiming(store, number) as ours:
+        assert ours
+        stored_experiments.bury_the_dead(store)
+        assert stored_experiments.cells(store, number)[0].state == "running"
+    stored_experiments.bury_the_dead(store)
+    assert stored_experiments.cells(store, number)[0].state == "planned"
 
 
 @pytest.mark.parametrize(
@@ -140,12 +270,20 @@ def test_material_is_read_off_the_store(store: Store, tmp_path: Path) -> None:
         (["table1", "--seeds", "one"], "--seeds: 'one' is no list of numbers"),
         (["train-size", "--fractions", "150"], "--fractions are percentages"),
         (["table1", "--search", "3"], "--search belongs to the experiment alpha"),
+        (["seeds", "--grid", "1"], "--grid belongs to the experiment alpha"),
+        (["alpha", "--fractions", "50"], "--fractions belongs to the experiment train-size"),
+        (["alpha", "--grid", "-1"], "--grid: an alpha is 0 or more"),
+        (["table1", "--alpha", "nobody=1"], "no teacher called 'nobody'"),
+        (["seeds", "--", "--seed", "3"], "--seed can't stand after --."),
+        (["seeds", "--", "--dry-run"], "--dry-run can't stand after --."),
+        (["alpha"], "nothing that this experiment could train"),
         (["alpha", "--search", "3", "--seeds", "0,1"], "one data set, one student and one seed"),
     ],
 )
 def test_wrong_options_are_errors(inside: Command, tmp_path: Path, arguments: list[str], message: str) -> None:
     write_dataset(tmp_path / "toy", train=4, test=2)
-    done = inside("experiment", *arguments, "--dataset", "toy", "--student", "student")
+    name, *rest = arguments
+    done = inside("experiment", name, "--dataset", "toy", "--student", "student", *rest)
     assert done.returncode == 2
     assert message in done.stderr
 
@@ -158,3 +296,43 @@ def test_a_plan_is_shown_and_nothing_is_done(inside: Command, scripted: Path, tm
     assert done.stdout.count("distill-step-by-step") == 2
     assert "3 to do, 0 done" in done.stderr
     assert json.loads(inside("report", "--json").stdout)["runs"] == []
+
+
+def test_a_teacher_that_wrote_for_one_data_set_alone_is_left_out_of_the_other(
+    inside: Command, scripted: Path, tmp_path: Path
+) -> None:
+    write_dataset(tmp_path / "one", train=8, test=4)
+    write_dataset(tmp_path / "two", valid=8, test=4)
+    (tmp_path / "two" / "valid.jsonl").rename(tmp_path / "two" / "train.jsonl")  # other questions than those of one
+    assert inside("elicit", "--teacher", "parrot", "--dataset", "one").returncode == 0
+    command = ("experiment", "table1", "-d", "one", "-d", "two", "--alpha", "parrot=1", "--dry-run", "--json")
+    done = inside(*command, "--methods", "finetune,distill-step-by-step")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [(cell["label"]["dataset"], cell["label"]["method"]) for cell in found["cells"]] == [
+        ("one", "finetune"), ("one", "distill-step-by-step"), ("two", "finetune"),
+    ]  # fmt: skip
+    assert [one["command"] for one in found["left_out"]] == ["tinyllm elicit --teacher parrot --dataset two"]
+
+
+def test_a_search_needs_a_split_to_choose_by(inside: Command, scripted: Path, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=8, test=4)
+    assert inside("elicit", "--teacher", "parrot", "--dataset", "toy").returncode == 0
+    done = inside("experiment", "alpha", "--search", "2", "--student", "student")
+    assert done.returncode == 2
+    assert "toy has no valid split to search by" in done.stderr
+
+
+def test_nobody_else_carries_out_an_experiment_that_is_in_work(
+    inside: Command, scripted: Path, tmp_path: Path, store: Store
+) -> None:
+    write_dataset(tmp_path / "toy", train=8, test=4)
+    command = ("experiment", "seeds", "--dataset", "toy", "--student", "student", "--json")
+    [cell] = json.loads(inside(*command, "--dry-run").stdout)["cells"]
+    del cell["done"]
+    number = stored_experiments.open_experiment(store, "seeds", {"name": "seeds", "cells": [cell]}, "tinyllm")
+    with stored_experiments.claiming(store, number):
+        done = inside(*command)
+    assert done.returncode == 75, done.stderr
+    assert f"Another process is at this very experiment ({number})" in done.stderr
+    assert stored_experiments.cells(store, number)[0].state == "planned"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyllm_cli import __version__
-from tinyllm_cli.errors import UsageProblem, WorldProblem
+from tinyllm_cli.errors import Busy, UsageProblem
 from tinyllm_cli.keeping import Keeper, Progress, Watch
 from tinyllm_cli.material import Material, Plan
 from tinyllm_cli.records import Run
@@ -45,7 +45,7 @@ def distill(
     reason it keeps.
 
     Started by torchrun or `accelerate launch`, all processes call this and share the work; the first keeps the
-    records. Raises WorldProblem when another process, not of these, is at the same run, and UsageProblem when
+    records. Raises Busy when another process, not of these, is at the same run, and UsageProblem when
     `accelerate launch` was told to shard the student, which would not happen."""
     _refuse_sharding()
     with joined() as processes, ExitStack() as held:
@@ -105,7 +105,7 @@ def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: E
         earlier = next((run for run in alike if run.state != "done"), None)
         run = earlier or _begin(store, plan, wanted)
         if not held.enter_context(stored_runs.claiming(store, run.id)):
-            raise WorldProblem(
+            raise Busy(
                 f"Run {run.id} is this very training, and another process is at it.",
                 "Wait for it, or begin another one beside it with --fresh.",
             )

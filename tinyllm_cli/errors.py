@@ -3,6 +3,7 @@
 TinyLLMError         displayed to the user as it is; `hint` says what to do next
 +-- UsageProblem     the command as typed can't be carried out (exit 2)
 +-- WorldProblem     the command is right, the world is not: file, disk, hub, database (exit 1)
+    +-- Busy         another process is at it; the same command will do later (exit 75)
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ class UsageProblem(TinyLLMError):
 
 class WorldProblem(TinyLLMError):
     """The command can't be carried out because of a file, a disk, a network or a database."""
+
+
+class Busy(WorldProblem):
+    """The command can't be carried out just now because another process is doing the same."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class InterruptedByUser(TinyLLMError):

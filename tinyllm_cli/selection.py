@@ -54,7 +54,8 @@ EVERY_RATIONALE = Selection()
 
 def fullest(variants: Sequence[Variant], teacher: str, dataset: str, icl: int | None = None) -> Variant:
     """The way of asking `teacher` that covers most questions, of those that saw the gold answer if any did; of
-    several the newest. With `icl`, among those with so many in-context examples.
+    several one with in-context examples, so that asking without them for an ablation changes nothing else, then the
+    newest. With `icl`, among those with so many in-context examples.
 
     Raises UsageProblem when there are none."""
     own = [variant for variant in variants if variant.teacher == teacher]
@@ -69,7 +70,7 @@ def fullest(variants: Sequence[Variant], teacher: str, dataset: str, icl: int | 
             f"{teacher} has no rationales for {dataset} that were asked for with {icl} in-context examples.",
             f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset} --icl {icl}",
         )
-    return max(fitting, key=lambda variant: (variant.teacher_forcing, variant.questions, variant.latest))
+    return max(fitting, key=lambda one: (one.teacher_forcing, one.questions, recipe_icl(one.recipe) != 0, one.latest))
 
 
 def selected(

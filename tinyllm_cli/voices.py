@@ -62,9 +62,7 @@ def choose(store: Store, settings: Settings, alpha: Alpha | None, dataset: str |
             raise _no_rationales(chosen, "any teacher")
     else:
         pool = available.get(dataset, set()) if dataset else set().union(*available.values())
-        weights = {_teacher(name, pool, settings): weight for name, weight in alpha.items()}
-        if len(weights) < len(alpha):
-            raise UsageProblem(f"--alpha names one teacher twice: {choices(list(alpha))}.")
+        weights = named_weights(alpha, pool, settings)
         active = {name for name, weight in weights.items() if weight > 0}
         chosen = dataset or _only_dataset(store, available, active, finetune=not active)
         lacking = sorted(active - available.get(chosen, set()))
@@ -72,6 +70,18 @@ def choose(store: Store, settings: Settings, alpha: Alpha | None, dataset: str |
             raise _no_rationales(chosen, lacking[0])
     voices = tuple(Voice(teacher=name, prefix=prefix_of(name, settings), alpha=a) for name, a in weights.items())
     return Choice(dataset=chosen, voices=voices, chosen=dataset is None)
+
+
+def named_weights(alpha: Alpha, pool: Collection[str], settings: Settings) -> dict[str, float]:
+    """Weights by the full names of teachers: those that were typed, or all of `pool`, which wrote something.
+
+    Raises UsageProblem for a name that no teacher has, or for two that are one's."""
+    if isinstance(alpha, float):
+        return dict.fromkeys(sorted(pool), alpha)
+    weights = {_teacher(name, pool, settings): weight for name, weight in alpha.items()}
+    if len(weights) < len(alpha):
+        raise UsageProblem(f"--alpha names one teacher twice: {choices(list(alpha))}.")
+    return weights
 
 
 def prefix_of(teacher: str, settings: Settings) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Command, start, write_dataset
 from tests.models import make_folder
-from tests.processes import wait_until
+from tests.processes import MARK, marked, new_mark, wait_until
 
 pytestmark = pytest.mark.real
 
@@ -35,35 +35,30 @@ def experiment(*words: str) -> tuple[str, ...]:
     return ("experiment", words[0], "--dataset", "toy", "--yes", "--json", *words[1:])
 
 
+def cells(folder: Path) -> list[tuple[str, int]]:
+    return rows(folder, "SELECT state, count(*) FROM cells GROUP BY 1 ORDER BY 1")  # type: ignore[return-value]
+
+
 def test_what_is_done_is_not_done_again_and_a_failure_stops_nothing(
     tinyllm: Command, scripted: Path, tmp_path: Path
 ) -> None:
     prepared(tinyllm, tmp_path)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text("{}", encoding="utf-8")
-    command = experiment(
-        "table1",
-        "--student",
-        "broken",
-        "--student",
-        "student",
-        "--methods",
-        "inference,finetune",
-        "--jobs",
-        "2",
-        *TRAIN,
-    )
+    students = ("--student", "broken", "--student", "student")
+    command = experiment("table1", *students, "--methods", "inference,finetune", "--jobs", "2", *TRAIN)
     done = tinyllm(*command)
     assert done.returncode == 1, done.stderr
-    assert "2 of 4 runs failed" in done.stderr
+    assert "2 of 4 failed" in done.stderr
     assert "Traceback" not in done.stderr
-    cells = json.loads(done.stdout)["cells"]
-    states = {(Path(cell["label"]["student"]).name, cell["label"]["method"]): cell["state"] for cell in cells}
+    found = json.loads(done.stdout)["cells"]
+    states = {(Path(cell["label"]["student"]).name, cell["label"]["method"]): cell["state"] for cell in found}
     assert states == {
         ("broken", "inference"): "failed", ("broken", "finetune"): "failed",
         ("student", "inference"): "done", ("student", "finetune"): "done",
     }  # fmt: skip
-    assert all(cell["result"]["n"] == 8 for cell in cells if cell["state"] == "done")
+    assert all(cell["result"]["n"] == 8 for cell in found if cell["state"] == "done")
+    assert all(cell["error"] for cell in found if cell["state"] == "failed")
     (tmp_path / "broken" / "config.json").unlink()
     (tmp_path / "broken").rmdir()
     make_folder(tmp_path / "broken", "causal")
@@ -71,31 +66,131 @@ def test_what_is_done_is_not_done_again_and_a_failure_stops_nothing(
     assert again.returncode == 0, again.stderr
     assert "2 to do, 2 done" in again.stderr
     assert rows(tmp_path, "SELECT count(*) FROM runs WHERE state = 'done'") == [(2,)]
+    wider = tinyllm(*experiment("seeds", "--student", "student", "--seeds", "0", "--dry-run", *TRAIN))
+    assert "1 to do, 1 done" in wider.stderr
 
 
-def test_a_plan_that_is_killed_goes_on(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+def test_a_plan_that_is_killed_goes_on_at_once(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+    """Even while what the kill orphaned still saves its state."""
     prepared(tinyllm, tmp_path)
-    command = experiment("seeds", "--student", "student", "--seeds", "0", *TRAIN, "--epochs", "12", "--save-every", "0")
+    command = experiment("seeds", "--student", "student", "--jobs", "2", *TRAIN, "--epochs", "12", "--save-every", "0")
     process = start(tmp_path, *command)
     wait_until(lambda: list(tmp_path.glob("tinyllm-runs/.*.state/step-*")) != [])
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    wait_until(lambda: not list(tmp_path.glob("*-run-1.lock")))  # the child saves its state, and goes
     done = tinyllm(*command)
     assert done.returncode == 0, done.stderr
     assert rows(tmp_path, "SELECT id, state FROM runs ORDER BY id") == [(1, "done"), (2, "done")]
-    assert rows(tmp_path, "SELECT state, count(*) FROM cells GROUP BY 1") == [("done", 2)]
+    assert cells(tmp_path) == [("done", 2)]
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_ctrl_c_stops_what_is_in_work_and_says_how_to_go_on(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+    prepared(tinyllm, tmp_path)
+    mark = new_mark()
+    command = experiment("seeds", "--student", "student", *TRAIN, "--epochs", "60", "--save-every", "0")
+    process = start(tmp_path, *command, **{MARK: mark})
+    wait_until(lambda: list(tmp_path.glob("tinyllm-runs/.*.state/step-*")) != [])
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Stopped: 0 of 2 are done, and what was in work has saved its state." in error
+    assert "Run the same command to go on." in error
+    assert not marked(mark)
+    assert rows(tmp_path, "SELECT state FROM runs") == [("stopped",)]
+    assert cells(tmp_path) == [("planned", 2)]
+
+
+def test_cells_that_share_a_training_train_once(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+    """With every alpha at 1, each teacher's alpha of 1 in the grid is the same run."""
+    owl = '\n[teachers.owl]\nbackend = "scripted"\nreplies = ["Owls think that this one is right, and owls know."]\n'
+    scripted.write_text(scripted.read_text("utf-8") + owl, encoding="utf-8")
+    prepared(tinyllm, tmp_path)
+    assert tinyllm("elicit", "--teacher", "owl", "--dataset", "toy").returncode == 0
+    command = ("experiment", "alpha", "--student", "student", "--grid", "1", "--jobs", "2", *TRAIN)
+    done = tinyllm(*command)
+    assert done.returncode == 0, done.stderr
+    assert "Best on valid for toy and student: alpha 1 of owl" in done.stdout
+    assert rows(tmp_path, "SELECT count(*) FROM runs") == [(1,)]
+    assert rows(tmp_path, "SELECT run, state FROM cells") == [(1, "done"), (1, "done")]
 
 
 def test_a_search_looks_at_valid_and_only_its_best_at_test(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
     prepared(tinyllm, tmp_path)
-    done = tinyllm(*experiment("alpha", "--student", "student", "--search", "2", *TRAIN))
+    done = tinyllm(*experiment("alpha", "--student", "student", "--search", "2", "--jobs", "2", *TRAIN))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["best"]
-    assert sum(found["trials"].values()) == 2
+    assert found["trials"] == {"complete": 2}
     assert 0.01 <= found["alphas"]["parrot"] <= 3
     assert rows(tmp_path, "SELECT run, split FROM evaluations") == [(found["run"], "test")]
-    more = tinyllm(*experiment("alpha", "--student", "student", "--search", "3", *TRAIN))
+    search = experiment("alpha", "--student", "student", "--search", "4", *TRAIN)
+    more = tinyllm(*search)
     assert more.returncode == 0, more.stderr
-    assert sum(json.loads(more.stdout)["best"]["trials"].values()) == 3
-    assert rows(tmp_path, "SELECT count(*) FROM runs") == [(3,)]
+    assert sum(json.loads(more.stdout)["best"]["trials"].values()) == 4
+    assert rows(tmp_path, "SELECT count(*) FROM runs") == [(4,)]
+    looked_at = {run for (run,) in rows(tmp_path, "SELECT run FROM evaluations WHERE split = 'test'")}
+    assert looked_at <= {found["run"], json.loads(more.stdout)["best"]["run"]}
+    before = rows(tmp_path, "SELECT * FROM cells")
+    assert tinyllm(*search).returncode == 0
+    assert rows(tmp_path, "SELECT * FROM cells") == before
+
+
+def test_a_search_that_is_killed_asks_for_its_trial_again(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+    prepared(tinyllm, tmp_path)
+    train = (*TRAIN, "--epochs", "12", "--save-every", "0")
+    command = experiment("alpha", "--student", "student", "--search", "1", *train)
+    process = start(tmp_path, *command)
+    wait_until(lambda: list(tmp_path.glob("tinyllm-runs/.*.state/step-*")) != [])
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = tinyllm(*command)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["best"]["alphas"] == {"parrot": 1.0}
+    assert rows(tmp_path, "SELECT id, state FROM runs") == [(1, "done")]
+    assert cells(tmp_path) == [("done", 2)]  # the trial, and the best on test
+
+
+def test_a_weak_trial_is_ended_early(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+    """After three trials that did well at every step, one that doesn't is given up long before its end."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    prepared(tinyllm, tmp_path)
+
+    def search(trials: int) -> dict[str, Any]:
+        more = ("--search", str(trials), *TRAIN, "--epochs", "80", "--evals-per-epoch", "1")
+        done = tinyllm(*experiment("alpha", "--student", "student", *more))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["best"]["trials"]  # type: ignore[no-any-return]
+
+    assert search(1) == {"complete": 1}
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "tinyllm-search" / "alpha.log")))
+    [study] = [optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)]
+    [first] = study.trials
+    assert len(first.intermediate_values) == 80
+    did_well = optuna.trial.create_trial(
+        params=first.params, distributions=first.distributions, user_attrs=first.user_attrs, value=1.0,
+        intermediate_values=dict.fromkeys(first.intermediate_values, 1.0),
+    )  # fmt: skip
+    for _ in range(3):
+        study.add_trial(did_well)
+    assert search(5) == {"complete": 4, "pruned": 1}
+    [(state, figures, folder)] = rows(tmp_path, "SELECT state, figures, folder FROM runs WHERE id = 2")
+    assert state == "stopped"
+    assert json.loads(figures)["steps"] < 320
+    assert not Path(folder).with_name(f".{Path(folder).name}.state").exists()
+    assert rows(tmp_path, "SELECT run, state FROM cells WHERE run = 2") == [(2, "pruned")]
+    assert rows(tmp_path, "SELECT count(*) FROM evaluations WHERE run = 2") == [(0,)]
+
+
+def test_trials_that_fail_are_told_and_a_search_without_hope_ends(
+    tinyllm: Command, scripted: Path, tmp_path: Path
+) -> None:
+    prepared(tinyllm, tmp_path)
+    command = experiment("alpha", "--student", "student", "--search", "3", *TRAIN, "--schedule", "none")
+    done = tinyllm(*command)
+    assert done.returncode == 1
+    assert "No trial was trained to its end: --schedule can't be 'none'." in done.stderr
+    assert cells(tmp_path) == [("failed", 1)]
+    assert tinyllm(*command).returncode == 1
+    assert cells(tmp_path) == [("failed", 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -12,7 +13,7 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.experiments.plans import Plan, Setup
+    from tinyllm_cli.experiments.cells import Plan, Setup
 
 EXPERIMENTS = ("table1", "ablation", "train-size", "alpha", "seeds")
 _Number = TypeVar("_Number", int, float)
@@ -44,12 +45,14 @@ def experiment(
     methods: Annotated[
         str | None, typer.Option(help="table1: methods, such as inference,finetune,tinyllm.", show_default="all")
     ] = None,
-    fractions: Annotated[str, typer.Option(help="train-size: shares of the training set, in percent.")] = (
-        "12.5,25,50,75,100"
-    ),
+    fractions: Annotated[
+        str | None,
+        typer.Option(help="train-size: shares of the training set, in percent.", show_default="12.5,25,50,75,100"),
+    ] = None,
     grid: Annotated[
-        str, typer.Option(help="alpha: the values that each teacher's alpha takes.")
-    ] = "0.01,0.1,0.5,1,2,3",
+        str | None,
+        typer.Option(help="alpha: the values that each teacher's alpha takes.", show_default="0.01,0.1,0.5,1,2,3"),
+    ] = None,
     search: Annotated[
         int | None, typer.Option(min=1, help="alpha: instead of the grid, so many trials of a search on valid.")
     ] = None,
@@ -66,7 +69,7 @@ def experiment(
 
     Example: tinyllm experiment table1 --dataset obqa --seeds 0,1,2 --methods inference,finetune,tinyllm
     """
-    from tinyllm_cli.cli import experimenting
+    from tinyllm_cli.cli import experimenting, searching
     from tinyllm_cli.errors import UsageProblem
 
     for option, value, known in (
@@ -75,20 +78,27 @@ def experiment(
     ):
         if value not in known:
             raise UsageProblem(f"{option} can't be '{value}'.", f"Choose one of: {', '.join(known)}.")
-    if search is not None and name != "alpha":
-        raise UsageProblem("--search belongs to the experiment alpha.", "tinyllm experiment alpha --search 20")
+    for option, typed, owner in (
+        ("--methods", methods, "table1"),
+        ("--fractions", fractions, "train-size"),
+        ("--grid", grid, "alpha"),
+        ("--search", search, "alpha"),
+    ):
+        if typed is not None and name != owner:
+            raise UsageProblem(f"{option} belongs to the experiment {owner}.", f"See: tinyllm experiment {owner} ...")
     session = Session(db, config, Console(json=json, quiet=quiet))
     with closing(session.open_store(create=bool(dataset))) as store:
         setup = experimenting.setup(
             session, store, dataset or [], student or ["google/flan-t5-small"], alpha, numbers(seeds, int, "--seeds"),
             limit, tuple(more or ()), scoring, test_limit,
         )  # fmt: skip
-        work = partial(experimenting.Work, session, store, setup, jobs, yes=yes, dry_run=dry_run)
+        work = experimenting.Work(
+            session, store, setup, jobs, name if search is None else f"{name}-search", yes=yes, dry_run=dry_run
+        )
         if search is not None:
-            work(_empty(name)).search(search)
+            searching.search(work, search)
         else:
-            shares = [share / 100 for share in numbers(fractions, float, "--fractions")]
-            work(_plan(name, setup, methods, shares, numbers(grid, float, "--grid"))).carry_out()
+            work.carry_out(_plan(name, setup, methods, fractions, grid))
 
 
 def numbers(text: str, kind: type[_Number], option: str) -> list[_Number]:
@@ -103,13 +113,7 @@ def numbers(text: str, kind: type[_Number], option: str) -> list[_Number]:
         raise UsageProblem(f"{option}: '{text}' is no list of numbers.", f"For example: {option} 0,1,2") from error
 
 
-def _empty(name: str) -> Plan:
-    from tinyllm_cli.experiments.plans import Plan
-
-    return Plan(name=f"{name}-search", cells=())
-
-
-def _plan(name: str, setup: Setup, methods: str | None, fractions: list[float], grid: list[float]) -> Plan:
+def _plan(name: str, setup: Setup, methods: str | None, fractions: str | None, grid: str | None) -> Plan:
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.experiments import plans
 
@@ -117,12 +121,16 @@ def _plan(name: str, setup: Setup, methods: str | None, fractions: list[float], 
     unknown = sorted(set(wanted) - set(plans.METHODS))
     if unknown:
         raise UsageProblem(f"There is no method '{unknown[0]}'.", f"Methods: {', '.join(plans.METHODS)}.")
-    if not all(0 < fraction <= 1 for fraction in fractions):
+    shares = plans.FRACTIONS if fractions is None else [s / 100 for s in numbers(fractions, float, "--fractions")]
+    if not all(0 < share <= 1 for share in shares):
         raise UsageProblem("--fractions are percentages above 0, up to 100.", "For example: --fractions 25,50,100")
+    values = plans.GRID if grid is None else numbers(grid, float, "--grid")
+    if not all(0 <= value < inf for value in values):
+        raise UsageProblem("--grid: an alpha is 0 or more.", "For example: --grid 0.1,1,3")
     return {
         "table1": lambda: plans.table1(setup, wanted),
         "ablation": lambda: plans.ablation(setup),
-        "train-size": lambda: plans.train_size(setup, fractions),
-        "alpha": lambda: plans.alpha_grid(setup, grid),
+        "train-size": lambda: plans.train_size(setup, shares),
+        "alpha": lambda: plans.alpha_grid(setup, values),
         "seeds": lambda: plans.seeds(setup),
     }[name]()

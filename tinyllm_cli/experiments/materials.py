@@ -2,30 +2,73 @@
 
 from __future__ import annotations
 
-from tinyllm_cli.experiments.plans import Material
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+
+from tinyllm_cli.config import Settings
+from tinyllm_cli.datasets.question import canonical
+from tinyllm_cli.experiments.cells import Material
+from tinyllm_cli.opinions import opinions
 from tinyllm_cli.prompts import recipe_icl
+from tinyllm_cli.records import Variant
+from tinyllm_cli.selection import fullest
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import usefulness as stored_usefulness
+from tinyllm_cli.voices import prefix_of
+
+Variants = Mapping[str, Sequence[Variant]]
+"""By split."""
 
 
-def material_of(store: Store, dataset: str, limit: int | None = None) -> Material:
-    """`limit`: only the first so many training questions count."""
+def material_of(
+    store: Store, dataset: str, settings: Settings, *, limit: int | None = None, test_limit: int | None = None
+) -> Material:
+    """The limits say how many questions of train and test count."""
     sizes = stored_questions.splits(store, dataset)
     variants = {split: stored_rationales.variants(store, dataset, split) for split in sizes}
-    wanted = min(sizes.get("train", 0), limit or sizes.get("train", 0))
+    told = frozenset(variant.teacher for variant in variants.get("train", ()))
 
-    def answered(split: str, count: int) -> frozenset[str]:
-        return frozenset(v.teacher for v in variants.get(split, ()) if not v.teacher_forcing and v.questions >= count)
+    def asked(split: str, most: int | None = None) -> frozenset[str]:
+        unforced = {variant.teacher for variant in variants.get(split, ()) if not variant.teacher_forcing}
+        return frozenset(name for name in unforced if _asked_all(store, name, dataset, split, most))
 
-    free = answered("train", wanted)
-    if "valid" in sizes:
-        free &= answered("valid", sizes["valid"])
     return Material(
         dataset=dataset,
         questions=sizes.get("train", 0),
-        forced=frozenset(variant.teacher for variant in variants.get("train", ())),
-        free=free,
-        tested=answered("test", sizes.get("test", 1)),
-        without_icl=frozenset(v.teacher for v in variants.get("train", ()) if recipe_icl(v.recipe) == 0),
+        valid=bool(sizes.get("valid")),
+        told=told,
+        labelled=asked("train", limit),
+        watched=asked("valid"),
+        tested=asked("test", test_limit),
+        without_icl=frozenset(name for name in told if _both_ways(variants["train"], name, dataset)),
+        edition=_edition(store, dataset, variants, settings),
     )
+
+
+def _asked_all(store: Store, teacher: str, dataset: str, split: str, limit: int | None) -> bool:
+    own = opinions(store, teacher, dataset, split)
+    return all(own.asked(question) for question in stored_questions.iterate(store, dataset, split, limit))
+
+
+def _both_ways(variants: Sequence[Variant], teacher: str, dataset: str) -> bool:
+    """Whether the teacher was asked without in-context examples, and what counts otherwise is another way."""
+    own = [variant for variant in variants if variant.teacher == teacher]
+    counts = recipe_icl(fullest(own, teacher, dataset).recipe)
+    return counts != 0 and any(recipe_icl(variant.recipe) == 0 for variant in own)
+
+
+def _edition(store: Store, dataset: str, variants: Variants, settings: Settings) -> str:
+    """Changes with the questions, with what teachers wrote and scored, and with how it is read."""
+    known = stored_questions.find(store, dataset)
+    content = [
+        known.fingerprint if known else "",
+        stored_questions.splits(store, dataset),
+        {split: sorted(map(astuple, those)) for split, those in variants.items()},
+        stored_usefulness.models(store, dataset),
+        {variant.teacher: prefix_of(variant.teacher, settings) for those in variants.values() for variant in those},
+        dict(settings.gates),
+    ]
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]

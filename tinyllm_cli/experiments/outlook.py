@@ -1,12 +1,15 @@
-"""How long a plan will take and how many of its processes fit side by side, from what earlier runs took."""
+"""What a plan will take: time, by what earlier runs took; memory, and the place of the students on the disk."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tinyllm_cli.records import Run
+from tinyllm_cli.experiments.cells import Cell
+from tinyllm_cli.records import Evaluation, Run
 
 _COPIES = 5
 """Weights, gradients, the optimizer's two moments and the best student being written, in float32."""
@@ -15,22 +18,79 @@ _BASE = 1.5e9
 """Bytes of the libraries and a batch."""
 
 
-def seconds(runs: Sequence[Run], questions: int, epochs: int = 1) -> float | None:
-    """What training on `questions` will take, by the median speed of finished runs; None where there is none."""
-    speeds = [run.figures["questions_per_second"] for run in runs if run.state == "done" and run.figures]
-    known = [speed for speed in speeds if speed]
-    return questions * epochs / median(known) if known else None
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What was done so far in this database."""
+
+    runs: Sequence[Run]
+    evaluations: Sequence[Evaluation]
+
+    def student(self, name: str) -> list[Run]:
+        """The finished trainings of this student, those that know how fast they were."""
+        return [
+            run for run in self.runs
+            if run.student == name and run.state == "done" and run.figures.get("questions_per_second")
+        ]  # fmt: skip
 
 
-def jobs_that_fit(student: str, wanted: int, threads: int) -> tuple[int, str]:
+def seconds(cell: Cell, sizes: Mapping[str, int], history: History) -> float | None:
+    """What training and evaluating a cell will take, by the median of earlier ones of its student; None where there
+    is none. A cell that trains nothing counts as nothing."""
+    if cell.distill is None:
+        return 0.0
+    own = history.student(str(cell.label["student"]))
+    alike = [run for run in own if len(run.alpha) == _teachers(cell)] or own
+    if not alike:
+        return None
+    whole = sizes[str(cell.label["dataset"])]
+    questions = min(whole, int(_value(cell, "--limit") or whole)) * int(_value(cell, "--epochs") or 1)
+    took: float = questions / median(run.figures["questions_per_second"] for run in alike)
+    numbers = {run.id for run in own}
+    evaluated = [one.seconds for one in history.evaluations if one.subject.run in numbers and one.seconds]
+    return took + (median(evaluated) if evaluated and cell.evaluate is not None else 0.0)
+
+
+def _value(cell: Cell, option: str) -> str | None:
+    """As the command reads it: the last one counts."""
+    words = cell.distill or ()
+    found = [words[place + 1] for place, word in enumerate(words[:-1]) if word == option]
+    return found[-1] if found else None
+
+
+def _teachers(cell: Cell) -> int:
+    """How many speak: their tasks are what takes the time."""
+    return (_value(cell, "--alpha") or "").count("=")
+
+
+def student_bytes(student: str, history: History) -> int | None:
+    """What a student takes in float32, by what earlier runs saved, or else by its files; None where that is unknown."""
+    saved = (_weights(Path(run.folder)) for run in reversed(history.student(student)))
+    size = next(filter(None, saved), None)
+    if size is not None:
+        return size
+    path = Path(student)
+    if path.suffix == ".gguf" and path.is_file():
+        return 8 * path.stat().st_size  # as if of four bits a weight
+    return 2 * _weights(path) or None  # as if in half precision
+
+
+def _weights(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder.is_dir() else 0
+
+
+def jobs_that_fit(students: Sequence[str], wanted: int, history: History) -> tuple[int, str]:
     """How many of `wanted` trainings this machine's memory and threads hold, and why not all."""
     import psutil
 
-    if wanted > threads:
-        return threads, f"there are {threads} threads"
-    files = list(Path(student).glob("*.safetensors")) if Path(student).is_dir() else []
-    need = _BASE + _COPIES * 2 * sum(file.stat().st_size for file in files)  # files may hold half-precision weights
+    if wanted > threads():
+        return threads(), f"there are {threads()} threads"
+    need = _BASE + _COPIES * max((student_bytes(student, history) or 0 for student in students), default=0)
     fitting = max(1, int(psutil.virtual_memory().available / need))
     if fitting < wanted:
         return fitting, f"one needs about {need / 1e9:.1f} GB of memory"
     return wanted, ""
+
+
+def threads() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

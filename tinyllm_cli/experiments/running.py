@@ -18,13 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tinyllm_cli.experiments.plans import Cell
+from tinyllm_cli.errors import Busy
+from tinyllm_cli.experiments.cells import Cell
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import experiments as stored_experiments
 
 _POLL = 0.1
 _GRACE = 120.0
 """Seconds that a child has to save its state after Ctrl-C, before it is killed."""
+
+_PATIENCE = 5.0
+"""Seconds until a training that another process is at is asked for again: one that was orphaned by a kill saves its
+state first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,7 @@ class Job:
     _out: IO[bytes] | None = None
     _err: IO[bytes] | None = None
     _evaluating: bool = False
+    _again_at: float | None = None
 
     def start(self) -> None:
         if self.cell.distill is None:
@@ -66,16 +72,25 @@ class Job:
             self._launch("distill", *self.cell.distill)
 
     def over(self) -> bool:
-        """Whether the cell is finished, well or not. Goes on from training to evaluating by itself."""
+        """Whether the cell is finished, well or not. Goes on from training to evaluating by itself, and waits where
+        another process is at the same training."""
+        if self._again_at is not None and time.monotonic() >= self._again_at:
+            self._again_at = None
+            self.start()
+        if self.waits:
+            return False
         assert self._process is not None
         code = self._process.poll()
         if code is None:
+            return False
+        if code == Busy.exit_code:
+            self._again_at = time.monotonic() + _PATIENCE
             return False
         answer = self._answer(code)
         if answer is None:
             return True
         if self._evaluating:
-            self.evaluation = answer["evaluations"][-1]["id"]
+            self.evaluation = answer["evaluations"][0]["id"]  # of two scorings, the one that counts
             return True
         self.run, self.figures = answer["run"], answer["figures"]
         if self.cell.evaluate is None:
@@ -84,8 +99,15 @@ class Job:
         self._evaluating = True
         return False
 
+    @property
+    def waits(self) -> bool:
+        """Whether another process is at the same training."""
+        return self._again_at is not None
+
     def saying(self) -> str:
         """The last line that its process wrote."""
+        if self.waits:
+            return "waits for another process, which is at the same training"
         lines = self._tail().splitlines()
         return lines[-1] if lines else ""
 
@@ -121,17 +143,26 @@ class Job:
         assert self._out is not None
         self._out.seek(0)
         if code == 0:
-            return json.loads(self._out.read())
+            try:
+                return json.loads(self._out.read())
+            except ValueError:
+                self.error = "it printed something else than its result"
+                return None
         said = [line for line in self._tail().splitlines() if line.strip()]
         errors = [line.removeprefix("Error: ") for line in said if line.startswith("Error: ")]
-        ended = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        self.error = errors[-1] if errors else f"{ended}{f': {said[-1]}' if said else ''}"
+        self.error = errors[-1] if errors else f"{_ended(code)}{f': {said[-1]}' if said else ''}"
         return None
 
     def _tail(self) -> str:
         assert self._err is not None
         size = os.fstat(self._err.fileno()).st_size
         return os.pread(self._err.fileno(), 4000, max(0, size - 4000)).decode("utf-8", "replace")
+
+
+def _ended(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "killed, as the system does when memory runs out (fewer --jobs take less)"
+    return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 def _die_with_parent() -> None:
@@ -170,8 +201,8 @@ def carry_out(
         left.callback(stop, working)
         try:
             while waiting or working:
-                while waiting and len(working) < jobs:
-                    position, cell = waiting.pop(0)
+                while len(working) < jobs and (place := _next(waiting, working)) is not None:
+                    position, cell = waiting.pop(place)
                     job = Job(position=position, cell=cell, surroundings=surroundings)
                     stored_experiments.note(store, experiment, position, "running")
                     working.append(job)
@@ -186,6 +217,12 @@ def carry_out(
             for job in working:
                 stored_experiments.note(store, experiment, job.position, "planned", run=job.run)
             raise
+
+
+def _next(waiting: Sequence[tuple[int, Cell]], working: Sequence[Job]) -> int | None:
+    """Where the next cell stands whose training nobody is at: two cells may share one."""
+    busy = {job.cell.distill for job in working if job.cell.distill is not None}
+    return next((place for place, (_, cell) in enumerate(waiting) if cell.distill not in busy), None)
 
 
 def note_end(store: Store, experiment: int, job: Job) -> None:

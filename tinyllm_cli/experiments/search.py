@@ -6,14 +6,16 @@ Each trial is a training in a process of its own. What the sampler knows lies in
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.experiments.plans import Cell
+from tinyllm_cli.errors import UsageProblem, WorldProblem
+from tinyllm_cli.experiments.cells import Cell
 from tinyllm_cli.experiments.running import Job, Surroundings, stop
+from tinyllm_cli.records import Run
+from tinyllm_cli.resuming import discard_state, state_folder
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import experiments as stored_experiments
 from tinyllm_cli.store import runs as stored_runs
@@ -26,11 +28,13 @@ _POLL = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Hunt:
-    """What is looked for. `train` makes the words after `tinyllm distill` from the alphas."""
+    """What is looked for. `train` makes the words after `tinyllm distill` from the alphas; `start` are those that are
+    tried first."""
 
     name: str
     dataset: str
-    teachers: Sequence[str]
+    student: str
+    start: Mapping[str, float]
     seed: int
     train: Callable[[dict[str, float]], tuple[str, ...]]
 
@@ -50,7 +54,21 @@ class _Trial:
     trial: Any
     alphas: dict[str, float]
     job: Job
+    others: set[int]
+    """Runs of the same alphas that other processes were at before."""
+
     reported: set[int] = field(default_factory=set)
+
+    def report(self, figures: Mapping[str, Any]) -> None:
+        """Tell the study the valid accuracies that it does not know yet."""
+        for point in figures.get("valid", ()):
+            if point["step"] not in self.reported:
+                self.reported.add(point["step"])
+                self.trial.report(point["accuracy"], point["step"])
+
+    @property
+    def seconds(self) -> float:
+        return round(time.monotonic() - self.job.started, 1)
 
 
 Watch = Callable[[Sequence[Job], int, int, float | None], None]
@@ -79,7 +97,7 @@ def open_study(journal: Path, hunt: Hunt) -> Any:
     seed = 1000 * hunt.seed + len(study.trials)
     study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=4, multivariate=True)
     if not study.trials:
-        study.enqueue_trial(dict.fromkeys(hunt.teachers, 1.0))
+        study.enqueue_trial({name: min(max(alpha, LOWEST), HIGHEST) for name, alpha in hunt.start.items()})
     for trial in study.trials:
         if trial.state == optuna.trial.TrialState.RUNNING:
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
@@ -87,101 +105,131 @@ def open_study(journal: Path, hunt: Hunt) -> Any:
     return study
 
 
-def search(
-    store: Store,
-    experiment: int,
-    study: Any,
-    hunt: Hunt,
-    trials: int,
-    surroundings: Surroundings,
-    jobs: int,
-    watch: Watch,
-) -> Found:
-    """Go on until the study has `trials` that came to an end.
+@dataclass(kw_only=True)
+class Search:
+    """A study that goes on in this process."""
 
-    Raises UsageProblem when none of them was trained to the end."""
-    from optuna.trial import TrialState
+    store: Store
+    experiment: int
+    study: Any
+    hunt: Hunt
+    surroundings: Surroundings
+    _working: list[_Trial] = field(default_factory=list)
+    _failed: list[str] = field(default_factory=list)
 
-    working: list[_Trial] = []
-    try:
-        while True:
-            over = _ended(study)
-            while len(working) < jobs and over + len(working) < trials:
-                working.append(_begin(store, experiment, study, hunt, surroundings))
-            if not working:
-                break
-            time.sleep(_POLL)
-            for one in list(working):
-                if _step(store, experiment, study, hunt, one):
-                    working.remove(one)
-            best = [trial.value for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
-            watch([one.job for one in working], _ended(study), trials, max(best, default=None))
-    except BaseException:
-        stop([one.job for one in working])
-        raise
-    return _best(study)
+    def carry_out(self, trials: int, jobs: int, watch: Watch) -> Found:
+        """Go on until the study has `trials` that came to an end, those that fail now counted too.
 
+        Raises WorldProblem when none of them was trained to the end."""
+        stored_experiments.drop_unfinished(self.store, self.experiment)
+        try:
+            while True:
+                while len(self._working) < jobs and self._wants_more(trials):
+                    self._begin()
+                if not self._working:
+                    break
+                time.sleep(_POLL)
+                self._working = [one for one in self._working if not self._over(one)]
+                best = [trial.value for trial in self._trials("COMPLETE")]
+                watch([one.job for one in self._working], self._ended, trials, max(best, default=None))
+        except BaseException:
+            stop([one.job for one in self._working])
+            for one in self._working:
+                stored_experiments.note(self.store, self.experiment, one.job.position, "planned")
+            raise
+        return self._best()
 
-def _ended(study: Any) -> int:
-    from optuna.trial import TrialState
+    def _wants_more(self, trials: int) -> bool:
+        """Where the first ones fail, so will the others."""
+        hopeless = bool(self._failed) and not self._ended
+        return not hopeless and self._ended + len(self._failed) + len(self._working) < trials
 
-    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+    @property
+    def _ended(self) -> int:
+        return len(self._trials("COMPLETE", "PRUNED"))
 
+    def _trials(self, *states: str) -> list[Any]:
+        from optuna.trial import TrialState
 
-def _begin(store: Store, experiment: int, study: Any, hunt: Hunt, surroundings: Surroundings) -> _Trial:
-    trial = study.ask()
-    alphas = {name: round(trial.suggest_float(name, LOWEST, HIGHEST, log=True), 4) for name in hunt.teachers}
-    label = {
-        "dataset": hunt.dataset,
-        "trial": trial.number,
-        **{f"alpha of {name}": alpha for name, alpha in alphas.items()},
-    }
-    position = stored_experiments.add_cell(store, experiment, label)
-    cell = Cell(label=label, distill=hunt.train(alphas), evaluate=None)
-    job = Job(position=position, cell=cell, surroundings=surroundings)
-    job.start()
-    return _Trial(trial=trial, alphas=alphas, job=job)
+        found: list[Any] = self.study.get_trials(deepcopy=False, states=[TrialState[state] for state in states])
+        return found
 
+    def _begin(self) -> None:
+        trial = self.study.ask()
+        alphas = {name: round(trial.suggest_float(name, LOWEST, HIGHEST, log=True), 4) for name in self.hunt.start}
+        label = {"dataset": self.hunt.dataset, "trial": trial.number, **alpha_labels(alphas)}
+        position = stored_experiments.add_cell(self.store, self.experiment, label)
+        cell = Cell(label=label, distill=self.hunt.train(alphas), evaluate=None)
+        job = Job(position=position, cell=cell, surroundings=self.surroundings)
+        others = {run.id for run in self._in_work(alphas)}
+        self._working.append(_Trial(trial=trial, alphas=alphas, job=job, others=others))
+        job.start()
 
-def _step(store: Store, experiment: int, study: Any, hunt: Hunt, one: _Trial) -> bool:
-    """Whether the trial is over. While it goes on, its valid accuracies decide whether it may."""
-    from optuna.trial import TrialState
+    def _in_work(self, alphas: Mapping[str, float]) -> list[Run]:
+        return stored_runs.in_work(self.store, self.hunt.student, self.hunt.dataset, alphas, self.hunt.seed)
 
-    job = one.job
-    seconds = round(time.monotonic() - job.started, 1)
-    if job.over():
-        if job.error is not None:
-            study.tell(one.trial, state=TrialState.FAIL)
-            stored_experiments.note(store, experiment, job.position, "failed", seconds=seconds, error=job.error)
-            raise UsageProblem(f"A trial failed: {job.error}", "Mend it and run the same command: the search goes on.")
-        one.trial.set_user_attr("run", job.run)
-        study.tell(one.trial, max((point["accuracy"] for point in job.figures["valid"]), default=0.0))
-        stored_experiments.note(store, experiment, job.position, "done", run=job.run, seconds=seconds)
+    def _over(self, one: _Trial) -> bool:
+        """Whether the trial is over. While it goes on, its valid accuracies decide whether it may."""
+        if one.job.over():
+            self._end(one)
+            return True
+        run = next((run for run in self._in_work(one.alphas) if run.id not in one.others), None)
+        if run is None or one.job.waits:
+            return False
+        one.report(run.figures)
+        if not one.reported or not one.trial.should_prune():
+            return False
+        self._prune(one, run)
         return True
-    run = stored_runs.working_on(store, hunt.dataset, one.alphas, hunt.seed)
-    for point in run.figures.get("valid", ()) if run else ():
-        if point["step"] not in one.reported:
-            one.reported.add(point["step"])
-            one.trial.report(point["accuracy"], point["step"])
-    if run is None or not one.reported or not one.trial.should_prune():
-        return False
-    stop([job])
-    study.tell(one.trial, state=TrialState.PRUNED)
-    stored_experiments.note(store, experiment, job.position, "pruned", run=run.id, seconds=seconds)
-    return True
+
+    def _end(self, one: _Trial) -> None:
+        from optuna.trial import TrialState
+
+        job = one.job
+        if job.error is not None:
+            self._failed.append(job.error)
+            self.study.tell(one.trial, state=TrialState.FAIL)
+            self._note(one, "failed", error=job.error)
+            return
+        one.report(job.figures)
+        one.trial.set_user_attr("run", job.run)
+        self.study.tell(one.trial, max(point["accuracy"] for point in job.figures["valid"]))
+        self._note(one, "done", run=job.run)
+
+    def _prune(self, one: _Trial, run: Run) -> None:
+        """The run is 'stopped'. Nobody will go on with it, so its state, larger than a student, is not kept."""
+        from optuna.trial import TrialState
+
+        stop([one.job])
+        if one.job.over() and one.job.error is None:  # it was quicker
+            self._end(one)
+            return
+        self.study.tell(one.trial, state=TrialState.PRUNED)
+        self._note(one, "pruned", run=run.id)
+        ended = stored_runs.find(self.store, run.id)
+        if ended is not None and ended.state == "stopped":
+            discard_state(state_folder(Path(run.folder)))
+
+    def _note(self, one: _Trial, state: stored_experiments.CellState, **more: Any) -> None:
+        stored_experiments.note(
+            self.store, self.experiment, one.job.position, state, seconds=one.seconds, **more
+        )  # fmt: skip
+
+    def _best(self) -> Found:
+        whole = self._trials("COMPLETE")
+        if not whole:
+            reason = self._failed[-1] if self._failed else "every one was ended early"
+            raise WorldProblem(f"No trial was trained to its end: {reason}", "Mend it and run the same command.")
+        best = max(whole, key=lambda trial: (trial.value, -trial.number))
+        counts = {state.lower(): len(self._trials(state)) for state in ("COMPLETE", "PRUNED")}
+        counts["failed"] = len(self._failed)
+        return Found(
+            run=int(best.user_attrs["run"]),
+            alphas={name: round(value, 4) for name, value in best.params.items()},
+            valid=float(best.value),
+            trials={state: count for state, count in counts.items() if count},
+        )
 
 
-def _best(study: Any) -> Found:
-    from optuna.trial import TrialState
-
-    whole = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not whole:
-        raise UsageProblem("No trial was trained to its end.", "Run the same command with more trials.")
-    best = max(whole, key=lambda trial: (trial.value, -trial.number))
-    states = [trial.state.name.lower() for trial in study.get_trials(deepcopy=False)]
-    return Found(
-        run=int(best.user_attrs["run"]),
-        alphas={name: round(value, 4) for name, value in best.params.items()},
-        valid=float(best.value),
-        trials={state: states.count(state) for state in sorted(set(states)) if state != "waiting"},
-    )
+def alpha_labels(alphas: Mapping[str, float]) -> dict[str, float]:
+    return {f"alpha of {name}": alpha for name, alpha in alphas.items()}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tinyllm_cli.store.database import Store, now
+from tinyllm_cli.store.locks import holding
 
 CellState = Literal["planned", "running", "done", "pruned", "failed"]
 
@@ -27,9 +29,30 @@ class StoredCell:
     error: str | None
 
 
-def open_experiment(store: Store, name: str, plan: Any, command: str, labels: Sequence[Mapping[str, Any]]) -> int:
-    """The experiment of this plan, begun before or now. A plan is the same one when its JSON is."""
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a cell that is done came to."""
+
+    run: int | None
+    evaluation: int | None
+    seconds: float | None
+
+
+def outcomes(store: Store) -> dict[str, Outcome]:
+    """Of every cell that is done, of whatever experiment, by the identity that its plan gives it; the newest last."""
+    rows = store.rows(
+        "SELECT json_extract(e.plan, '$.cells[' || c.position || '].identity') AS identity, c.run, c.evaluation,"
+        " c.seconds FROM cells c JOIN experiments e ON e.id = c.experiment"
+        " WHERE c.state = 'done' AND identity IS NOT NULL ORDER BY c.experiment, c.position"
+    )
+    return {row.pop("identity"): Outcome(**row) for row in rows}
+
+
+def open_experiment(store: Store, name: str, plan: Mapping[str, Any], command: str) -> int:
+    """The experiment of this plan, begun before or now. A plan is the same one when its JSON is; `cells` of it, where
+    there are any, hold a label and an identity each. Those that were done before, wherever, are done."""
     text = json.dumps(plan, ensure_ascii=False, sort_keys=True)
+    planned: Sequence[Mapping[str, Any]] = plan.get("cells", ())
     with store.writing():
         store.execute(
             "INSERT INTO experiments (name, plan, command, created) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -37,11 +60,42 @@ def open_experiment(store: Store, name: str, plan: Any, command: str, labels: Se
         )
         row = store.one("SELECT id FROM experiments WHERE plan = ?", (text,))
         assert row is not None
+        number = int(row["id"])
         store.executemany(
             "INSERT INTO cells (experiment, position, label, state) VALUES (?, ?, ?, 'planned') ON CONFLICT DO NOTHING",
-            [(row["id"], position, json.dumps(label, ensure_ascii=False)) for position, label in enumerate(labels)],
+            [(number, place, json.dumps(cell["label"], ensure_ascii=False)) for place, cell in enumerate(planned)],
         )
-    return int(row["id"])
+        known = outcomes(store)
+        store.executemany(
+            "UPDATE cells SET state = 'done', run = ?, evaluation = ?, seconds = ?, error = NULL"
+            " WHERE experiment = ? AND position = ? AND state <> 'done'",
+            [
+                (done.run, done.evaluation, done.seconds, number, place)
+                for place, cell in enumerate(planned) if (done := known.get(cell["identity"])) is not None
+            ],
+        )  # fmt: skip
+    return number
+
+
+def claiming(store: Store, experiment: int) -> AbstractContextManager[bool]:
+    """Hold the lock that shows that an experiment's process lives; False where another process has it."""
+    return holding(store, f"experiment-{experiment}")
+
+
+def bury_the_dead(store: Store) -> None:
+    """Cells that say 'running' while nobody holds their experiment's lock were cut off by a kill."""
+    for row in list(store.rows("SELECT DISTINCT experiment FROM cells WHERE state = 'running'")):
+        with claiming(store, row["experiment"]) as held:
+            if held:
+                store.execute(
+                    "UPDATE cells SET state = 'planned' WHERE experiment = ? AND state = 'running'",
+                    (row["experiment"],),
+                )
+
+
+def drop_unfinished(store: Store, experiment: int) -> None:
+    """Forget cells that came to nothing, where a plan that grows as it goes makes others in their place."""
+    store.execute("DELETE FROM cells WHERE experiment = ? AND state NOT IN ('done', 'pruned')", (experiment,))
 
 
 def cells(store: Store, experiment: int) -> list[StoredCell]:

@@ -84,14 +84,14 @@ def note_figures(store: Store, run: int, figures: Mapping[str, Any]) -> None:
     store.execute("UPDATE runs SET figures = ? WHERE id = ?", (json.dumps(figures, allow_nan=False), run))
 
 
-def working_on(store: Store, dataset: str, alpha: Mapping[str, float], seed: int) -> Run | None:
-    """The newest run of these alphas that is in work."""
-    row = store.one(
-        "SELECT * FROM runs WHERE state = 'running' AND dataset = ? AND alpha = ? AND seed = ?"
-        " ORDER BY id DESC LIMIT 1",
-        (dataset, json.dumps(alpha, ensure_ascii=False), seed),
+def in_work(store: Store, student: str, dataset: str, alpha: Mapping[str, float], seed: int) -> list[Run]:
+    """The runs of this student with these alphas that are in work, the newest first."""
+    rows = store.rows(
+        "SELECT * FROM runs WHERE state = 'running' AND student = ? AND dataset = ? AND alpha = ? AND seed = ?"
+        " ORDER BY id DESC",
+        (student, dataset, json.dumps(alpha, ensure_ascii=False), seed),
     )
-    return _run(row) if row else None
+    return list(map(_run, rows))
 
 
 def finish(store: Store, run: int, state: RunState, figures: Mapping[str, Any], error: str | None = None) -> None:

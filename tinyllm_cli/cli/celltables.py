@@ -1,0 +1,81 @@
+"""An experiment's cells as tables: what is planned, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tinyllm_cli.experiments.cells import Label, Plan
+    from tinyllm_cli.records import Run
+    from tinyllm_cli.reporting.data import Result
+    from tinyllm_cli.store.experiments import StoredCell
+
+
+def plan_table(plan: Plan, todo: Collection[int]) -> Table:
+    """`todo` are the positions of the cells that are to be done."""
+    from tinyllm_cli.reporting.tables import simple_table
+
+    labels = [cell.label for cell in plan.cells]
+    columns = _columns(labels)
+    rows = [
+        (*(_text(label.get(name)) for name in columns), "to do" if position in todo else "done")
+        for position, label in enumerate(labels)
+    ]
+    return simple_table(f"Plan of {plan.name}", [*columns, "state"], rows)
+
+
+def results_table(
+    name: str, cells: Sequence[StoredCell], runs: Mapping[int, Run], results: Mapping[int, Result]
+) -> Table:
+    """Valid accuracy is what a run was chosen by, with the interval that its questions allow; test what counts."""
+    from tinyllm_cli.reporting.tables import percent, simple_table
+
+    columns = _columns([cell.label for cell in cells])
+    rows = []
+    for cell in cells:
+        found = results.get(cell.evaluation) if cell.evaluation is not None else None
+        valid = None if cell.run is None else valid_accuracy(runs.get(cell.run))
+        rows.append((
+            *(_text(cell.label.get(one)) for one in columns),
+            cell.state,
+            "-" if cell.run is None else str(cell.run),
+            "-" if valid is None else percent(valid),
+            percent(found.accuracy) if found else "-",
+            f"{100 * found.low:.1f} to {100 * found.high:.1f} %" if found else "-",
+        ))  # fmt: skip
+    table = simple_table(name, [*columns, "state", ">run", ">valid", ">test", "95 % interval"], rows)
+    measured = [found for cell in cells if cell.evaluation is not None and (found := results.get(cell.evaluation))]
+    chances = {
+        f"{one.dataset}: {one.n} test questions, chance {percent(one.chance)}, majority class {percent(one.majority)}"
+        for one in measured
+    }
+    table.caption = "\n".join(sorted(chances)) or None
+    return table
+
+
+def valid_accuracy(run: Run | None) -> float | None:
+    """Of the student that was kept, or of one that is in training so far."""
+    points = run.figures.get("valid", ()) if run else ()
+    best = [point["accuracy"] for point in points if run and point["step"] == run.figures.get("best_step")]
+    return best[0] if best else None
+
+
+def named(label: Label) -> str:
+    """A cell in a line of text."""
+    return " ".join(_text(value) for name, value in label.items() if name != "seed") + (
+        f" seed {label['seed']}" if "seed" in label else ""
+    )
+
+
+def _columns(labels: Sequence[Label]) -> list[str]:
+    """What the labels speak of, without what is the same in all."""
+    names = list(dict.fromkeys(name for label in labels for name in label))
+    return [name for name in names if len({label.get(name) for label in labels}) > 1] or names
+
+
+def _text(value: Any) -> str:
+    """A student by the end of its name."""
+    return "-" if value is None else str(value).rstrip("/").rpartition("/")[2]

@@ -1,0 +1,97 @@
+"""A search for alphas as the terminal shows it: only its best run is ever evaluated on test."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinyllm_cli.cli.experimenting import Work
+    from tinyllm_cli.experiments.cells import Cell, Label
+    from tinyllm_cli.experiments.search import Found, Hunt
+
+
+def search(work: Work, trials: int) -> None:
+    """Look for the alphas with the best valid accuracy, and evaluate the best run alone on test.
+
+    Raises UsageProblem where there is nothing to search by, and WorldProblem at the end when trials failed."""
+    from tinyllm_cli.experiments.search import Search, open_study
+
+    hunt = _hunt(work)
+    console = work.session.console
+    work.bury_the_dead()
+    console.note(
+        f"{work.name}: up to {trials} trials of the alphas of {' and '.join(hunt.start)}, by {hunt.dataset}/valid;"
+        f" test is looked at for the best alone. {work.outlook([_like_a_trial(hunt)] * trials)}"
+    )
+    if work.dry_run or not work.agreed(trials):
+        console.result({"experiment": work.name, "trials": trials, "teachers": list(hunt.start)})
+        return
+    journal = work.store.path.resolve().parent / f"{work.store.path.stem}-search" / "alpha.log"
+    with work.opened({"search": hunt.name}) as experiment:
+        study = open_study(journal, hunt)
+        with console.meter(work.name) as meter, work.interruptible(experiment):
+            found = Search(
+                store=work.store, experiment=experiment, study=study, hunt=hunt, surroundings=work.surroundings()
+            ).carry_out(
+                trials, work.jobs_that_fit,
+                lambda working, over, total, best: meter(over, total, "" if best is None else f"best valid {best:.1%}"),
+            )  # fmt: skip
+            _evaluate(work, experiment, hunt, found)
+        ended = ", ".join(f"{count} {state}" for state, count in found.trials.items())
+        weights = ",".join(f"{name}={value:g}" for name, value in found.alphas.items())
+        console.say(
+            f"Best of {sum(found.trials.values())} trials ({ended}): --alpha {weights},"
+            f" valid accuracy {found.valid:.1%}, run {found.run}."
+        )
+        work.conclude(experiment, {"best": asdict(found)})
+
+
+def _evaluate(work: Work, experiment: int, hunt: Hunt, found: Found) -> None:
+    """The best run on test, unless that was done before."""
+    from tinyllm_cli.experiments.cells import Cell, Sketch
+    from tinyllm_cli.experiments.running import carry_out
+    from tinyllm_cli.experiments.search import alpha_labels
+    from tinyllm_cli.store import experiments as stored_experiments
+
+    label: Label = {"dataset": hunt.dataset, "best": "on valid", **alpha_labels(found.alphas)}
+    if any(cell.label == label and cell.run == found.run for cell in stored_experiments.cells(work.store, experiment)):
+        return
+    cell = Cell(label=label, distill=None, evaluate=("--run", str(found.run), *Sketch(work.setup).evaluate()))
+    position = stored_experiments.add_cell(work.store, experiment, label)
+    carry_out(work.store, experiment, [(position, cell)], work.surroundings(), 1, lambda *_: None)
+    stored_experiments.attach_run(work.store, experiment, position, found.run)
+
+
+def _hunt(work: Work) -> Hunt:
+    from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.experiments.cells import Sketch, alpha_text
+    from tinyllm_cli.experiments.search import Hunt
+
+    setup = work.setup
+    if len(setup.materials) != 1 or len(setup.students) != 1 or len(setup.seeds) != 1:
+        raise UsageProblem("A search is for one data set, one student and one seed.", "Say which, with -d and -s.")
+    [material], [student], [seed] = setup.materials, setup.students, setup.seeds
+    sketch = Sketch(setup)
+    teachers = sketch.alphas(material)
+    if not teachers:
+        raise UsageProblem(
+            f"No teacher has rationales for {material.dataset}.",
+            f"Run: tinyllm elicit --teacher NAME --dataset {material.dataset}",
+        )
+    if not material.valid:
+        raise UsageProblem(f"{material.dataset} has no valid split to search by.", "The test split must not choose.")
+    limit = () if setup.limit is None else ("--limit", str(setup.limit))
+    rest = ("--dataset", material.dataset, "--student", student, "--seed", str(seed), *limit, *setup.more)
+    return Hunt(
+        name=" ".join((*teachers, *rest, sketch.edition(material, student))), dataset=material.dataset,
+        student=student, start=teachers, seed=seed,
+        train=lambda alphas: ("--alpha", alpha_text(alphas), *rest),
+    )  # fmt: skip
+
+
+def _like_a_trial(hunt: Hunt) -> Cell:
+    from tinyllm_cli.experiments.cells import Cell
+
+    label = {"dataset": hunt.dataset, "student": hunt.student}
+    return Cell(label=label, distill=hunt.train(dict(hunt.start)), evaluate=None)

@@ -1,0 +1,143 @@
+"""What a plan is made of: cells, what is left out and why, and the material and settings that all runs share.
+
+Pure: knows commands as lists of words, and what material there is as plain data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from tinyllm_cli.datasets.question import canonical
+
+Label = Mapping[str, str | int | float]
+"""What tells a cell from the others of its plan."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training and its evaluation. `distill` are the words after `tinyllm distill`, None where nothing is
+    trained; `evaluate` those after `tinyllm eval`, to which the run's number is added, None where only the valid
+    accuracy is wanted."""
+
+    label: Label
+    distill: tuple[str, ...] | None
+    evaluate: tuple[str, ...] | None
+    edition: str = ""
+    """Changes with what the words stand for: the questions, the rationales, the student's files."""
+
+    @property
+    def identity(self) -> str:
+        """What was done once under it, whatever the plan, is not done again."""
+        return hashlib.sha256(canonical([self.distill, self.evaluate, self.edition]).encode()).hexdigest()[:32]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"label": dict(self.label), "distill": self.distill, "evaluate": self.evaluate, "edition": self.edition,
+                "identity": self.identity}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """What can't be part of the plan, and the command that makes what it lacks."""
+
+    what: str
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    name: str
+    cells: tuple[Cell, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What there is of one data set. `told` are the teachers that wrote anything about its training questions;
+    `labelled`, `watched` and `tested` those that were asked about all of train, valid and test without the gold answer;
+    `without_icl` those that were asked without in-context examples as well as in the way that counts otherwise.
+    `edition` changes with the questions and with what was written about them."""
+
+    dataset: str
+    questions: int
+    valid: bool = True
+    told: frozenset[str] = frozenset()
+    labelled: frozenset[str] = frozenset()
+    watched: frozenset[str] = frozenset()
+    tested: frozenset[str] = frozenset()
+    without_icl: frozenset[str] = frozenset()
+    edition: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What all runs of an experiment share. `alphas` maps each teacher to its weight; `more` are further words for
+    `tinyllm distill`; `fingerprints` tell states of a local student apart."""
+
+    materials: Sequence[Material]
+    students: Sequence[str]
+    alphas: Mapping[str, float]
+    seeds: Sequence[int] = (0,)
+    limit: int | None = None
+    more: tuple[str, ...] = ()
+    scoring: str = "rank"
+    test_limit: int | None = None
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Sketch:
+    """Gathers a plan."""
+
+    setup: Setup
+    cells: list[Cell] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def evaluate(self, scoring: str | None = None) -> tuple[str, ...]:
+        limit = () if self.setup.test_limit is None else ("--limit", str(self.setup.test_limit))
+        trusting = ("--trust-remote-code",) if "--trust-remote-code" in self.setup.more else ()
+        return ("--split", "test", "--scoring", scoring or self.setup.scoring, *limit, *trusting)
+
+    def edition(self, material: Material, student: str = "") -> str:
+        return f"{material.edition} {self.setup.fingerprints.get(student, '')}".strip()
+
+    def add(
+        self, material: Material, student: str, label: Label, *words: str, alphas: Mapping[str, float] | None = None,
+        limit: int | None = None, seeds: Sequence[int] | None = None,
+    ) -> None:  # fmt: skip
+        """One run for each seed."""
+        setup = self.setup
+        limit = limit or setup.limit
+        for seed in setup.seeds if seeds is None else seeds:
+            self.cells.append(
+                Cell(
+                    label={"dataset": material.dataset, "student": student, **label, "seed": seed},
+                    distill=(
+                        "--dataset", material.dataset, "--student", student, "--alpha", alpha_text(alphas or {}),
+                        "--seed", str(seed), *(() if limit is None else ("--limit", str(limit))), *words, *setup.more,
+                    ),
+                    evaluate=self.evaluate(),
+                    edition=self.edition(material, student),
+                )
+            )  # fmt: skip
+
+    def miss(self, what: str, command: str) -> None:
+        self.left_out.append(LeftOut(what=what, command=command))
+
+    def each(self) -> Iterator[tuple[Material, str]]:
+        return product(self.setup.materials, self.setup.students)
+
+    def alphas(self, material: Material) -> dict[str, float]:
+        """The setup's alphas of the teachers that have rationales here."""
+        return {name: alpha for name, alpha in self.setup.alphas.items() if name in material.told and alpha > 0}
+
+    def plan(self, name: str) -> Plan:
+        return Plan(name=name, cells=tuple(self.cells), left_out=tuple(self.left_out))
+
+
+def alpha_text(alphas: Mapping[str, float]) -> str:
+    """As `--alpha` reads it; no teacher at all is 0."""
+    return ",".join(f"{name}={alpha:g}" for name, alpha in alphas.items()) or "0"
