@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +19,7 @@ from tinyllm_cli.reporting.page import html_page
 from tinyllm_cli.reporting.tables import accuracy_tables, report_tables
 from tinyllm_cli.store import Store, questions, rationales, runs
 
-HOSTILE = "<script>alert('x')</script> [bold red]loud[/bold red] & {{ 7 * 7 }} [/] 'quoted' \"too\""
+HOSTILE = "<script>alert('x')</script> [bold red]loud[/bold red] & {{ 7919 * 104729 }} [/] 'quoted' \"too\""
 
 
 class Page(HTMLParser):
@@ -81,7 +80,7 @@ def test_the_page_shows_hostile_text_as_text(report: Report) -> None:
     assert HOSTILE in page.text
     assert "script" not in page.tags
     assert "img" not in page.tags
-    assert "49" not in re.findall(r"\b49\b", page.text)
+    assert "829348951" not in page.text  # a number that no clock shows
 
 
 def test_the_page_needs_nothing_from_outside(report: Report) -> None:
