@@ -251,7 +251,7 @@ def test_other_questions_make_no_contest(store: Store) -> None:
 def test_a_search_says_how_many_settings_it_tried(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(20))
-    number = experiments.open_experiment(store, "alpha-search", {"search": "s"}, "tinyllm experiment alpha", [])
+    number = experiments.open_experiment(store, "alpha-search", {"search": "s"}, "tinyllm experiment alpha")
     for trial, state in enumerate(("done", "done", "pruned")):
         position = experiments.add_cell(store, number, {"dataset": "toy", "trial": trial})
         experiments.note(store, number, position, state)  # type: ignore[arg-type]
