@@ -24,7 +24,7 @@ from tinyllm_cli.experiments.outlook import History, seconds
 from tinyllm_cli.experiments.plans import ablation, alpha_grid, best_on_valid, seeds, table1, train_size
 from tinyllm_cli.ingest import ingest
 from tinyllm_cli.prompts import Recipe, build_prompt, recipe_icl, recorded_prompt
-from tinyllm_cli.records import Asking, Prompt, Run
+from tinyllm_cli.records import Asking, Evaluation, Prompt, Run, Subject
 from tinyllm_cli.selection import fullest
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import experiments as stored_experiments
@@ -146,26 +146,32 @@ def test_the_grids_choice_is_made_on_valid() -> None:
 def history(**speeds: tuple[dict[str, float], float]) -> History:
     runs = [
         Run(id=number, method=name, student="tiny", dataset="toy", alpha=alpha, seed=0, settings={}, lineage={},
-            state="done", figures={"questions_per_second": speed}, folder="", command="", versions={}, started="")
+            state="done", figures={"questions_per_second": speed, "training_seconds": 6.0}, folder="", command="",
+            versions={}, started="2026-01-01T00:00:00.000+00:00", finished="2026-01-01T00:00:10.000+00:00")
         for number, (name, (alpha, speed)) in enumerate(speeds.items())
     ]  # fmt: skip
-    return History(runs=runs, evaluations=[])
+    tested = Evaluation(
+        id=1, subject=Subject(kind="run", name="run 0", run=0), dataset="toy", split="test", scoring="rank",
+        questions=4, chance=0.25, majority=0.25, correct=1, unparseable=0, inputs_cut=0, seconds=1.0, created="",
+    )  # fmt: skip
+    return History(runs=runs, evaluations=[tested])
 
 
 def test_time_is_told_from_trainings_with_as_many_teachers() -> None:
     known = history(finetune=({}, 8.0), tinyllm=({"ann": 1.0, "bob": 1.0}, 2.0))
 
-    def took(*more: str, alpha: str = "0") -> float | None:
+    def cell(*more: str, alpha: str, evaluate: tuple[str, ...] | None = ()) -> Cell:
         distill = ("--dataset", "toy", "--student", "tiny", "--alpha", alpha, *more)
-        return seconds(Cell(label={"dataset": "toy", "student": "tiny"}, distill=distill, evaluate=()), sizes, known)
+        return Cell(label={"dataset": "toy", "student": "tiny"}, distill=distill, evaluate=evaluate)
 
-    sizes = {"toy": 80}
-    assert took() == 10
-    assert took(alpha="ann=1,bob=1") == 40
-    assert took("--limit", "8", "--epochs", "3", alpha="ann=1,bob=1") == 12
-    assert took("--limit", "500") == 10
-    assert seconds(Cell(label={"student": "tiny", "dataset": "toy"}, distill=("--alpha", "0"), evaluate=None), sizes,
-                   History(runs=[], evaluations=[])) is None  # fmt: skip
+    sizes, valid, test = {"toy": 80}, 4, 1  # seconds: of 10 in all, 6 went into training
+    assert seconds(cell(alpha="0"), sizes, known) == 10 + valid + test
+    assert seconds(cell(alpha="0", evaluate=None), sizes, known) == 10 + valid
+    assert seconds(cell(alpha="ann=1,bob=1"), sizes, known) == 40 + valid + test
+    more = cell("--limit", "8", "--epochs", "3", alpha="ann=1,bob=1")
+    assert seconds(more, sizes, known) == 12 + valid + test
+    assert seconds(cell("--limit", "500", alpha="0"), sizes, known) == 10 + valid + test
+    assert seconds(cell(alpha="0"), sizes, History(runs=[], evaluations=[])) is None
 
 
 def test_the_grid_moves_one_alpha_at_a_time() -> None:

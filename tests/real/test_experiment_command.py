@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 from contextlib import closing
@@ -101,6 +102,24 @@ def test_ctrl_c_stops_what_is_in_work_and_says_how_to_go_on(tinyllm: Command, sc
     assert cells(tmp_path) == [("planned", 2)]
 
 
+def test_a_run_that_the_system_kills_takes_no_other_with_it(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+    prepared(tinyllm, tmp_path)
+    mark = new_mark()
+    command = experiment("seeds", "--student", "student", "--jobs", "2", *TRAIN, "--epochs", "12")
+    process = start(tmp_path, *command, **{MARK: mark})
+
+    def tuning() -> list[int]:
+        return [pid for pid, line in marked(mark).items() if " distill " in line and "--alpha 0 " in line]
+
+    wait_until(lambda: tuning() != [])
+    os.kill(tuning()[0], signal.SIGKILL)
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 1, error
+    assert "seed 0: killed, as the system does when memory runs out" in error
+    states = {cell["label"]["method"]: cell["state"] for cell in json.loads(out)["cells"]}
+    assert states == {"distill-step-by-step": "done", "finetune": "failed"}
+
+
 def test_cells_that_share_a_training_train_once(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
     """With every alpha at 1, each teacher's alpha of 1 in the grid is the same run."""
     owl = '\n[teachers.owl]\nbackend = "scripted"\nreplies = ["Owls think that this one is right, and owls know."]\n'
@@ -158,7 +177,7 @@ def test_a_weak_trial_is_ended_early(tinyllm: Command, scripted: Path, tmp_path:
     prepared(tinyllm, tmp_path)
 
     def search(trials: int) -> dict[str, Any]:
-        more = ("--search", str(trials), *TRAIN, "--epochs", "80", "--evals-per-epoch", "1")
+        more = ("--search", str(trials), *TRAIN, "--epochs", "40", "--evals-per-epoch", "1")
         done = tinyllm(*experiment("alpha", "--student", "student", *more))
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["best"]["trials"]  # type: ignore[no-any-return]
@@ -167,7 +186,7 @@ def test_a_weak_trial_is_ended_early(tinyllm: Command, scripted: Path, tmp_path:
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "tinyllm-search" / "alpha.log")))
     [study] = [optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)]
     [first] = study.trials
-    assert len(first.intermediate_values) == 80
+    assert len(first.intermediate_values) == 40
     did_well = optuna.trial.create_trial(
         params=first.params, distributions=first.distributions, user_attrs=first.user_attrs, value=1.0,
         intermediate_values=dict.fromkeys(first.intermediate_values, 1.0),
@@ -177,7 +196,7 @@ def test_a_weak_trial_is_ended_early(tinyllm: Command, scripted: Path, tmp_path:
     assert search(5) == {"complete": 4, "pruned": 1}
     [(state, figures, folder)] = rows(tmp_path, "SELECT state, figures, folder FROM runs WHERE id = 2")
     assert state == "stopped"
-    assert json.loads(figures)["steps"] < 320
+    assert json.loads(figures)["steps"] < 160
     assert not Path(folder).with_name(f".{Path(folder).name}.state").exists()
     assert rows(tmp_path, "SELECT run, state FROM cells WHERE run = 2") == [(2, "pruned")]
     assert rows(tmp_path, "SELECT count(*) FROM evaluations WHERE run = 2") == [(0,)]

@@ -49,7 +49,7 @@ def results_table(
     table = simple_table(name, [*columns, "state", ">run", ">valid", ">test", "95 % interval"], rows)
     measured = [found for cell in cells if cell.evaluation is not None and (found := results.get(cell.evaluation))]
     chances = {
-        f"{one.dataset}: {one.n} test questions, chance {percent(one.chance)}, majority class {percent(one.majority)}"
+        f"{one.dataset}: n = {one.n}, chance {percent(one.chance)}, majority class {percent(one.majority)}"
         for one in measured
     }
     table.caption = "\n".join(sorted(chances)) or None

@@ -21,6 +21,9 @@ _OURS = ("--alpha", "--dataset", "-d", "--student", "-s", "--seed", "--limit", "
          "--shuffle-rationales", "--db", "--config", "--json", "--dry-run", "--fresh")  # fmt: skip
 """Options of distill that a plan sets itself, or that would take its runs out of its hands."""
 
+_WIDTH = 60
+"""Characters of what a job says, of which several stand in a line."""
+
 
 def setup(
     session: Session, store: Store, datasets: Sequence[str], students: Sequence[str], alpha: str | None,
@@ -148,22 +151,25 @@ class Work:
         return History(runs=stored_runs.everything(self.store), evaluations=stored_runs.evaluations(self.store))
 
     @cached_property
-    def jobs_that_fit(self) -> int:
-        """Said once, where it is fewer than were asked for."""
+    def _fitting(self) -> tuple[int, str]:
         from tinyllm_cli.experiments.outlook import jobs_that_fit
 
-        fitting, reason = jobs_that_fit(self.setup.students, self.jobs, self.history)
-        if fitting < self.jobs:
-            self.session.console.note(f"{fitting} at once instead of {self.jobs}: {reason}.")
-        return fitting
+        return jobs_that_fit(self.setup.students, self.jobs, self.history)
+
+    @property
+    def jobs_that_fit(self) -> int:
+        return self._fitting[0]
 
     def _announce(self, plan: Plan, todo: Sequence[tuple[int, Cell]]) -> None:
         from tinyllm_cli.cli.celltables import plan_table
-        from tinyllm_cli.errors import UsageProblem
+        from tinyllm_cli.errors import UsageProblem, choices
 
         console = self.session.console
         for left_out in plan.left_out:
             console.note(f"Left out: {left_out.what}.\n  To have it: {left_out.command}")
+        strangers = {one.teacher for one in plan.left_out} - self.session.settings.teachers.keys()
+        if strangers:
+            console.note(f"tinyllm.toml has to say first where to ask {choices(strangers)}: [teachers.NAME].")
         if not plan.cells:
             raise UsageProblem("There is nothing that this experiment could train.", "See what is left out above.")
         console.show(plan_table(plan, {place for place, _ in todo}))
@@ -187,7 +193,9 @@ class Work:
         )
         place = [student_bytes(student, self.history) for student in trained]
         disk = "" if None in place else f" Their students take {sum(filter(None, place)) / 1e9:.1f} GB of disk or less."
-        return f"{time}.{disk} It costs no tokens."
+        fitting, reason = self._fitting
+        fewer = f" {fitting} at once instead of {self.jobs}: {reason}." if fitting < self.jobs else ""
+        return f"{time}.{disk} It costs no tokens.{fewer}"
 
     def agreed(self, count: int) -> bool:
         console = self.session.console
@@ -239,4 +247,6 @@ def _state(job: Job) -> str:
     from tinyllm_cli.cli.celltables import named
 
     said = job.saying()
+    if len(said) > _WIDTH:
+        said = f"{said[:_WIDTH]}..."
     return f"{named(job.cell.label)}: {said}" if said else named(job.cell.label)

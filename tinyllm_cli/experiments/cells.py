@@ -41,10 +41,11 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """What can't be part of the plan, and the command that makes what it lacks."""
+    """What can't be part of the plan, the command that makes what it lacks, and the teacher that this asks."""
 
     what: str
     command: str
+    teacher: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +125,8 @@ class Sketch:
                 )
             )  # fmt: skip
 
-    def miss(self, what: str, command: str) -> None:
-        self.left_out.append(LeftOut(what=what, command=command))
+    def miss(self, what: str, command: str, teacher: str) -> None:
+        self.left_out.append(LeftOut(what=what, command=command, teacher=teacher))
 
     def each(self) -> Iterator[tuple[Material, str]]:
         return product(self.setup.materials, self.setup.students)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 
@@ -44,10 +45,19 @@ def seconds(cell: Cell, sizes: Mapping[str, int], history: History) -> float | N
         return None
     whole = sizes[str(cell.label["dataset"])]
     questions = min(whole, int(_value(cell, "--limit") or whole)) * int(_value(cell, "--epochs") or 1)
-    took: float = questions / median(run.figures["questions_per_second"] for run in alike)
+    speed: float = median(run.figures["questions_per_second"] for run in alike)
+    valid: float = median(_evaluating(run) for run in alike)
     numbers = {run.id for run in own}
-    evaluated = [one.seconds for one in history.evaluations if one.subject.run in numbers and one.seconds]
-    return took + (median(evaluated) if evaluated and cell.evaluate is not None else 0.0)
+    test = [one.seconds or 0.0 for one in history.evaluations if one.subject.run in numbers]
+    return questions / speed + valid + (median(test) if test and cell.evaluate is not None else 0.0)
+
+
+def _evaluating(run: Run) -> float:
+    """Seconds that were not spent on training: on the valid split, and on saving."""
+    if run.finished is None:
+        return 0.0
+    whole = datetime.fromisoformat(run.finished) - datetime.fromisoformat(run.started)
+    return max(0.0, whole.total_seconds() - float(run.figures.get("training_seconds", 0.0)))
 
 
 def _value(cell: Cell, option: str) -> str | None:

@@ -71,6 +71,7 @@ def _by_themselves(sketch: Sketch, material: Material, student: str, method: str
     sketch.miss(
         f"{method} on {material.dataset}: no teacher has answered {' and '.join(splits)} without the gold answer",
         " && ".join(unforced(teacher, material.dataset, split) for split in lacking),
+        teacher,
     )
 
 
@@ -88,6 +89,7 @@ def _teachers(sketch: Sketch, material: Material) -> None:
             sketch.miss(
                 f"{name} itself on {material.dataset}: it has not answered test without the gold answer",
                 unforced(name, material.dataset, "test"),
+                name,
             )
 
 
@@ -97,6 +99,7 @@ def _lacks_rationales(sketch: Sketch, material: Material, method: str) -> None:
     sketch.miss(
         f"{method} on {material.dataset}: it needs rationales of {fewest}",
         f"tinyllm elicit --teacher {lacking} --dataset {material.dataset}",
+        lacking,
     )
 
 
@@ -116,6 +119,7 @@ def ablation(setup: Setup) -> Plan:
             sketch.miss(
                 f"without in-context examples on {material.dataset}: {name} was not asked both with and without them",
                 f"tinyllm elicit --teacher {name} --dataset {material.dataset} --icl 0",
+                name,
             )
         for name in alphas:
             others = {other: alpha for other, alpha in alphas.items() if other != name}
