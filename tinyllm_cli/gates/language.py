@@ -45,4 +45,4 @@ def _latin(text: str) -> float:
 
 
 def _english(tokens: Sequence[str]) -> float:
-    return sum(token in TELLING for token in tokens) / len(tokens) if tokens else 0.0
+    return sum(map(TELLING.__contains__, tokens)) / len(tokens) if tokens else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from tinyllm_cli.datasets.question import LETTERS, Question
@@ -12,6 +12,9 @@ from tinyllm_cli.gates.lexicon import FILLER, STOPWORDS
 from tinyllm_cli.gates.text import content, sentences, stem, words
 
 FILLER_STEMS = frozenset(map(stem, FILLER))
+
+_BEGINNINGS = ((3, 6), (4, 5), (5, 5))
+"""Sizes of a beginning, and of the words that it may stand for."""
 
 _CLAIM = re.compile(
     r"(?:(?:answer|option|choice|solution)(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left)))?"
@@ -120,14 +123,14 @@ def _plain(tokens: Sequence[str]) -> str:
 
 def letter_only(text: str, question: Question) -> str | None:
     """It names the answer, and no reason."""
+    asserts = claim(text, question) is not None or any(_says_no_more(text, option) for option in question.options)
+    if not asserts or _explains(text, question):
+        return None
     rest = re.sub(r"\(?\b[a-h]\)", " ", understood(text, question), flags=re.IGNORECASE)
     rest = _CLAIM.sub(" ", rest)
     own = {stem(word) for option in question.options for word in words(option)}
     left = [word for word in content(rest) if word not in own and word not in FILLER_STEMS and not word.isdigit()]
-    asserts = claim(text, question) is not None or any(_says_no_more(text, option) for option in question.options)
-    if left or not asserts or _explains(text, question):
-        return None
-    return "names the answer and no reason"
+    return None if left else "names the answer and no reason"
 
 
 def _says_no_more(text: str, option: str) -> bool:
@@ -151,6 +154,12 @@ def echo(text: str, question: Question, new_words: int) -> str | None:
 @lru_cache(maxsize=256)  # teachers come one after the other with the same questions
 def _known(text: str, options: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
     """The stems of a question's words, and how the longer ones begin: the crude stem leaves some forms apart."""
-    known = frozenset(content(text)) | {stem(word) for option in options for word in words(option)} | FILLER_STEMS
-    sizes = ((3, 6), (4, 5), (5, 5))  # of a beginning, and of the words that it may stand for
-    return known, frozenset(word[:size] for word in known for size, least in sizes if len(word) >= least)
+    own = {*content(text), *(stem(word) for option in options for word in words(option))}
+    return FILLER_STEMS | own, _FILLER_BEGINNINGS | _beginnings(own)
+
+
+def _beginnings(stems: Iterable[str]) -> frozenset[str]:
+    return frozenset(word[:size] for word in stems for size, least in _BEGINNINGS if len(word) >= least)
+
+
+_FILLER_BEGINNINGS = _beginnings(FILLER_STEMS)

@@ -108,6 +108,8 @@ def _said_again(found: Sequence[Sentence]) -> list[int]:
     does so at once, or such ones make up much of the text."""
     forms = [shape(one.text) for one in found]
     counts = Counter(forms)
+    if len(counts) == len(forms):
+        return []
     seen: dict[str, int] = {}
     again: list[int] = []
     maybe: list[int] = []
@@ -141,6 +143,8 @@ _LOOP = 3
 def _without_loop(text: str) -> str | None:
     """The text up to the first repeat of a phrase that comes three times in a row; None where there is none."""
     plain = [token if token.isalpha() else _NOT_LETTERS.sub("", token) or token for token in text.lower().split()]
+    if len(plain) - len(set(plain)) < 3:
+        return None
     for size in range(1, 13):
         if sum(map(eq, plain[size:], plain)) < max(3, size * (_LOOP - 1)):
             continue

@@ -73,10 +73,9 @@ def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
 
 
 def _add(found: list[Sentence], text: str, start: int, end: int) -> None:
-    piece = text[start:end]
-    if piece.strip():
-        lead = len(piece) - len(piece.lstrip())
-        found.append(Sentence(piece.strip(), start + lead, start + len(piece.rstrip())))
+    piece = text[start:end].rstrip()
+    if own := piece.lstrip():
+        found.append(Sentence(own, start + len(piece) - len(own), start + len(piece)))
 
 
 @lru_cache(maxsize=64)
