@@ -282,6 +282,8 @@ def test_cells_of_a_process_that_is_gone_are_planned_again(store: Store) -> None
         (["table1", "--alpha", "nobody=1"], "no teacher called 'nobody'"),
         (["seeds", "--", "--seed", "3"], "--seed can't stand after --."),
         (["seeds", "--", "--dry-run"], "--dry-run can't stand after --."),
+        (["seeds", "--", "--learning-rate", "3"], "No such option: --learning-rate."),
+        (["seeds", "--", "--epochs", "x"], "'--epochs'"),
         (["alpha"], "nothing that this experiment could train"),
         (["alpha", "--search", "3", "--seeds", "0,1"], "one data set, one student and one seed"),
     ],

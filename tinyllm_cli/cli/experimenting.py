@@ -44,6 +44,7 @@ def setup(
     taken = next((word for word in more if word.partition("=")[0] in _OURS), None)
     if taken is not None:
         raise UsageProblem(f"{taken} can't stand after --.", "The plan sets it; see tinyllm experiment --help.")
+    _check_options(more)
     names = list(dict.fromkeys(ingest_named(store, name, session.settings).name for name in datasets))
     names = names or sorted(stored_rationales.datasets_with_rationales(store))
     if not names:
@@ -59,6 +60,24 @@ def setup(
         seeds=list(dict.fromkeys(seeds)), limit=limit, more=more, scoring=scoring, test_limit=test_limit,
         fingerprints={name: model_fingerprint(name) for name in models},
     )  # fmt: skip
+
+
+def _check_options(more: Sequence[str]) -> None:
+    """Raises UsageProblem for options that distill doesn't take, before any run starts."""
+    import typer
+    from typer.exceptions import TyperException
+    from typer.main import get_command
+
+    from tinyllm_cli.cli.distill import distill
+    from tinyllm_cli.errors import UsageProblem
+
+    alone = typer.Typer(add_completion=False)
+    alone.command()(distill)
+    try:
+        get_command(alone).make_context("distill", list(more))
+    except TyperException as error:
+        said = getattr(error, "format_message", error.__str__)()  # names the option, where typer knows it
+        raise UsageProblem(f"What stands after -- is for distill. {said}.", "See tinyllm distill --help.") from error
 
 
 @dataclass
