@@ -10,9 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tinyllm_cli.reporting.audit import AuditSection
 from tinyllm_cli.reporting.cells import Sheet
 from tinyllm_cli.reporting.data import Report, comparisons
+from tinyllm_cli.reporting.drawing import Plot
 from tinyllm_cli.reporting.pace import pace_plot
 from tinyllm_cli.reporting.paper import Missing, Paper
-from tinyllm_cli.reporting.plots import Plot, plot
+from tinyllm_cli.reporting.plots import plot
 from tinyllm_cli.reporting.sheets import contests_sheet, sweep_sheet, table_sheets
 from tinyllm_cli.reporting.tables import alpha_text, percent
 
