@@ -108,7 +108,7 @@ ALLOWED = {
     "predict": KNOWLEDGE | {"answers"},
     "exporting": KNOWLEDGE,
     "experiments": KNOWLEDGE | {"opinions", "resuming", "selection", "voices"},
-    "reporting": KNOWLEDGE | {"dossier", "findings", "gates", "survey"},
+    "reporting": KNOWLEDGE | {"dossier", "duplicates", "findings", "gates", "survey"},
 }
 BACKENDS_FOR = {
     "students": {"backends.checkpoints"},

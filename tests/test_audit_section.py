@@ -14,6 +14,8 @@ from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.prompts import Recipe, build_prompt
 from tinyllm_cli.records import Asking
 from tinyllm_cli.reporting.audit import AuditSection, audit_section
+from tinyllm_cli.reporting.data import collect
+from tinyllm_cli.reporting.page import html_page
 from tinyllm_cli.reporting.tables import percent
 from tinyllm_cli.store import Store, questions, rationales, verdicts
 from tinyllm_cli.store.verdicts import StoredVerdict
@@ -36,9 +38,7 @@ def section(store: Store) -> AuditSection:
     left, why = HOSTILE.removesuffix(' "too"'), [("run-on", "<u>why</u>", True)]
     judged = StoredVerdict(rationale=1, verdict="repaired", text=left, findings=why)
     verdicts.add(store, gates.hash, [judged])
-    made = audit_section(store, gates)
-    assert made is not None
-    return made
+    return audit_section(store, gates)
 
 
 def page(section: AuditSection) -> Page:
@@ -47,7 +47,9 @@ def page(section: AuditSection) -> Page:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["percent"] = percent
-    return Page(environment.get_template("_audit.html.j2").render(sections={"audit": section}))
+    return Page(
+        "".join(environment.get_template(f"_{name}.html.j2").render(audit=section) for name in ("audit", "copies"))
+    )
 
 
 def test_the_section_shows_the_figures_and_hostile_text_as_text(section: AuditSection) -> None:
@@ -69,4 +71,13 @@ def test_the_example_is_the_one_that_a_gate_found(section: AuditSection) -> None
 
 def test_without_rationales_there_is_no_section(store: Store) -> None:
     questions.replace(store, "toy", "here", "1", make_questions(3))
-    assert audit_section(store) is None
+    found = audit_section(store)
+    assert (found.surveys, found.findings, found.examples) == ((), (), ())
+    assert 'id="audit"' not in html_page(collect(store, samples=0), found)
+
+
+def test_copies_are_told_of_data_sets_without_rationales_too(store: Store) -> None:
+    train = make_questions(3)
+    questions.replace(store, "toy", "here", "1", [*train, replace(train[0], split="test", key="again")])
+    [(name, shared)] = audit_section(store).copies
+    assert (name, shared.first, shared.second, shared.same) == ("toy", "train", "test", 1)

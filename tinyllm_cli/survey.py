@@ -93,16 +93,24 @@ def survey(
         alike += overlaps(store, dataset, split, variants)
         answers += own_answers(store, dataset, split)
     watch(f"questions of {dataset}")
-    opened = {split: partial(stored_questions.iterate, store, dataset, split) for split in sizes}
+    streams = opened(store, dataset)
     return Survey(
         dataset=dataset,
         splits=sizes,
         teachers=tuple(teachers),
-        inputs=tuple(_inputs(split, opened[split](), measure) for split in sizes) if measure else (),
-        repeats=tuple(repeats(opened)),
+        inputs=tuple(_inputs(split, streams[split](), measure) for split in sizes) if measure else (),
+        repeats=tuple(repeats(streams)),
         overlaps=tuple(alike),
         own_answers=tuple(answers),
     )
+
+
+def opened(store: Store, dataset: str) -> dict[str, Callable[[], Iterator[Question]]]:
+    """What begins to read each split's questions."""
+    return {
+        split: partial(stored_questions.iterate, store, dataset, split)
+        for split in stored_questions.splits(store, dataset)
+    }
 
 
 def _inputs(split: str, questions: Iterator[Question], measure: Measure) -> InputLengths:

@@ -13,10 +13,10 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
+    from tinyllm_cli.gates import GateSettings
+    from tinyllm_cli.reporting.audit import AuditSection
     from tinyllm_cli.reporting.data import Report
-    from tinyllm_cli.reporting.page import Sections
     from tinyllm_cli.reporting.paper import Paper
-    from tinyllm_cli.store import Store
 
 _FEW = 40  # evaluations that a terminal shows one by one
 _PLOTS = 4
@@ -29,7 +29,7 @@ def report(
     latex: Annotated[Path | None, typer.Option("--latex", help="Write the tables as LaTeX here.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write each table as a CSV file into this folder.")] = None,
     with_paper: Annotated[bool, typer.Option("--with-paper", help="Put the paper's own figures beside.")] = False,
-    samples: Annotated[int, typer.Option(min=0, help="Questions to show with their rationales.")] = 5,
+    samples: Annotated[int, typer.Option(min=0, help="Case studies to show for each data set.")] = 5,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,
@@ -49,15 +49,17 @@ def report(
         )
     session = Session(db, config, Console(json=json, quiet=quiet))
     with closing(session.open_store(create=False)) as store:
+        from tinyllm_cli.reporting.audit import audit_section
         from tinyllm_cli.reporting.data import collect
         from tinyllm_cli.store import runs
 
         runs.bury_the_dead(store)
-        found = collect(store, samples=samples, with_paper=with_paper)
-        sections = _sections(session, store) if html is not None else None
+        gates = _gates(session)
+        found = collect(store, samples=samples, with_paper=with_paper, gates=gates)
+        audit = audit_section(store, gates) if html is not None else None
     _show(session, found)
     session.console.result(found.as_json())
-    for path in _written(found, sections, html, md, latex, csv):
+    for path in _written(found, audit, html, md, latex, csv):
         session.console.note(f"Written: {path.resolve()}")
     if not found.results:
         session.console.next("tinyllm eval")
@@ -104,14 +106,14 @@ def _show_paper(console: Console, paper: Paper) -> None:
 
 
 def _written(
-    found: Report, sections: Sections | None, html: Path | None, md: Path | None, latex: Path | None, csv: Path | None
+    found: Report, audit: AuditSection | None, html: Path | None, md: Path | None, latex: Path | None, csv: Path | None
 ) -> Iterator[Path]:
     from tinyllm_cli.reporting.sheets import sheets
 
-    if html is not None and sections is not None:
+    if html is not None:
         from tinyllm_cli.reporting.page import html_page
 
-        html.write_text(html_page(found, sections), encoding="utf-8")
+        html.write_text(html_page(found, audit), encoding="utf-8")
         yield html
     if md is not None:
         from tinyllm_cli.reporting.markdown import markdown
@@ -130,12 +132,9 @@ def _written(
         yield csv
 
 
-def _sections(session: Session, store: Store) -> Sections:
-    """What only the page shows."""
+def _gates(session: Session) -> GateSettings:
+    """As `distill` has them by default."""
     from tinyllm_cli.gates import gate_settings
-    from tinyllm_cli.reporting.audit import audit_section
-    from tinyllm_cli.reporting.page import Sections
     from tinyllm_cli.training import TrainSettings
 
-    gates = gate_settings(session.settings.gates, TrainSettings().max_target)  # as `distill` has them by default
-    return Sections(audit=audit_section(store, gates))
+    return gate_settings(session.settings.gates, TrainSettings().max_target)

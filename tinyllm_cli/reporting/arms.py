@@ -109,13 +109,18 @@ def arms(evaluations: Sequence[Evaluation], runs: Mapping[int, Run], sizes: Mapp
         if run is None and one.subject.kind == "run":
             continue  # its run is gone
         facts = _of_run(run, sizes) if run else _untrained(one)
-        beside = [_material(run), run.settings.get("gates"), run.settings.get("data")] if run else []
-        # Not by the label: it tells a limit of all questions from none.
-        told_apart = {name: value for name, value in facts.items() if name != "label"}
-        key = canonical([told_apart, beside, one.dataset, one.split, one.scoring, one.questions])
+        made_alike = alike(run, sizes) if run else canonical(facts)
+        key = canonical([made_alike, one.dataset, one.split, one.scoring, one.questions])
         grouped[key][run.seed if run else 0] = one
         made[key] = facts
     return [_arm(made[key], by_seed, runs) for key, by_seed in grouped.items()]
+
+
+def alike(run: Run, sizes: Mapping[str, int]) -> str:
+    """The same for runs that differ in their seed alone."""
+    # Not by the label: it tells a limit of all questions from none.
+    told_apart = {name: value for name, value in _of_run(run, sizes).items() if name != "label"}
+    return canonical([told_apart, _material(run), run.settings.get("gates"), run.settings.get("data")])
 
 
 def _untrained(one: Evaluation) -> dict[str, Any]:

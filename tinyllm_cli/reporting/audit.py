@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinyllm_cli.dossier import Exhibit, dossier
+from tinyllm_cli.duplicates import Repeats, repeats
 from tinyllm_cli.findings import Finding, findings
 from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.store import Store, lookup
+from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store import surveys as stored_surveys
-from tinyllm_cli.survey import Survey, survey
+from tinyllm_cli.survey import Survey, opened, survey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,19 +32,25 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditSection:
+    """`surveys` are of the data sets that have rationales to learn from, `copies` (data set, shared questions) of all
+    of them."""
+
+    copies: tuple[tuple[str, Repeats], ...]
     surveys: tuple[Survey, ...]
     findings: tuple[Finding, ...]
     examples: tuple[Example, ...]
 
 
-def audit_section(store: Store, gates: GateSettings | None = None) -> AuditSection | None:
-    """Of every data set that has rationales to learn from; None where there is none. What the gates make of them is
-    found out where the store doesn't know it yet. Lengths are in characters: a report loads no student."""
+def audit_section(store: Store, gates: GateSettings | None = None) -> AuditSection:
+    """What the gates make of the rationales is found out where the store doesn't know it yet. Lengths are in
+    characters: a report loads no student."""
     names = sorted(stored_rationales.datasets_with_rationales(store))
     surveys = tuple(survey(store, name, gates=gates) for name in names)
-    if not surveys:
-        return None
+    copied = {one.dataset: one.repeats for one in surveys}
+    for name in stored_questions.names(store):
+        copied.setdefault(name, tuple(repeats(opened(store, name))))
     return AuditSection(
+        copies=tuple((name, shared) for name in sorted(copied) for shared in copied[name]),
         surveys=surveys,
         findings=tuple(finding for one in surveys for finding in findings(one, None)),
         examples=tuple(example for name in names for example in _examples(store, name, gates)) if gates else (),

@@ -8,11 +8,12 @@ from itertools import groupby
 from typing import Any
 
 from tinyllm_cli import __version__
-from tinyllm_cli.datasets.question import option_line
-from tinyllm_cli.prompts import rationale_text
+from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.records import Elicitation, Evaluation, Run, TeacherCosts
 from tinyllm_cli.reporting.arms import Arm, arms
+from tinyllm_cli.reporting.cases import Case, cases
 from tinyllm_cli.reporting.paper import Paper, paper
+from tinyllm_cli.reporting.pareto import Tradeoff, tradeoffs
 from tinyllm_cli.reporting.published import published
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, now
@@ -20,6 +21,7 @@ from tinyllm_cli.store import elicitations as stored_elicitations
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store import runs as stored_runs
+from tinyllm_cli.store.questions import SplitProfile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ class Result:
     chance: float
     majority: float
     unparseable: float
+    inputs_cut: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,27 +76,14 @@ def comparisons(results: Iterable[Result]) -> list[Comparison]:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSummary:
+    """`fingerprint` changes with the file or the revision that the questions came from."""
+
     name: str
     source: str
+    fingerprint: str
+    imported: str
     splits: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaseText:
-    teacher: str
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A question with its teachers' rationales, for reading."""
-
-    dataset: str
-    key: str
-    question: str
-    options: tuple[str, ...]
-    answer: int
-    rationales: tuple[CaseText, ...]
+    profiles: tuple[SplitProfile, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,33 +98,37 @@ class Report:
     results: tuple[Result, ...]
     arms: tuple[Arm, ...]
     paper: Paper
+    tradeoffs: tuple[Tradeoff, ...]
     cases: tuple[Case, ...]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def collect(store: Store, *, samples: int, with_paper: bool = False) -> Report:
-    """Everything in the store, with up to `samples` questions of each data set to read; `with_paper` puts the paper's
-    own figures beside."""
+def collect(store: Store, *, samples: int, with_paper: bool = False, gates: GateSettings | None = None) -> Report:
+    """Everything in the store, with `samples` questions of each data set to read, their rationales as these gates
+    leave them; `with_paper` puts the paper's own figures beside."""
     runs = stored_runs.everything(store)
     by_id = {run.id: run for run in runs}
     names = stored_questions.names(store)
     evaluations = stored_runs.evaluations(store)
     sizes = {name: stored_questions.splits(store, name).get("train", 0) for name in names}
     found = arms(evaluations, by_id, sizes)
+    made = paper(store, found, sizes, published() if with_paper else None)
+    costs, asked = stored_rationales.costs(store), stored_elicitations.everything(store)
     return Report(
         version=__version__,
         made=now(),
         database=store.path.name,
         datasets=tuple(_dataset(store, name) for name in names),
-        teachers=tuple(stored_rationales.costs(store)),
-        asked=tuple(stored_elicitations.everything(store)),
+        teachers=tuple(costs),
+        asked=tuple(asked),
         runs=tuple(runs),
         results=tuple(result(evaluation, by_id) for evaluation in evaluations),
         arms=tuple(found),
-        paper=paper(store, found, sizes, published() if with_paper else None),
-        cases=tuple(case for name in names for case in _cases(store, name, samples)),
+        paper=made,
+        tradeoffs=tuple(tradeoffs(found, runs, costs, asked)),
+        cases=tuple(cases(store, made.tables, names, samples, gates or GateSettings())),
     )
 
 
@@ -162,24 +156,15 @@ def result(evaluation: Evaluation, runs: Mapping[int, Run]) -> Result:
         chance=evaluation.chance,
         majority=evaluation.majority,
         unparseable=(evaluation.unparseable or 0) / n,
+        inputs_cut=evaluation.inputs_cut,
     )
 
 
 def _dataset(store: Store, name: str) -> DatasetSummary:
     found = stored_questions.find(store, name)
     assert found is not None
-    return DatasetSummary(name=name, source=found.source, splits=stored_questions.splits(store, name))
-
-
-def _cases(store: Store, dataset: str, count: int) -> list[Case]:
-    return [
-        Case(
-            dataset=dataset,
-            key=sample.key,
-            question=sample.question,
-            options=tuple(option_line(index, text) for index, text in enumerate(sample.options)),
-            answer=sample.answer,
-            rationales=tuple(CaseText(teacher=teacher, text=rationale_text(text)) for teacher, text in sample.texts),
-        )
-        for sample in stored_rationales.samples(store, dataset, count)
-    ]
+    profiles = tuple(stored_questions.profiles(store, name))
+    return DatasetSummary(
+        name=name, source=found.source, fingerprint=found.fingerprint, imported=found.imported,
+        splits={one.split: one.questions for one in profiles}, profiles=profiles,
+    )  # fmt: skip

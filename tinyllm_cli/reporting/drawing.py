@@ -86,7 +86,8 @@ def polyline(points: Iterable[tuple[float, float]]) -> str:
 def rounds(low: float, high: float, *, finest: float = 0.0, most: int = 7) -> list[float]:
     """Round numbers around `low` to `high`: the finest steps of 1, 2 or 5 times a power of ten that need no more than
     `most`."""
-    power = math.floor(math.log10(max(high - low, finest, 1e-9))) - 1
+    spread = max(high - low, finest, 1e-6 * abs(high), 1e-9)
+    power = math.floor(math.log10(spread)) - 1
     steps = [digit * 10.0**exponent for exponent in range(power, power + 4) for digit in (1, 2, 5)]
     step = next(one for one in steps if one >= finest and (high - low) / one <= most)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -125,11 +126,8 @@ def by_ratio(lowest: float, highest: float) -> tuple[Scale, list[Tick]]:
     def across(value: float) -> float:
         return round(LEFT + 20 + (RIGHT - LEFT - 40) * (math.log10(value) - first) / (last - first or 1), 1)
 
-    powers = range(math.floor(first), math.ceil(last) + 1)
-    decades = [10.0**power for power in powers]
-    finer = [digit * decade for decade in decades for digit in (1, 2, 5)]
-    for steps in (finer, decades):
-        inside = [step for step in steps if lowest * 0.999 <= step <= highest * 1.001]
-        if len(inside) <= _MANY:
-            break
-    return across, [Tick(at=across(step), text=f"{step:,g}") for step in inside[:: -(-len(inside) // _MANY) or 1]]
+    decades = [10.0**power for power in range(math.ceil(first), math.floor(last) + 1)]
+    finer = [digit * 10.0**power for power in range(math.floor(first), math.ceil(last)) for digit in (1, 2, 5)]
+    inside = [step for step in finer if lowest <= step <= highest]
+    shown = inside if len(inside) <= _MANY else decades[:: -(-len(decades) // _MANY)]
+    return across, [Tick(at=across(step), text=f"{step:,.3g}") for step in shown or (lowest, highest)]

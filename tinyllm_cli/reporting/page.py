@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tinyllm_cli.reporting.audit import AuditSection
+from tinyllm_cli.reporting.background import data_sheets, run_sheet, teacher_sheets
 from tinyllm_cli.reporting.cells import Sheet
+from tinyllm_cli.reporting.curves import panels
 from tinyllm_cli.reporting.data import Report, comparisons
 from tinyllm_cli.reporting.drawing import Plot
 from tinyllm_cli.reporting.pace import pace_plot
 from tinyllm_cli.reporting.paper import Missing, Paper
+from tinyllm_cli.reporting.pareto import plots as tradeoff_plots
+from tinyllm_cli.reporting.pareto import tradeoff_sheet
 from tinyllm_cli.reporting.plots import plot
 from tinyllm_cli.reporting.sheets import contests_sheet, sweep_sheet, table_sheets
 from tinyllm_cli.reporting.tables import alpha_text, percent
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sections:
-    """Parts of the page that take a while to collect; each is shown by the partial of its name, `_data.html.j2` and so
-    on. None leaves one out, or shows plainly what the report itself holds of it."""
-
-    audit: AuditSection | None = None
-    data: object | None = None
-    teachers: object | None = None
-    cases: object | None = None
-    curves: object | None = None
-    pareto: object | None = None
-    provenance: object | None = None
-
-
-NO_SECTIONS = Sections()
-
-
-def html_page(report: Report, sections: Sections = NO_SECTIONS) -> str:
-    """The whole page as text: no scripts, no links to anything outside."""
+def html_page(report: Report, audit: AuditSection | None = None) -> str:
+    """The whole page as text: no scripts, no links to anything outside. `audit` takes a while to collect, so that it
+    may be left out."""
     environment = Environment(
         loader=PackageLoader("tinyllm_cli", "reporting/templates"),
         autoescape=True,
@@ -47,13 +36,21 @@ def html_page(report: Report, sections: Sections = NO_SECTIONS) -> str:
     environment.filters["percent"] = percent
     environment.globals["alpha_text"] = alpha_text
     environment.globals["pace_plot"] = pace_plot
-    template = environment.get_template("report.html.j2")
-    return template.render(
+    sizes = {data.name: data.splits.get("train", 0) for data in report.datasets}
+    shown = {
+        "curves": panels(report.runs, sizes),
+        "tradeoffs": [(tradeoff_sheet(one), list(tradeoff_plots(one))) for one in report.tradeoffs],
+        "data": data_sheets(report),
+        "teachers": teacher_sheets(report),
+        "runs": run_sheet(report.runs) if report.runs else None,
+    }
+    return environment.get_template("report.html.j2").render(
         report=report,
         comparisons=comparisons(report.results),
         paper=_shown(report.paper),
-        sections=sections,
-        contents=list(_contents(report, sections)),
+        audit=audit,
+        contents=list(_contents(report, shown, audit)),
+        **shown,
     )
 
 
@@ -80,20 +77,18 @@ def _shown(paper: Paper) -> _Shown:
     return _Shown(tables=table_sheets(paper), figures=figures, comparisons=compared, missing=paper.missing)
 
 
-def _contents(report: Report, sections: Sections) -> Iterator[tuple[str, str]]:
+def _contents(report: Report, shown: Mapping[str, Any], audit: AuditSection | None) -> Iterator[tuple[str, str]]:
     """(anchor, title) of every section that is shown, in the page's order."""
     yield "results", "Results"
     yield "accuracy", "Every evaluation"
-    if sections.cases:
-        yield "cases", "Case study"
-    if sections.curves:
-        yield "curves", "Learning curves"
-    if sections.pareto:
-        yield "pareto", "Cost and accuracy"
+    if report.cases:
+        yield "cases", "Case studies"
+    if shown["curves"]:
+        yield "curves", "Training curves"
+    if shown["tradeoffs"]:
+        yield "costs", "What accuracy costs"
     yield "data", "Data sets"
     yield "teachers", "Teachers"
-    if sections.audit:
+    if audit is not None and audit.surveys:
         yield "audit", "What there is to learn from"
-    if not sections.cases:
-        yield "cases", "Rationales"
-    yield ("provenance", "Provenance") if sections.provenance else ("runs", "Runs")
+    yield "provenance", "Provenance"

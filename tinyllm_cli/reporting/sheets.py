@@ -11,21 +11,23 @@ from tinyllm_cli.reporting.contests import Contest
 from tinyllm_cli.reporting.data import Report, Result
 from tinyllm_cli.reporting.mainsheet import main_sheet, published_row
 from tinyllm_cli.reporting.paper import Paper
+from tinyllm_cli.reporting.pareto import tradeoff_sheet
 from tinyllm_cli.reporting.sweeps import Sweep
 
 HOW_TESTED = (
-    "Difference in accuracy on the same questions, in points, with its 95 % bootstrap interval over questions. p is"
-    " exact: McNemar's for one seed, over several the test that swaps the two by question. Holm: corrected for all"
-    " comparisons of this report. Smallest: the difference that so many questions, as often answered right by just one"
-    " of the two, show at 5 % with a power of 80 %; –: none."
+    "Points: the difference in accuracy on the same questions, below it its 95 % bootstrap interval over questions. p"
+    " is exact: McNemar's for one seed, over several the test that swaps the two by question; below it Holm's,"
+    " corrected for all comparisons of this report. Smallest: the difference that so many questions, as often answered"
+    " right by just one of the two, show at 5 % with a power of 80 %; –: none."
 )
 
 
 def sheets(report: Report) -> list[Sheet]:
-    """All that has data: tables, the figures' numbers, comparisons; single evaluations where there is no table."""
+    """All that has data: tables, figures' numbers, comparisons, costs; single evaluations where there is no table."""
     paper = report.paper
     made = [*table_sheets(paper), *(sweep_sheet(one) for one in (*paper.sizes, *paper.alphas))]
     made += [contests_sheet(paper.contests)] if paper.contests else []
+    made += [tradeoff_sheet(one) for one in report.tradeoffs]
     return made if paper.tables or not report.results else [*made, evaluations_sheet(report.results)]
 
 
@@ -71,31 +73,31 @@ def contests_sheet(contests: Sequence[Contest]) -> Sheet:
         own = [one for one in contests if (one.student, one.scoring, one.part) == (student, scoring, part)]
         title = f"{short(student)}, {scoring}: {part}"
         groups.append(Group(title=title, rows=tuple(_contest(one) for one in own)))
-    head = ("against", "data set", ">n", ">seeds", ">points", ">95 % interval", ">p", ">p, Holm", ">smallest")
     return Sheet(
         name="comparisons",
         title=f"Paired comparisons of TinyLLM ({len(contests)})",
-        head=("arm", *head),
+        head=("arm", "data set", ">points", ">p", ">smallest"),
         groups=tuple(groups),
         notes=(HOW_TESTED, "Bold: p below 5 % after Holm. A pair that stands in both tables is tested once."),
     )
 
 
 def _contest(one: Contest) -> Row:
-    texts = (
-        one.against,
-        one.dataset,
-        f"{one.n:,}",
-        str(one.seeds),
-        f"{100 * one.difference:+.1f}",
-        f"{100 * one.low:+.1f} to {100 * one.high:+.1f}",
-        p_text(one.p),
-        p_text(one.adjusted),
-        "–" if one.smallest is None else number(one.smallest),
-    )
     clear = one.adjusted < 0.05
+    seeds = f", {one.seeds} seeds" if one.seeds > 1 else ""
     return Row(
-        label=one.arm, cells=tuple(Cell(text=text, strong=clear and n in (4, 7)) for n, text in enumerate(texts))
+        label=one.arm,
+        note=f"against {one.against}",
+        cells=(
+            Cell(text=one.dataset, under=f"n = {one.n:,}{seeds}"),
+            Cell(
+                text=f"{100 * one.difference:+.1f}",
+                under=f"{100 * one.low:+.1f} to {100 * one.high:+.1f}",
+                strong=clear,
+            ),
+            Cell(text=p_text(one.p), under=f"Holm: {p_text(one.adjusted)}", strong=clear),
+            Cell(text="–" if one.smallest is None else number(one.smallest)),
+        ),
     )
 
 

@@ -58,6 +58,10 @@ def files(report: Report) -> dict[str, list[dict[str, Any]]]:
         "comparisons": list(map(_flat, paper.contests)),
         "train-size": list(_sweep_rows(paper.sizes)),
         "alpha": list(_sweep_rows(paper.alphas)),
+        "costs": [
+            {"label": one.label, "seconds": one.seconds, "money": one.money, **arm_row(one.arm)}
+            for tradeoff in report.tradeoffs for one in (*tradeoff.students, *tradeoff.teachers)
+        ],
         "arms": [arm_row(arm) for arm in report.arms],
         "evaluations": [
             {**asdict(one), "alpha": ", ".join(f"{name}={weight:g}" for name, weight in one.alpha.items())}

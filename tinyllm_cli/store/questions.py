@@ -83,6 +83,52 @@ def splits(store: Store, dataset: str) -> dict[str, int]:
     return {split: found[split] for split in SPLITS if split in found}
 
 
+@dataclass(frozen=True, kw_only=True)
+class SplitProfile:
+    """What a split's questions look like. Words are separated by white space, context and options included; `gold`
+    counts the right answers by position."""
+
+    split: str
+    questions: int
+    words: float
+    longest: int
+    fewest_options: int
+    most_options: int
+    gold: tuple[int, ...]
+
+
+def profiles(store: Store, dataset: str) -> list[SplitProfile]:
+    """Summed in the database."""
+    words = "length(trim(t)) - length(replace(trim(t), ' ', '')) + 1"
+    rows = store.rows(
+        f"SELECT split, answer, count(*) AS questions, sum({words}) AS words, max({words}) AS longest,"
+        " min(options) AS fewest, max(options) AS most FROM (SELECT dq.split, q.answer,"
+        " json_array_length(q.options) AS options, coalesce(q.context || ' ', '') || q.text || ' ' ||"
+        f" (SELECT group_concat(value, ' ') FROM json_each(q.options)) AS t {_FROM} WHERE dq.dataset = ?)"
+        " GROUP BY split, answer",
+        (dataset,),
+    )
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["split"], []).append(row)
+    return [_profile(split, found[split]) for split in SPLITS if split in found]
+
+
+def _profile(split: str, rows: list[dict[str, Any]]) -> SplitProfile:
+    """`rows` are the sums for each position of the right answer."""
+    total, most = sum(row["questions"] for row in rows), max(row["most"] for row in rows)
+    by_position = {row["answer"]: row["questions"] for row in rows}
+    return SplitProfile(
+        split=split,
+        questions=total,
+        words=sum(row["words"] for row in rows) / total,
+        longest=max(row["longest"] for row in rows),
+        fewest_options=min(row["fewest"] for row in rows),
+        most_options=most,
+        gold=tuple(by_position.get(position, 0) for position in range(most)),
+    )
+
+
 def iterate(store: Store, dataset: str, split: str, limit: int | None = None) -> Iterator[Question]:
     """The split in its order, a page in memory at a time. The store may be written to meanwhile."""
     position, left = 0, limit

@@ -244,44 +244,13 @@ def costs(store: Store) -> list[TeacherCosts]:
     return result
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """A rationale with its question, for showing."""
-
-    dataset: str
-    key: str
-    question: str
-    options: tuple[str, ...]
-    answer: int
-    texts: tuple[tuple[str, str], ...]
-    """(teacher, raw text) pairs."""
-
-
-def samples(store: Store, dataset: str, count: int) -> list[Sample]:
-    """Up to `count` training questions, spread evenly, with each teacher's newest rationale of sample 0."""
-    picked = store.rows(
-        "WITH asked AS (SELECT position, key, question FROM dataset_questions dq WHERE dataset = ? AND split = 'train'"
-        " AND EXISTS (SELECT 1 FROM rationales r WHERE r.question = dq.question)),"
-        " numbered AS (SELECT *, row_number() OVER (ORDER BY position) - 1 AS number, count(*) OVER () AS total"
-        " FROM asked)"
-        " SELECT n.key, n.question, q.text, q.options, q.answer FROM numbered n JOIN questions q ON q.hash = n.question"
-        " WHERE number % max(1, total / ?) = 0 ORDER BY position LIMIT ?",
+def explained(store: Store, dataset: str, count: int) -> list[str]:
+    """The keys of up to `count` training questions that have rationales, spread evenly."""
+    rows = store.rows(
+        "WITH numbered AS (SELECT position, key, row_number() OVER (ORDER BY position) - 1 AS number,"
+        " count(*) OVER () AS total FROM dataset_questions dq WHERE dataset = ? AND split = 'train'"
+        " AND EXISTS (SELECT 1 FROM rationales r WHERE r.question = dq.question))"
+        " SELECT key FROM numbered WHERE number % max(1, total / ?) = 0 ORDER BY position LIMIT ?",
         (dataset, count, count),
     )
-    found = []
-    for row in list(picked):
-        texts = store.rows(
-            "SELECT teacher, text, max(id) FROM rationales WHERE question = ? AND sample = 0 GROUP BY teacher",
-            (row["question"],),
-        )
-        found.append(
-            Sample(
-                dataset=dataset,
-                key=row["key"],
-                question=row["text"],
-                options=tuple(json.loads(row["options"])),
-                answer=row["answer"],
-                texts=tuple((text["teacher"], text["text"]) for text in texts),
-            )
-        )
-    return found
+    return [row["key"] for row in rows]

@@ -1,0 +1,231 @@
+"""The report's curves, costs, case studies and background: what is drawn and chosen for known runs and answers."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.base import Completion, Sampling
+from tests.conftest import keep, make_questions
+from tests.test_arms import data, evaluated, first, report
+from tests.test_reporting import HOSTILE, Page
+from tinyllm_cli.prompts import Recipe, build_prompt
+from tinyllm_cli.records import Asking, Prediction, Run, Subject
+from tinyllm_cli.reporting.background import data_sheets, run_sheet, teacher_sheets
+from tinyllm_cli.reporting.cases import TO_READ
+from tinyllm_cli.reporting.curves import panels
+from tinyllm_cli.reporting.data import collect
+from tinyllm_cli.reporting.drawing import BOTTOM, TOP, by_ratio, from_zero, rounds, upward
+from tinyllm_cli.reporting.page import html_page
+from tinyllm_cli.reporting.pareto import Taken, front, plots, tradeoff_sheet, tradeoffs
+from tinyllm_cli.store import Store, questions, rationales, runs
+
+
+def trained(store: Store, dataset: str, right: set[int], *, seconds: float, method: str = "tinyllm", seed: int = 0,
+            student: str = "tiny", lineage: dict[str, Any] | None = None, **figures: Any) -> Run:  # fmt: skip
+    """A finished run with these figures that answered 40 questions."""
+    alpha = {"ann": 1.0, "bob": 1.0} if method == "tinyllm" else {}
+    run = runs.start(
+        store, method=method, student=student, dataset=dataset, alpha=alpha, seed=seed,
+        settings={"seed": seed, "max_input": 64, "max_target": 32}, lineage=lineage or {},
+        command="tinyllm distill", versions={"tinyllm": "0"},
+    )  # fmt: skip
+    runs.finish(store, run.id, "done", {"training_seconds": seconds, **figures})
+    subject = Subject(kind="run", name=f"run {run.id}", fingerprint="f", run=run.id)
+    asked = make_questions(40, dataset=dataset, split="test")
+    opened = runs.open_evaluation(store, subject, dataset, "test", "rank", questions=40, chance=0.25, majority=0.25)
+    answers = [
+        Prediction(key=q.key, question=q.hash, option=q.answer if n in right else 1 - q.answer % 2, correct=n in right)
+        for n, q in enumerate(asked)
+    ]
+    runs.add_predictions(store, opened.id, answers)
+    runs.complete_evaluation(store, opened.id, 1.0)
+    found = runs.find(store, run.id)
+    assert found is not None
+    return found
+
+
+def explained(
+    store: Store, dataset: str, split: str, numbers: list[int], text: str, *, cost: float | None = None
+) -> None:
+    """Ann's rationales for some questions of a split."""
+    asking = Asking(teacher="ann", backend="openai", model="m", revision="1", sampling=Sampling())
+    rationales.add_asking(store, asking)
+    asked = make_questions(80 if split == "train" else 40, dataset=dataset, split=split)
+    for number in numbers:
+        prompt = build_prompt(asked[number], Recipe(icl=0), [])
+        keep(store, asking, prompt, 0, Completion(text=text, finish_reason="stop", cost=cost))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_ticks_are_few_and_enclose_what_is_drawn(low: float, span: float) -> None:
+    high = low + span
+    steps = rounds(low, high)
+    assert 2 <= len(steps) <= 9
+    slack = (steps[1] - steps[0]) * 1e-6
+    assert steps[0] <= low + slack
+    assert high - slack <= steps[-1]
+    up, _, _ = upward(low, high)
+    assert TOP - 1 <= up(high) <= up(low) <= BOTTOM + 1
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1.0, 1e9))
+def test_logarithmic_ticks_are_few_and_inside(low: float, ratio: float) -> None:
+    across, ticks = by_ratio(low, low * ratio)
+    assert len(ticks) <= 9
+    assert all(across(low) - 1 <= tick.at <= across(low * ratio) + 1 for tick in ticks)
+    assert math.isfinite(across(low))
+
+
+def test_a_scale_of_nothing_still_has_ticks() -> None:
+    _, ticks = from_zero(0.0)
+    assert len(ticks) >= 2
+
+
+def test_curves_are_means_over_seeds_and_told_apart_by_arm(store: Store) -> None:
+    data(store, "toy", 40)
+    for seed, last in ((0, 0.5), (1, 0.7)):
+        curve = [
+            {"step": 1, "answer": 4.0, "ann": 6.0, "bob": 2.0},
+            {"step": 2, "answer": 2.0 + seed, "ann": 3.0, "bob": 1.0},
+        ]
+        valid = [{"step": 1, "accuracy": 0.25}, {"step": 2, "accuracy": last}]
+        trained(store, "toy", first(20), seconds=9, seed=seed, curve=curve, valid=valid)
+    trained(store, "toy", first(9), seconds=9, method="finetune", valid=[{"step": 2, "accuracy": 0.3}])
+    [panel] = panels(runs.everything(store), {"toy": 80})
+    valid_plot, answers, rationale_plot = panel.plots
+    assert panel.title == "tiny on toy"
+    assert "tinyllm (raw): from 25.0 % at step 1 to 60.0 % at step 2" in valid_plot.described
+    assert "finetune: from 30.0 % at step 2" in valid_plot.described
+    assert "from 4 at step 1 to 2.5 at step 2" in answers.described
+    assert "from 4 at step 1 to 2 at step 2" in rationale_plot.described, "the mean of both teachers"
+    assert [curve.label for curve in rationale_plot.curves] == ["tinyllm (raw)"]
+
+
+def test_many_arms_are_drawn_in_several_panels_and_long_curves_in_few_points(store: Store) -> None:
+    data(store, "toy", 40)
+    curve = [{"step": step, "answer": 1000.0 / step} for step in range(1, 401)]
+    for seed in range(7):
+        run = trained(store, "toy", first(seed), seconds=9, method="finetune", student="tiny", curve=curve)
+        store.execute("UPDATE runs SET settings = ? WHERE id = ?", (f'{{"lr": {seed}}}', run.id))
+    first_panel, second_panel = panels(runs.everything(store), {"toy": 80})
+    assert (first_panel.title, second_panel.title) == ("tiny on toy, part 1", "tiny on toy, part 2")
+    [plot] = first_panel.plots
+    assert len({curve.label for curve in plot.curves}) == 6
+    assert all(len(curve.line.split()) == 25 for curve in plot.curves)
+
+
+def test_the_front_holds_what_no_other_arm_beats(store: Store) -> None:
+    data(store, "toy", 40)
+    for right, seconds in ((10, 5.0), (20, 50.0), (15, 60.0), (30, 500.0)):
+        trained(store, "toy", first(right), seconds=seconds, method="finetune", student=f"tiny-{right}")
+    evaluated(store, "toy", first(8), method="inference")
+    found = report(store)
+    [tradeoff] = tradeoffs(found.arms, found.runs, found.teachers, found.asked)
+    best = front((one.seconds or 0.0, one) for one in tradeoff.students)
+    assert [one.arm.mean for one in best] == [0.2, 0.25, 0.5, 0.75]
+    [plot] = plots(tradeoff)
+    assert plot.x_title == "minutes of training, logarithmic"
+    assert [level.text for level in plot.levels] == ["tiny, Inference: 20.0"]
+    bold = {row.note for row in tradeoff_sheet(tradeoff).groups[0].rows if row.cells[0].strong}
+    assert bold == {"tiny", "tiny-10", "tiny-20", "tiny-30"}
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1)), min_size=1, max_size=12))
+def test_every_arm_off_the_front_is_beaten_by_one_on_it(points: list[tuple[float, float]]) -> None:
+    class Fake:
+        def __init__(self, mean: float) -> None:
+            self.mean = mean
+
+    arms = [(x, Taken(arm=Fake(y), label=str(n), seconds=x, money=None)) for n, (x, y) in enumerate(points)]  # type: ignore[arg-type]
+    best = front(arms)
+    costs = {one.label: x for x, one in arms}
+    assert all(one.arm.mean < other.arm.mean for one, other in pairwise(best))
+    for x, one in arms:
+        assert any(costs[top.label] <= x and top.arm.mean >= one.arm.mean for top in best)
+
+
+def test_money_is_what_the_rationales_cost_that_were_learned(store: Store) -> None:
+    data(store, "toy", 40)
+    asking = Asking(teacher="ann", backend="openai", model="m", revision="1", sampling=Sampling())
+    rationales.add_asking(store, asking)
+    store.execute(
+        "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, replies, failures, calls, cost,"
+        " started) VALUES ('ann', ?, 'toy', 'train', 'r', 'done', 8, 1, 9, 2.0, 'now')",
+        (asking.hash,),
+    )
+    source = {"model": "m", "revision": "1", "recipe": "r", "sampling": asking.hash}
+    trained(store, "toy", first(20), seconds=5, lineage={"ann": {**source, "rationales": 4, "digest": "d"}})
+    trained(store, "toy", first(10), seconds=5, method="finetune")
+    trained(store, "toy", first(12), seconds=5, student="other",
+            lineage={"bob": {**source, "recipe": "recorded", "rationales": 4, "digest": "d"}})  # fmt: skip
+    [tradeoff] = report(store).tradeoffs
+    assert {(one.arm.student, one.arm.method): one.money for one in tradeoff.students} == {
+        ("tiny", "tinyllm"): 1.0, ("tiny", "finetune"): 0.0, ("other", "tinyllm"): None,
+    }  # fmt: skip
+    assert [plot.x_title for plot in plots(tradeoff)] == ["seconds of training", "money spent on teachers"]
+
+
+def test_cases_are_questions_on_which_the_methods_disagree(store: Store) -> None:
+    data(store, "toy", 40)
+    trained(store, "toy", {0, 1, 2, 3, 7}, seconds=5)
+    trained(store, "toy", {2, 3, 4, 5}, seconds=5, method="finetune")
+    explained(store, "toy", "test", [7, 30], HOSTILE)
+    explained(store, "toy", "train", [3, 4], "Because so it is.")
+    cases = collect(store, samples=4).cases
+    told = [(case.key, case.why) for case in cases if case.split == "test"]
+    assert len(told) == 4
+    assert told[0] == ("test-7", "TinyLLM is right, Full fine-tuning is wrong"), "first what a teacher wrote about"
+    assert {why for _, why in told} == {
+        "TinyLLM is right, Full fine-tuning is wrong", "Full fine-tuning is right, TinyLLM is wrong",
+    }  # fmt: skip
+    assert {key for key, _ in told} <= {"test-0", "test-1", "test-4", "test-5", "test-7"}
+    assert [(one.who, one.right) for one in cases[0].answered] == [
+        ("Full fine-tuning, tiny", 0.0),
+        ("TinyLLM, tiny", 1.0),
+    ]
+    assert [case.why for case in cases if case.split == "train"] == [TO_READ] * 2
+    shown = Page(html_page(report(store), None)).text
+    assert HOSTILE not in shown, "report() asks for no cases"
+    assert HOSTILE in Page(html_page(collect(store, samples=4))).text
+
+
+def test_answers_over_several_seeds_are_told_together(store: Store) -> None:
+    data(store, "toy", 40)
+    for seed in range(2):
+        trained(store, "toy", {0, 1} if seed else {0}, seconds=5, seed=seed)
+        trained(store, "toy", {1, 5}, seconds=5, method="finetune", seed=seed)
+    by_key = {case.key: case for case in collect(store, samples=9).cases}
+    assert set(by_key) == {"test-0", "test-5"}, "where the seeds agree"
+    assert [one.right for one in by_key["test-0"].answered] == [0.0, 1.0]
+
+
+def test_splits_and_cuts_are_counted(store: Store) -> None:
+    data(store, "toy", 40)
+    figures = {"tasks": {"answer": 80, "ann": 20}, "inputs_cut": 3, "targets_cut": 7, "questions_per_second": 4.5}
+    trained(store, "toy", first(20), seconds=5, **figures)
+    found = report(store)
+    splits, cut = data_sheets(found)
+    train, test = splits.groups[0].rows
+    assert (train.label, [cell.text for cell in train.cells][:1]) == ("train", ["80"])
+    assert (test.label, test.cells[0].text, test.cells[3].text) == ("test", "40", "4")
+    asked = questions.profiles(store, "toy")[0]
+    example = make_questions(1, dataset="toy")[0]
+    assert asked.words == pytest.approx(len(f"{example.text} {' '.join(example.options)}".split()), abs=1)
+    assert sum(asked.gold) == 80
+    assert [cell.text for cell in cut.groups[0].rows[0].cells] == ["64", "3 of 100", "32", "7 of 100", "0 of 40"]
+    assert [cell.text for cell in run_sheet(found.runs).groups[0].rows[0].cells][6:8] == ["5", "4.5"]
+
+
+def test_the_teachers_own_accuracy_stands_with_them(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), teacher="ann")
+    explained(store, "toy", "train", [1, 2], "Because.", cost=0.5)
+    written, own = teacher_sheets(report(store))
+    assert [cell.text for cell in written.groups[0].rows[0].cells][-1] == "1.0000"
+    assert [cell.text for cell in own.groups[0].rows[0].cells] == ["toy/test, generate", "40", "75.0"]

@@ -1,0 +1,34 @@
+"""Single answers of evaluations: what was answered to a question, and the questions that tell answerers apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinyllm_cli.store.database import Store
+
+
+def told_apart(store: Store, better: Sequence[int], worse: Sequence[int], count: int) -> list[str]:
+    """The keys of up to `count` questions that all the evaluations `better` got right and all of `worse` got wrong;
+    those that teachers wrote about first, else spread by their hash."""
+    right, wrong = ",".join("?" * len(better)), ",".join("?" * len(worse))
+    rows = store.rows(
+        f"SELECT p.key FROM predictions p WHERE p.evaluation IN ({right},{wrong})"
+        f" GROUP BY p.key, p.question HAVING count(*) = ? AND sum(p.correct) = ?"
+        f" AND sum(p.correct AND p.evaluation IN ({right})) = ?"
+        " ORDER BY EXISTS (SELECT 1 FROM rationales r WHERE r.question = p.question) DESC, p.question LIMIT ?",
+        (*better, *worse, len(better) + len(worse), len(better), *better, len(better), count),
+    )
+    return [row["key"] for row in rows]
+
+
+def answers_to(store: Store, evaluations: Sequence[int], key: str) -> list[tuple[int | None, bool]]:
+    """(option, whether it is right) in the order of the evaluations; None: the text names no option."""
+    found = {
+        row["evaluation"]: (row["option"], bool(row["correct"]))
+        for row in store.rows(
+            f"SELECT evaluation, option, correct FROM predictions WHERE key = ?"
+            f" AND evaluation IN ({','.join('?' * len(evaluations))})",
+            (key, *evaluations),
+        )
+    }
+    return [found[number] for number in evaluations if number in found]
