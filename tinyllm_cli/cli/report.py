@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.reporting.audit import AuditSection
     from tinyllm_cli.reporting.data import Report
     from tinyllm_cli.reporting.paper import Paper
+    from tinyllm_cli.store import Store
 
 _FEW = 40  # evaluations that a terminal shows one by one
 _PLOTS = 4
@@ -49,14 +51,13 @@ def report(
         )
     session = Session(db, config, Console(json=json, quiet=quiet))
     with closing(session.open_store(create=False)) as store:
-        from tinyllm_cli.reporting.audit import audit_section
         from tinyllm_cli.reporting.data import collect
         from tinyllm_cli.store import runs
 
         runs.bury_the_dead(store)
         gates = _gates(session)
         found = collect(store, samples=samples, with_paper=with_paper, gates=gates)
-        audit = audit_section(store, gates) if html is not None else None
+        audit = _audit(session, store, gates) if html is not None else None
     _show(session, found)
     session.console.result(found.as_json())
     for path in _written(found, audit, html, md, latex, csv):
@@ -130,6 +131,15 @@ def _written(
 
         write_folder(csv, found)
         yield csv
+
+
+def _audit(session: Session, store: Store, gates: GateSettings) -> AuditSection:
+    """Reads every rationale, which takes a while where there are many."""
+    from tinyllm_cli.reporting.audit import audit_section
+
+    with session.console.meter("report") as meter:
+        read = count(1)
+        return audit_section(store, gates, watch=lambda what: meter(next(read), 0, what))
 
 
 def _gates(session: Session) -> GateSettings:

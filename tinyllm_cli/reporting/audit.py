@@ -16,7 +16,7 @@ from tinyllm_cli.store import Store, lookup
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store import surveys as stored_surveys
-from tinyllm_cli.survey import Survey, opened, survey
+from tinyllm_cli.survey import Survey, Watch, opened, survey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +41,13 @@ class AuditSection:
     examples: tuple[Example, ...]
 
 
-def audit_section(store: Store, gates: GateSettings | None = None) -> AuditSection:
+def audit_section(
+    store: Store, gates: GateSettings | None = None, watch: Watch = lambda _what: None
+) -> AuditSection:  # fmt: skip
     """What the gates make of the rationales is found out where the store doesn't know it yet. Lengths are in
     characters: a report loads no student."""
     names = sorted(stored_rationales.datasets_with_rationales(store))
-    surveys = tuple(survey(store, name, gates=gates) for name in names)
+    surveys = tuple(survey(store, name, gates=gates, watch=watch) for name in names)
     copied = {one.dataset: one.repeats for one in surveys}
     for name in stored_questions.names(store):
         copied.setdefault(name, tuple(repeats(opened(store, name))))
