@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.experiments.cells import Cell, Material, Plan, Setup
 from tinyllm_cli.experiments.materials import material_of
-from tinyllm_cli.experiments.outlook import History, seconds
+from tinyllm_cli.experiments.outlook import History, gpus, jobs_that_fit, seconds
 from tinyllm_cli.experiments.plans import ablation, alpha_grid, best_on_valid, seeds, table1, train_size
+from tinyllm_cli.experiments.running import Job, Surroundings
 from tinyllm_cli.ingest import ingest
 from tinyllm_cli.prompts import Recipe, build_prompt, recipe_icl, recorded_prompt
 from tinyllm_cli.records import Asking, Evaluation, Prompt, Run, Subject
@@ -344,3 +346,45 @@ def test_nobody_else_carries_out_an_experiment_that_is_in_work(
     assert done.returncode == 75, done.stderr
     assert f"Another process is at this very experiment ({number})" in done.stderr
     assert stored_experiments.cells(store, number)[0].state == "planned"
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A driver's tool that tells of two cards: one with 4 GB free, one with 2."""
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho '0, GPU-aa, 4096'\necho '1, GPU-bb, 2048'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    gpus.cache_clear()
+    yield
+    gpus.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("visible", "names", "jobs"),
+    [(None, ["0", "1"], 3), ("1", ["1"], 1), ("GPU-aa", ["GPU-aa"], 2), ("", [], 4), ("7", [], 4)],
+)
+def test_jobs_fit_into_the_memory_of_the_gpus(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, visible: str | None, names: list[str], jobs: int
+) -> None:
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr("tinyllm_cli.experiments.outlook.threads", lambda: 4)
+    assert list(gpus()) == names
+    fitting, why = jobs_that_fit(["nobody/knows"], 4, History(runs=[], evaluations=[]))
+    assert fitting == jobs
+    assert ("GPU" in why) == bool(names)
+
+
+def test_a_job_takes_the_gpu_that_fewest_have(tmp_path: Path) -> None:
+    around = Surroundings(db=tmp_path, config=None, threads=1, gpus=("0", "1"))
+    cell = Cell(label={}, distill=(), evaluate=None)
+    working: list[Job] = []
+    for expected in ("0", "1", "0"):
+        job = Job(position=len(working), cell=cell, surroundings=around, gpu=around.gpu(working))
+        assert around.environment(job.gpu)["CUDA_VISIBLE_DEVICES"] == expected
+        working.append(job)
+    assert around.gpu(working[1:2]) == "0"
+    assert Surroundings(db=tmp_path, config=None, threads=1, gpus=("0",)).gpu([]) is None

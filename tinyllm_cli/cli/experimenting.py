@@ -155,12 +155,14 @@ class Work:
             ) from error
 
     def surroundings(self) -> Surroundings:
-        from tinyllm_cli.experiments.outlook import threads
+        from tinyllm_cli.experiments.outlook import gpus, threads
         from tinyllm_cli.experiments.running import Surroundings
 
         share = max(1, threads() // self.jobs_that_fit)
         config = self.session.config
-        return Surroundings(db=self.store.path.resolve(), config=config and config.resolve(), threads=share)
+        return Surroundings(
+            db=self.store.path.resolve(), config=config and config.resolve(), threads=share, gpus=tuple(gpus())
+        )
 
     @cached_property
     def history(self) -> History:

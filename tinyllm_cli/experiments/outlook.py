@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -95,10 +98,35 @@ def jobs_that_fit(students: Sequence[str], wanted: int, history: History) -> tup
     if wanted > threads():
         return threads(), f"there are {threads()} threads"
     need = _BASE + _COPIES * max((student_bytes(student, history) or 0 for student in students), default=0)
-    fitting = max(1, int(psutil.virtual_memory().available / need))
+    here = int(psutil.virtual_memory().available / need)
+    there = sum(int(left / need) for left in gpus().values()) if gpus() else here
+    fitting = max(1, min(here, there))
     if fitting < wanted:
-        return fitting, f"one needs about {need / 1e9:.1f} GB of memory"
+        where = "memory" if here <= there else "a GPU's memory"
+        return fitting, f"one needs about {need / 1e9:.1f} GB of {where}"
     return wanted, ""
+
+
+@cache
+def gpus() -> Mapping[str, int]:
+    """NVIDIA's GPUs that this process may use, by the name that CUDA_VISIBLE_DEVICES has for each, with the bytes that
+    are free. Asked of the driver's own tool: loading torch takes longer than planning."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    tool = shutil.which("nvidia-smi")
+    if tool is None or allowed in ("", "-1"):
+        return {}
+    query = [tool, "--query-gpu=index,uuid,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout
+        rows = [[word.strip() for word in line.split(",")] for line in said.splitlines() if line.strip()]
+        found = {index: (uuid, int(left) * 2**20) for index, uuid, left in rows}
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return {}  # a driver that doesn't answer: the trainings will say so
+    wanted = None if allowed is None else [name.strip() for name in allowed.split(",")]
+    return {
+        name: left for index, (uuid, left) in found.items() for name in (index, uuid)
+        if (name == index if wanted is None else name in wanted)
+    }  # fmt: skip
 
 
 def threads() -> int:

@@ -34,11 +34,23 @@ state first."""
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What every process is given: the database and settings, and its share of the processor's threads."""
+    """What every process is given: the database and settings, its share of the processor's threads, and the one of the
+    `gpus` (by their names for CUDA_VISIBLE_DEVICES) that fewest others have."""
 
     db: Path
     config: Path | None
     threads: int
+    gpus: tuple[str, ...] = ()
+
+    def gpu(self, working: Sequence[Job]) -> str | None:
+        """For a cell that joins these; None where there is nothing to choose."""
+        taken = [job.gpu for job in working]
+        return min(self.gpus, key=taken.count) if len(self.gpus) > 1 else None
+
+    def environment(self, gpu: str | None) -> dict[str, str]:
+        threads = str(self.threads)
+        chosen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
+        return {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, **chosen}
 
     def command(self, *words: str) -> list[str]:
         config = () if self.config is None else ("--config", str(self.config))
@@ -53,6 +65,7 @@ class Job:
     position: int
     cell: Cell
     surroundings: Surroundings
+    gpu: str | None = None
     run: int | None = None
     evaluation: int | None = None
     error: str | None = None
@@ -127,13 +140,12 @@ class Job:
 
     def _launch(self, *words: str) -> None:
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - live with the process
-        threads = str(self.surroundings.threads)
         self._process = subprocess.Popen(
             self.surroundings.command(*words),
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=self._err,
-            env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+            env=self.surroundings.environment(self.gpu),
             start_new_session=True,  # Ctrl-C comes through us, once
             preexec_fn=_die_with_parent,
         )
@@ -203,7 +215,7 @@ def carry_out(
             while waiting or working:
                 while len(working) < jobs and (place := _next(waiting, working)) is not None:
                     position, cell = waiting.pop(place)
-                    job = Job(position=position, cell=cell, surroundings=surroundings)
+                    job = Job(position=position, cell=cell, surroundings=surroundings, gpu=surroundings.gpu(working))
                     stored_experiments.note(store, experiment, position, "running")
                     working.append(job)
                     job.start()

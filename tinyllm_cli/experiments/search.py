@@ -160,7 +160,8 @@ class Search:
         label = {"dataset": self.hunt.dataset, "trial": trial.number, **alpha_labels(alphas)}
         position = stored_experiments.add_cell(self.store, self.experiment, label)
         cell = Cell(label=label, distill=self.hunt.train(alphas), evaluate=None)
-        job = Job(position=position, cell=cell, surroundings=self.surroundings)
+        gpu = self.surroundings.gpu([one.job for one in self._working])
+        job = Job(position=position, cell=cell, surroundings=self.surroundings, gpu=gpu)
         others = {run.id for run in self._in_work(alphas)}
         self._working.append(_Trial(trial=trial, alphas=alphas, job=job, others=others))
         job.start()
