@@ -221,6 +221,24 @@ def test_an_import_that_breaks_half_way_changes_nothing(asked: Store) -> None:
     assert count(asked, "questions") == 4
 
 
+def test_rationales_come_in_pages_and_both_this_and_another_process_may_write_meanwhile(store: Store) -> None:
+    questions = make_questions(1234)
+    stored_questions.replace(store, "toy", "here", "1", questions)
+    explained = [0, 3, 499, 500, 501, 1233]
+    for number in explained:
+        for sample in (1, 0):
+            add(store, prompt=prompt_of(questions[number]), sample=sample, text=f"{number}, {sample}")
+    [variant] = stored_rationales.variants(store, "toy")
+    texts = []
+    with open_store(store.path) as other:
+        for rationale in stored_rationales.iterate(store, "toy", "train", variant):
+            texts.append(rationale.text)
+            for one in (other, store):  # an open query of `store` would hold an old state, from which it can't write
+                one.execute("UPDATE datasets SET fingerprint = fingerprint || 'x'")
+    assert texts == [f"{number}, {sample}" for number in explained for sample in (0, 1)]
+    assert list(stored_rationales.iterate(store, "nothing", "train", variant)) == []
+
+
 def test_reading_a_split_goes_on_over_pages_and_stops_at_the_limit(store: Store) -> None:
     questions = make_questions(1234)
     stored_questions.replace(store, "toy", "here", "1", questions)

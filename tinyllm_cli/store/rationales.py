@@ -14,6 +14,7 @@ from tinyllm_cli.store.database import Store, now
 # A content that stands in two places of a split was asked, and paid, once.
 _CONTENTS = "(SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # made once: `dumps` makes one for each call
+_PAGE = 500  # questions
 _SAME_VARIANT = "r.teacher = ? AND r.sampling = ? AND p.recipe = ?"
 
 
@@ -196,14 +197,20 @@ def datasets_with_rationales(store: Store) -> dict[str, set[str]]:
 
 def iterate(store: Store, dataset: str, split: str, variant: Variant) -> Iterator[Rationale]:
     """One variant's rationales for a split, in the order of its questions and samples; of several that differ in
-    the prompt alone (other in-context examples, an edited recording) the newest."""
-    rows = store.rows(
-        "SELECT max(r.id) AS id, dq.position, dq.key, r.question, r.sample, r.text, r.finish_reason, r.answer"
-        f" {_PLACES} WHERE dq.dataset = ? AND dq.split = ? AND {_SAME_VARIANT}"
-        " GROUP BY dq.position, r.sample ORDER BY dq.position, r.sample",
-        (dataset, split, variant.teacher, variant.sampling, variant.recipe),
+    the prompt alone (other in-context examples, an edited recording) the newest. A page of questions at a time, so that
+    the store may be written to meanwhile: a query that is still open would hold on to an old state of the database,
+    from which SQLite lets nobody write once another process has."""
+    last = store.one(
+        "SELECT max(position) AS position FROM dataset_questions WHERE dataset = ? AND split = ?", (dataset, split)
     )
-    return (Rationale(**row) for row in rows)
+    for first in range(0, (-1 if last is None or last["position"] is None else last["position"]) + 1, _PAGE):
+        page = store.rows(
+            "SELECT max(r.id) AS id, dq.position, dq.key, r.question, r.sample, r.text, r.finish_reason, r.answer"
+            f" {_PLACES} WHERE dq.dataset = ? AND dq.split = ? AND dq.position BETWEEN ? AND ? AND {_SAME_VARIANT}"
+            " GROUP BY dq.position, r.sample ORDER BY dq.position, r.sample",
+            (dataset, split, first, first + _PAGE - 1, variant.teacher, variant.sampling, variant.recipe),
+        )
+        yield from [Rationale(**row) for row in page]
 
 
 def failed_keys(store: Store, dataset: str, split: str, variant: Variant) -> set[str]:

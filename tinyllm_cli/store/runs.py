@@ -39,7 +39,7 @@ def start(
     return _run(row)
 
 
-def same(store: Store, wanted: Mapping[str, Any]) -> Iterator[Run]:
+def same(store: Store, wanted: Mapping[str, Any]) -> list[Run]:
     """The runs of exactly this (method, student, dataset, alpha, seed, settings, lineage): those that are done first,
     then the newest first."""
     texts = [json.dumps(wanted[name], ensure_ascii=False) for name in ("alpha", "settings", "lineage")]
@@ -48,7 +48,7 @@ def same(store: Store, wanted: Mapping[str, Any]) -> Iterator[Run]:
         " AND alpha = ? AND settings = ? AND lineage = ? ORDER BY state = 'done' DESC, id DESC",
         (wanted["method"], wanted["student"], wanted["dataset"], wanted["seed"], *texts),
     )
-    return map(_run, rows)
+    return list(map(_run, rows))
 
 
 def take_up(store: Store, run: int) -> Run:
