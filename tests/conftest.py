@@ -62,10 +62,14 @@ def tinyllm(tmp_path: Path) -> Command:
     return run
 
 
-def start(folder: Path, *arguments: str, file_size: int | None = None, **extra: str) -> subprocess.Popen[str]:
+def start(
+    folder: Path, *arguments: str, file_size: int | None = None, background: bool = False, **extra: str
+) -> subprocess.Popen[str]:
     """Start `tinyllm ARGUMENTS` in a folder; with `file_size`, no file of it may grow beyond so many bytes, as on a
-    full disk."""
+    full disk; in the `background` it ignores Ctrl-C, as what a shell starts with `&`."""
     command = [sys.executable, "-m", "tinyllm_cli", *arguments]
+    if background:
+        command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command]
     if file_size is not None:
         limited = (
             "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1));"

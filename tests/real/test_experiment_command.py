@@ -86,13 +86,17 @@ def test_a_plan_that_is_killed_goes_on_at_once(tinyllm: Command, scripted: Path,
     assert not list(tmp_path.glob("*.lock"))
 
 
-def test_ctrl_c_stops_what_is_in_work_and_says_how_to_go_on(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("background", [False, True])
+def test_ctrl_c_stops_what_is_in_work_and_says_how_to_go_on(
+    tinyllm: Command, scripted: Path, tmp_path: Path, background: bool
+) -> None:
+    """Or SIGTERM, which is what reaches a process in the background."""
     prepared(tinyllm, tmp_path)
     mark = new_mark()
     command = experiment("seeds", "--student", "student", *TRAIN, "--epochs", "60", "--save-every", "0")
-    process = start(tmp_path, *command, **{MARK: mark})
+    process = start(tmp_path, *command, background=background, **{MARK: mark})
     wait_until(lambda: list(tmp_path.glob("tinyllm-runs/.*.state/step-*")) != [])
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM if background else signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     assert "Stopped: 0 of 2 are done, and what was in work has saved its state." in error

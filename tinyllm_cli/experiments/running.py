@@ -126,7 +126,7 @@ class Job:
 
     def interrupt(self) -> None:
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a shell started in the background
 
     def end(self, patience: float) -> None:
         """Wait for the process to go, and make it go after `patience` seconds."""
