@@ -6,6 +6,7 @@ import json
 import math
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,17 @@ def learnt(store: Store, selection: Selection) -> dict[str, list[tuple[str, floa
         lesson.question.key: [(task.target, task.share) for task in lesson.tasks if task.name == "ann"]
         for lesson in material.lessons
     }
+
+
+def test_a_question_that_stands_in_two_places_is_scored_once_and_weighs_in_both(
+    store: Store, tmp_path: Path, ranker: Ranker
+) -> None:
+    variant = prepared(store, tmp_path)
+    rows = list(stored_questions.iterate(store, "toy", "train"))
+    stored_questions.replace(store, "toy", "here", "2", [*rows, replace(rows[0], key="again")])
+    scored(store, variant, ranker)
+    weighted = learnt(store, Selection(gates=GateSettings(), usefulness="weight"))
+    assert weighted["again"] == weighted[rows[0].key] != []
 
 
 def test_scores_weigh_or_choose_what_is_learnt(store: Store, tmp_path: Path, ranker: Ranker) -> None:

@@ -53,9 +53,10 @@ def gains_of(
     for page in _pages(texts):
         hashes = {one.id: text_hash(text, questions[one.key], mask=True) for one, text in page}
         found |= stored_usefulness.stored(store, models[0], hashes) if models else {}
-    if len(found) < len(texts):
+    wanted = {one.id for one, _ in texts}  # a question that stands in two places has one rationale
+    if missing := len(wanted - found.keys()):
         raise UsageProblem(
-            f"{len(texts) - len(found)} of {len(texts)} rationales of {teacher} for {dataset} have no score.",
+            f"{missing} of {len(wanted)} rationales of {teacher} for {dataset} have no score.",
             f"Run: tinyllm score --dataset {dataset} --teacher {teacher}",
         )
     return found
