@@ -195,6 +195,15 @@ def test_cases_are_questions_on_which_the_methods_disagree(store: Store) -> None
     assert HOSTILE in Page(html_page(collect(store, samples=4))).text
 
 
+def test_a_question_that_left_the_data_set_is_no_case(store: Store) -> None:
+    data(store, "toy", 40)
+    trained(store, "toy", {0, 1}, seconds=5)
+    trained(store, "toy", {1}, seconds=5, method="finetune")
+    kept = [q for q in make_questions(40, dataset="toy", split="test") if q.key != "test-0"]
+    questions.replace(store, "toy", "here", "2", [*make_questions(80, dataset="toy"), *kept])
+    assert collect(store, samples=4).cases == ()
+
+
 def test_answers_over_several_seeds_are_told_together(store: Store) -> None:
     data(store, "toy", 40)
     for seed in range(2):

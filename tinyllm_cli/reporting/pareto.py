@@ -69,7 +69,8 @@ def tradeoffs(
     by_id = {run.id: run for run in runs}
     tested = [arm for arm in found if arm.split == "test"]
     teachers = [arm for arm in tested if arm.method == "teacher"]
-    students = sorted((arm for arm in tested if arm.method in METHODS), key=lambda arm: arm.questions)
+    students = [arm for arm in tested if arm.method in METHODS and arm.trained_on in (None, arm.dataset)]
+    students.sort(key=lambda arm: arm.questions)
     made = []
     for (dataset, _, scoring, n), same in groupby(students, key=lambda arm: arm.questions):
         own = tuple(_student(arm, by_id, prices) for arm in same)

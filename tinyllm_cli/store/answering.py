@@ -9,10 +9,12 @@ from tinyllm_cli.store.database import Store
 
 def told_apart(store: Store, better: Sequence[int], worse: Sequence[int], count: int) -> list[str]:
     """The keys of up to `count` questions that all the evaluations `better` got right and all of `worse` got wrong;
-    those that teachers wrote about first, else spread by their hash."""
+    those that teachers wrote about first, else spread by their hash. What has left the data set since is left out."""
     right, wrong = ",".join("?" * len(better)), ",".join("?" * len(worse))
     rows = store.rows(
-        f"SELECT p.key FROM predictions p WHERE p.evaluation IN ({right},{wrong})"
+        "SELECT p.key FROM predictions p JOIN evaluations e ON e.id = p.evaluation JOIN dataset_questions dq"
+        " ON dq.dataset = e.dataset AND dq.split = e.split AND dq.key = p.key AND dq.question = p.question"
+        f" WHERE p.evaluation IN ({right},{wrong})"
         f" GROUP BY p.key, p.question HAVING count(*) = ? AND sum(p.correct) = ?"
         f" AND sum(p.correct AND p.evaluation IN ({right})) = ?"
         " ORDER BY EXISTS (SELECT 1 FROM rationales r WHERE r.question = p.question) DESC, p.question LIMIT ?",

@@ -85,8 +85,8 @@ def splits(store: Store, dataset: str) -> dict[str, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitProfile:
-    """What a split's questions look like. Words are separated by white space, context and options included; `gold`
-    counts the right answers by position."""
+    """What a split's questions look like. Words are what spaces and line ends separate, context and options included;
+    `gold` counts the right answers by position."""
 
     split: str
     questions: int
@@ -99,7 +99,8 @@ class SplitProfile:
 
 def profiles(store: Store, dataset: str) -> list[SplitProfile]:
     """Summed in the database."""
-    words = "length(trim(t)) - length(replace(trim(t), ' ', '')) + 1"
+    flat = "replace(trim(t), char(10), ' ')"
+    words = f"length({flat}) - length(replace({flat}, ' ', '')) + 1"
     rows = store.rows(
         f"SELECT split, answer, count(*) AS questions, sum({words}) AS words, max({words}) AS longest,"
         " min(options) AS fewest, max(options) AS most FROM (SELECT dq.split, q.answer,"
