@@ -18,6 +18,12 @@ from tinyllm_cli.reporting.arms import label_of
 from tinyllm_cli.stats import holm, paired, smallest_difference, wilson
 from tinyllm_cli.store import open_store, runs
 
+FINETUNE, RAW, GATED, WEIGHTED = (
+    f"{arm}first 1000)" for arm in ("finetune (", "tinyllm (raw, ", "tinyllm (gated, ", "tinyllm (gated, weight, ")
+)
+PLANNED = ((RAW, FINETUNE), (GATED, FINETUNE), (WEIGHTED, FINETUNE), (GATED, RAW), (WEIGHTED, GATED))
+"""The comparisons that the trial was made for, which Holm's correction is over."""
+
 FILE = Path(__file__).with_name("outcomes.json")
 
 
@@ -59,19 +65,11 @@ def table() -> None:
             print(f"| {dataset} | {run['label']} | {run['seed']} | {valid} | {share} | {low:.1%} to {high:.1%} |")
     print("\n| arm | against | questions | seeds | points | 95 % interval | p | p, Holm | smallest |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    labels = sorted({label for label, _ in outcomes})
     drafts = [
         draft
-        for index, one in enumerate(labels)
-        for other in labels[:index]
-        for datasets in ([name] for name in known)
+        for one, other in PLANNED
+        for datasets in (*([name] for name in known), list(known))
         if (draft := _compared(outcomes, one, other, datasets))
-    ]
-    drafts += [
-        draft
-        for index, one in enumerate(labels)
-        for other in labels[:index]
-        if len(known) > 1 and (draft := _compared(outcomes, one, other, list(known)))
     ]
     for (row, p, smallest), adjusted in zip(drafts, holm([p for _, p, _ in drafts]), strict=True):
         print(f"{row} {p:.3f} | {adjusted:.3f} | {100 * smallest:.1f} |")
