@@ -20,7 +20,7 @@ from tinyllm_cli.reporting.background import data_sheets, run_sheet, teacher_she
 from tinyllm_cli.reporting.cases import TO_READ
 from tinyllm_cli.reporting.curves import panels
 from tinyllm_cli.reporting.data import collect
-from tinyllm_cli.reporting.drawing import BOTTOM, TOP, by_ratio, from_zero, rounds, upward
+from tinyllm_cli.reporting.drawing import BOTTOM, TOP, Mark, by_ratio, from_zero, legible, rounds, upward
 from tinyllm_cli.reporting.page import html_page
 from tinyllm_cli.reporting.pareto import Taken, front, plots, tradeoff_sheet, tradeoffs
 from tinyllm_cli.store import Store, questions, rationales, runs
@@ -80,6 +80,16 @@ def test_logarithmic_ticks_are_few_and_inside(low: float, ratio: float) -> None:
     assert len(ticks) <= 9
     assert all(across(low) - 1 <= tick.at <= across(low * ratio) + 1 for tick in ticks)
     assert math.isfinite(across(low))
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60), st.booleans()), max_size=9))
+def test_no_name_is_written_over_another(points: list[tuple[int, int, bool]]) -> None:
+    marks = [Mark(x=x, y=y, told="", name="a name of some length", before=before) for x, y, before in points]
+    drawn = list(legible(marks))
+    assert [(one.x, one.y) for one in drawn] == [(one.x, one.y) for one in marks]
+    named = [one for one in drawn if one.name]
+    assert not any(one.covers(other) for n, one in enumerate(named) for other in named[:n])
+    assert named[:1] == drawn[:1] == marks[:1], "the first keeps its place"
 
 
 def test_a_scale_of_nothing_still_has_ticks() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 LEFT, RIGHT, TOP, BOTTOM = 40, 448, 14, 250
+_LETTER_WIDE, _LETTER_HIGH = 6.6, 13.0
 _MANY = 8  # more ticks than this overlap
 
 MARKERS = (
@@ -25,8 +26,8 @@ Scale = Callable[[float], float]
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A point, and what it says when pointed at. Its whisker goes from `low` to `high`; `name` stands beside it,
-    on its left where `before` is set."""
+    """A point, and what it says when pointed at. Its whisker goes from `low` to `high`; `name` stands beside it, on
+    its left where `before` is set, a little lower where `beneath` is."""
 
     x: float
     y: float
@@ -35,6 +36,17 @@ class Mark:
     high: float | None = None
     name: str = ""
     before: bool = False
+    beneath: bool = False
+
+    def covers(self, other: Mark) -> bool:
+        """Whether the names of both would be written over each other."""
+        (left, right, up), (its_left, its_right, its_up) = self._written(), other._written()
+        return left < its_right and its_left < right and abs(up - its_up) < _LETTER_HIGH
+
+    def _written(self) -> tuple[float, float, float]:
+        wide = _LETTER_WIDE * len(self.name)
+        left = self.x - 8 - wide if self.before else self.x + 8
+        return left, left + wide, self.y + (16 if self.beneath else -6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +89,17 @@ class Plot:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     levels: tuple[Level, ...] = ()
+
+
+def legible(marks: Iterable[Mark]) -> Iterator[Mark]:
+    """The marks, each name where it covers none before it; where there is no such place, without it."""
+    named: list[Mark] = []
+    for mark in marks:
+        places = [replace(mark, before=before, beneath=beneath)
+                  for beneath in (False, True) for before in (mark.before, not mark.before)]  # fmt: skip
+        free = next((one for one in places if not any(map(one.covers, named))), replace(mark, name=""))
+        named += [free] if free.name else []
+        yield free
 
 
 def polyline(points: Iterable[tuple[float, float]]) -> str:

@@ -23,6 +23,7 @@ from tinyllm_cli.reporting.drawing import (
     accuracies_up,
     by_ratio,
     from_zero,
+    legible,
     polyline,
 )
 
@@ -174,7 +175,7 @@ def _plot(tradeoff: Tradeoff, taken: Callable[[Taken], float | None], what: str,
     shown = [(amount / unit, one) for one in _all(tradeoff) if (amount := taken(one)) is not None]
     paid = [amount for amount, _ in shown if amount > 0]
     wide = max(paid) > _WIDE * min(paid)
-    points = [(amount, one) for amount, one in shown if amount > 0 or not wide]
+    points = sorted(((amount, one) for amount, one in shown if amount > 0 or not wide), key=lambda point: point[0])
     apart = [one for one in _all(tradeoff) if one not in [shown for _, shown in points] and one.arm.method != "teacher"]
     untold = [one for one in tradeoff.teachers if taken(one) is None]
     levels = [one for one in apart if taken(one) == 0] + untold
@@ -195,8 +196,9 @@ def _plot(tradeoff: Tradeoff, taken: Callable[[Taken], float | None], what: str,
     edge = [(across(amount), up(one.arm.mean)) for amount, one in points if one in best]
     curves = [Curve(label="Pareto front", style=len(MARKERS) - 1, marks=(), line=polyline(sorted(edge)))]
     curves = curves if len(edge) > 1 else []
+    drawn = list(zip(legible(mark(amount, one) for amount, one in points), points, strict=True))
     for style, student in enumerate(students):
-        marks = tuple(mark(amount, one) for amount, one in points if one.arm.student == student)
+        marks = tuple(mark for mark, (_, one) in drawn if one.arm.student == student)
         curves.append(Curve(label=short(student), style=style % (len(MARKERS) - 1), marks=marks))
     return Plot(
         title=f"{tradeoff.dataset}: accuracy against {what}",
