@@ -201,3 +201,14 @@ def test_token_weights_of_a_task_sum_to_its_weight(reading: str, step: list[tupl
     for task in {name for name, _, _ in step}:
         total = sum(f * e.length for e, f in zip(examples, factors, strict=True) if e.name == task)
         assert total == pytest.approx(weight[task])
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_rationale_weighs_the_same_alone_and_among_others(reading: str) -> None:
+    """Its weight is no part of N, or it would count for nothing in a step where its teacher wrote no other."""
+    useful, useless = (
+        Example(name="t5", weight=weight, share=1.0, input=(2,), target=(3,) * 4) for weight in (1.5, 0.5)
+    )
+    for step in ([useful], [useless], [useful, useless]):
+        factors = token_weights(step, reading)  # type: ignore[arg-type]
+        assert factors == pytest.approx([one.weight / (4 * len(step)) for one in step])

@@ -145,7 +145,7 @@ def learnt(store: Store, selection: Selection) -> dict[str, list[tuple[str, floa
         store, Plan(dataset="toy", student="any", voices=voices, settings=TrainSettings(), selection=selection)
     )
     return {
-        lesson.question.key: [(task.target, task.share) for task in lesson.tasks if task.name == "ann"]
+        lesson.question.key: [(task.target, task.weight) for task in lesson.tasks if task.name == "ann"]
         for lesson in material.lessons
     }
 

@@ -34,10 +34,12 @@ class Weighted(Protocol):
 def token_weights(step: Sequence[Weighted], reading: Reading) -> list[float]:
     """The weight of every target token of each example in an optimizer step.
 
-    For a task of weight w with examples i of length T_i and share s_i (1 over the samples of its question):
+    For a task with examples i of weight w_i, length T_i and share s_i (1 over the samples of its question):
 
-    - "example": w * s_i / (N * T_i) with N = sum of s_i, the questions that have this task;
-    - "token":   w * s_i / (sum of s_j * T_j).
+    - "example": w_i * s_i / (N * T_i) with N = sum of s_i, the questions that have this task;
+    - "token":   w_i * s_i / (sum of s_j * T_j).
+
+    What a rationale weighs (w_i) is no part of N: a useful one counts for more also where it is alone in a step.
     """
     totals: dict[str, float] = defaultdict(float)
     for example in step:

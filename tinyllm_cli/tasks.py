@@ -18,9 +18,9 @@ ANSWER_PREFIX = "predict: "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """One thing to learn. `name` is "answer" or the teacher's; `weight` is 1 or the teacher's alpha; `share` is the
-    rationale's weight over the number of samples that the teacher gave for this question, so that a question counts
-    once."""
+    """One thing to learn. `name` is "answer" or the teacher's; `weight` is 1, or the teacher's alpha times the
+    rationale's own weight; `share` is 1 over the number of samples that the teacher gave for this question, so that a
+    question counts once."""
 
     name: str
     input: str
@@ -87,8 +87,8 @@ def lessons(
                     name=voice.teacher,
                     input=student_input(voice.prefix, question),
                     target=one.text,
-                    weight=voice.alpha,
-                    share=one.weight / len(taught),
+                    weight=voice.alpha * one.weight,
+                    share=1 / len(taught),
                 )
                 for one in taught
             ]
