@@ -23,6 +23,8 @@ QUESTION = Question(
 )
 GOOD = "Hedgehogs find no insects when it is cold, so they lower their heartbeat and wait for spring."
 
+LIKE_IT = "Hedgehogs slow their heartbeat in the cold and live on fat."
+
 
 def check(text: str, **settings: object) -> Verdict:
     return judge(text, QUESTION, GateSettings(**settings))  # type: ignore[arg-type]
@@ -48,7 +50,11 @@ def test_a_good_rationale_is_kept_as_it_is() -> None:
         ("run-on", f"{GOOD} Q: What do geese eat?", GOOD),
         ("repetition", f"{GOOD} {GOOD}", GOOD),
         ("repetition", f"{GOOD}\nSo {GOOD[0].lower()}{GOOD[1:]}\nTherefore, {GOOD}", GOOD),
+        ("repetition", f"Hedgehogs slow their heartbeat. {LIKE_IT}", LIKE_IT),
+        ("repetition", f"{LIKE_IT} So hedgehogs slow their heartbeat in the cold.", LIKE_IT),
+        ("repetition", f"{LIKE_IT} Therefore, they slow their heartbeat in the cold and live on fat.", LIKE_IT),
         ("cut-off", f"{GOOD} A goose flies south and a fox hunts", GOOD),
+        ("cut-off", f"{GOOD}\nAnswer:\nb\nRationale", GOOD),
         ("cut-off", f"{GOOD} Dr. Miller weighed 2.5 kg of", GOOD),
     ],
 )
@@ -69,8 +75,10 @@ def test_what_can_be_mended_is(gate: str, text: str, left: str) -> None:
         ("wrong-answer", f"Geese rest a lot when it is cold. The answer is (a). {GOOD.replace('Hedgehogs', 'They')}"),
         ("wrong-answer", "Foxes stay in warm dens for months. So the answer is a red fox."),
         ("wrong-answer", "Geese, foxes and others are active, which leaves us with (d)."),
+        ("wrong-answer", "Insects feed a hedgehog in winter, so it does not sleep. A goose sleeps on the ice."),
         ("letter-only", "The correct answer is (b)."),
         ("wrong-language", "Der Igel findet im Winter keine Insekten und hält deshalb Winterschlaf."),
+        ("wrong-language", "Только ёжик."),
         ("wrong-language", "Ёжик не находит насекомых зимой и поэтому спит до весны."),
         ("too-short", "It gets cold."),
         ("too-short", "Hedgehogs find no"),
@@ -89,6 +97,7 @@ def test_what_cannot_be_mended_is_rejected(gate: str, text: str) -> None:
         "Foxes and geese stay awake. So the answer is the hedgehog, which lives on its fat.",
         "(a) is incorrect since geese migrate. (b) is the correct answer because its body cools down.",
         "The fox stays awake, i.e. it hunts. The hedgehog, e.g. the European one, lives on 0.5 kg of fat.",
+        "Geese do not find beetles in winter. Hedgehogs find beetles in spring.",
         "There is little food. It is cold. There is little food again in March. Fat bridges both",
         "Hedgehogs are able to lower their heartbeat",
     ],
@@ -119,6 +128,13 @@ def test_a_gate_that_is_off_finds_nothing(gate: str) -> None:
     assert gate not in gates(check(texts[gate], off=(gate,), max_tokens=5 if gate == "too-long" else None))
 
 
+@pytest.mark.parametrize("off", [("too-short",), ("empty", "too-short"), GATES])
+@pytest.mark.parametrize("text", ["", "Let's think step by step.", "Because the", "\n#\n"])
+def test_nothing_is_never_learnt_whatever_is_off(text: str, off: tuple[str, ...]) -> None:
+    verdict = check(text, off=off, min_words=0)
+    assert verdict.verdict == "rejected" or verdict.text
+
+
 def test_a_cut_off_text_can_be_rejected_instead() -> None:
     assert check(f"{GOOD} And then the", cut_off="reject").verdict == "rejected"
 
@@ -139,6 +155,7 @@ def test_any_text_gets_a_verdict_and_what_is_left_stands_in_it(text: str) -> Non
     remaining = iter(text.split())
     assert all(any(word.startswith(left) or word.endswith(left) for word in remaining) for left in verdict.text.split())
     assert (verdict.verdict == "kept") == (not verdict.findings)
+    assert verdict.verdict == "rejected" or verdict.text
     assert (verdict.verdict == "rejected") == any(not finding.repaired for finding in verdict.findings)
 
 

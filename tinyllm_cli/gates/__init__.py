@@ -54,17 +54,21 @@ def judge(text: str, question: Question, settings: GateSettings, length: Length 
     it they are estimated."""
     rest = text.strip()
     if not words(rest) or rest.strip("\"'.()[]<>").lower() in _PLACEHOLDERS:
-        return _verdict("", [Finding(gate="empty", reason="has no text", repaired=False)], settings)
+        return _verdict(rest, [Finding(gate="empty", reason="has no text", repaired=False)], settings)
     found: list[Finding] = []
     style = repairs.ends_sentences(rest)
     stops = repairs.up_to_whole_sentence(rest, style)
     if stops is not None:  # said also where the end is part of what another repair cuts away
         found.append(Finding(gate="cut-off", reason=stops[1], repaired=settings.cut_off == "trim"))
+    steps = [one for one in _repairs(settings, style, length or _estimated) if settings.stands(one[0])]
+    fine: dict[int, str] = {}  # what a step has seen and let be
     for _ in range(_ROUNDS):
         before = rest
-        for gate, repair in _repairs(settings, style, length or _estimated):
-            mended = repair(rest) if settings.stands(gate) else None
-            if mended is not None:
+        for number, (gate, repair) in enumerate(steps):
+            mended = repair(rest) if fine.get(number) != rest else None
+            if mended is None:
+                fine[number] = rest
+            else:
                 trims = gate != "cut-off" or settings.cut_off == "trim"
                 found.append(Finding(gate=gate, reason=mended[1], repaired=trims))
                 rest = mended[0].strip()
@@ -84,6 +88,7 @@ def _repairs(
     steps: list[tuple[str, Callable[[str], repairs.Repair | None]]] = [
         ("boilerplate", repairs.without_opening),
         ("run-on", repairs.before_next_question),
+        ("cut-off", repairs.without_marker),
         ("repetition", repairs.without_repetition),
         ("cut-off", lambda text: repairs.up_to_whole_sentence(text, style)),
     ]
@@ -109,8 +114,10 @@ def _objections(text: str, question: Question, settings: GateSettings) -> list[t
 
 
 def _verdict(text: str, found: list[Finding], settings: GateSettings) -> Verdict:
-    standing = tuple({finding.gate: finding for finding in reversed(found) if settings.stands(finding.gate)}.values())
-    ordered = tuple(sorted(standing, key=lambda finding: GATES.index(finding.gate)))
+    standing = {one.gate: one for one in reversed(found) if settings.stands(one.gate)}
+    if not words(text) and all(one.repaired for one in standing.values()):  # nothing is never learnt, whatever is off
+        standing["empty"] = Finding(gate="empty", reason="has nothing left" if found else "has no text", repaired=False)
+    ordered = tuple(sorted(standing.values(), key=lambda finding: GATES.index(finding.gate)))
     if any(not finding.repaired for finding in ordered):
         return Verdict(verdict="rejected", text=text, findings=ordered)
     return Verdict(verdict="repaired" if ordered else "kept", text=text, findings=ordered)

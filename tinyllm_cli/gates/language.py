@@ -12,14 +12,17 @@ from tinyllm_cli.gates.text import sentences, words
 def wrong_language(text: str, question: Question) -> str | None:
     """Another script than the question's, or, where the question is English, hardly an English word in it."""
     asked = f"{question.text} {' '.join(question.options)}"
-    if len(words(text)) >= 4 and (_latin(asked) > 0.8 > 0.7 > _latin(text) or _latin(asked) < 0.3 < 0.7 < _latin(text)):
+    plain, few = _latin(asked), len(words(text)) < 4
+    if plain > 0.8 and _latin(text) < (0.3 if few else 0.7):
+        return "is in another script than the question"
+    if not few and plain < 0.3 and _latin(text) > 0.7:
         return "is in another script than the question"
     own, theirs = words(text), words(asked)
     pieces = [words(one.text) for one in sentences(text)]
     if _english(theirs) < 0.1 and not any(_english(piece) >= 0.2 for piece in pieces):
         return None
     foreign = sum(len(piece) for piece in pieces if _foreign(piece, theirs))
-    return "is in another language than the question" if foreign >= 4 and 3 * foreign > len(own) else None
+    return "is in another language than the question" if foreign >= 4 and 3 * foreign >= len(own) else None
 
 
 def understood(text: str, question: Question) -> str:

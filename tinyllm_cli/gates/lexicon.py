@@ -43,7 +43,8 @@ FILLER = _words(
     answer answers correct right wrong best option options choice choices reason question example statement
     following likely most main true given above therefore thus hence conclude called know known considered say
     means type kind thing things something someone anything place word sense closest use used way cause make
-    makes made found find done get see process explanation solution rationale
+    makes made found find done get see process explanation solution rationale step look happen amount doing go addition
+    help require describe remaining left eliminate assume
     """
 )
 """What every rationale says, whatever the question."""

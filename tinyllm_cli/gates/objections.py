@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import takewhile
 
 from tinyllm_cli.datasets.question import LETTERS, Question
 from tinyllm_cli.gates.language import understood
-from tinyllm_cli.gates.lexicon import FILLER, STOPWORDS
-from tinyllm_cli.gates.text import content, sentences, stem, words
-
-FILLER_STEMS = frozenset(map(stem, FILLER))
+from tinyllm_cli.gates.lexicon import STOPWORDS
+from tinyllm_cli.gates.text import FILLER_STEMS, NEGATION, content, sentences, stem, words
 
 _BEGINNINGS = ((3, 6), (4, 5), (5, 5))
 """Sizes of a beginning, and of the words that it may stand for."""
@@ -32,10 +31,6 @@ _CHOOSE = re.compile(
     r"\b(?:choose|select|pick|go\s+with|choosing)\s+(?:the\s+)?(?:option\s+|answer\s+|choice\s+)?\(([a-h])\)",
     re.IGNORECASE,
 )
-_NOT = re.compile(
-    r"\b(?:not|no|never|neither|nor|incorrect|wrong|false|cannot|isn't|aren't|doesn't|don't|can't|except|eliminate)\b|n't\b",
-    re.IGNORECASE,
-)
 _SAID = re.compile(
     r"(?:answer|option|choice|thing|possibility)(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left)))?\s*(?:is|would\s+be|must\s+be|should\s+be|:)"
     r"|of\s+the\s+(?:above|given)\s+(?:choices|options)|left\s+with|leaves\s+us\s+with",
@@ -48,9 +43,24 @@ _CONCLUDES = re.compile(r"^(?:so|thus|therefore|hence|consequently|in\s+conclusi
 def wrong_answer(text: str, question: Question) -> str | None:
     """The last claim of what the answer is names another option than the gold one."""
     claimed = claim(text, question)
-    if claimed is None or claimed == question.answer:
+    if claimed is None:
+        return f"denies ({LETTERS[question.answer]}), the answer" if _denied(text, question) else None
+    if claimed == question.answer:
         return None
     return f"says the answer is ({LETTERS[claimed]}), and it is ({LETTERS[question.answer]})"
+
+
+def _denied(text: str, question: Question) -> bool:
+    """The gold option stands in negative sentences alone, and another one in a positive sentence."""
+    if question.answer not in _named(text, question.options) or NEGATION.search(question.text):
+        return False
+    asserted: set[int] = set()
+    denied: set[int] = set()
+    asked = set(_named(question.text, question.options))
+    for sentence in sentences(text):
+        negative = NEGATION.search(sentence.text) or sentence.text.endswith("?")
+        (denied if negative else asserted).update(_named(sentence.text, question.options))
+    return question.answer in denied - asserted - asked and len(asserted - asked) == 1
 
 
 @lru_cache(maxsize=16)  # two gates ask
@@ -62,7 +72,7 @@ def claim(text: str, question: Question) -> int | None:
     for pattern in (_CLAIM, _LETTER_RIGHT, _CHOOSE):
         for match in pattern.finditer(text):
             letter = next(filter(None, match.groups())).lower()
-            negated = _NOT.search(match[0]) or _NOT.search(text[max(0, match.start() - 12) : match.start()])
+            negated = NEGATION.search(match[0]) or NEGATION.search(text[max(0, match.start() - 12) : match.start()])
             if letter in LETTERS[: len(question.options)] and not negated:
                 found.append((match.start(), LETTERS.index(letter)))
     for sentence in sentences(text):
@@ -70,7 +80,7 @@ def claim(text: str, question: Question) -> int | None:
         if stated or _CONCLUDES.match(sentence.text):
             option = _first_option(sentence.text[stated.end() :], question) if stated else None
             option = _only_option(sentence.text, question) if option is None else option
-            if option is not None and not _NOT.search(sentence.text):
+            if option is not None and not NEGATION.search(sentence.text):
                 found.append((sentence.start + (stated.start() if stated else 0), option))
         elif it := _IT_IS.fullmatch(sentence.text):
             same = [index for index, own in enumerate(_plain_options(question.options)) if own == _plain(words(it[1]))]
@@ -81,13 +91,23 @@ def claim(text: str, question: Question) -> int | None:
 def _only_option(text: str, question: Question) -> int | None:
     """The option whose text stands in a sentence, where it is just one; the first of several where the gold one is not
     among them. An option within another counts once."""
-    plain = f" {_plain(words(text))} "
-    named = [index for index, own in enumerate(_plain_options(question.options)) if own and f" {own} " in plain]
+    named = _named(text, question.options) or _meant(text, question.options)
     longest = [
         index for index in named
         if not any(other != index and _within(index, other, question.options) for other in named)
     ]  # fmt: skip
     return longest[0] if len(longest) == 1 or (longest and question.answer not in longest) else None
+
+
+def _named(text: str, options: tuple[str, ...]) -> list[int]:
+    plain = f" {_plain(words(text))} "
+    return [index for index, own in enumerate(_plain_options(options)) if own and f" {own} " in plain]
+
+
+def _meant(text: str, options: tuple[str, ...]) -> list[int]:
+    """Options all of whose meaningful words are there, in whatever order and between whatever others."""
+    there = set(content(text))
+    return [index for index, option in enumerate(options) if (own := set(content(option))) and own <= there]
 
 
 def _first_option(text: str, question: Question) -> int | None:
@@ -108,11 +128,15 @@ def _within(index: int, other: int, options: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _plain_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    """Without prepositions at the front, to be found in a text whatever the article or the number of a noun."""
+    """Without the words that all begin with, and prepositions at the front, to be found in a text whatever the article
+    or the number of a noun."""
+    split = [words(option) for option in options]
+    shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*split, strict=False)))
+    if any(len(own) <= shared for own in split):
+        shared = 0
     plain = []
-    for option in options:
-        own = words(option)
-        start = next((index for index, word in enumerate(own) if word not in STOPWORDS), 0)
+    for own in split:
+        start = next((index for index, word in enumerate(own) if index >= shared and word not in STOPWORDS), shared)
         plain.append(_plain(own[start:]))
     return tuple(plain)
 

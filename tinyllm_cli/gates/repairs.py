@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
 from operator import eq
 
 from tinyllm_cli.gates.lexicon import UNENDING, VERBS
-from tinyllm_cli.gates.text import Sentence, sentences, shape, words
+from tinyllm_cli.gates.text import FILLER_STEMS, NEGATION, Sentence, content, sentences, shape, words
 
 Repair = tuple[str, str]
 """What is left of the text, and the reason."""
@@ -79,7 +80,24 @@ def before_next_question(text: str) -> Repair | None:
     if not found:
         return None
     match = min(found, key=lambda one: one.start())
+    if _BARE.fullmatch(text, match.start()):
+        return None
     return text[: match.start()].rstrip(), f"goes on with '{_short(text[match.start() :].strip())}'"
+
+
+_BARE = re.compile(
+    r"[\W_]*(?:option|answers?|rationale|explanation)\b(?:[\W_]|\b(?:option|answers?|rationale|explanation|[a-e]|r)\b)*",
+    re.IGNORECASE,
+)
+"""Announces an answer, and gives at most its letter."""
+
+
+def without_marker(text: str) -> Repair | None:
+    """Without an `Answer:` at the end that nothing or a mere letter follows: it begins no other question."""
+    match = _NEXT.search(text, _first_word(text))
+    if match is None or not _BARE.fullmatch(text, match.start()):
+        return None
+    return text[: match.start()].rstrip(), f"stops at '{_short(text[match.start() :].strip())}'"
 
 
 def _first_word(text: str) -> int:
@@ -91,7 +109,7 @@ def _first_word(text: str) -> int:
 def without_repetition(text: str) -> Repair | None:
     """Each sentence once, and no phrase over and over."""
     found = sentences(text)
-    again = _said_again(found)
+    again = sorted({*_said_again(found), *_restated(found)})
     rest = _joined(text, [one for index, one in enumerate(found) if index not in again]) if again else text
     looped = _without_loop(rest)
     if looped is not None:
@@ -121,6 +139,35 @@ def _said_again(found: Sequence[Sentence]) -> list[int]:
         seen[form] = index
     many = sum(len(forms[index].split()) for index in again + maybe) >= _SHARE * sum(len(f.split()) for f in forms)
     return sorted(again + maybe) if many else again
+
+
+_RESTATED = 0.4
+
+
+def _restated(found: Sequence[Sentence]) -> Iterator[int]:
+    """The sentences that say no more than another: their words of meaning, three or more, stand there in the same order
+    and are much of it. Of two that say the same it is the later one."""
+    long = [(index, own, set(own)) for index, one in enumerate(found) if len(own := content(one.text)) >= 3]
+    for (earlier, first, firsts), (later, second, seconds) in combinations(long, 2):
+        if firsts <= seconds and len(first) <= len(second):
+            less, more, drop = first, second, later if seconds - firsts <= FILLER_STEMS else earlier
+        elif seconds <= firsts and len(second) <= len(first):
+            less, more, drop = second, first, later
+        else:
+            continue
+        if len(less) >= _RESTATED * len(more) and _in_order(less, more) and _alike(found[earlier], found[later]):
+            yield drop
+
+
+def _alike(one: Sentence, other: Sentence) -> bool:
+    """Both say yes, or both no; both ask, or both tell."""
+    negative = [NEGATION.search(own.text) is not None for own in (one, other)]
+    return negative[0] == negative[1] and one.text.endswith("?") == other.text.endswith("?")
+
+
+def _in_order(some: Sequence[str], more: Sequence[str]) -> bool:
+    rest = iter(more)
+    return all(word in rest for word in some)
 
 
 def _joined(text: str, kept: list[Sentence]) -> str:

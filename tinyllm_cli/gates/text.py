@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from tinyllm_cli.gates.lexicon import STOPWORDS
+from tinyllm_cli.gates.lexicon import FILLER, STOPWORDS
 
 _ABBREVIATIONS = frozenset({"e.g", "i.e", "etc", "vs", "dr", "mr", "mrs", "ms", "st", "no", "fig", "approx", "cf"})
 _CLOSING = "\"'”’)]*"
@@ -18,6 +18,10 @@ _CONNECTIVE = re.compile(
     r"|firstly|secondly|thirdly|lastly|some|the|a|an|these|those)\s+"
 )
 _NUMBER = re.compile(r"[\d\W_]+")
+NEGATION = re.compile(
+    r"\b(?:not|no|never|neither|nor|incorrect|wrong|false|cannot|isn't|aren't|doesn't|don't|can't|except|eliminate)\b|n't\b",
+    re.IGNORECASE,
+)
 _END = re.compile(rf"[.!?…。！？][{re.escape(_CLOSING)}]*$")
 _STATED = re.compile(r"\b(?:answer|option|choice) is:? (?:\(?[a-h]\)|['\"“‘][^'\"”’]+['\"”’])$", re.IGNORECASE)
 _ENUMERATOR = re.compile(
@@ -86,9 +90,11 @@ def words(text: str) -> tuple[str, ...]:
 
 def shape(text: str) -> str:
     """What is left of a sentence for telling whether it was said before: no case, numbers, punctuation or leading
-    connective."""
+    connectives."""
     plain = " ".join(_NUMBER.sub(" ", text.lower()).split())
-    return _CONNECTIVE.sub("", plain)
+    while (rest := _CONNECTIVE.sub("", plain)) != plain:
+        plain = rest
+    return plain
 
 
 @cache
@@ -121,9 +127,16 @@ def stem(word: str) -> str:
     return word
 
 
+FILLER_STEMS = frozenset(map(stem, FILLER))
+
+
 @lru_cache(maxsize=64)
 def content(text: str) -> tuple[str, ...]:
     """The stems of the words that carry meaning."""
-    return tuple(
-        stem(word) for word in words(text) if word not in STOPWORDS and not word.endswith(("n't", "n’t", "'s"))
-    )
+    return tuple(filter(None, map(_meaning, words(text))))
+
+
+@cache
+def _meaning(word: str) -> str:
+    """A word's stem; empty where it carries no meaning."""
+    return "" if word in STOPWORDS or word.endswith(("n't", "n’t", "'s")) else stem(word)
