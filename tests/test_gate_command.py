@@ -30,6 +30,30 @@ def prepared(tinyllm: Command, folder: Path, gates: str = "") -> None:
     assert asked.returncode == 0, asked.stderr
 
 
+EVIL = "[/b]ev[red]il\x1b[2J"
+
+
+def test_the_names_of_data_sets_and_teachers_are_no_markup_and_steer_no_terminal(
+    inside: Command, tmp_path: Path
+) -> None:
+    teacher = json.dumps(f"t{EVIL}")
+    toml = f'[teachers.{teacher}]\nbackend = "scripted"\nreplies = {json.dumps(REPLIES)}\n'
+    (tmp_path / "tinyllm.toml").write_text(toml, encoding="utf-8")
+    folder = write_dataset(tmp_path / "toy", train=24, valid=4, test=4)
+    assert inside("import", str(folder), "--name", f"d{EVIL}").returncode == 0
+    for split in ("train", "test"):
+        ask = ["elicit", "--teacher", f"t{EVIL}", "--dataset", f"d{EVIL}", "--split", split, "--no-teacher-forcing"]
+        asked = inside(*ask)
+        assert asked.returncode == 0, asked.stderr
+    answered = inside("eval", "--teacher", f"t{EVIL}", "--dataset", f"d{EVIL}")
+    assert answered.returncode == 0, answered.stderr
+    for command in (["gate"], ["audit"], ["report", "--html", "page.html"], ["inspect", "train-1"]):
+        done = inside(*command)
+        assert done.returncode == 0, done.stderr
+        assert "[/b]ev[red]il" in done.stdout.replace("\n", ""), command
+        assert "\x1b" not in done.stdout + done.stderr, command
+
+
 def test_verdicts_are_shown_and_kept(inside: Command, tmp_path: Path) -> None:
     prepared(inside, tmp_path)
     done = inside("gate", "--show", "boilerplate", "--samples", "1")

@@ -31,7 +31,9 @@ def results_table(
     name: str, cells: Sequence[StoredCell], runs: Mapping[int, Run], results: Mapping[int, Result]
 ) -> Table:
     """Valid accuracy is what a run was chosen by, with the interval that its questions allow; test what counts."""
-    from tinyllm_cli.reporting.tables import percent, simple_table
+    from rich.text import Text
+
+    from tinyllm_cli.reporting.tables import percent, plain, simple_table
 
     columns = _columns([cell.label for cell in cells])
     rows = []
@@ -52,7 +54,7 @@ def results_table(
         f"{one.dataset}: n = {one.n}, chance {percent(one.chance)}, majority class {percent(one.majority)}"
         for one in measured
     }
-    table.caption = "\n".join(sorted(chances)) or None
+    table.caption = Text("\n").join(map(plain, sorted(chances))) if chances else None
     return table
 
 

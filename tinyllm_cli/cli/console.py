@@ -114,12 +114,12 @@ class Console:
             TextColumn("{task.fields[detail]}", markup=False),
         )
         with Progress(*columns, console=self._rich(error=True), transient=True) as progress:
-            task = progress.add_task(label, total=None, detail="", rate="")
+            task = progress.add_task(printable(label), total=None, detail="", rate="")
 
             def update(done: int, total: int, detail: str = "") -> None:
                 speed = progress.tasks[0].speed
                 rate = f"{speed:.1f}/s" if speed else ""
-                progress.update(task, completed=done, total=total or None, detail=detail, rate=rate)
+                progress.update(task, completed=done, total=total or None, detail=printable(detail), rate=rate)
 
             yield update
 
@@ -157,7 +157,7 @@ class _Lines:
         count = f"{done}/{total}" if total else str(done)
         speed = f", {rate:.1f}/s" if rate else ""
         left = f", {clock((total - done) / rate)} left" if rate and done < total else ""
-        sys.stderr.write(f"{self._label}: {count}{speed}{left}{f', {detail}' if detail else ''}\n")
+        sys.stderr.write(printable(f"{self._label}: {count}{speed}{left}{f', {detail}' if detail else ''}") + "\n")
 
 
 def clock(seconds: float) -> str:

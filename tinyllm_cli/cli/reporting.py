@@ -29,11 +29,11 @@ def sheet_table(sheet: Sheet) -> Table:
 
     table = Table(
         title=Text(printable(sheet.title), style="bold"), title_justify="left", caption_justify="left",
-        caption=Text(" ".join(sheet.notes), style="dim"), box=SIMPLE_HEAD, pad_edge=False,
+        caption=Text(printable(" ".join(sheet.notes)), style="dim"), box=SIMPLE_HEAD, pad_edge=False,
     )  # fmt: skip
     for name in sheet.head:
         right = name.startswith(">")
-        table.add_column(printable(name.removeprefix(">")), justify="right" if right else "left", no_wrap=right)
+        table.add_column(Text(printable(name.removeprefix(">"))), justify="right" if right else "left", no_wrap=right)
     for group in sheet.groups:
         if group.title:
             table.add_row(Text(printable(group.title), style="bold"))

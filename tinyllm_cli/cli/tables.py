@@ -1,4 +1,4 @@
-"""Tables for the terminal. Cells are plain text, never markup, and steer no terminal."""
+"""Tables for the terminal. Titles, heads and cells are plain text, never markup, and steer no terminal."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ def plain_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], 
     from rich.text import Text
 
     table = Table(
-        title=Text(printable(title), style="bold"), title_justify="left", caption=Text(caption) if caption else None,
+        title=Text(printable(title), style="bold"), title_justify="left", caption=Text(printable(caption)) if caption else None,
         caption_justify="left", box=SIMPLE_HEAD, pad_edge=False,
     )  # fmt: skip
     for name in head:
         number = name.startswith(">")
-        table.add_column(name.lstrip(">"), justify="right" if number else "left", no_wrap=number, overflow="fold")
+        heading = Text(printable(name.removeprefix(">")))
+        table.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table

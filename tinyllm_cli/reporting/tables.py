@@ -1,4 +1,4 @@
-"""The report in the terminal: Rich tables. Cells are plain text, never markup."""
+"""The report in the terminal: Rich tables. Titles, heads and cells are plain text, never markup."""
 
 from __future__ import annotations
 
@@ -125,17 +125,17 @@ def _accuracy_table(comparison: Comparison) -> Table:
         ]
         table.add_row(*cells, *([Text(percent(result.unparseable))] if free_text else []))
     always = "" if free_text else ", unparseable 0 %"
-    table.caption = f"chance {percent(first.chance)}, majority class {percent(first.majority)}{always}"
+    table.caption = plain(f"chance {percent(first.chance)}, majority class {percent(first.majority)}{always}")
     return table
 
 
 def simple_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A `>` before a column's name aligns it to the right."""
-    table = Table(title=title, title_justify="left", title_style="bold", caption_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=plain(title, "bold"), title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
     table.pad_edge = False
     for name in head:
         number = name.startswith(">")
-        table.add_column(name.lstrip(">"), justify="right" if number else "left", no_wrap=number)
+        table.add_column(plain(name.removeprefix(">")), justify="right" if number else "left", no_wrap=number)
     for row in rows:
         table.add_row(*map(plain, row))
     return table
