@@ -54,6 +54,17 @@ def test_the_names_of_data_sets_and_teachers_are_no_markup_and_steer_no_terminal
         assert "\x1b" not in done.stdout + done.stderr, command
 
 
+def test_a_teacher_that_wrote_nothing_for_these_questions_has_no_share(inside: Command, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "toy", train=9, valid=4)
+    (folder / "rationales").mkdir()
+    row = {"id": "train-8", "rationale": REPLIES[0]}
+    (folder / "rationales" / "ann.train.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    assert inside("import", str(folder)).returncode == 0
+    done = inside("gate", "--limit", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["teachers"][0]["rationales"] == 0
+
+
 def test_verdicts_are_shown_and_kept(inside: Command, tmp_path: Path) -> None:
     prepared(inside, tmp_path)
     done = inside("gate", "--show", "boilerplate", "--samples", "1")

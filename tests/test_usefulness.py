@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -23,20 +25,22 @@ from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.ingest import ingest
 from tinyllm_cli.leakage import CONDITIONS, probe
 from tinyllm_cli.masking import MASK, masked
-from tinyllm_cli.material import Plan, gather
+from tinyllm_cli.material import Material, Plan, gather
 from tinyllm_cli.prompts import recorded_prompt
 from tinyllm_cli.records import Asking, Variant
 from tinyllm_cli.selection import Selection
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import usefulness as stored_usefulness
+from tinyllm_cli.store.usefulness import Gain
 from tinyllm_cli.students.answering import rank
 from tinyllm_cli.students.base import Limits, Ranker
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.tasks import Voice
 from tinyllm_cli.training import TrainSettings
-from tinyllm_cli.usefulness import Scored, score
-from tinyllm_cli.weighing import weights
+from tinyllm_cli.usefulness import Scored, score, texts_with_questions
+from tinyllm_cli.weighing import text_hash, weights
 
 OWL = Question(
     dataset="toy", split="train", key="1", text="Who hunts at night?", options=("hens", "the owls", "a cow"), answer=1
@@ -73,7 +77,7 @@ def test_weights_are_bounded_order_what_they_weigh_and_have_a_mean_of_one(gains:
     assert found.keys() == gains.keys()
     if gains:
         assert math.isclose(sum(found.values()) / len(found), 1, rel_tol=1e-9)
-        assert all(0 <= weight < 2 * len(gains) for weight in found.values())
+        assert all(weight > 0 for weight in found.values())
         assert all(found[one] <= found[two] + 1e-9 for one in gains for two in gains if gains[one] < gains[two])
 
 
@@ -96,15 +100,13 @@ def prepared(store: Store, folder: Path, count: int = 12, samples: int = 1) -> V
 
 
 def scored(store: Store, variant: Variant, ranker: Ranker | None, *, mask: bool = True, limit: int | None = None,
-           gates: GateSettings | None = GateSettings()) -> list[Scored]:  # noqa: B008 - frozen  # fmt: skip
+           model: str = "tiny", gates: GateSettings | None = GateSettings()) -> list[Scored]:  # noqa: B008 - frozen  # fmt: skip
     def load() -> Ranker:
         assert ranker is not None, "nothing is missing, so no model is needed"
         return ranker
 
-    return list(
-        score(store, "toy", "train", variant, model="tiny", load=load, gates=gates, mask=mask, limits=Limits(),
-              limit=limit, watch=lambda done: None)
-    )  # fmt: skip
+    texts = texts_with_questions(store, "toy", "train", variant, gates, limit)
+    return list(score(store, texts, model=model, load=load, mask=mask, watch=lambda done: None))
 
 
 def log_probability(ranker: Ranker, question: Question, *texts: str) -> float:
@@ -139,15 +141,28 @@ def test_what_is_scored_is_not_scored_again(store: Store, tmp_path: Path, ranker
         scored(store, variant, None, mask=False)
 
 
-def learnt(store: Store, selection: Selection) -> dict[str, list[tuple[str, float]]]:
+def gathered(store: Store, selection: Selection) -> Material:
     voices = (Voice(teacher="ann", prefix="ann: ", alpha=1.0),)
-    material = gather(
+    return gather(
         store, Plan(dataset="toy", student="any", voices=voices, settings=TrainSettings(), selection=selection)
     )
+
+
+def learnt(store: Store, selection: Selection) -> dict[str, list[tuple[str, float]]]:
     return {
         lesson.question.key: [(task.target, task.weight) for task in lesson.tasks if task.name == "ann"]
-        for lesson in material.lessons
+        for lesson in gathered(store, selection).lessons
     }
+
+
+def gains_by_hand(store: Store, variant: Variant, gain: Callable[[int], float]) -> dict[str, list[str]]:
+    """Keep the gain of each sample's masked text as if a model called 'by hand' had found it. The texts, by key."""
+    texts: dict[str, list[str]] = {}
+    for one, text, question in texts_with_questions(store, "toy", "train", variant, GateSettings()):
+        found = Gain(rationale=one.id, text=text_hash(text, question, mask=True), gain=gain(one.sample))
+        stored_usefulness.add(store, "by hand", [found])
+        texts.setdefault(one.key, []).append(text)
+    return texts
 
 
 def test_a_question_that_stands_in_two_places_is_scored_once_and_weighs_in_both(
@@ -184,6 +199,91 @@ def test_of_several_samples_the_most_useful_are_learnt(store: Store, tmp_path: P
     for key, own in chosen.items():
         gains = {one.text: one.gain for one in found if one.rationale.key == key}
         assert own[0][0] == max(gains, key=gains.__getitem__)
+
+
+def test_the_best_samples_are_the_most_useful_ones_where_they_were_scored(
+    store: Store, tmp_path: Path, ranker: Ranker
+) -> None:
+    variant = prepared(store, tmp_path, count=4, samples=3)
+    typical = learnt(store, Selection(gates=GateSettings(), samples=1))
+    found = scored(store, variant, ranker)
+    useful = learnt(store, Selection(gates=GateSettings(), samples=1))
+    assert useful != typical
+    for key, own in useful.items():
+        gains = {one.text: one.gain for one in found if one.rationale.key == key}
+        assert own == [(max(gains, key=gains.__getitem__), 1.0)]
+
+
+def test_the_filter_comes_before_the_choice_of_samples(store: Store, tmp_path: Path) -> None:
+    """A question keeps a useful sample although the gates like a useless one better."""
+    variant = prepared(store, tmp_path, count=3, samples=2)
+    kept = gains_by_hand(store, variant, lambda sample: (-1.0, 2.0)[sample])
+    filtered = Selection(gates=GateSettings(), usefulness="filter", samples=1)
+    assert learnt(store, filtered) == {key: [(texts[1], 1.0)] for key, texts in kept.items()}
+    material = gathered(store, filtered)
+    assert material.lineage["ann"]["rejected"] == {"of no use": 3}
+    assert material.lineage["ann"]["scored_by"] == "by hand"
+    gains_by_hand(store, variant, lambda sample: -1.0)
+    with pytest.raises(UsageProblem, match="None of ann's rationales for toy that the gates leave raises"):
+        learnt(store, filtered)
+
+
+def test_the_model_whose_scores_count_is_the_one_that_is_named(store: Store, tmp_path: Path, ranker: Ranker) -> None:
+    variant = prepared(store, tmp_path)
+    scored(store, variant, ranker)
+    gains_by_hand(store, variant, lambda sample: 1.0)
+    weighing = Selection(gates=GateSettings(), usefulness="weight")
+    with pytest.raises(UsageProblem, match="Several models scored the rationales of ann") as refused:
+        learnt(store, weighing)
+    assert refused.value.hint == "Say whose scores count with --usefulness-model: by hand, tiny."
+    even = learnt(store, replace(weighing, usefulness_model="by"))
+    assert {weight for own in even.values() for _, weight in own} == {1.0}
+    told = learnt(store, replace(weighing, usefulness_model="tiny"))
+    assert len({weight for own in told.values() for _, weight in own}) > 1
+    with pytest.raises(UsageProblem, match="12 of 12 rationales of ann for toy have no score by other") as refused:
+        learnt(store, replace(weighing, usefulness_model="other"))
+    assert refused.value.hint == "Run: tinyllm score --dataset toy --teacher ann --model other"
+
+
+def test_scores_for_another_split_or_of_texts_that_name_the_answer_change_no_choice(
+    store: Store, tmp_path: Path, ranker: Ranker
+) -> None:
+    variant = prepared(store, tmp_path)
+    gains_by_hand(store, variant, lambda sample: 1.0)
+    weighing = Selection(gates=GateSettings(), usefulness="weight")
+    before = learnt(store, weighing)
+    scored(store, variant, ranker, mask=False, limit=5)
+    assert learnt(store, weighing) == before
+
+
+def test_the_hint_scores_the_very_texts_that_are_wanted(inside: Command, scripted: Path, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=10, valid=2)
+    make_folder(tmp_path / "student", "causal")
+    assert inside("elicit", "--teacher", "parrot", "--dataset", "toy", "--icl", "0").returncode == 0
+    for options in (["--gates", "none"], ["--max-target", "9"], ["--icl", "0"]):
+        trains = ["distill", "--alpha", "parrot=1", "--student", "student", "--usefulness", "weight", "--dry-run"]
+        refused = inside(*trains, "--usefulness-model", "student", *options)
+        assert refused.returncode == 2
+        [hint] = [line for line in refused.stderr.splitlines() if line.startswith("Run: tinyllm ")]
+        assert inside(*shlex.split(hint.removeprefix("Run: tinyllm "))).returncode == 0
+        done = inside(*trains, "--usefulness-model", "student", *options)
+        assert done.returncode == 0, done.stderr
+        with closing(sqlite3.connect(tmp_path / "tinyllm.db")) as connection, connection:
+            connection.execute("DELETE FROM usefulness")
+
+
+def test_nothing_to_judge_and_nothing_to_probe_is_told(inside: Command, tmp_path: Path) -> None:
+    replies = '[teachers.short]\nbackend = "scripted"\nreplies = ["Because."]\n'
+    (tmp_path / "tinyllm.toml").write_text(replies, encoding="utf-8")
+    write_dataset(tmp_path / "toy", train=6, valid=2)
+    make_folder(tmp_path / "student", "causal")
+    assert inside("elicit", "--teacher", "short", "--dataset", "toy").returncode == 0
+    done = inside("score", "--model", "student", "--leakage", "2")
+    assert (done.returncode, done.stderr.splitlines()[-2]) == (
+        2, "Error: The gates leave no rationale of short for toy/train to probe."
+    )  # fmt: skip
+    done = inside("score", "--model", "student")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_probe_tells_a_leak_from_a_reason(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -11,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from tinyllm_cli.agreement import Sampled, best_of
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, choices
 from tinyllm_cli.gates import Finding, GateSettings, Length, Verdict
 from tinyllm_cli.gating import judged
 from tinyllm_cli.prompts import rationale_text, recipe_icl
@@ -20,7 +21,7 @@ from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.tasks import Taught
-from tinyllm_cli.weighing import Use, gains_of, weights
+from tinyllm_cli.weighing import Scores, Use, scores_of, weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,11 @@ class Selection:
     usefulness: Use = "none"
     """Weigh the rationales of a teacher by how useful they scored, or leave out those that are of no use."""
 
+    usefulness_model: str | None = None
+    """Whose scores count, or the beginning of its name; None for the only model that scored."""
+
     samples: int | None = None
-    """Of several samples for a question, the best so many."""
+    """Of several samples for a question, the best so many: the most useful ones, where they were scored."""
 
     icl: int | None = None
     """Only rationales whose prompts held so many in-context examples."""
@@ -95,21 +99,35 @@ def selected(
             left_out[refused[0]] += 1
         else:
             kept.append((rationale, verdict))
-    chosen = _chosen(store, dataset, variant.teacher, kept, selection, limit)
+    scores = _scores(store, dataset, variant, kept, selection, limit)
+    gains = scores.gains if scores else {}
+    if selection.usefulness == "filter":
+        left_out["of no use"] = sum(gains[one.id] <= 0 for one, _ in kept)
+        kept = [(one, verdict) for one, verdict in kept if gains[one.id] > 0]
+    unchosen = len(kept)
+    if selection.samples is not None:
+        kept = _best(kept, gains, selection.samples)
+    unchosen -= len(kept)
+    weighted = weights({one.id: gains[one.id] for one, _ in kept}) if selection.usefulness == "weight" else {}
     taught: dict[str, list[Taught]] = {}
     digest = hashlib.sha256()
-    for rationale, one in chosen:
+    for rationale, verdict in kept:
+        one = Taught(text=verdict.text, weight=weighted.get(rationale.id, 1.0))
         taught.setdefault(rationale.key, []).append(one)
         told = one.text if selection.usefulness == "none" else f"{one.text}\0{one.weight:.6f}"
         digest.update(f"{rationale.question}\0{rationale.sample}\0{told}\0".encode())
     if not taught:
         raise _nothing_left(dataset, variant.teacher, left_out)
+    empty = left_out.pop("empty", 0)
+    rejected = {why: count for why, count in left_out.items() if count}
     record = {
         **variant.source,
         "questions": len(taught),
-        "rationales": len(chosen),
-        "empty": left_out.pop("empty", 0),
-        **({"rejected": dict(left_out)} if selection.gates else {}),
+        "rationales": len(kept),
+        "empty": empty,
+        **({"rejected": rejected} if selection.gates or rejected else {}),
+        **({"scored_by": scores.model} if scores else {}),
+        **({"unchosen": unchosen} if unchosen else {}),
         "digest": digest.hexdigest()[:16],
     }
     return _shuffled(taught, f"{seed}:{variant.teacher}") if selection.shuffled else taught, record
@@ -131,25 +149,53 @@ def _judged(
         yield rationale, verdict
 
 
-def _chosen(
+def _scores(
     store: Store,
     dataset: str,
-    teacher: str,
+    variant: Variant,
     kept: Sequence[tuple[Rationale, Verdict]],
     selection: Selection,
     limit: int,
-) -> list[tuple[Rationale, Taught]]:
-    """What is learnt of the texts that passed, with their weights."""
-    gains: dict[int, float] = {}
-    if selection.usefulness != "none":
-        questions = {question.key: question for question in stored_questions.iterate(store, dataset, "train", limit)}
-        gains = gains_of(store, dataset, teacher, [(one, verdict.text) for one, verdict in kept], questions)
-    if selection.samples is not None:
-        kept = _best(kept, gains, selection.samples)
-    if selection.usefulness == "filter":
-        kept = [(one, verdict) for one, verdict in kept if gains[one.id] > 0]
-    weighted = weights({one.id: gains[one.id] for one, _ in kept}) if selection.usefulness == "weight" else {}
-    return [(one, Taught(text=verdict.text, weight=weighted.get(one.id, 1.0))) for one, verdict in kept]
+) -> Scores | None:
+    """One model's scores of the texts that passed. For the best of several samples whatever was scored is good; to
+    weigh or to filter, each text must be.
+
+    Raises UsageProblem when one isn't, and when several models scored all and the selection names none."""
+    if selection.usefulness == "none" and selection.samples is None:
+        return None
+    questions = {question.key: question for question in stored_questions.iterate(store, dataset, "train", limit)}
+    named = selection.usefulness_model
+    texts = [(one, verdict.text) for one, verdict in kept]
+    found = [one for one in scores_of(store, dataset, texts, questions) if one.model.startswith(named or "")]
+    if selection.usefulness == "none" and named is None:
+        return found[0] if found else None
+    wanted = len({one.id for one, _ in kept})  # a question that stands in two places has one rationale
+    whole = [one for one in found if len(one.gains) == wanted]
+    if len(whole) > 1:
+        raise UsageProblem(
+            f"Several models scored the rationales of {variant.teacher} for {dataset}.",
+            f"Say whose scores count with --usefulness-model: {choices([one.model for one in whole])}.",
+        )
+    if not whole:
+        missing = wanted - max((len(one.gains) for one in found), default=0)
+        raise UsageProblem(
+            f"{missing} of {wanted} rationales of {variant.teacher} for {dataset} have no score"
+            + (f" by {named}." if named else "."),
+            f"Run: {_how_to_score(dataset, variant, selection)}",
+        )
+    return whole[0]
+
+
+def _how_to_score(dataset: str, variant: Variant, selection: Selection) -> str:
+    """The command that scores the very texts that this selection takes."""
+    words = ["tinyllm", "score", "--dataset", dataset, "--teacher", variant.teacher]
+    words += ["--model", selection.usefulness_model] if selection.usefulness_model else []
+    words += ["--icl", str(selection.icl)] if selection.icl is not None else []
+    if selection.gates is None:
+        words += ["--gates", "none"]
+    elif selection.gates.max_tokens is not None:
+        words += ["--max-target", str(selection.gates.max_tokens)]
+    return shlex.join(words)
 
 
 def _best(
@@ -165,10 +211,15 @@ def _best(
 
 
 def _nothing_left(dataset: str, teacher: str, left_out: Counter[str]) -> UsageProblem:
-    if left_out.keys() <= {"empty"}:
+    if not any(count for gate, count in left_out.items() if gate != "empty"):
         return UsageProblem(
             f"None of {teacher}'s rationales for {dataset} has any text.",
             f"Ask again, in another way: tinyllm elicit --teacher {teacher} --dataset {dataset}",
+        )
+    if left_out["of no use"]:
+        return UsageProblem(
+            f"None of {teacher}'s rationales for {dataset} that the gates leave raises the gold answer's probability.",
+            "Weigh them instead (--usefulness weight), or see which: tinyllm score --show 3",
         )
     most = ", ".join(f"{gate} {count}" for gate, count in left_out.most_common(3))
     return UsageProblem(

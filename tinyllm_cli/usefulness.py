@@ -31,6 +31,9 @@ from tinyllm_cli.weighing import text_hash
 
 _CHUNK = 64  # rationales whose gains are committed together
 
+Texts = Iterator[tuple[Rationale, str, Question]]
+"""Rationales with their texts as they would be learnt, and with their questions."""
+
 Watch = Callable[[int], None]
 """Called with the rationales that are scored, those of earlier runs included."""
 
@@ -45,31 +48,19 @@ class Scored:
 
 
 def score(
-    store: Store,
-    dataset: str,
-    split: str,
-    variant: Variant,
-    *,
-    model: str,
-    load: Callable[[], Ranker],
-    gates: GateSettings | None,
-    mask: bool,
-    limits: Limits,
-    limit: int | None,
-    watch: Watch,
+    store: Store, texts: Texts, *, model: str, load: Callable[[], Ranker], mask: bool, watch: Watch
 ) -> Iterator[Scored]:
-    """The gain of each rationale that the gates leave, for the first `limit` questions. Scores that the store has are
-    taken from there; `load` is called only when one is missing."""
+    """The gain of each text. Scores that the store has are taken from there; `load` is called only when one is
+    missing."""
     ranker: Ranker | None = None
     done = 0
-    texts = texts_with_questions(store, dataset, split, variant, gates, limit)
     while chunk := list(islice(texts, _CHUNK)):
         hashes = {one.id: text_hash(text, question, mask=mask) for one, text, question in chunk}
         gains = stored_usefulness.stored(store, model, hashes)
         missing = [entry for entry in chunk if entry[0].id not in gains]
         if missing:
             ranker = ranker or load()
-            fresh = _gains(ranker, missing, mask, limits)
+            fresh = _gains(ranker, missing, mask, Limits())
             gains |= fresh
             stored_usefulness.add(
                 store, model, [Gain(rationale=id, text=hashes[id], gain=gain) for id, gain in fresh.items()]
@@ -81,7 +72,7 @@ def score(
 
 def texts_with_questions(
     store: Store, dataset: str, split: str, variant: Variant, gates: GateSettings | None, limit: int | None = None
-) -> Iterator[tuple[Rationale, str, Question]]:
+) -> Texts:
     """What is left of a variant's rationales, for the first `limit` questions."""
     questions = stored_questions.iterate(store, dataset, split, limit)
     question: Question | None = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean, pstdev
 from typing import Literal
 
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.masking import masked
 from tinyllm_cli.records import Rationale
 from tinyllm_cli.store import Store
@@ -42,27 +42,30 @@ def weights(gains: Mapping[int, float]) -> dict[int, float]:
     return {key: value / scale for key, value in raw.items()}
 
 
-def gains_of(
-    store: Store, dataset: str, teacher: str, texts: Sequence[tuple[Rationale, str]], questions: Mapping[str, Question]
-) -> dict[int, float]:
-    """The gain of each of these texts, by rationale id, with the answer's name masked.
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What one model made of a teacher's texts: the gain of each, by rationale id, with the answer's name masked."""
 
-    Raises UsageProblem that names the command when some were never scored."""
-    models = stored_usefulness.models(store, dataset)
-    found: dict[int, float] = {}
-    for page in _pages(texts):
-        hashes = {one.id: text_hash(text, questions[one.key], mask=True) for one, text in page}
-        found |= stored_usefulness.stored(store, models[0], hashes) if models else {}
-    wanted = {one.id for one, _ in texts}  # a question that stands in two places has one rationale
-    if missing := len(wanted - found.keys()):
-        raise UsageProblem(
-            f"{missing} of {len(wanted)} rationales of {teacher} for {dataset} have no score.",
-            f"Run: tinyllm score --dataset {dataset} --teacher {teacher}",
-        )
-    return found
+    model: str
+    gains: Mapping[int, float]
 
 
-def _pages(texts: Sequence[tuple[Rationale, str]]) -> Iterator[list[tuple[Rationale, str]]]:
-    stream = iter(texts)
-    while page := list(islice(stream, _PAGE)):
+def scores_of(
+    store: Store, dataset: str, texts: Sequence[tuple[Rationale, str]], questions: Mapping[str, Question]
+) -> list[Scores]:
+    """Of every model that scored any of these texts, the one that scored most of them first."""
+    hashes = {one.id: text_hash(text, questions[one.key], mask=True) for one, text in texts}
+    found = []
+    for model in stored_usefulness.models(store, dataset):
+        gains: dict[int, float] = {}
+        for page in _pages(hashes.items()):
+            gains |= stored_usefulness.stored(store, model, dict(page))
+        if gains:
+            found.append(Scores(model=model, gains=gains))
+    return sorted(found, key=lambda one: -len(one.gains))
+
+
+def _pages(hashes: Iterable[tuple[int, str]]) -> Iterator[dict[int, str]]:
+    stream = iter(hashes)
+    while page := dict(islice(stream, _PAGE)):
         yield page

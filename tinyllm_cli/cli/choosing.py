@@ -54,8 +54,9 @@ def dataset_with_rationales(session: Session, store: Store, typed: str | None) -
     raise UsageProblem("Which data set?", f"Say it with --dataset. There are rationales for: {choices(wrote)}.")
 
 
-def variants_of(store: Store, dataset: str, split: str, typed: list[str]) -> list[Variant]:
-    """The way of asking each of these teachers, or of all, that `distill` would learn from."""
+def variants_of(store: Store, dataset: str, split: str, typed: list[str], icl: int | None = None) -> list[Variant]:
+    """The way of asking each of these teachers, or of all, that `distill` would learn from; with `icl`, among those
+    with so many in-context examples."""
     from tinyllm_cli.config import match_name
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.selection import fullest
@@ -69,7 +70,7 @@ def variants_of(store: Store, dataset: str, split: str, typed: list[str]) -> lis
             f"Run: tinyllm elicit -d {dataset} --split {split}",
         )
     teachers = sorted({match_name(name, wrote, "teacher") for name in typed}) or wrote
-    return [fullest(known, teacher, dataset) for teacher in teachers]
+    return [fullest(known, teacher, dataset, icl) for teacher in teachers]
 
 
 def loader(model: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Callable[[], Student]:

@@ -56,6 +56,9 @@ def distill(
             help="weight: count useful rationales more; filter: leave out those of no use; none. See tinyllm score."
         ),
     ] = "none",
+    usefulness_model: Annotated[
+        str | None, _choice(help="Whose scores count, or how its name begins.", show_default="the one that scored")
+    ] = None,
     samples: Annotated[
         int | None,
         _choice(min=1, help="Of several samples for a question, learn the best so many.", show_default="all"),
@@ -169,6 +172,7 @@ def distill(
             selection=Selection(
                 gates=standing,
                 usefulness=usefulness,  # type: ignore[arg-type]
+                usefulness_model=usefulness_model,
                 samples=samples,
                 icl=icl,
                 shuffled=shuffle_rationales,

@@ -116,7 +116,7 @@ def _verdicts(dataset: str, split: str, tallies: list[_Tally]) -> Any:
         (
             tally.teacher,
             *(str(n) for n in (tally.verdicts.total(), *(tally.verdicts[v] for v in ("kept", "repaired", "rejected")))),
-            percent(tally.verdicts["rejected"] / tally.verdicts.total()),
+            percent(tally.verdicts["rejected"] / total) if (total := tally.verdicts.total()) else "-",
         )
         for tally in tallies
     ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from heapq import heappop, heappush
 from itertools import islice
-from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,11 +17,11 @@ from tinyllm_cli.cli.console import Console, printable
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
+    from tinyllm_cli.cli.console import Meter
     from tinyllm_cli.leakage import Probed
-    from tinyllm_cli.records import Variant
     from tinyllm_cli.store import Store
     from tinyllm_cli.students.base import Student
-    from tinyllm_cli.usefulness import Scored
+    from tinyllm_cli.usefulness import Scored, Texts
 
 
 @guarded
@@ -37,8 +38,17 @@ def score(
     gates: Annotated[
         str, typer.Option(help="default: what the gates leave, as distill learns it; none: all.")
     ] = "default",
+    max_target: Annotated[
+        int, typer.Option(min=2, help="Longest target of the student in tokens, as in distill, for the gates.")
+    ] = 256,
+    icl: Annotated[
+        int | None, typer.Option(min=0, help="The rationales that were asked for with so many in-context examples.")
+    ] = None,
     mask_answer: Annotated[
-        bool, typer.Option(help="Mask the answer's name, so that naming it alone is of no use.")
+        bool,
+        typer.Option(
+            help="Mask the answer's name, so that naming it alone is of no use. distill learns by such scores."
+        ),
     ] = True,
     leakage: Annotated[
         int | None, typer.Option(min=1, help="Instead: what the model answers with and without N rationales.")
@@ -56,73 +66,111 @@ def score(
     Example: tinyllm score --dataset obqa --limit 1000 --show 3
     """
     from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.gates import gate_settings
+    from tinyllm_cli.students.loading import model_fingerprint
+    from tinyllm_cli.usefulness import score as score_stage
+    from tinyllm_cli.usefulness import texts_with_questions
 
     if gates not in ("default", "none"):
         raise UsageProblem(f"--gates can't be '{gates}'.", "Choose one of: default, none.")
+    if leakage is not None and (show or not mask_answer):
+        raise UsageProblem(
+            "--leakage shows no examples and reads both, masked and not.", "Leave out --show and --mask."
+        )
     session = Session(db, config, Console(json=json, quiet=quiet))
     load = loader(model, trust_remote_code=trust_remote_code)
     with closing(session.open_store(create=False)) as store:
         chosen = dataset_with_rationales(session, store, dataset)
-        variants = variants_of(store, chosen, split, teacher or [])
+        standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
+        texts = {
+            variant.teacher: partial(texts_with_questions, store, chosen, split, variant, standing, limit)
+            for variant in variants_of(store, chosen, split, teacher or [], icl)
+        }
         if leakage is not None:
-            _leak(session, store, chosen, split, variants, load, leakage, gated=gates == "default")
+            _leak(session, store, chosen, split, texts, load, leakage)
             return
-        found = {
-            variant.teacher: _score(session, store, chosen, split, variant, model, load, limit,
-                                    gated=gates == "default", mask=mask_answer)
-            for variant in variants
-        }  # fmt: skip
+        name = f"{model} {model_fingerprint(model)}".strip()
+        found = {}
+        for who, of_teacher in texts.items():
+            with session.console.meter(f"scoring {who}") as meter:
+                watch = partial(_count, meter)
+                scored = score_stage(store, of_teacher(), model=name, load=load, mask=mask_answer, watch=watch)
+                found[who] = _summed(scored, show)
     session.console.show(_table(chosen, split, model, found, mask=mask_answer))
-    for name, scored in found.items():
-        for one in _extremes(scored, show):
-            session.console.show(_example(name, one))
-    session.console.result({"dataset": chosen, "split": split, "model": model, "teachers": _summaries(found, show)})
-    session.console.next(f"tinyllm distill --dataset {chosen} --usefulness weight")
+    for who, summary in found.items():
+        for one in summary.extremes:
+            session.console.show(_example(who, one))
+    session.console.result({"dataset": chosen, "split": split, "model": model, "teachers": _as_json(found)})
+    if split == "train" and mask_answer:
+        given = {"--limit": limit, "--gates": gates if gates == "none" else None, "--icl": icl,
+                 "--max-target": max_target if max_target != 256 else None}  # fmt: skip
+        same = [f"{option} {value}" for option, value in given.items() if value is not None]
+        session.console.next(" ".join(["tinyllm distill --dataset", chosen, "--usefulness weight", *same]))
+    else:
+        session.console.next(f"tinyllm inspect --dataset {chosen} --split {split}")
 
 
-def _score(
-    session: Session, store: Store, dataset: str, split: str, variant: Variant, model: str, load: Callable[[], Student],
-    limit: int | None, *, gated: bool, mask: bool,
-) -> list[Scored]:  # fmt: skip
-    from tinyllm_cli.gates import gate_settings
-    from tinyllm_cli.students.base import Limits
-    from tinyllm_cli.students.loading import model_fingerprint
-    from tinyllm_cli.usefulness import score as score_stage
+def _count(meter: Meter, done: int) -> None:
+    meter(done, 0)
 
-    limits = Limits()
-    with session.console.meter(f"scoring {variant.teacher}") as meter:
-        return list(
-            score_stage(
-                store, dataset, split, variant, model=f"{model} {model_fingerprint(model)}".strip(), load=load,
-                gates=gate_settings(session.settings.gates, limits.target) if gated else None, mask=mask, limits=limits,
-                limit=limit, watch=lambda done: meter(done, 0),
-            )
-        )  # fmt: skip
+
+@dataclass(kw_only=True)
+class _Summary:
+    """What a teacher's rationales are worth, and those that are worth most and least."""
+
+    count: int = 0
+    of_use: int = 0
+    total: float = 0.0
+    extremes: list[Scored] = field(default_factory=list)
+
+    @property
+    def mean(self) -> float | None:
+        return self.total / self.count if self.count else None
+
+
+def _summed(scored: Iterable[Scored], show: int) -> _Summary:
+    """Holds no more than the `show` best and worst. Of equal ones the earlier."""
+    summary = _Summary()
+    best: list[tuple[float, int, Scored]] = []
+    worst: list[tuple[float, int, Scored]] = []
+    for number, one in enumerate(scored):
+        summary.count += 1
+        summary.of_use += one.gain > 0
+        summary.total += one.gain
+        for heap, value in ((best, one.gain), (worst, -one.gain)):
+            heappush(heap, (value, -number, one))
+            if len(heap) > show:
+                heappop(heap)
+    kept = {-number: one for _, number, one in (*best, *worst)}
+    summary.extremes = sorted(kept.values(), key=lambda one: -one.gain)
+    return summary
 
 
 def _leak(
-    session: Session, store: Store, dataset: str, split: str, variants: list[Variant], load: Callable[[], Student],
-    count: int, *, gated: bool,
+    session: Session, store: Store, dataset: str, split: str, texts: Mapping[str, Callable[[], Texts]],
+    load: Callable[[], Student], count: int,
 ) -> None:  # fmt: skip
-    from tinyllm_cli.gates import gate_settings
+    from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.leakage import probe
     from tinyllm_cli.reporting.tables import percent, simple_table
     from tinyllm_cli.students.base import Limits
-    from tinyllm_cli.usefulness import texts_with_questions
 
-    limits = Limits()
-    gates = gate_settings(session.settings.gates, limits.target) if gated else None
     found: dict[str, list[Probed]] = {}
-    for variant in variants:
-        texts = texts_with_questions(store, dataset, split, variant, gates)
-        pairs = {question.key: (question, text) for rationale, text, question in texts if rationale.sample == 0}
-        session.console.note(f"Probing {variant.teacher} with {min(count, len(pairs))} rationales.")
-        found[variant.teacher] = probe(load(), list(islice(pairs.values(), count)), limits)
+    for teacher, of_teacher in texts.items():
+        first = ((question, text) for rationale, text, question in of_teacher() if rationale.sample == 0)
+        pairs = list(islice(first, count))
+        if not pairs:
+            raise UsageProblem(
+                f"The gates leave no rationale of {teacher} for {dataset}/{split} to probe.",
+                f"See why: tinyllm gate -d {dataset} -t {teacher}. Probe them all the same: --gates none.",
+            )
+        session.console.note(f"Probing {teacher} with {len(pairs)} rationales.")
+        found[teacher] = probe(load(), pairs, Limits())
     rows = [
         (name, one.condition, str(one.n), percent(one.accuracy), f"{100 * one.low:.1f} to {100 * one.high:.1f} %")
         for name, results in found.items() for one in results
     ]  # fmt: skip
-    own = {variant.teacher: _own_accuracy(store, dataset, split, variant.teacher) for variant in variants}
+    own = {teacher: _own_accuracy(store, dataset, split, teacher) for teacher in texts}
     rows += [(name, "the teacher itself, without the answer", str(n), percent(right / n), "-")
              for name, (right, n) in own.items() if n]  # fmt: skip
     head = ["rationales of", "what is read", ">n", ">accuracy", "95 % interval"]
@@ -152,16 +200,16 @@ def _own_accuracy(store: Store, dataset: str, split: str, teacher: str) -> tuple
     return sum(own.option(question) == question.answer for question in asked), len(asked)
 
 
-def _table(dataset: str, split: str, model: str, found: dict[str, list[Scored]], *, mask: bool) -> Any:
+def _table(dataset: str, split: str, model: str, found: Mapping[str, _Summary], *, mask: bool) -> Any:
     from tinyllm_cli.reporting.tables import percent, simple_table
 
     rows = [
         (
-            name, str(len(scored)),
-            f"{fmean(one.gain for one in scored):+.3f}" if scored else "-",
-            percent(sum(one.gain > 0 for one in scored) / len(scored)) if scored else "-",
+            name, str(one.count),
+            "-" if one.mean is None else f"{one.mean:+.3f}",
+            percent(one.of_use / one.count) if one.count else "-",
         )
-        for name, scored in found.items()
+        for name, one in found.items()
     ]  # fmt: skip
     title = f"Usefulness on {dataset}/{split} for {model}{', answer masked' if mask else ''}"
     table = simple_table(title, ["teacher", ">rationales", ">mean gain", ">of use"], rows)
@@ -169,21 +217,13 @@ def _table(dataset: str, split: str, model: str, found: dict[str, list[Scored]],
     return table
 
 
-def _extremes(scored: list[Scored], count: int) -> list[Scored]:
-    ordered = sorted(scored, key=lambda one: -one.gain)
-    return ordered[:count] + ordered[max(count, len(ordered) - count) :] if count else []
-
-
-def _summaries(found: dict[str, list[Scored]], show: int) -> list[dict[str, Any]]:
+def _as_json(found: Mapping[str, _Summary]) -> list[dict[str, Any]]:
     return [
         {
-            "teacher": name, "rationales": len(scored),
-            "mean_gain": fmean(one.gain for one in scored) if scored else None,
-            "of_use": sum(one.gain > 0 for one in scored),
-            "examples": [{"key": one.rationale.key, "gain": one.gain, "text": one.text}
-                         for one in _extremes(scored, show)],
+            "teacher": name, "rationales": one.count, "mean_gain": one.mean, "of_use": one.of_use,
+            "examples": [{"key": each.rationale.key, "gain": each.gain, "text": each.text} for each in one.extremes],
         }
-        for name, scored in found.items()
+        for name, one in found.items()
     ]  # fmt: skip
 
 

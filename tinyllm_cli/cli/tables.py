@@ -18,8 +18,8 @@ def plain_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], 
     from rich.text import Text
 
     table = Table(
-        title=Text(printable(title), style="bold"), title_justify="left", caption=Text(printable(caption)) if caption else None,
-        caption_justify="left", box=SIMPLE_HEAD, pad_edge=False,
+        title=Text(printable(title), style="bold"), title_justify="left",
+        caption=Text(printable(caption)) if caption else None, caption_justify="left", box=SIMPLE_HEAD, pad_edge=False,
     )  # fmt: skip
     for name in head:
         number = name.startswith(">")
