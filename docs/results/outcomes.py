@@ -14,41 +14,75 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from tinyllm_cli.gates import GateSettings
+from tinyllm_cli.gates.settings import CODE
+from tinyllm_cli.records import Run
 from tinyllm_cli.reporting.arms import label_of
 from tinyllm_cli.stats import holm, paired, smallest_difference, wilson
 from tinyllm_cli.store import open_store, runs
 
-FINETUNE, RAW, GATED, WEIGHTED = (
-    f"{arm}first 1000)" for arm in ("finetune (", "tinyllm (raw, ", "tinyllm (gated, ", "tinyllm (gated, weight, ")
+FINETUNE, RAW = "finetune (first 1000)", "tinyllm (raw, first 1000)"
+PLANNED = (
+    (RAW, FINETUNE),
+    *(
+        pair
+        for version in range(1, CODE + 1)
+        for gated, weighted in [(f"tinyllm (gates {version}, {more}first 1000)" for more in ("", "weight, "))]
+        for pair in ((gated, FINETUNE), (weighted, FINETUNE), (gated, RAW), (weighted, gated))
+    ),
 )
-PLANNED = ((RAW, FINETUNE), (GATED, FINETUNE), (WEIGHTED, FINETUNE), (GATED, RAW), (WEIGHTED, GATED))
-"""The comparisons that the trial was made for, which Holm's correction is over."""
+"""The comparisons that the trial was made for, which Holm's correction is over. `gates 1` are those of version 1."""
+
+STUDENT = "smollm2"
 
 FILE = Path(__file__).with_name("outcomes.json")
 
 
 def add(database: Path) -> None:
-    """Runs are told apart by arm, data set and seed; a run that is there already is replaced."""
+    """Runs are told apart by arm, data set and seed. One that is there already must have come out the same: anything
+    else is another trial, and ends this one."""
     known: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     with open_store(database, create=False) as store:
         by_id = {run.id: run for run in runs.everything(store)}
         for evaluation in runs.evaluations(store):
             run = by_id.get(evaluation.subject.run or 0)
-            if evaluation.split != "test" or evaluation.scoring != "rank" or evaluation.subject.kind == "teacher":
+            if (evaluation.split, evaluation.scoring) != ("test", "rank") or evaluation.correct is None:
                 continue
-            label, seed = (label_of(run), run.seed) if run else ("inference", 0)
+            if evaluation.subject.kind == "teacher":
+                continue
+            if run is None and evaluation.subject.name != STUDENT:
+                continue
+            if run and (run.state, run.student, run.dataset) != ("done", STUDENT, evaluation.dataset):
+                continue
+            label, seed = (_label(run), run.seed) if run else ("inference", 0)
             found = list(runs.predictions(store, evaluation.id))
             questions = known.setdefault(evaluation.dataset, {"keys": [one.key for one in found], "runs": {}})
-            assert questions["keys"] == [one.key for one in found], "another test split"
-            questions["runs"][f"{label} seed {seed}"] = {
+            if questions["keys"] != [one.key for one in found]:
+                raise SystemExit(f"{label}: evaluation {evaluation.id} is of other questions than those known before.")
+            outcome = {
                 "label": label,
                 "seed": seed,
-                "valid": max((point["accuracy"] for point in run.figures["valid"]), default=None) if run else None,
+                "valid": _kept_accuracy(run) if run else None,
                 "seconds": run.figures["training_seconds"] if run else None,
                 "versions": dict(run.versions) if run else {},
                 "correct": "".join(str(int(one.correct)) for one in found),
             }
+            earlier = questions["runs"].setdefault(f"{label} seed {seed}", outcome)
+            if earlier["correct"] != outcome["correct"]:
+                raise SystemExit(f"{label} seed {seed} on {evaluation.dataset} is there with another outcome.")
     FILE.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _label(run: Run) -> str:
+    gates = run.settings.get("gates")
+    if gates and gates != GateSettings(max_tokens=run.settings["max_target"]).hash:
+        raise SystemExit(f"Run {run.id} learnt by other gates than the default ones of this version.")
+    return label_of(run).replace("gated", f"gates {CODE}")
+
+
+def _kept_accuracy(run: Run) -> float | None:
+    kept = [one["accuracy"] for one in run.figures["valid"] if one["step"] == run.figures["best_step"]]
+    return kept[0] if kept else None
 
 
 def table() -> None:
@@ -68,7 +102,7 @@ def table() -> None:
     drafts = [
         draft
         for one, other in PLANNED
-        for datasets in (*([name] for name in known), list(known))
+        for datasets in (*([name] for name in known), *([list(known)] if len(known) > 1 else []))
         if (draft := _compared(outcomes, one, other, datasets))
     ]
     for (row, p, smallest), adjusted in zip(drafts, holm([p for _, p, _ in drafts]), strict=True):
@@ -94,8 +128,8 @@ def _compared(
         f"| {one} | {other} | {' + '.join(datasets)}, n = {len(differences)} | {len(seeds)} | {100 * found.mean:+.1f}"
         f" | {100 * found.low:+.1f} to {100 * found.high:+.1f} |"
     )
-    discordant = sum(map(abs, differences)) / len(differences)
-    return row, found.p, smallest_difference(len(differences), discordant)
+    spread = sum(one**2 for one in differences) / len(differences)
+    return row, found.p, smallest_difference(len(differences), spread)
 
 
 if __name__ == "__main__":
