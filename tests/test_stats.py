@@ -116,6 +116,21 @@ def test_the_smallest_difference_is_found_four_times_in_five(questions: int, dis
     assert np.mean([mcnemar(int(one), int(other)) < 0.05 for one, other, _ in drawn]) == pytest.approx(0.8, abs=0.07)
 
 
+@pytest.mark.parametrize(("questions", "seeds"), [(500, 5), (1665, 3)])
+def test_so_it_is_with_the_means_of_several_seeds(questions: int, seeds: int) -> None:
+    """Answerers that are right by chance: one in two differs under a seed, their means by less."""
+    rng = np.random.default_rng(2)
+
+    def drawn(difference: float) -> list[float]:
+        right = rng.random((2, questions, seeds)) < np.array([0.5 + difference, 0.5])[:, None, None]
+        return [float(one) for one in (right[0].astype(int) - right[1]).mean(axis=1)]
+
+    spread = 0.5 / seeds
+    assert np.mean(np.square(drawn(0.0))) == pytest.approx(spread, rel=0.2)
+    difference = smallest_difference(questions, spread)
+    assert np.mean([paired(drawn(difference), resamples=9).p < 0.05 for _ in range(200)]) == pytest.approx(0.8, abs=0.1)
+
+
 def test_few_questions_show_nothing() -> None:
     assert smallest_difference(5, 0.2) == 0.2
     assert smallest_difference(100, 0.0) == 0.0

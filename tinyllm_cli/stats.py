@@ -103,21 +103,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
-def smallest_difference(questions: int, discordant: float) -> float:
-    """The smallest difference in accuracy that McNemar's test at 5 % finds in four cases of five, where a share
-    `discordant` of the questions is answered right by just one of the two.
+def smallest_difference(questions: int, spread: float) -> float:
+    """The smallest difference in accuracy that a paired test at 5 % finds in four cases of five, where `spread` is the
+    mean of the squared differences of single questions. For one seed that is the share of questions that just one of
+    the two answers right; for several it is less than the share of single disagreements, since a question's mean over
+    seeds varies less.
 
     Source: R. J. Connor, Sample size for testing differences in proportions for the paired-sample design (1987). The
-    share itself where even that is not enough."""
+    spread itself where even that is not enough."""
     from scipy.optimize import brentq
     from scipy.stats import norm
 
-    if discordant <= 0:
+    if spread <= 0:
         return 0.0
     alpha, beta = float(norm.ppf(0.5 + CONFIDENCE / 2)), float(norm.ppf(POWER))
 
     def lacking(difference: float) -> float:
-        needed = (alpha * sqrt(discordant) + beta * sqrt(discordant - difference**2)) ** 2 / difference**2
+        needed = (alpha * sqrt(spread) + beta * sqrt(spread - difference**2)) ** 2 / difference**2
         return needed - questions
 
-    return discordant if lacking(discordant) > 0 else float(brentq(lacking, 1e-9, discordant))
+    return spread if lacking(spread) > 0 else float(brentq(lacking, 1e-9, spread))

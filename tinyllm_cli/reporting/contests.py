@@ -27,9 +27,10 @@ class Duel:
 @dataclass(frozen=True, kw_only=True)
 class Contest:
     """A difference in accuracy with its 95 % interval, its exact two-sided p, and p after Holm's correction for all
-    contests of the report. `discordant` is the share of questions that just one of the two got right, `smallest` the
-    least difference that so many questions with so much discord would show in four cases of five; None where they
-    would show none, even if all discord were for one side."""
+    contests of the report. `discordant` is the share of questions that just one of the two got right, a mean over
+    seeds; `spread` the mean of the questions' squared differences, each a mean over seeds; `smallest` the least
+    difference that so many questions of such a spread would show in four cases of five, None where they would show
+    none, even if all were for one side."""
 
     part: str
     arm: str
@@ -45,6 +46,7 @@ class Contest:
     p: float
     adjusted: float
     discordant: float
+    spread: float
     smallest: float | None
 
 
@@ -80,6 +82,7 @@ def _fought(store: Store, duel: Duel, together: Sequence[Sequence[tuple[int, int
     if not n:
         return None
     discordant = float(sum(share * count for (_, share), count in counts.items()) / n)
+    spread = float(sum(difference**2 * count for (difference, _), count in counts.items()) / n)
     differences: Counter[float] = Counter()
     for (difference, _), count in counts.items():
         differences[float(difference)] += count
@@ -100,10 +103,11 @@ def _fought(store: Store, duel: Duel, together: Sequence[Sequence[tuple[int, int
         p=found.p,
         adjusted=found.p,
         discordant=discordant,
-        smallest=shown_by(n, discordant),
+        spread=spread,
+        smallest=shown_by(n, spread),
     )
 
 
-def shown_by(questions: int, discordant: float) -> float | None:
-    smallest = smallest_difference(questions, discordant)
-    return smallest if smallest < discordant else None
+def shown_by(questions: int, spread: float) -> float | None:
+    smallest = smallest_difference(questions, spread)
+    return smallest if smallest < spread else None

@@ -94,12 +94,13 @@ def _facts(table: MainTable, contests: Sequence[Contest]) -> Iterator[Row]:
     cells = []
     for column in columns:
         own = [
-            one.discordant for one in contests
+            one for one in contests
             if (one.dataset, one.n, one.scoring) == (column.dataset, column.n, table.scoring)
         ]  # fmt: skip
-        smallest = shown_by(column.n, fmean(own)) if own else None
+        smallest = shown_by(column.n, fmean(one.spread for one in own)) if own else None
         text = "–" if smallest is None else number(smallest)
-        cells.append(Cell(text=text, under=f"{number(fmean(own))} % discordant") if own else Cell())
+        discordant = number(fmean(one.discordant for one in own)) if own else ""
+        cells.append(Cell(text=text, under=f"{discordant} % discordant") if own else Cell())
     yield Row(label="Smallest difference shown", note="points, 5 %, power 80 %", cells=(*cells, *blank))
 
 
