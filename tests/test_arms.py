@@ -3,6 +3,7 @@ what comes out for known counts."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,12 @@ def data(store: Store, name: str, count: int, train: int = 80) -> None:
 def evaluated(
     store: Store, dataset: str, right: set[int], *, method: str = "tinyllm", seed: int = 0, count: int = 40,
     alpha: dict[str, float] | None = None, valid: float | None = None, student: str = "tiny", teacher: str = "",
-    **settings: object,
+    state: str = "done", fingerprint: str = "f", **settings: object,
 ) -> None:  # fmt: skip
     """A run, an untrained model, or a teacher that answers these questions right and no others."""
-    subject = Subject(kind="model", name=student, fingerprint="f")
+    subject = Subject(kind="model", name=student, fingerprint=fingerprint)
     if teacher:
-        subject = Subject(kind="teacher", name=teacher, fingerprint="f")
+        subject = Subject(kind="teacher", name=teacher, fingerprint=fingerprint)
     elif method != "inference":
         told = {"tinyllm": BOTH, "distill-step-by-step": {"ann": 1.0}}.get(method, {})
         run = runs.start(
@@ -39,7 +40,7 @@ def evaluated(
             settings={"seed": seed, **settings}, lineage={}, command="tinyllm distill", versions={},
         )  # fmt: skip
         figures = {"valid": [{"step": 9, "accuracy": valid}, {"step": 10, "accuracy": 0.0}], "best_step": 9}
-        runs.finish(store, run.id, "done", {} if valid is None else figures)
+        runs.finish(store, run.id, state, {} if valid is None else figures)
         subject = Subject(kind="run", name=f"run {run.id}", fingerprint="f", run=run.id)
     opened = runs.open_evaluation(
         store, subject, dataset, "test", "generate" if teacher else "rank", questions=count, chance=0.25, majority=0.25
@@ -83,6 +84,54 @@ def test_what_has_no_effect_on_the_result_makes_no_other_arm(store: Store) -> No
     evaluated(store, "toy", first(20), seed=2, lr=1e-4)
     both, other = report(store).arms
     assert (both.seeds, both.size, other.seeds) == ((0, 1), 80, (2,))
+
+
+def test_a_run_that_was_broken_off_is_no_seed_of_an_arm(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), seed=0)
+    evaluated(store, "toy", first(10), seed=1, state="stopped")
+    [arm] = report(store).arms
+    assert (arm.seeds, arm.accuracies) == ((0,), (0.75,))
+
+
+def test_other_prefixes_make_another_arm(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), prefixes={"ann": "A: ", "bob": "B: "})
+    evaluated(store, "toy", first(10), prefixes={"ann": "explain: ", "bob": "explain: "})
+    assert sorted(arm.mean for arm in report(store).arms) == [0.25, 0.75]
+
+
+def test_two_states_of_a_model_are_two_arms_and_the_table_says_so(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), method="inference")
+    evaluated(store, "toy", first(3), method="inference", fingerprint="g")
+    [entry] = (line.entries["toy"] for line in only_table(store).blocks[0].lines)
+    assert (entry.arm.mean, entry.tried, entry.on_valid) == (3 / 40, 2, False)
+
+
+def test_evaluations_of_questions_that_are_gone_are_left_out_and_told(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), method="finetune")
+    asked = make_questions(40, split="test")
+    corrected = [replace(question, answer=(question.answer + 1) % 4) for question in asked[1:]]
+    questions.replace(store, "toy", "here", "2", [*make_questions(80), asked[0], *corrected])
+    found = report(store)
+    assert (found.arms, found.results) == ((), ())
+    assert [one.accuracy for one in found.outdated] == [0.75]
+
+
+def test_an_ablation_and_a_sweep_hold_the_gates_and_the_questions(store: Store) -> None:
+    """Arms of other gates, or of other training questions, are not what the whole lacks a part of."""
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), gates="strict", data="new")
+    for gates, asked in (("loose", "new"), ("strict", "old")):
+        evaluated(store, "toy", first(10), method="distill-step-by-step", gates=gates, data=asked)
+        evaluated(store, "toy", first(10), alpha={"ann": 0.1, "bob": 1.0}, gates=gates, data=asked)
+    found = report(store).paper
+    assert (found.ablations, found.alphas) == ((), ())
+    evaluated(store, "toy", first(12), method="distill-step-by-step", gates="strict", data="new")
+    [ablation] = report(store).paper.ablations
+    assert [one.label for one in ablation.variants] == ["without bob: ann alone"]
 
 
 def test_the_setting_that_stands_for_a_method_is_chosen_on_valid(store: Store) -> None:

@@ -43,8 +43,8 @@ class Page(HTMLParser):
 @pytest.fixture
 def full(store: Store) -> Store:
     """A store with a data set, a hostile teacher, a run and two evaluations."""
-    asked = make_questions(8)
-    questions.replace(store, "toy", "here", "1", [*asked, *make_questions(4, split="test")])
+    asked, tested = make_questions(8), make_questions(4, split="test")
+    questions.replace(store, "toy", "here", "1", [*asked, *tested])
     asking = Asking(teacher="[red]evil", backend="recorded", model="<m>", revision="1", sampling=Sampling())
     rationales.add_asking(store, asking)
     for question in asked:
@@ -62,8 +62,8 @@ def full(store: Store) -> Store:
             store, subject, "toy", "test", "rank", questions=4, chance=0.25, majority=0.25
         )
         answers = [
-            Prediction(key=f"test-{number}", question=asked[0].hash, option=0, correct=number < right)
-            for number in range(4)
+            Prediction(key=question.key, question=question.hash, option=0, correct=number < right)
+            for number, question in enumerate(tested)
         ]
         runs.add_predictions(store, evaluation.id, answers)
         runs.complete_evaluation(store, evaluation.id, 1.0)

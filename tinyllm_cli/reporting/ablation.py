@@ -72,7 +72,11 @@ def _ablation(student: str, own: Sequence[Arm], table: MainTable) -> Ablation | 
 
 def _variants(whole: Arm, found: Sequence[Arm]) -> Iterator[tuple[str, Arm]]:
     """(what is changed, the arm) for every change of which there is one, all else being the same."""
-    alike = [arm for arm in found if arm.recipe == whole.recipe and arm.method in _TAUGHT]
+    alike = [
+        arm for arm in found
+        if (arm.recipe, arm.data) == (whole.recipe, whole.data) and arm.gates in ("", whole.gates)
+        and arm.method in _TAUGHT
+    ]  # fmt: skip
     for change in _changes(whole):
         fitting = [arm for arm in alike if Change.of(arm, change.label) == change]
         if fitting:

@@ -34,7 +34,8 @@ class Arm:
     Accuracies are shares in 0..1; `low` and `high` bound the 95 % interval of the mean, by the number of questions;
     `spread` is the standard deviation over seeds, None for a single one; `valid` is the mean accuracy on the valid
     split of the kept checkpoints. `treatment` says what was done with raw rationales, `recipe` stands for the settings
-    of the training that the other fields don't tell, `size` counts training questions."""
+    of the training that the other fields don't tell, `size` counts training questions; `gates` changes with the gates'
+    settings, `data` with the training and valid questions."""
 
     label: str
     method: str
@@ -45,6 +46,8 @@ class Arm:
     shuffled: bool = False
     size: int = 0
     recipe: str = ""
+    gates: str = ""
+    data: str = ""
     trained_on: str | None = None
     dataset: str
     split: str
@@ -106,10 +109,10 @@ def arms(evaluations: Sequence[Evaluation], runs: Mapping[int, Run], sizes: Mapp
     made: dict[str, dict[str, Any]] = {}
     for one in evaluations:
         run = runs.get(one.subject.run) if one.subject.run is not None else None
-        if run is None and one.subject.kind == "run":
-            continue  # its run is gone
+        if (run is None and one.subject.kind == "run") or (run and run.state != "done"):
+            continue  # its run is gone, or was broken off: what its checkpoint answers is no seed among others
         facts = _of_run(run, sizes) if run else _untrained(one)
-        made_alike = alike(run, sizes) if run else canonical(facts)
+        made_alike = alike(run, sizes) if run else canonical([facts, one.subject.fingerprint])
         key = canonical([made_alike, one.dataset, one.split, one.scoring, one.questions])
         grouped[key][run.seed if run else 0] = one
         made[key] = facts
@@ -120,7 +123,7 @@ def alike(run: Run, sizes: Mapping[str, int]) -> str:
     """The same for runs that differ in their seed alone."""
     # Not by the label: it tells a limit of all questions from none.
     told_apart = {name: value for name, value in _of_run(run, sizes).items() if name != "label"}
-    return canonical([told_apart, _material(run), run.settings.get("gates"), run.settings.get("data")])
+    return canonical([told_apart, _material(run), run.settings.get("prefixes")])
 
 
 def _untrained(one: Evaluation) -> dict[str, Any]:
@@ -144,6 +147,8 @@ def _of_run(run: Run, sizes: Mapping[str, int]) -> dict[str, Any]:
         "shuffled": bool(settings.get("shuffled")),
         "size": min(filter(None, (whole, limit)), default=0),
         "recipe": canonical(rest),
+        "gates": settings.get("gates") or "",
+        "data": settings.get("data") or "",
         "trained_on": run.dataset,
     }
 

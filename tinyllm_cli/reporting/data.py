@@ -96,6 +96,9 @@ class Report:
     asked: tuple[Elicitation, ...]
     runs: tuple[Run, ...]
     results: tuple[Result, ...]
+    outdated: tuple[Result, ...]
+    """Of questions that the data set no longer holds as they were; nothing else of the report is about them."""
+
     arms: tuple[Arm, ...]
     paper: Paper
     tradeoffs: tuple[Tradeoff, ...]
@@ -111,7 +114,9 @@ def collect(store: Store, *, samples: int, with_paper: bool = False, gates: Gate
     runs = stored_runs.everything(store)
     by_id = {run.id: run for run in runs}
     names = stored_questions.names(store)
-    evaluations = stored_runs.evaluations(store)
+    gone = stored_runs.outdated(store)
+    everything = stored_runs.evaluations(store)
+    evaluations = [one for one in everything if one.id not in gone]
     sizes = {name: stored_questions.splits(store, name).get("train", 0) for name in names}
     found = arms(evaluations, by_id, sizes)
     made = paper(store, found, sizes, published() if with_paper else None)
@@ -125,6 +130,7 @@ def collect(store: Store, *, samples: int, with_paper: bool = False, gates: Gate
         asked=tuple(asked),
         runs=tuple(runs),
         results=tuple(result(evaluation, by_id) for evaluation in evaluations),
+        outdated=tuple(result(one, by_id) for one in everything if one.id in gone),
         arms=tuple(found),
         paper=made,
         tradeoffs=tuple(tradeoffs(found, runs, costs, asked)),

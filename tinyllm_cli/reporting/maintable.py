@@ -111,7 +111,7 @@ def stands_for(candidates: Sequence[Arm]) -> Entry:
     finalists = [arm for arm in candidates if len(arm.seeds) == seeds]
     known = [arm for arm in finalists if arm.valid is not None]
     chosen = max(known or finalists, key=lambda arm: (arm.valid or 0.0, max(arm.evaluations)))
-    return Entry(arm=chosen, tried=len(candidates), finalists=len(finalists), on_valid=len(known) == len(finalists))
+    return Entry(arm=chosen, tried=len(candidates), finalists=len(finalists), on_valid=bool(known))
 
 
 def _columns(students: Sequence[Arm], sizes: Mapping[str, int]) -> Iterator[Column]:
@@ -137,7 +137,8 @@ def _teachers(found: Sequence[Arm], columns: Sequence[Column], scoring: str) -> 
             own = [a for a in found if a.student == name and a.dataset == column.dataset and a.n == column.n]
             if own:
                 chosen = max(own, key=lambda arm: (arm.scoring == scoring, max(arm.evaluations)))
-                entries[column.dataset] = Entry(arm=chosen, tried=1, finalists=1, on_valid=True)
+                tried = sum(arm.scoring == chosen.scoring for arm in own)
+                entries[column.dataset] = Entry(arm=chosen, tried=tried, finalists=tried, on_valid=tried == 1)
         if entries:
             yield _line("teacher", "", name, entries, columns)
 

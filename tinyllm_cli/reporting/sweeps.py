@@ -75,7 +75,7 @@ def _sizes(own: Sequence[Arm], student: str, column: Column) -> Sweep | None:
     series = []
     told = [arm for arm in own if arm.method in ("tinyllm", "distill-step-by-step")]
     for (method, treatment, names), arms in _grouped(told, lambda a: (a.method, a.treatment, tuple(a.alpha))):
-        best = _longest(arms, lambda arm: (arm.alpha, arm.recipe), lambda arm: float(arm.size))
+        best = _longest(arms, lambda arm: (arm.alpha, arm.recipe, arm.gates), lambda arm: float(arm.size))
         if len(best) > 1:
             whose = f" ({names[0]})" if method == "distill-step-by-step" else ""
             treated = f" + {treatment}" if treatment else ""
@@ -111,7 +111,7 @@ def _others(teacher: str, arm: Arm) -> dict[str, float]:
 
 def _but_for(teacher: str, arm: Arm) -> tuple[object, ...]:
     """All that makes an arm but for one teacher's alpha."""
-    return _others(teacher, arm), arm.treatment, arm.recipe
+    return _others(teacher, arm), arm.treatment, arm.recipe, arm.gates, arm.data
 
 
 def _sweep(

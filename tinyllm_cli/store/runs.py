@@ -204,6 +204,16 @@ def evaluations(store: Store) -> list[Evaluation]:
     return [_evaluation(row) for row in store.rows("SELECT * FROM evaluations WHERE correct IS NOT NULL ORDER BY id")]
 
 
+def outdated(store: Store) -> set[int]:
+    """The complete evaluations that answered a question which their split no longer holds as it was."""
+    rows = store.rows(
+        "SELECT id FROM evaluations e WHERE correct IS NOT NULL AND EXISTS ("
+        " SELECT 1 FROM predictions p LEFT JOIN dataset_questions dq ON dq.dataset = e.dataset AND dq.split = e.split"
+        " AND dq.key = p.key AND dq.question = p.question WHERE p.evaluation = e.id AND dq.key IS NULL)"
+    )
+    return {row["id"] for row in rows}
+
+
 def predictions(store: Store, evaluation: int) -> Iterator[Prediction]:
     for row in store.rows("SELECT * FROM predictions WHERE evaluation = ? ORDER BY key", (evaluation,)):
         yield Prediction(
