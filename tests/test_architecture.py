@@ -95,7 +95,7 @@ ALLOWED = {
     "likeness": {"agreement", "datasets", "prompts", "records", "store"},
     "survey": {"datasets", "duplicates", "gates", "likeness", "quality", "store", "tasks"},
     "findings": {"duplicates", "quality", "survey"},
-    "dossier": {"datasets", "gates", "prompts", "store"},
+    "dossier": {"datasets", "gates", "prompts", "store", "weighing"},
     "audit": {"errors", "findings", "gates", "store", "survey"},
     "ingest": KNOWLEDGE,
     "recordings": KNOWLEDGE,

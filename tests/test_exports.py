@@ -144,7 +144,7 @@ def test_a_terminal_shows_a_plot_of_sizes_or_of_accuracies(store: Store) -> None
     evaluated(store, "toy", first(12), limit=20)
     [drawn] = plots(report(store).paper, 90)
     assert "by training questions" in drawn
-    assert ". full fine-tuning on all questions: 25.0" in drawn
+    assert ". full fine-tuning on 80 questions: 25.0" in drawn
 
 
 def test_the_papers_own_figures_stand_beside_on_demand(store: Store) -> None:

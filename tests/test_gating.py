@@ -17,7 +17,6 @@ from tinyllm_cli.records import Asking, Rationale, Variant
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.store import verdicts as stored_verdicts
 
 GOOD = "Its number stands in the list, as one sees at once."
 TEXTS = [GOOD, f"Let's think step by step. {GOOD}", "nan", f"<think>Hm.</think>{GOOD}", f"{GOOD}\nQuestion: And now?"]
@@ -68,11 +67,8 @@ def test_other_settings_make_other_rows(store: Store, tmp_path: Path) -> None:
     kept = [verdict for _, verdict in verdicts(store, variant, lax) if verdict.text.startswith("Let's")]
     assert {verdict.verdict for verdict in kept} == {"kept"}
     assert rows(store) == 20
-    assert stored_verdicts.newest_gates(store) == lax.hash
     verdicts(store, variant, GateSettings())
-    assert stored_verdicts.newest_gates(store) == GateSettings().hash
-    counted = {row["verdict"]: row["n"] for row in stored_verdicts.counts(store, lax.hash)}
-    assert sum(counted.values()) == 10
+    assert rows(store) == 20
 
 
 def test_a_reader_that_stops_keeps_what_it_read_and_the_next_goes_on(store: Store, tmp_path: Path) -> None:

@@ -53,7 +53,12 @@ def say(store: Store, question: Question, text: str | None, teacher: str = "t5",
 
 
 def judged(
-    store: Store, rationale: int, verdict: str, text: str | None, *findings: tuple[str, str], gates: str = "g1"
+    store: Store,
+    rationale: int,
+    verdict: str,
+    text: str | None,
+    *findings: tuple[str, str],
+    gates: str = GateSettings().hash,
 ) -> None:
     verdicts.add_gates(store, gates, {})
     found = [(gate, reason, True) for gate, reason in findings]
@@ -106,7 +111,8 @@ def test_a_dossier_holds_all_that_hangs_on_the_content(store: Store, asked: list
     [exhibit] = whole.exhibits
     assert (exhibit.stated, exhibit.verdict, exhibit.findings) == (1, "repaired", (("run-on", "a next question"),))
     assert exhibit.pieces == (("It is plain.", True), (" Answer: (b)", False))
-    assert exhibit.reply.gains == (lookup.Gain(model="tiny 1", gain=0.25),)
+    assert exhibit.reply.gains == (lookup.Gain(model="tiny 1", gain=0.25, text="h"),)
+    assert exhibit.uses == ((0.25, "tiny 1", "another text of it"),)
     assert exhibit.reply.messages[0].content.startswith("Explain in one")
     assert [(one.who, one.method, one.split, one.correct) for one in whole.guesses] == [
         (f"run {run.id}", "tinyllm", "train", True), (f"run {run.id}", "tinyllm", "test", True),
@@ -116,8 +122,8 @@ def test_a_dossier_holds_all_that_hangs_on_the_content(store: Store, asked: list
 
 def test_what_is_rejected_is_cut_whole(store: Store, asked: list[Question]) -> None:
     rationale = say(store, asked[0], "Nonsense.")
-    judged(store, rationale, "kept", None, gates="older")
     judged(store, rationale, "rejected", None)
+    judged(store, rationale, "kept", None, gates="other settings, later")
     [exhibit] = dossier(store, lookup.places(store, "train-0", None, None)[0], GateSettings()).exhibits
     assert exhibit.pieces == (("Nonsense.", False),)
 
@@ -127,7 +133,7 @@ def test_what_was_never_judged_is_judged_for_the_reader(store: Store, asked: lis
     [exhibit] = dossier(store, lookup.places(store, "train-0", None, None)[0], GateSettings()).exhibits
     assert exhibit.verdict == "repaired"
     assert exhibit.pieces == ((LIGHT, True), ("\nQuestion: What is next?", False))
-    assert verdicts.newest_gates(store) is None, "reading stores nothing"
+    assert list(store.rows("SELECT * FROM gates")) == [], "reading stores nothing"
 
 
 def test_what_is_cut_from_the_middle_is_marked_by_words() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from tinyllm_cli.reporting.curves import panels
 from tinyllm_cli.reporting.data import collect
 from tinyllm_cli.reporting.drawing import BOTTOM, TOP, Mark, by_ratio, from_zero, legible, rounds, upward
 from tinyllm_cli.reporting.page import html_page
-from tinyllm_cli.reporting.pareto import Taken, front, plots, tradeoff_sheet, tradeoffs
+from tinyllm_cli.reporting.pareto import Taken, Tradeoff, front, plots, tradeoff_sheet, tradeoffs
 from tinyllm_cli.store import Store, questions, rationales, runs
 
 
@@ -160,7 +161,7 @@ def test_every_arm_off_the_front_is_beaten_by_one_on_it(points: list[tuple[float
         assert any(costs[top.label] <= x and top.arm.mean >= one.arm.mean for top in best)
 
 
-def test_money_is_what_the_rationales_cost_that_were_learned(store: Store) -> None:
+def test_money_is_what_the_rationales_cost_that_an_arm_chose_from(store: Store) -> None:
     data(store, "toy", 40)
     asking = Asking(teacher="ann", backend="openai", model="m", revision="1", sampling=Sampling())
     rationales.add_asking(store, asking)
@@ -171,14 +172,33 @@ def test_money_is_what_the_rationales_cost_that_were_learned(store: Store) -> No
     )
     source = {"model": "m", "revision": "1", "recipe": "r", "sampling": asking.hash}
     trained(store, "toy", first(20), seconds=5, lineage={"ann": {**source, "rationales": 4, "digest": "d"}})
+    gated = source | {"rationales": 1, "rejected": {"echo": 1}, "empty": 1, "unchosen": 1}
+    trained(store, "toy", first(24), seconds=6, gates="g", lineage={"ann": gated})
     trained(store, "toy", first(10), seconds=5, method="finetune")
     trained(store, "toy", first(12), seconds=5, student="other",
             lineage={"bob": {**source, "recipe": "recorded", "rationales": 4, "digest": "d"}})  # fmt: skip
     [tradeoff] = report(store).tradeoffs
-    assert {(one.arm.student, one.arm.method): one.money for one in tradeoff.students} == {
-        ("tiny", "tinyllm"): 1.0, ("tiny", "finetune"): 0.0, ("other", "tinyllm"): None,
-    }  # fmt: skip
-    assert [plot.x_title for plot in plots(tradeoff)] == ["seconds of training", "money spent on teachers"]
+    assert [(one.arm.student, one.arm.mean, one.money) for one in tradeoff.students] == [
+        ("tiny", 0.5, 1.0), ("tiny", 0.6, 1.0), ("tiny", 0.25, 0.0), ("other", 0.3, None),
+    ], "what the gates rejected was paid for as well"  # fmt: skip
+    assert [plot.x_title for plot in plots(tradeoff)] == [
+        "seconds of training", "money spent on teachers; unknown for 1 arms"
+    ]  # fmt: skip
+
+
+def test_a_teacher_that_costs_nothing_is_drawn_beside_wide_costs() -> None:
+    """On a logarithmic axis there is no place for 0: it is a line across."""
+
+    def taken(label: str, mean: float, money: float | None, method: str = "tinyllm") -> Taken:
+        arm = SimpleNamespace(method=method, student=label, mean=mean, low=mean - 0.1, high=min(1.0, mean + 0.1))
+        return Taken(arm=arm, label=label, seconds=1.0, money=money)  # type: ignore[arg-type]
+
+    students = (taken("cheap", 0.4, 1.0), taken("dear", 0.5, 20.0), taken("free", 0.3, 0.0))
+    tradeoff = Tradeoff(dataset="toy", scoring="rank", n=40, students=students,
+                        teachers=(taken("local", 0.95, 0.0, "teacher"),))  # fmt: skip
+    _, by_money = plots(tradeoff)
+    assert by_money.x_title == "money spent on teachers, logarithmic"
+    assert {level.text.partition(",")[0] for level in by_money.levels} == {"free", "local"}
 
 
 def test_cases_are_questions_on_which_the_methods_disagree(store: Store) -> None:

@@ -16,6 +16,7 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.gates import GateSettings, judge
 from tinyllm_cli.prompts import stated_answer, without_thinking
 from tinyllm_cli.store import Store, lookup
+from tinyllm_cli.weighing import text_hash
 
 _WORD = re.compile(r"\s+|\S+")
 Piece = tuple[str, bool]
@@ -32,6 +33,8 @@ class Exhibit:
     verdict: str
     findings: tuple[tuple[str, str], ...]
     pieces: tuple[Piece, ...]
+    uses: tuple[tuple[float, str, str], ...]
+    """How useful it was to a model: (gain, model, which text of it was scored)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +50,7 @@ class Dossier:
 
 
 def dossier(store: Store, place: lookup.Place, gates: GateSettings) -> Dossier:
-    """Of the question at `place`, wherever else its content stands as well. Verdicts are the newest that are stored;
-    what was never judged is judged now, with the settings `gates`."""
+    """Of the question at `place`, wherever else its content stands as well, with what `gates` make of it."""
     question = lookup.question_at(store, place)
     places = lookup.everywhere(store, place.question)
     return Dossier(
@@ -62,19 +64,24 @@ def dossier(store: Store, place: lookup.Place, gates: GateSettings) -> Dossier:
 
 def _exhibit(question: Question, reply: lookup.Reply, gates: GateSettings) -> Exhibit:
     whole = without_thinking(reply.text).strip()
-    if reply.judgements:
-        last = reply.judgements[-1]
-        verdict, findings, left = last.verdict, last.findings, whole if last.text is None else last.text
+    known = next((one for one in reply.judgements if one.gates == gates.hash), None)
+    if known is not None:
+        verdict, findings, left = known.verdict, known.findings, whole if known.text is None else known.text
     else:
         made = judge(whole, question, gates)
         verdict, left = made.verdict, made.text
         findings = tuple((finding.gate, finding.reason) for finding in made.findings)
+    scored = {
+        text_hash(left, question, mask=True): "the answer masked",
+        text_hash(left, question, mask=False): "as it is",
+    }
     return Exhibit(
         reply=reply,
         stated=reply.answer if reply.answer is not None else stated_answer(reply.text, question.options),
         verdict=verdict,
         findings=findings,
         pieces=tuple(pieces(reply.text, "" if verdict == "rejected" else left)),
+        uses=tuple((one.gain, one.model, scored.get(one.text, "another text of it")) for one in reply.gains),
     )
 
 

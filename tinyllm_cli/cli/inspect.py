@@ -38,6 +38,7 @@ def inspect(
     from tinyllm_cli.dossier import dossier
     from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.store import lookup
+    from tinyllm_cli.training import TrainSettings
 
     session = Session(db, config, Console(json=json, quiet=quiet))
     wanted = " ".join(question)
@@ -48,7 +49,7 @@ def inspect(
         if len({place.question for place in places}) > 1:
             _choose(session, places)
             return
-        found = dossier(store, places[0], gate_settings(session.settings.gates))
+        found = dossier(store, places[0], gate_settings(session.settings.gates, TrainSettings().max_target))
     for renderable in show(found, prompts=prompts):
         session.console.show(renderable)
     session.console.result(found.as_json())

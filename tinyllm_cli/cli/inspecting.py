@@ -76,8 +76,8 @@ def _heading(one: Exhibit, found: Dossier) -> Text:
         text.append(_text(", having seen the right one"))
     reasons = "; ".join(f"{gate}: {reason}" for gate, reason in one.findings)
     text.append(_text(f"\n  gates: {one.verdict}{f' ({reasons})' if reasons else ''}"))
-    for gain in reply.gains:
-        text.append(_text(f"\n  usefulness: {gain.gain:+.3f} nats a token of the right answer, for {gain.model}"))
+    for gain, model, what in one.uses:
+        text.append(_text(f"\n  usefulness: {gain:+.3f} nats for the right option, read by {model}, {what}"))
     return text
 
 

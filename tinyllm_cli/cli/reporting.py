@@ -81,7 +81,7 @@ def _sweep_plot(sweep: Sweep, width: int) -> str:
     figure.ruler("x").ticks([log10(x) if by_alpha else x for x in values], [f"{x:,g}" for x in values])
     if sweep.level is not None:
         _line(figure, [values[0], values[-1]], [100 * sweep.level.mean] * 2, ".")
-        legend.append(f". full fine-tuning on all questions: {number(sweep.level.mean)}")
+        legend.append(f". full fine-tuning on {sweep.level.size:,} questions: {number(sweep.level.mean)}")
     return _drawn(figure, legend)
 
 

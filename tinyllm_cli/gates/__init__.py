@@ -54,7 +54,11 @@ def judge(text: str, question: Question, settings: GateSettings, length: Length 
     it they are estimated."""
     rest = text.strip()
     if not words(rest) or rest.strip("\"'.()[]<>").lower() in _PLACEHOLDERS:
-        return _verdict(rest, [Finding(gate="empty", reason="has no text", repaired=False)], settings)
+        return _verdict(
+            "" if settings.stands("empty") else rest,
+            [Finding(gate="empty", reason="has no text", repaired=False)],
+            settings,
+        )
     found: list[Finding] = []
     style = repairs.ends_sentences(rest)
     stops = repairs.up_to_whole_sentence(rest, style)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from tinyllm_cli.reporting.cells import Cell, Sheet, by_group
+from tinyllm_cli.reporting.cells import Cell, Group, Row, Sheet, by_group
 
 _SPELLED = {
     "\\": r"\textbackslash{}",
@@ -56,16 +56,25 @@ def _lines(sheet: Sheet) -> Iterator[str]:
         if group.title:
             yield f"\\multicolumn{{{len(sheet.head)}}}{{l}}{{\\textit{{{plain(group.title)}}}}} \\\\"
         for row in group.rows:
-            yield _row([_guarded(plain(row.label)), *map(_cell, row.cells)])
+            yield _row([_label(row, group), *map(_cell, row.cells)])
     yield "\\bottomrule\n\\end{tabular}\n\\end{table}"
 
 
 def _settings(sheet: Sheet) -> Iterator[str]:
-    """What stands beside a row's label elsewhere: here there is no room for it."""
+    """What stands beside a row's label elsewhere: here there is no room for it, unless it tells two rows apart."""
     for group in sheet.groups:
         for row in group.rows:
-            if row.note:
+            if row.note and not _ambiguous(row, group):
                 yield f"{row.label}{f' ({group.title})' if group.title else ''}: {row.note}."
+
+
+def _ambiguous(row: Row, group: Group) -> bool:
+    return sum(other.label == row.label for other in group.rows) > 1
+
+
+def _label(row: Row, group: Group) -> str:
+    note = f" {{\\scriptsize {plain(row.note)}}}" if row.note and _ambiguous(row, group) else ""
+    return _guarded(plain(row.label)) + note
 
 
 def plain(text: str) -> str:

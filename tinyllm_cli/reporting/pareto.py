@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
+from typing import Any
 
 from tinyllm_cli.prompts import recipe_named
 from tinyllm_cli.records import Elicitation, Run, TeacherCosts
@@ -121,7 +122,7 @@ class _Prices:
             each = self._each(teacher, run.dataset, record)
             if each is None:
                 return None
-            total += each * record.get("rationales", record.get("answers", 0))
+            total += each * _replies(record)
         return total
 
     def _each(self, teacher: str, dataset: str, record: Mapping[str, str]) -> float | None:
@@ -143,6 +144,12 @@ class _Prices:
             and (recipe := recipe_named(one.recipe)) is not None and not recipe.teacher_forcing
         ]  # fmt: skip
         return own[-1].cost if own else None
+
+
+def _replies(record: Mapping[str, Any]) -> int:
+    """All that a run chose from: what its gates rejected and what it left was paid for as well."""
+    left = sum(record.get("rejected", {}).values()) + record.get("empty", 0) + record.get("unchosen", 0)
+    return int(record.get("rationales", record.get("answers", 0)) + left)
 
 
 def front(points: Iterable[tuple[float, Taken]]) -> list[Taken]:
@@ -176,9 +183,9 @@ def _plot(tradeoff: Tradeoff, taken: Callable[[Taken], float | None], what: str,
     paid = [amount for amount, _ in shown if amount > 0]
     wide = max(paid) > _WIDE * min(paid)
     points = sorted(((amount, one) for amount, one in shown if amount > 0 or not wide), key=lambda point: point[0])
-    apart = [one for one in _all(tradeoff) if one not in [shown for _, shown in points] and one.arm.method != "teacher"]
-    untold = [one for one in tradeoff.teachers if taken(one) is None]
-    levels = [one for one in apart if taken(one) == 0] + untold
+    apart = [one for one in _all(tradeoff) if one not in [shown for _, shown in points]]
+    levels = [one for one in apart if taken(one) == 0 or one.arm.method == "teacher"]
+    unknown = len(apart) - len(levels)
     across, x_ticks = by_ratio(min(paid), max(paid)) if wide else from_zero(max(paid))
     arms = [one.arm for _, one in points] + [one.arm for one in levels]
     up, _, y_ticks = accuracies_up(min(arm.low for arm in arms), max(arm.high for arm in arms))
@@ -204,7 +211,7 @@ def _plot(tradeoff: Tradeoff, taken: Callable[[Taken], float | None], what: str,
         title=f"{tradeoff.dataset}: accuracy against {what}",
         described="On the Pareto front: " + "; ".join(f"{short(one.arm.student)}, {one.label},"
                                                       f" {number(one.arm.mean)} %" for one in best),
-        x_title=what + (", logarithmic" if wide else ""),
+        x_title=what + (", logarithmic" if wide else "") + (f"; unknown for {unknown} arms" if unknown else ""),
         curves=tuple(curves),
         x_ticks=tuple(x_ticks),
         y_ticks=tuple(y_ticks),

@@ -62,7 +62,7 @@ def _by_alpha(sweep: Sweep) -> tuple[Scale, list[Tick], str]:
         return LEFT + 20 + (RIGHT - LEFT - 40) * (math.log10(x) - first) / (last - first or 1)
 
     decades = [10.0**power for power in range(math.ceil(first), math.floor(last) + 1)]
-    shown = values if len(values) <= _MANY else decades
+    shown = values if len(values) <= _MANY else decades if len(decades) > 1 else [values[0], *decades, values[-1]]
     return across, [Tick(at=across(x), text=f"{x:g}") for x in shown], "alpha, logarithmic"
 
 
@@ -93,7 +93,7 @@ def _curve(sweep: Sweep, index: int, across: Scale, up: Scale) -> Curve:
 
 def _levels(sweep: Sweep, up: Scale, steps: Sequence[float]) -> Iterator[Level]:
     if sweep.level is not None:
-        text = f"{METHODS['finetune']} on all questions: {number(sweep.level.mean)}"
+        text = f"{METHODS['finetune']} on {sweep.level.size:,} questions: {number(sweep.level.mean)}"
         yield Level(style="level", y=up(sweep.level.mean), text=text)
     if steps[0] <= sweep.chance <= steps[-1]:
         yield Level(style="chance", y=up(sweep.chance), text=f"Chance: {number(sweep.chance)}")

@@ -31,7 +31,7 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One plot. `level` is drawn as a dotted line across: full fine-tuning on all questions."""
+    """One plot. `level` is drawn as a dotted line across: full fine-tuning on as many questions as the last point."""
 
     kind: str
     student: str

@@ -40,10 +40,12 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """How much a rationale helps `model` to the gold answer, in nats per token."""
+    """How much a rationale helps `model` to the gold answer: what the gold option's log-probability among the options
+    gains, in nats. `text` is the hash of what was read."""
 
     model: str
     gain: float
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +168,9 @@ def _reply(store: Store, row: dict[str, Any]) -> Reply:
         "SELECT v.* FROM verdicts v JOIN gates g ON g.hash = v.gates WHERE v.rationale = ? ORDER BY g.created, g.rowid",
         (row["id"],),
     )
-    gains = store.rows("SELECT model, gain FROM usefulness WHERE rationale = ? ORDER BY model, created", (row["id"],))
+    gains = store.rows(
+        "SELECT model, gain, text FROM usefulness WHERE rationale = ? ORDER BY model, created", (row["id"],)
+    )
     messages = tuple(Message(role=role, content=content) for role, content in json.loads(row.pop("messages")))
     return Reply(
         **{**row, "teacher_forcing": bool(row["teacher_forcing"])},

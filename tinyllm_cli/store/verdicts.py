@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,20 +45,3 @@ def add(store: Store, gates: str, verdicts: Sequence[StoredVerdict]) -> None:
             "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
             [(one.rationale, gates, one.verdict, one.text, json.dumps(one.findings)) for one in verdicts],
         )
-
-
-def newest_gates(store: Store) -> str | None:
-    """The settings that ran last."""
-    row = store.one("SELECT hash FROM gates ORDER BY created DESC, rowid DESC LIMIT 1")
-    return row["hash"] if row else None
-
-
-def counts(store: Store, gates: str) -> Iterator[dict[str, Any]]:
-    """teacher, dataset, split, verdict, n: what the gates made of each teacher's rationales."""
-    return store.rows(
-        "SELECT r.teacher, dq.dataset, dq.split, v.verdict, count(*) AS n FROM verdicts v"
-        " JOIN rationales r ON r.id = v.rationale"
-        " JOIN (SELECT DISTINCT dataset, split, question FROM dataset_questions) dq ON dq.question = r.question"
-        " WHERE v.gates = ? GROUP BY 1, 2, 3, 4 ORDER BY 2, 1, 3, 4",
-        (gates,),
-    )
