@@ -56,11 +56,50 @@ OWL = Question(
         ("The answer is b because hens sleep.", f"The answer is {MASK} because hens sleep."),
         ("Option B hunts; option c grazes.", f"Option {MASK} hunts; option c grazes."),
         ("b) They see well.", f"{MASK} They see well."),
+        ("The correct choice is B.", f"The correct choice is {MASK}."),
+        ("Choice b hunts. **Answer:** B", f"Choice {MASK} hunts. **Answer:** {MASK}"),
+        ("answer:b", f"answer:{MASK}"),
+        ("Answer = b", f"Answer = {MASK}"),
+        ("It hunts, so it must be B.", f"It hunts, so it must be {MASK}."),
+        ("B is right, and C is wrong.", f"{MASK} is right, and C is wrong."),
+        ("It may be bright. Vitamin B helps, to be brief.", "It may be bright. Vitamin B helps, to be brief."),
+        ("The option bears fruit; the answer is brown.", "The option bears fruit; the answer is brown."),
         ("Fowls and bowls are something else.", "Fowls and bowls are something else."),
     ],
 )
 def test_the_answer_is_masked_and_nothing_else(text: str, left: str) -> None:
     assert masked(text, OWL) == left
+
+
+@pytest.mark.parametrize(
+    ("gold", "text", "left"),
+    [
+        ("boxes", "A box holds it.", f"{MASK} holds it."),
+        ("berries", "The berry is red.", f"{MASK} is red."),
+        ("a berry", "Berries are red.", f"{MASK} are red."),
+        ("glass", "Glasses break.", f"{MASK} break."),
+        ("classes", "In the class they learn.", f"In {MASK} they learn."),
+        ("churches", "A church has a tower.", f"{MASK} has a tower."),
+        ("leaf", "Leaves fall.", f"{MASK} fall."),
+        ("knives", "One knife cuts.", f"One {MASK} cuts."),
+        ("wood beams", "They need a wood beam.", f"They need {MASK}."),
+        ("gas", "A gas fills it; gash and gast don't.", f"{MASK} fills it; gash and gast don't."),
+        ("猫头鹰", "因为猫头鹰在夜间捕猎", f"因为{MASK}在夜间捕猎"),
+        ("นกฮูก", "เพราะนกฮูกออกล่าตอนกลางคืน", f"เพราะ{MASK}ออกล่าตอนกลางคืน"),
+        ("?!", "It is ?! indeed.", f"It is {MASK} indeed."),
+    ],
+)
+def test_a_noun_is_masked_in_any_number_and_any_script(gold: str, text: str, left: str) -> None:
+    asked = Question(dataset="toy", split="train", key="1", text="What?", options=("a hen", "a cow", gold), answer=2)
+    assert masked(text, asked) == left
+
+
+def test_an_article_is_no_letter() -> None:
+    asked = Question(dataset="toy", split="train", key="1", text="Who?", options=("an owl", "a hen"), answer=0)
+    assert masked("The answer is a bird that hunts.", asked) == "The answer is a bird that hunts."
+    assert masked("The answer is a. The option is A because it hunts.", asked) == (
+        f"The answer is {MASK}. The option is {MASK} because it hunts."
+    )
 
 
 @given(text=st.text(max_size=80), number=st.integers(0, 3))

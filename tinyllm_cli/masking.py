@@ -3,26 +3,71 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 from tinyllm_cli.datasets.question import LETTERS, Question
 
 MASK = "___"
 
+_UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
+"""Scripts in which a word may stand within a run of letters."""
+
+_NAMES = r"\b(?:answers?|options?|choices?|alternative|solution)\b"
+_EQUALS = r"(?:\W{0,4}\b(?:is|are|was|be|would\s+be|must\s+be|should\s+be|will\s+be)\b)?"
+_RIGHT = r"(?:the\s+)?(?:only\s+|most\s+)?(?:right|correct|true|best|answer)\b"
+
 
 def masked(text: str, question: Question) -> str:
     """`text` with the gold option's words and its letter taken out, whatever the case, article or number of a noun."""
-    return _named(question.gold, LETTERS[question.answer]).sub(MASK, text)
+    without_words = _words(question.gold).sub(MASK, text) if question.gold.strip() else text
+    return _letter(LETTERS[question.answer]).sub(lambda match: f"{match['before'] or ''}{MASK}", without_words)
+
+
+@lru_cache(maxsize=64)
+def _letter(letter: str) -> re.Pattern[str]:
+    """`(b)`, `b)`, `option b`, `the answer is b`, `answer: b`, `it must be B`, `B is right`. What stands before the
+    letter is the group `before`. A lower-case a before a word is an article."""
+    own = rf"(?:(?-i:{letter.upper()})|(?-i:{letter.lower()}){'(?! +[^ ])' if letter.lower() == 'a' else ''})(?![\w'’])"
+    capital = rf"(?-i:{letter.upper()})(?![\w'’])"
+    return re.compile(
+        rf"\({letter}\)|(?<![\w(]){letter}\)"
+        rf"|(?P<before>{_NAMES}{_EQUALS}\W{{0,6}}){own}"
+        rf"|(?<=\bis ){capital}(?=\W|$)|(?<=\bbe ){capital}(?=\W|$)"
+        rf"|(?<!\w){capital}(?=\s+(?:is|must\s+be|would\s+be)\s+{_RIGHT})",
+        re.IGNORECASE,
+    )
 
 
 @lru_cache(maxsize=512)
-def _named(gold: str, letter: str) -> re.Pattern[str]:
-    """`(b)`, `b)`, `option b`, `the answer is b`, and the option's own words."""
-    said = rf"\({letter}\)|(?<![\w(]){letter}\)"
-    said += "".join(rf"|(?<={before}){letter}\b" for before in ("\\boption ", "\\banswer is ", "\\banswer: "))
+def _words(gold: str) -> re.Pattern[str]:
+    """The option's own words, with an article before them, the last one in any number."""
     words = re.findall(r"\w+", re.sub(r"^(?:the|an?)\s+(?=\w)", "", gold.strip(), flags=re.IGNORECASE))
-    if words:
-        *front, last = (re.escape(word) for word in words)
-        stem = re.escape(words[-1][:-1]) if len(words[-1]) > 3 and words[-1].lower().endswith("s") else last
-        said += r"|\b(?:(?:the|an?)\s+)?" + r"\W+".join([*front, stem]) + r"(?:e?s)?\b"
-    return re.compile(said, re.IGNORECASE)
+    if not words:
+        return re.compile(re.escape(gold.strip()))
+    last = "|".join(map(re.escape, sorted(_numbers(words[-1]), key=len, reverse=True)))
+    named = r"\W+".join([*map(re.escape, words[:-1]), f"(?:{last})"])
+    first, final = _edge(words[0][0]), _edge(words[-1][-1])
+    return re.compile(rf"{first}(?:(?:the|an?)\s+)?{named}{final}", re.IGNORECASE)
+
+
+def _edge(letter: str) -> str:
+    return "" if unicodedata.name(letter, "").startswith(_UNSPACED) else r"\b"
+
+
+def _numbers(word: str) -> set[str]:
+    """A noun and what may be its singular and its plural: `box` and `boxes`, `berry` and `berries`, `leaf` and
+    `leaves`. Forms that are no words do no harm: no text has them."""
+    word = word.lower()
+    singular = {word}
+    if len(word) > 3 and word.endswith("s"):
+        singular.add(word[:-1])
+        singular |= {word[:-2]} if word.endswith("es") and len(word) > 4 else set()
+        singular |= {f"{word[:-3]}y"} if word.endswith("ies") else set()
+        singular |= {f"{word[:-3]}f", f"{word[:-3]}fe"} if word.endswith("ves") else set()
+    forms = set(singular)
+    for one in singular:
+        forms |= {f"{one}s", f"{one}es"}
+        forms |= {f"{one[:-1]}ies"} if one.endswith("y") else set()
+        forms |= {f"{one[:-1]}ves"} if one.endswith("f") else {f"{one[:-2]}ves"} if one.endswith("fe") else set()
+    return forms
