@@ -119,6 +119,19 @@ def test_copies_in_the_test_split_are_grave(store: Store, asked: list[Question],
     assert "copy (train train-0)" in found.hint
 
 
+def test_a_copy_with_another_right_answer_is_a_contradiction_alone(
+    store: Store, asked: list[Question], write: Write
+) -> None:
+    changed = replace(asked[0], key="copy", split="test", answer=(asked[0].answer + 1) % len(asked[0].options))
+    questions.replace(store, "toy", "here", "2", [*asked, changed])
+    for question in asked:
+        write("t5", question, LIGHT)
+    found = [one for one in findings(survey(store, "toy"), None) if one.kind in ("duplicates", "contradictions")]
+    assert [one.text for one in found] == [
+        "1 test question of toy is also in train with another option as the right one."
+    ]
+
+
 def test_several_samples_are_one_question(store: Store, asked: list[Question], write: Write) -> None:
     for sample, text in enumerate((LIGHT, WHALES, LIGHT)):
         write("t5", asked[0], text, sample=sample)

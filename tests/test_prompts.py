@@ -16,6 +16,7 @@ from tinyllm_cli.prompts import (
     build_prompt,
     draw_examples,
     match_option,
+    own_answer,
     rationale_text,
     recorded_prompt,
     stated_answer,
@@ -258,3 +259,8 @@ def test_a_prompts_hash_is_that_of_its_content() -> None:
         replace(prompt, messages=()),
     ]
     assert len({prompt.hash, *(other.hash for other in changed)}) == len(changed) + 1
+
+
+@pytest.mark.parametrize(("recorded", "option"), [(1, 1), (0, 0), (None, 2), (-1, 2), (3, 2), (20_000, 2)])
+def test_a_recorded_answer_counts_where_it_is_an_option(recorded: int | None, option: int) -> None:
+    assert own_answer(recorded, "The answer is (c).", ("one", "two", "three")) == option

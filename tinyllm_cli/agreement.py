@@ -71,8 +71,9 @@ def _counts(answers: Iterable[Sequence[int | None]]) -> list[list[int]]:
 
 
 def overlap(one: str, other: str) -> float:
-    """How much of the shorter text's words the other text has as well, 0 to 1 (rapidfuzz's token set ratio).
-    Unrelated texts of one language reach a third or so: compare with what unrelated texts give."""
+    """How alike the words of two texts are, 0 to 1 (rapidfuzz's token set ratio): 1 where all words of one are in the
+    other. Words count by their letters, so that unrelated texts of one language reach a third or so: compare with what
+    unrelated texts give."""
     from rapidfuzz.fuzz import token_set_ratio
     from rapidfuzz.utils import default_process
 

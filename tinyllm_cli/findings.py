@@ -135,11 +135,11 @@ def _cut_inputs(dataset: str, lengths: InputLengths, measure: Measure, limits: T
 def _shared(survey: Survey, shared: Repeats, limits: Thresholds) -> Iterator[Finding]:
     size = survey.splits[shared.second]
     keys = {kind: [pair for pair in shared.pairs if pair.kind == kind] for kind in ("same", "answer", "near")}
-    if shared.same:
+    if whole := shared.same - shared.answer:
         yield Finding(
             kind="duplicates", dataset=survey.dataset, grave=shared.same > limits.duplicates * size,
-            text=f"{_are(shared.same, shared, survey)} also in {shared.first}, answer and all.",
-            hint=_named(keys["same"] or keys["answer"], shared.first),
+            text=f"{_are(whole, shared, survey)} also in {shared.first}, answer and all.",
+            hint=_named(keys["same"], shared.first),
         )  # fmt: skip
     if shared.answer:
         yield Finding(

@@ -11,7 +11,7 @@ from itertools import combinations
 
 from tinyllm_cli.agreement import Agreement, agreement, overlap
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.prompts import rationale_text, stated_answer
+from tinyllm_cli.prompts import own_answer, rationale_text
 from tinyllm_cli.records import Rationale, Variant
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
@@ -110,7 +110,7 @@ def own_answers(store: Store, dataset: str, split: str) -> list[OwnAnswers]:
 
 
 def _option(question: Question, reply: Rationale) -> int | None:
-    return reply.answer if reply.answer is not None else stated_answer(reply.text, question.options)
+    return own_answer(reply.answer, reply.text, question.options)
 
 
 def _unforced(store: Store, dataset: str, split: str) -> list[Variant]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.prompts import RECORDED_RECIPE, stated_answer
+from tinyllm_cli.prompts import RECORDED_RECIPE, own_answer
 from tinyllm_cli.records import Rationale, Variant
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationales as stored_rationales
@@ -29,7 +29,7 @@ class Opinions:
         reply = self.replies.get(question.key)
         if reply is None:
             return None
-        return reply.answer if reply.answer is not None else stated_answer(reply.text, question.options)
+        return own_answer(reply.answer, reply.text, question.options)
 
 
 def opinions(store: Store, teacher: str, dataset: str, split: str) -> Opinions:

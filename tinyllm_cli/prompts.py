@@ -154,6 +154,15 @@ _STATED = re.compile(_SIGN + r"[\"'*]*" + _LETTER_SAID, re.IGNORECASE)
 _LETTER = re.compile(r"\(?([a-z])[).:]?(?:\s+(.*))?", re.IGNORECASE | re.DOTALL)
 
 
+def own_answer(recorded: int | None, reply: str, options: Sequence[str]) -> int | None:
+    """The option that the source of a reply recorded beside it, or that the reply names; None where neither does.
+
+    What is no option's index, such as -1 for 'unknown', is nothing recorded."""
+    if recorded is not None and 0 <= recorded < len(options):
+        return recorded
+    return stated_answer(reply, options)
+
+
 def stated_answer(reply: str, options: Sequence[str]) -> int | None:
     """The option that a free reply ends up naming, or None: never a guess.
 
