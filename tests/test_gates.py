@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,13 @@ def test_a_text_over_the_limit_keeps_the_whole_sentences_that_fit() -> None:
     assert verdict.text == f"{GOOD} Their fat lasts for about five months."
     assert judge(text, QUESTION, GateSettings(max_tokens=10), lambda part: len(part.split())).verdict == "rejected"
     assert judge(text, QUESTION, GateSettings(max_tokens=400)).verdict == "kept"
+
+
+def test_a_letter_that_small_vocabularies_lack_counts_as_a_token() -> None:
+    russian = "Ёжик не находит насекомых зимой, и поэтому спит. Весной он снова охотится."
+    asked = replace(QUESTION, text="Кто спит зимой?", options=("гусь", "лиса", "волк", "ёж"), answer=3)
+    assert judge(russian, asked, GateSettings(max_tokens=60)).text == "Ёжик не находит насекомых зимой, и поэтому спит."
+    assert judge(russian, asked, GateSettings(max_tokens=90)).verdict == "kept"
 
 
 @pytest.mark.parametrize("gate", GATES)

@@ -22,7 +22,8 @@ Length = Callable[[str], int]
 """A text's number of tokens for the student."""
 
 _CHARACTERS_PER_TOKEN = 3.2
-"""Of English text, for the vocabularies of T5 and of SmolLM2, on the short side."""
+"""Of English text, for the vocabularies of T5 and of SmolLM2, on the short side. They have few others: a letter with an
+accent, of another script or an emoji takes a token or more."""
 
 _PLACEHOLDERS = frozenset({"nan", "none", "null", "n/a", "na"})
 """What tables say instead of nothing."""
@@ -128,4 +129,5 @@ def _verdict(text: str, found: list[Finding], settings: GateSettings) -> Verdict
 
 
 def _estimated(text: str) -> int:
-    return round(len(text) / _CHARACTERS_PER_TOKEN)
+    plain = len(text) if text.isascii() else sum(map(str.isascii, text))
+    return round(plain / _CHARACTERS_PER_TOKEN) + len(text) - plain
