@@ -299,7 +299,7 @@ def test_the_hint_scores_the_very_texts_that_are_wanted(inside: Command, scripte
     write_dataset(tmp_path / "toy", train=10, valid=2)
     make_folder(tmp_path / "student", "causal")
     assert inside("elicit", "--teacher", "parrot", "--dataset", "toy", "--icl", "0").returncode == 0
-    for options in (["--gates", "none"], ["--max-target", "9"], ["--icl", "0"]):
+    for options in (["--gates", "none"], ["--max-target", "9"], ["--icl", "0"], ["--limit", "4"]):
         trains = ["distill", "--alpha", "parrot=1", "--student", "student", "--usefulness", "weight", "--dry-run"]
         refused = inside(*trains, "--usefulness-model", "student", *options)
         assert refused.returncode == 2
@@ -308,7 +308,8 @@ def test_the_hint_scores_the_very_texts_that_are_wanted(inside: Command, scripte
         done = inside(*trains, "--usefulness-model", "student", *options)
         assert done.returncode == 0, done.stderr
         with closing(sqlite3.connect(tmp_path / "tinyllm.db")) as connection, connection:
-            connection.execute("DELETE FROM usefulness")
+            scored = connection.execute("DELETE FROM usefulness").rowcount
+        assert (scored <= 4) == ("--limit" in options), "no more than is learnt"
 
 
 def test_nothing_to_judge_and_nothing_to_probe_is_told(inside: Command, tmp_path: Path) -> None:

@@ -177,19 +177,21 @@ def _scores(
             f"Say whose scores count with --usefulness-model: {choices([one.model for one in whole])}.",
         )
     if not whole:
+        questions_in_all = stored_questions.splits(store, dataset)["train"]
         missing = wanted - max((len(one.gains) for one in found), default=0)
         raise UsageProblem(
             f"{missing} of {wanted} rationales of {variant.teacher} for {dataset} have no score"
             + (f" by {named}." if named else "."),
-            f"Run: {_how_to_score(dataset, variant, selection)}",
+            f"Run: {_how_to_score(dataset, variant, selection, limit if limit < questions_in_all else None)}",
         )
     return whole[0]
 
 
-def _how_to_score(dataset: str, variant: Variant, selection: Selection) -> str:
+def _how_to_score(dataset: str, variant: Variant, selection: Selection, limit: int | None) -> str:
     """The command that scores the very texts that this selection takes."""
     words = ["tinyllm", "score", "--dataset", dataset, "--teacher", variant.teacher]
     words += ["--model", selection.usefulness_model] if selection.usefulness_model else []
+    words += ["--limit", str(limit)] if limit is not None else []
     words += ["--icl", str(selection.icl)] if selection.icl is not None else []
     if selection.gates is None:
         words += ["--gates", "none"]
