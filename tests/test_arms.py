@@ -13,6 +13,7 @@ from tinyllm_cli.records import Prediction, Subject
 from tinyllm_cli.reporting.data import Report, collect
 from tinyllm_cli.reporting.maintable import MainTable
 from tinyllm_cli.reporting.page import html_page
+from tinyllm_cli.reporting.sheets import sheets
 from tinyllm_cli.stats import mcnemar
 from tinyllm_cli.store import Store, experiments, questions, runs
 
@@ -90,8 +91,18 @@ def test_a_run_that_was_broken_off_is_no_seed_of_an_arm(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(30), seed=0)
     evaluated(store, "toy", first(10), seed=1, state="stopped")
-    [arm] = report(store).arms
+    found = report(store)
+    [arm] = found.arms
     assert (arm.seeds, arm.accuracies) == ((0,), (0.75,))
+    assert [(one.result.accuracy, one.why) for one in found.left_out] == [(0.25, "the run is stopped, not done")]
+
+
+def test_seeds_stay_together_whoever_was_named_for_their_scores(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), seed=0, gates="g", usefulness="weight", usefulness_model="tiny")
+    evaluated(store, "toy", first(10), seed=1, gates="g", usefulness="weight")
+    [arm] = report(store).arms
+    assert arm.seeds == (0, 1)
 
 
 def test_other_prefixes_make_another_arm(store: Store) -> None:
@@ -117,7 +128,21 @@ def test_evaluations_of_questions_that_are_gone_are_left_out_and_told(store: Sto
     questions.replace(store, "toy", "here", "2", [*make_questions(80), asked[0], *corrected])
     found = report(store)
     assert (found.arms, found.results) == ((), ())
-    assert [one.accuracy for one in found.outdated] == [0.75]
+    assert [(one.result.accuracy, one.why) for one in found.left_out] == [
+        (0.75, "the data set no longer holds these questions as they were")
+    ]
+    page, [sheet] = html_page(found), sheets(found)
+    assert sheet.groups[0].rows[0].label in page
+    assert "no longer holds these questions" in page
+
+
+def test_an_evaluation_that_was_made_again_is_not_told(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), method="inference")
+    data(store, "toy", 30)
+    assert len(report(store).left_out) == 1
+    evaluated(store, "toy", first(20), method="inference", count=30)
+    assert report(store).left_out == ()
 
 
 def test_an_ablation_and_a_sweep_hold_the_gates_and_the_questions(store: Store) -> None:

@@ -109,7 +109,8 @@ def test_wilson_is_the_published_interval() -> None:
 
 @pytest.mark.parametrize(("questions", "discordant"), [(500, 0.3), (1665, 0.25), (1165, 0.1)])
 def test_the_smallest_difference_is_found_four_times_in_five(questions: int, discordant: float) -> None:
-    difference = smallest_difference(questions, discordant)
+    difference = smallest_difference(questions, discordant, discordant)
+    assert difference is not None
     rng = np.random.default_rng(1)
     shares = [(discordant + difference) / 2, (discordant - difference) / 2]
     drawn = rng.multinomial(questions, [*shares, 1 - discordant], size=400)
@@ -127,10 +128,19 @@ def test_so_it_is_with_the_means_of_several_seeds(questions: int, seeds: int) ->
 
     spread = 0.5 / seeds
     assert np.mean(np.square(drawn(0.0))) == pytest.approx(spread, rel=0.2)
-    difference = smallest_difference(questions, spread)
+    difference = smallest_difference(questions, spread, 0.5)
+    assert difference is not None
     assert np.mean([paired(drawn(difference), resamples=9).p < 0.05 for _ in range(200)]) == pytest.approx(0.8, abs=0.1)
 
 
 def test_few_questions_show_nothing() -> None:
-    assert smallest_difference(5, 0.2) == 0.2
-    assert smallest_difference(100, 0.0) == 0.0
+    assert smallest_difference(5, 0.2, 0.2) is None
+    assert smallest_difference(100, 0.0, 0.0) is None
+
+
+def test_seeds_that_cancel_show_what_one_seed_cannot() -> None:
+    """One question in forty differs under each of five seeds, each time another one: one seed shows nothing there."""
+    assert smallest_difference(200, 1 / 40, 1 / 40) is None
+    difference = smallest_difference(200, 1 / 200, 1 / 40)
+    assert difference is not None
+    assert 1 / 200 < difference < 1 / 40

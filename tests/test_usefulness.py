@@ -194,12 +194,15 @@ def learnt(store: Store, selection: Selection) -> dict[str, list[tuple[str, floa
     }
 
 
-def gains_by_hand(store: Store, variant: Variant, gain: Callable[[int], float]) -> dict[str, list[str]]:
-    """Keep the gain of each sample's masked text as if a model called 'by hand' had found it. The texts, by key."""
+def gains_by_hand(
+    store: Store, variant: Variant, gain: Callable[[int], float | None], model: str = "by hand"
+) -> dict[str, list[str]]:
+    """Keep the gain of each sample's masked text as if this model had found it. The texts, by key."""
     texts: dict[str, list[str]] = {}
     for one, text, question in texts_with_questions(store, "toy", "train", variant, GateSettings()):
-        found = Gain(rationale=one.id, text=text_hash(text, question, mask=True), gain=gain(one.sample))
-        stored_usefulness.add(store, "by hand", [found])
+        value = gain(one.sample)
+        hashed = text_hash(text, question, mask=True)
+        stored_usefulness.add(store, model, [] if value is None else [Gain(rationale=one.id, text=hashed, gain=value)])
         texts.setdefault(one.key, []).append(text)
     return texts
 
@@ -282,6 +285,36 @@ def test_the_model_whose_scores_count_is_the_one_that_is_named(store: Store, tmp
     with pytest.raises(UsageProblem, match="12 of 12 rationales of ann for toy have no score by other") as refused:
         learnt(store, replace(weighing, usefulness_model="other"))
     assert refused.value.hint == "Run: tinyllm score --dataset toy --teacher ann --model other"
+
+
+def test_a_model_is_found_by_its_name_though_another_ones_begins_so(store: Store, tmp_path: Path) -> None:
+    variant = prepared(store, tmp_path)
+    base, tuned = "org/small", "org/small-instruct"
+    weighing = Selection(gates=GateSettings(), usefulness="weight", usefulness_model=base)
+    gains_by_hand(store, variant, lambda sample: 1.0, tuned)
+    gains_by_hand(store, variant, lambda sample: 1.0, f"{base} 0123456789ab")
+    for typed in (base, f"{base} 0123456789ab"):
+        found = gathered(store, replace(weighing, usefulness_model=typed))
+        assert found.lineage["ann"]["scored_by"] == f"{base} 0123456789ab"
+    assert gathered(store, replace(weighing, usefulness_model=tuned)).lineage["ann"]["scored_by"] == tuned
+    with pytest.raises(UsageProblem) as refused:
+        gathered(store, replace(weighing, usefulness_model="elsewhere 0123456789ab"))
+    assert refused.value.hint == "Run: tinyllm score --dataset toy --teacher ann --model elsewhere"
+    with pytest.raises(UsageProblem, match="Nothing is to be learnt by the scores"):
+        gathered(store, replace(weighing, usefulness="none"))
+
+
+def test_a_sample_does_not_win_for_being_the_only_one_that_was_scored(store: Store, tmp_path: Path) -> None:
+    variant = prepared(store, tmp_path, count=4, samples=3)
+    typical = learnt(store, Selection(gates=GateSettings(), samples=1))
+    gains_by_hand(store, variant, lambda sample: -3.0 if sample == 2 else None)
+    assert learnt(store, Selection(gates=GateSettings(), samples=1)) == typical
+
+
+def test_where_the_gates_leave_nothing_they_are_blamed_and_not_the_scores(store: Store, tmp_path: Path) -> None:
+    prepared(store, tmp_path)
+    with pytest.raises(UsageProblem, match="The gates reject every rationale of ann for toy"):
+        learnt(store, Selection(gates=GateSettings(min_words=100), usefulness="weight"))
 
 
 def test_scores_for_another_split_or_of_texts_that_name_the_answer_change_no_choice(

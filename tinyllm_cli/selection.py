@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,10 +48,11 @@ class Selection:
     """A control: each question gets the rationales of another."""
 
     def identity(self) -> dict[str, Any]:
-        """What of it differs from the defaults, for a run's settings."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        """What of it differs from the defaults, for a run's settings. Whose scores counted is said in its record,
+        however the name was typed."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "usefulness_model"}
         values["gates"] = self.gates.hash if self.gates else None
-        return {one.name: values[one.name] for one in fields(self) if values[one.name] != one.default}
+        return {one.name: values[one.name] for one in fields(self) if values.get(one.name, one.default) != one.default}
 
 
 EVERY_RATIONALE = Selection()
@@ -99,6 +101,8 @@ def selected(
             left_out[refused[0]] += 1
         else:
             kept.append((rationale, verdict))
+    if not kept:
+        raise _nothing_left(dataset, variant.teacher, left_out)
     scores = _scores(store, dataset, variant, kept, selection, limit)
     gains = scores.gains if scores else {}
     if selection.usefulness == "filter":
@@ -161,12 +165,18 @@ def _scores(
     weigh or to filter, each text must be.
 
     Raises UsageProblem when one isn't, and when several models scored all and the selection names none."""
-    if selection.usefulness == "none" and selection.samples is None:
-        return None
-    questions = {question.key: question for question in stored_questions.iterate(store, dataset, "train", limit)}
     named = selection.usefulness_model
+    if selection.usefulness == "none" and selection.samples is None:
+        if named is None:
+            return None
+        raise UsageProblem(
+            f"Nothing is to be learnt by the scores of {named}.", "Add --usefulness weight or filter, or --samples 1."
+        )
+    questions = {question.key: question for question in stored_questions.iterate(store, dataset, "train", limit)}
     texts = [(one, verdict.text) for one, verdict in kept]
-    found = [one for one in scores_of(store, dataset, texts, questions) if one.model.startswith(named or "")]
+    found = scores_of(store, dataset, texts, questions)
+    if named is not None:
+        found = _by(named, found)
     if selection.usefulness == "none" and named is None:
         return found[0] if found else None
     wanted = len({one.id for one, _ in kept})  # a question that stands in two places has one rationale
@@ -187,10 +197,20 @@ def _scores(
     return whole[0]
 
 
+def _by(typed: str, found: Sequence[Scores]) -> list[Scores]:
+    """The scores of the model that is called so, with or without what tells its states apart; or, where none is, of
+    those whose names begin so."""
+    called = [one for one in found if typed in (one.model, _FINGERPRINT.sub("", one.model))]
+    return called or [one for one in found if one.model.startswith(typed)]
+
+
+_FINGERPRINT = re.compile(r" [0-9a-f]{6,}$")
+
+
 def _how_to_score(dataset: str, variant: Variant, selection: Selection, limit: int | None) -> str:
     """The command that scores the very texts that this selection takes."""
     words = ["tinyllm", "score", "--dataset", dataset, "--teacher", variant.teacher]
-    words += ["--model", selection.usefulness_model] if selection.usefulness_model else []
+    words += ["--model", _FINGERPRINT.sub("", selection.usefulness_model)] if selection.usefulness_model else []
     words += ["--limit", str(limit)] if limit is not None else []
     words += ["--icl", str(selection.icl)] if selection.icl is not None else []
     if selection.gates is None:
@@ -207,7 +227,11 @@ def _best(
     chosen: list[tuple[Rationale, Verdict]] = []
     for _, group in groupby(kept, key=lambda entry: entry[0].key):
         own = list(group)
-        samples = [Sampled(verdict=verdict.verdict, text=verdict.text, gain=gains.get(one.id)) for one, verdict in own]
+        scored = all(one.id in gains for one, _ in own)  # else the scored ones would win for being scored
+        samples = [
+            Sampled(verdict=verdict.verdict, text=verdict.text, gain=gains[one.id] if scored else None)
+            for one, verdict in own
+        ]
         chosen += [own[index] for index in sorted(best_of(samples, count))]
     return chosen
 

@@ -103,23 +103,26 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
-def smallest_difference(questions: int, spread: float) -> float:
-    """The smallest difference in accuracy that a paired test at 5 % finds in four cases of five, where `spread` is the
-    mean of the squared differences of single questions. For one seed that is the share of questions that just one of
-    the two answers right; for several it is less than the share of single disagreements, since a question's mean over
-    seeds varies less.
+def smallest_difference(questions: int, spread: float, discordant: float) -> float | None:
+    """The smallest difference in accuracy that a paired test at 5 % finds in four cases of five; None where it finds
+    none, even if all discord were for one side.
 
-    Source: R. J. Connor, Sample size for testing differences in proportions for the paired-sample design (1987). The
-    spread itself where even that is not enough."""
+    `spread` is the mean of the squared differences of single questions, `discordant` the share of questions that just
+    one of the two answers right, a mean over seeds. For one seed they are the same; for several the spread is less,
+    since a question's mean over seeds varies less.
+
+    Source: R. J. Connor, Sample size for testing differences in proportions for the paired-sample design (1987)."""
     from scipy.optimize import brentq
     from scipy.stats import norm
 
-    if spread <= 0:
-        return 0.0
+    most = min(discordant, sqrt(spread))
+    if most <= 0:
+        return None
     alpha, beta = float(norm.ppf(0.5 + CONFIDENCE / 2)), float(norm.ppf(POWER))
 
     def lacking(difference: float) -> float:
-        needed = (alpha * sqrt(spread) + beta * sqrt(spread - difference**2)) ** 2 / difference**2
+        least = max(0.0, spread - difference**2)
+        needed = (alpha * sqrt(spread) + beta * sqrt(least)) ** 2 / difference**2
         return needed - questions
 
-    return spread if lacking(spread) > 0 else float(brentq(lacking, 1e-9, spread))
+    return None if lacking(most) > 0 else float(brentq(lacking, 1e-9, most))

@@ -54,9 +54,12 @@ def scores_of(
     store: Store, dataset: str, texts: Sequence[tuple[Rationale, str]], questions: Mapping[str, Question]
 ) -> list[Scores]:
     """Of every model that scored any of these texts, the one that scored most of them first."""
+    models = stored_usefulness.models(store, dataset)
+    if not models:
+        return []
     hashes = {one.id: text_hash(text, questions[one.key], mask=True) for one, text in texts}
     found = []
-    for model in stored_usefulness.models(store, dataset):
+    for model in models:
         gains: dict[int, float] = {}
         for page in _pages(hashes.items()):
             gains |= stored_usefulness.stored(store, model, dict(page))

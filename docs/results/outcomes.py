@@ -54,7 +54,11 @@ def add(database: Path) -> None:
                 continue
             if run and (run.state, run.student, run.dataset) != ("done", STUDENT, evaluation.dataset):
                 continue
-            label, seed = (_label(run), run.seed) if run else ("inference", 0)
+            try:
+                label, seed = (_label(run), run.seed) if run else ("inference", 0)
+            except LookupError as other:
+                print(*other.args, file=sys.stderr)
+                continue
             found = list(runs.predictions(store, evaluation.id))
             questions = known.setdefault(evaluation.dataset, {"keys": [one.key for one in found], "runs": {}})
             if questions["keys"] != [one.key for one in found]:
@@ -74,10 +78,15 @@ def add(database: Path) -> None:
 
 
 def _label(run: Run) -> str:
+    """Raises LookupError where the run learnt by other gates than the default ones of any version."""
     gates = run.settings.get("gates")
-    if gates and gates != GateSettings(max_tokens=run.settings["max_target"]).hash:
-        raise SystemExit(f"Run {run.id} learnt by other gates than the default ones of this version.")
-    return label_of(run).replace("gated", f"gates {CODE}")
+    if not gates:
+        return label_of(run)
+    settings = GateSettings(max_tokens=run.settings["max_target"])
+    for version in range(1, CODE + 1):
+        if settings.hash_under(version) == gates:
+            return label_of(run).replace("gated", f"gates {version}")
+    raise LookupError(f"Run {run.id} learnt by other gates than the default ones: it is left out.")
 
 
 def _kept_accuracy(run: Run) -> float | None:
@@ -106,14 +115,16 @@ def table() -> None:
         if (draft := _compared(outcomes, one, other, datasets))
     ]
     for (row, p, smallest), adjusted in zip(drafts, holm([p for _, p, _ in drafts]), strict=True):
-        print(f"{row} {p:.3f} | {adjusted:.3f} | {100 * smallest:.1f} |")
+        shown = "–" if smallest is None else f"{100 * smallest:.1f}"
+        print(f"{row} {p:.3f} | {adjusted:.3f} | {shown} |")
 
 
 def _compared(
     outcomes: dict[tuple[str, str], dict[int, list[int]]], one: str, other: str, datasets: list[str]
-) -> tuple[str, float, float] | None:
+) -> tuple[str, float, float | None] | None:
     """A row, its p and the smallest difference that so many questions show; None where the two share no seed."""
     differences: list[float] = []
+    discordant: list[float] = []
     seeds: set[int] = set()
     for dataset in datasets:
         ours, theirs = outcomes[one, dataset], outcomes[other, dataset]
@@ -121,15 +132,16 @@ def _compared(
         if not common:
             return None
         seeds |= set(common)
-        columns = zip(*(zip(ours[seed], theirs[seed], strict=True) for seed in common), strict=True)
+        columns = list(zip(*(zip(ours[seed], theirs[seed], strict=True) for seed in common), strict=True))
         differences += [sum(own - their for own, their in column) / len(common) for column in columns]
+        discordant += [sum(own != their for own, their in column) / len(common) for column in columns]
     found = paired(differences)
     row = (
         f"| {one} | {other} | {' + '.join(datasets)}, n = {len(differences)} | {len(seeds)} | {100 * found.mean:+.1f}"
         f" | {100 * found.low:+.1f} to {100 * found.high:+.1f} |"
     )
     spread = sum(one**2 for one in differences) / len(differences)
-    return row, found.p, smallest_difference(len(differences), spread)
+    return row, found.p, smallest_difference(len(differences), spread, sum(discordant) / len(discordant))
 
 
 if __name__ == "__main__":

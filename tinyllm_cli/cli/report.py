@@ -59,11 +59,11 @@ def report(
         found = collect(store, samples=samples, with_paper=with_paper, gates=gates)
         audit = _audit(session, store, gates) if html is not None else None
     _show(session, found)
-    if found.outdated:
-        names = ", ".join(sorted({one.dataset for one in found.outdated}))
+    if found.left_out:
+        whys = "; ".join(sorted({one.why for one in found.left_out}))
         session.console.warn(
-            f"{len(found.outdated)} evaluations are left out: they answered questions that {names} no longer holds.",
-            f"Evaluate again what should stand here: tinyllm eval --dataset {names.partition(',')[0]}",
+            f"{len(found.left_out)} evaluations are left out of tables and comparisons: {whys}.",
+            "Finish the runs, or evaluate them again, with: tinyllm eval. The files list them.",
         )
     session.console.result(found.as_json())
     for path in _written(found, audit, html, md, latex, csv):

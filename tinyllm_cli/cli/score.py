@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -67,6 +68,7 @@ def score(
     """
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.gates import gate_settings
+    from tinyllm_cli.store import usefulness as stored_usefulness
     from tinyllm_cli.students.loading import model_fingerprint
     from tinyllm_cli.usefulness import score as score_stage
     from tinyllm_cli.usefulness import texts_with_questions
@@ -75,7 +77,7 @@ def score(
         raise UsageProblem(f"--gates can't be '{gates}'.", "Choose one of: default, none.")
     if leakage is not None and (show or not mask_answer):
         raise UsageProblem(
-            "--leakage shows no examples and reads both, masked and not.", "Leave out --show and --mask."
+            "--leakage shows no examples and reads both, masked and not.", "Leave out --show and --no-mask-answer."
         )
     session = Session(db, config, Console(json=json, quiet=quiet))
     load = loader(model, trust_remote_code=trust_remote_code)
@@ -96,18 +98,21 @@ def score(
                 watch = partial(_count, meter)
                 scored = score_stage(store, of_teacher(), model=name, load=load, mask=mask_answer, watch=watch)
                 found[who] = _summed(scored, show)
+        several = len(stored_usefulness.models(store, chosen)) > 1
     session.console.show(_table(chosen, split, model, found, mask=mask_answer))
     for who, summary in found.items():
         for one in summary.extremes:
             session.console.show(_example(who, one))
     session.console.result({"dataset": chosen, "split": split, "model": model, "teachers": _as_json(found)})
     if split == "train" and mask_answer:
-        given = {"--limit": limit, "--gates": gates if gates == "none" else None, "--icl": icl,
+        given = {"--alpha": ",".join(f"{who}=1" for who in found) if teacher else None,
+                 "--usefulness-model": model if several else None, "--limit": limit, "--icl": icl,
+                 "--gates": gates if gates == "none" else None,
                  "--max-target": max_target if max_target != 256 else None}  # fmt: skip
-        same = [f"{option} {value}" for option, value in given.items() if value is not None]
-        session.console.next(" ".join(["tinyllm distill --dataset", chosen, "--usefulness weight", *same]))
+        same = [word for option, value in given.items() if value is not None for word in (option, str(value))]
+        session.console.next(shlex.join(["tinyllm", "distill", "--dataset", chosen, "--usefulness", "weight", *same]))
     else:
-        session.console.next(f"tinyllm inspect --dataset {chosen} --split {split}")
+        session.console.next(shlex.join(["tinyllm", "audit", "--dataset", chosen]))
 
 
 def _count(meter: Meter, done: int) -> None:

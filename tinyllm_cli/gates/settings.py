@@ -41,7 +41,11 @@ class GateSettings:
 
     @property
     def hash(self) -> str:
-        content = canonical([CODE, asdict(self)])
+        return self.hash_under(CODE)
+
+    def hash_under(self, code: int) -> str:
+        """As it was when CODE was `code`."""
+        content = canonical([code, asdict(self)])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def stands(self, gate: str) -> bool:

@@ -23,7 +23,18 @@ METHODS = {
 }
 """The paper's names, in the order of its Table 1."""
 
-_TOLD_APART = {"seed", "limit", "prefixes", "gates", "usefulness", "samples", "icl", "shuffled", "data"}
+_TOLD_APART = {
+    "seed",
+    "limit",
+    "prefixes",
+    "gates",
+    "usefulness",
+    "usefulness_model",
+    "samples",
+    "icl",
+    "shuffled",
+    "data",
+}
 _OF_NO_EFFECT = {"token_budget", "gradient_checkpointing"}
 
 

@@ -104,10 +104,5 @@ def _fought(store: Store, duel: Duel, together: Sequence[Sequence[tuple[int, int
         adjusted=found.p,
         discordant=discordant,
         spread=spread,
-        smallest=shown_by(n, spread),
+        smallest=smallest_difference(n, spread, discordant),
     )
-
-
-def shown_by(questions: int, spread: float) -> float | None:
-    smallest = smallest_difference(questions, spread)
-    return smallest if smallest < spread else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -87,6 +87,14 @@ class DatasetSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """An evaluation that tables, figures and comparisons are not about, and why."""
+
+    result: Result
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     version: str
     made: str
@@ -96,8 +104,7 @@ class Report:
     asked: tuple[Elicitation, ...]
     runs: tuple[Run, ...]
     results: tuple[Result, ...]
-    outdated: tuple[Result, ...]
-    """Of questions that the data set no longer holds as they were; nothing else of the report is about them."""
+    left_out: tuple[LeftOut, ...]
 
     arms: tuple[Arm, ...]
     paper: Paper
@@ -114,9 +121,9 @@ def collect(store: Store, *, samples: int, with_paper: bool = False, gates: Gate
     runs = stored_runs.everything(store)
     by_id = {run.id: run for run in runs}
     names = stored_questions.names(store)
-    gone = stored_runs.outdated(store)
+    changed = stored_runs.outdated(store)
     everything = stored_runs.evaluations(store)
-    evaluations = [one for one in everything if one.id not in gone]
+    evaluations = [one for one in everything if one.id not in changed]
     sizes = {name: stored_questions.splits(store, name).get("train", 0) for name in names}
     found = arms(evaluations, by_id, sizes)
     made = paper(store, found, sizes, published() if with_paper else None)
@@ -130,12 +137,27 @@ def collect(store: Store, *, samples: int, with_paper: bool = False, gates: Gate
         asked=tuple(asked),
         runs=tuple(runs),
         results=tuple(result(evaluation, by_id) for evaluation in evaluations),
-        outdated=tuple(result(one, by_id) for one in everything if one.id in gone),
+        left_out=tuple(_left_out(everything, changed, by_id)),
         arms=tuple(found),
         paper=made,
         tradeoffs=tuple(tradeoffs(found, runs, costs, asked)),
         cases=tuple(cases(store, made.tables, names, samples, gates or GateSettings())),
     )
+
+
+def _left_out(everything: Iterable[Evaluation], changed: Collection[int], runs: Mapping[int, Run]) -> Iterator[LeftOut]:
+    """Without those that were made again since."""
+    made_again = {_whose(one) for one in everything if one.id not in changed}
+    for one in everything:
+        run = runs.get(one.subject.run) if one.subject.run is not None else None
+        if one.id in changed and _whose(one) not in made_again:
+            yield LeftOut(result=result(one, runs), why="the data set no longer holds these questions as they were")
+        elif one.id not in changed and run is not None and run.state != "done":
+            yield LeftOut(result=result(one, runs), why=f"the run is {run.state}, not done")
+
+
+def _whose(one: Evaluation) -> tuple[object, ...]:
+    return one.subject, one.dataset, one.split, one.scoring
 
 
 def result(evaluation: Evaluation, runs: Mapping[int, Run]) -> Result:

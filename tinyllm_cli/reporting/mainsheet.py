@@ -8,10 +8,11 @@ from statistics import fmean
 
 from tinyllm_cli.reporting.arms import METHODS
 from tinyllm_cli.reporting.cells import HOW_MEASURED, Cell, Group, Row, Sheet, arm_cell, number, short
-from tinyllm_cli.reporting.contests import Contest, shown_by
+from tinyllm_cli.reporting.contests import Contest
 from tinyllm_cli.reporting.maintable import Block, Column, Entry, Gain, Line, MainTable
 from tinyllm_cli.reporting.paper import Paper
 from tinyllm_cli.reporting.published import PublishedLine, paper_student
+from tinyllm_cli.stats import smallest_difference
 
 _STATES = {"done": "trained to the end", "pruned": "ended early"}
 
@@ -97,10 +98,13 @@ def _facts(table: MainTable, contests: Sequence[Contest]) -> Iterator[Row]:
             one for one in contests
             if (one.dataset, one.n, one.scoring) == (column.dataset, column.n, table.scoring)
         ]  # fmt: skip
-        smallest = shown_by(column.n, fmean(one.spread for one in own)) if own else None
+        if not own:
+            cells.append(Cell())
+            continue
+        spread, discordant = fmean(one.spread for one in own), fmean(one.discordant for one in own)
+        smallest = smallest_difference(column.n, spread, discordant)
         text = "–" if smallest is None else number(smallest)
-        discordant = number(fmean(one.discordant for one in own)) if own else ""
-        cells.append(Cell(text=text, under=f"{discordant} % discordant") if own else Cell())
+        cells.append(Cell(text=text, under=f"{number(discordant)} % discordant"))
     yield Row(label="Smallest difference shown", note="points, 5 %, power 80 %", cells=(*cells, *blank))
 
 

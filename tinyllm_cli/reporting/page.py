@@ -19,7 +19,7 @@ from tinyllm_cli.reporting.paper import Missing, Paper
 from tinyllm_cli.reporting.pareto import plots as tradeoff_plots
 from tinyllm_cli.reporting.pareto import tradeoff_sheet
 from tinyllm_cli.reporting.plots import plot
-from tinyllm_cli.reporting.sheets import contests_sheet, sweep_sheet, table_sheets
+from tinyllm_cli.reporting.sheets import contests_sheet, left_out_sheet, sweep_sheet, table_sheets
 from tinyllm_cli.reporting.tables import alpha_text, percent
 
 
@@ -43,6 +43,7 @@ def html_page(report: Report, audit: AuditSection | None = None) -> str:
         "data": data_sheets(report),
         "teachers": teacher_sheets(report),
         "runs": run_sheet(report.runs) if report.runs else None,
+        "left_out": left_out_sheet(report.left_out) if report.left_out else None,
     }
     return environment.get_template("report.html.j2").render(
         report=report,

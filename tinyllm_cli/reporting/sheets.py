@@ -8,7 +8,7 @@ from tinyllm_cli.reporting.ablation import WHOLE, Ablation
 from tinyllm_cli.reporting.arms import METHODS
 from tinyllm_cli.reporting.cells import HOW_MEASURED, Cell, Group, Row, Sheet, arm_cell, number, p_text, short, slug
 from tinyllm_cli.reporting.contests import Contest
-from tinyllm_cli.reporting.data import Report, Result
+from tinyllm_cli.reporting.data import LeftOut, Report, Result
 from tinyllm_cli.reporting.mainsheet import main_sheet, published_row
 from tinyllm_cli.reporting.paper import Paper
 from tinyllm_cli.reporting.pareto import tradeoff_sheet
@@ -28,7 +28,8 @@ def sheets(report: Report) -> list[Sheet]:
     made = [*table_sheets(paper), *(sweep_sheet(one) for one in (*paper.sizes, *paper.alphas))]
     made += [contests_sheet(paper.contests)] if paper.contests else []
     made += [tradeoff_sheet(one) for one in report.tradeoffs]
-    return made if paper.tables or not report.results else [*made, evaluations_sheet(report.results)]
+    made += [] if paper.tables or not report.results else [evaluations_sheet(report.results)]
+    return made + ([left_out_sheet(report.left_out)] if report.left_out else [])
 
 
 def table_sheets(paper: Paper) -> list[Sheet]:
@@ -65,6 +66,24 @@ def ablation_sheet(one: Ablation, paper: Paper, *, first: bool) -> Sheet:
 def _alphas(one: Ablation) -> str:
     said = {arm.alphas + (f", {arm.treatment}" if arm.treatment else "") for arm in one.whole.values()}
     return said.pop() if len(said) == 1 else ""
+
+
+def left_out_sheet(left_out: Sequence[LeftOut]) -> Sheet:
+    rows = [
+        Row(
+            label=one.result.subject,
+            cells=(Cell(text=f"{one.result.dataset}/{one.result.split}, {one.result.scoring}"),
+                   Cell(text=number(one.result.accuracy)), Cell(text=one.why)),
+        )
+        for one in left_out
+    ]  # fmt: skip
+    return Sheet(
+        name="left-out",
+        title="Evaluations that the tables and comparisons leave out",
+        head=("evaluation", "questions", ">accuracy", "why"),
+        groups=(Group(rows=tuple(rows)),),
+        notes=(),
+    )
 
 
 def contests_sheet(contests: Sequence[Contest]) -> Sheet:
