@@ -13,6 +13,7 @@ from tinyllm_cli.config import load_settings
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.gates import GATES, GateSettings, Verdict, gate_settings, judge
+from tinyllm_cli.gates.text import words
 
 QUESTION = Question(
     dataset="toy",
@@ -51,7 +52,7 @@ def test_a_good_rationale_is_kept_as_it_is() -> None:
         ("run-on", f"{GOOD} Q: What do geese eat?", GOOD),
         ("repetition", f"{GOOD} {GOOD}", GOOD),
         ("repetition", f"{GOOD}\nSo {GOOD[0].lower()}{GOOD[1:]}\nTherefore, {GOOD}", GOOD),
-        ("repetition", f"Hedgehogs slow their heartbeat. {LIKE_IT}", LIKE_IT),
+        ("repetition", f"Hedgehogs slow their heartbeat in the cold. {LIKE_IT}", LIKE_IT),
         ("repetition", f"{LIKE_IT} So hedgehogs slow their heartbeat in the cold.", LIKE_IT),
         ("repetition", f"{LIKE_IT} Therefore, they slow their heartbeat in the cold and live on fat.", LIKE_IT),
         ("cut-off", f"{GOOD} A goose flies south and a fox hunts", GOOD),
@@ -76,7 +77,7 @@ def test_what_can_be_mended_is(gate: str, text: str, left: str) -> None:
         ("wrong-answer", f"Geese rest a lot when it is cold. The answer is (a). {GOOD.replace('Hedgehogs', 'They')}"),
         ("wrong-answer", "Foxes stay in warm dens for months. So the answer is a red fox."),
         ("wrong-answer", "Geese, foxes and others are active, which leaves us with (d)."),
-        ("wrong-answer", "Insects feed a hedgehog in winter, so it does not sleep. A goose sleeps on the ice."),
+        ("wrong-answer", "The hedgehog does not sleep, it looks for beetles. A goose sleeps on the ice."),
         ("letter-only", "The correct answer is (b)."),
         ("wrong-language", "Der Igel findet im Winter keine Insekten und hält deshalb Winterschlaf."),
         ("wrong-language", "Только ёжик."),
@@ -99,6 +100,7 @@ def test_what_cannot_be_mended_is_rejected(gate: str, text: str) -> None:
         "(a) is incorrect since geese migrate. (b) is the correct answer because its body cools down.",
         "The fox stays awake, i.e. it hunts. The hedgehog, e.g. the European one, lives on 0.5 kg of fat.",
         "Geese do not find beetles in winter. Hedgehogs find beetles in spring.",
+        "A goose flies south. A hedgehog finds no insects in the cold, so it lowers its heartbeat and rests.",
         "There is little food. It is cold. There is little food again in March. Fat bridges both",
         "Hedgehogs are able to lower their heartbeat",
     ],
@@ -140,7 +142,58 @@ def test_a_gate_that_is_off_finds_nothing(gate: str) -> None:
 @pytest.mark.parametrize("text", ["", "Let's think step by step.", "Because the", "\n#\n"])
 def test_nothing_is_never_learnt_whatever_is_off(text: str, off: tuple[str, ...]) -> None:
     verdict = check(text, off=off, min_words=0)
-    assert verdict.verdict == "rejected" or verdict.text
+    assert verdict.verdict == "rejected" or words(verdict.text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Warm air moves into the den through a hole. Warm air moves out of the den through a hole.",
+        "They eat a lot before a long winter. They eat a lot after a long winter.",
+        "Animals with thick fat live through winter. Animals without thick fat live through winter in the south.",
+        "Option (a) is wrong because birds fly south. Option (c) is wrong because birds fly south.",
+    ],
+)
+def test_a_small_word_makes_another_sentence(text: str) -> None:
+    assert "repetition" not in gates(check(text))
+
+
+def test_a_wrong_answer_that_is_said_twice_is_one() -> None:
+    said = "A goose slows its heartbeat during frost."
+    assert (
+        check(f"{said} So the correct answer is that a goose slows its heartbeat during frost.").verdict == "rejected"
+    )
+    assert check("Geese rest in cold winter nights. The answer is (a) geese rest in cold winter nights.").verdict == (
+        "rejected"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "gold", "asked"),
+    [
+        ("Weight decreases on the moon because gravity is weaker there. Mass is an amount of matter, so it does not"
+         " change.", ("it increases", "it decreases", "it does not change", "it disappears"), 2, "What of its mass?"),
+        ("Salt has no sugar. Yeast turns sugar of corn into alcohol. Nothing of salt is not salty.",
+         ("corn", "salt"), 1, "All aside from which ferment?"),
+        ("Heated particles move apart and push on the rubber. So the balloon of the same mass takes more space.",
+         ("increase in mass", "increase in volume", "increase in weight"), 1, "What does heat do to a balloon?"),
+        ("After winning the game, the child would be happy and feel joy.", ("joy", "anger"), 0,
+         "What would a child feel after winning the game?"),
+    ],
+)  # fmt: skip
+def test_a_right_rationale_is_not_taken_for_a_wrong_one(
+    text: str, options: tuple[str, ...], gold: int, asked: str
+) -> None:
+    question = replace(QUESTION, text=asked, options=options, answer=gold)
+    assert judge(text, question, GateSettings()).verdict != "rejected"
+
+
+def test_a_long_loop_is_said_once() -> None:
+    """Every sentence against every other one would take minutes here."""
+    loop = "The red fox hunts geese at night in the cold snow. " * 1000
+    assert check(loop + "Hedgehogs curl up in a warm nest. " * 1000).text == (
+        "The red fox hunts geese at night in the cold snow. Hedgehogs curl up in a warm nest."
+    )
 
 
 def test_a_cut_off_text_can_be_rejected_instead() -> None:

@@ -47,7 +47,7 @@ FLOORS = {
     "cut-off": (0.95, 0.95),
     "wrong-language": (0.95, 0.85),
     "too-short": (0.90, 0.90),
-    "wrong-answer": (0.95, 0.65),
+    "wrong-answer": (0.95, 0.60),
     "echo": (0.85, 0.75),
     "repetition": (0.85, 0.70),
     "letter-only": (0.95, 0.25),

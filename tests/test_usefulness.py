@@ -63,6 +63,9 @@ OWL = Question(
         ("It hunts, so it must be B.", f"It hunts, so it must be {MASK}."),
         ("B is right, and C is wrong.", f"{MASK} is right, and C is wrong."),
         ("It may be bright. Vitamin B helps, to be brief.", "It may be bright. Vitamin B helps, to be brief."),
+        ("The blood type is B. Hepatitis B is the right name.", "The blood type is B. Hepatitis B is the right name."),
+        ("Answer:\nB", f"Answer:\n{MASK}"),
+        ("There are four options.\nB cells help.", "There are four options.\nB cells help."),
         ("The option bears fruit; the answer is brown.", "The option bears fruit; the answer is brown."),
         ("Fowls and bowls are something else.", "Fowls and bowls are something else."),
     ],
@@ -86,6 +89,9 @@ def test_the_answer_is_masked_and_nothing_else(text: str, left: str) -> None:
         ("gas", "A gas fills it; gash and gast don't.", f"{MASK} fills it; gash and gast don't."),
         ("猫头鹰", "因为猫头鹰在夜间捕猎", f"因为{MASK}在夜间捕猎"),
         ("นกฮูก", "เพราะนกฮูกออกล่าตอนกลางคืน", f"เพราะ{MASK}ออกล่าตอนกลางคืน"),
+        ("แม่", "แมวและแม่นอน", f"แมวและ{MASK}นอน"),
+        ("notes", "This is not what a note is.", f"This is not what {MASK} is."),
+        ("planes", "The plan was a plane.", f"The plan was {MASK}."),
         ("?!", "It is ?! indeed.", f"It is {MASK} indeed."),
     ],
 )
@@ -96,7 +102,8 @@ def test_a_noun_is_masked_in_any_number_and_any_script(gold: str, text: str, lef
 
 def test_an_article_is_no_letter() -> None:
     asked = Question(dataset="toy", split="train", key="1", text="Who?", options=("an owl", "a hen"), answer=0)
-    assert masked("The answer is a bird that hunts.", asked) == "The answer is a bird that hunts."
+    for text in ("The answer is a bird that hunts.", "This is the best choice. A warm den helps.", "It is A-shaped."):
+        assert masked(text, asked) == text
     assert masked("The answer is a. The option is A because it hunts.", asked) == (
         f"The answer is {MASK}. The option is {MASK} because it hunts."
     )

@@ -14,27 +14,34 @@ _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "M
 """Scripts in which a word may stand within a run of letters."""
 
 _NAMES = r"\b(?:answers?|options?|choices?|alternative|solution)\b"
-_EQUALS = r"(?:\W{0,4}\b(?:is|are|was|be|would\s+be|must\s+be|should\s+be|will\s+be)\b)?"
-_RIGHT = r"(?:the\s+)?(?:only\s+|most\s+)?(?:right|correct|true|best|answer)\b"
+_EQUALS = r"(?:[^\w.!?\n]{0,4}\b(?:is|are|was|be|would\s+be|must\s+be|should\s+be|will\s+be)\b)?"
+_GAP = r"(?:[:=][^\w.!?]{0,6}|[^\w.!?\n]{0,6})"
+_IT_IS = r"\bit(?:['’]s|\s+is|\s+(?:must|should|would|has\s+to)\s+be)\s+"
+_SO = r"(?:^|[.!?,;:\n]\s*|\b(?:so|thus|hence|therefore|that|only)\s+)"
+_RIGHT = r"\s+(?:is|must\s+be|would\s+be)\s+(?:the\s+)?(?:only\s+|most\s+)?(?:right|correct|true|best|answer)\b"
+_AFTER_A = r"(?! +(?!(?:because|since|as|which|and|or|due|is)\b)[^ ])"
+"""A before a word is an article, unless the word goes on about the letter."""
 
 
 def masked(text: str, question: Question) -> str:
     """`text` with the gold option's words and its letter taken out, whatever the case, article or number of a noun."""
     without_words = _words(question.gold).sub(MASK, text) if question.gold.strip() else text
-    return _letter(LETTERS[question.answer]).sub(lambda match: f"{match['before'] or ''}{MASK}", without_words)
+    return _letter(LETTERS[question.answer]).sub(
+        lambda match: "".join(filter(None, match.groups())) + MASK, without_words
+    )
 
 
 @lru_cache(maxsize=64)
 def _letter(letter: str) -> re.Pattern[str]:
     """`(b)`, `b)`, `option b`, `the answer is b`, `answer: b`, `it must be B`, `B is right`. What stands before the
-    letter is the group `before`. A lower-case a before a word is an article."""
-    own = rf"(?:(?-i:{letter.upper()})|(?-i:{letter.lower()}){'(?! +[^ ])' if letter.lower() == 'a' else ''})(?![\w'’])"
-    capital = rf"(?-i:{letter.upper()})(?![\w'’])"
+    letter is a group, and stays."""
+    end = rf"(?![\w'’]){_AFTER_A if letter.lower() == 'a' else ''}"
+    capital = rf"(?-i:{letter.upper()})"
     return re.compile(
         rf"\({letter}\)|(?<![\w(]){letter}\)"
-        rf"|(?P<before>{_NAMES}{_EQUALS}\W{{0,6}}){own}"
-        rf"|(?<=\bis ){capital}(?=\W|$)|(?<=\bbe ){capital}(?=\W|$)"
-        rf"|(?<!\w){capital}(?=\s+(?:is|must\s+be|would\s+be)\s+{_RIGHT})",
+        rf"|({_NAMES}{_EQUALS}{_GAP}){letter}{end}"
+        rf"|({_IT_IS}){capital}(?=[.,;!\n]|$)"
+        rf"|({_SO}){capital}(?={_RIGHT})",
         re.IGNORECASE,
     )
 
@@ -43,31 +50,29 @@ def _letter(letter: str) -> re.Pattern[str]:
 def _words(gold: str) -> re.Pattern[str]:
     """The option's own words, with an article before them, the last one in any number."""
     words = re.findall(r"\w+", re.sub(r"^(?:the|an?)\s+(?=\w)", "", gold.strip(), flags=re.IGNORECASE))
-    if not words:
+    if not words or unicodedata.name(words[0][0], "").startswith(_UNSPACED):
         return re.compile(re.escape(gold.strip()))
     last = "|".join(map(re.escape, sorted(_numbers(words[-1]), key=len, reverse=True)))
     named = r"\W+".join([*map(re.escape, words[:-1]), f"(?:{last})"])
-    first, final = _edge(words[0][0]), _edge(words[-1][-1])
-    return re.compile(rf"{first}(?:(?:the|an?)\s+)?{named}{final}", re.IGNORECASE)
+    return re.compile(rf"\b(?:(?:the|an?)\s+)?{named}\b", re.IGNORECASE)
 
 
-def _edge(letter: str) -> str:
-    return "" if unicodedata.name(letter, "").startswith(_UNSPACED) else r"\b"
+_HISSING = ("ses", "xes", "zes", "ches", "shes", "oes")
 
 
 def _numbers(word: str) -> set[str]:
     """A noun and what may be its singular and its plural: `box` and `boxes`, `berry` and `berries`, `leaf` and
-    `leaves`. Forms that are no words do no harm: no text has them."""
+    `leaves`."""
     word = word.lower()
     singular = {word}
     if len(word) > 3 and word.endswith("s"):
         singular.add(word[:-1])
-        singular |= {word[:-2]} if word.endswith("es") and len(word) > 4 else set()
+        singular |= {word[:-2]} if word.endswith(_HISSING) else set()
         singular |= {f"{word[:-3]}y"} if word.endswith("ies") else set()
         singular |= {f"{word[:-3]}f", f"{word[:-3]}fe"} if word.endswith("ves") else set()
     forms = set(singular)
     for one in singular:
-        forms |= {f"{one}s", f"{one}es"}
+        forms |= {f"{one}es" if one.endswith(("s", "x", "z", "ch", "sh", "o")) else f"{one}s"}
         forms |= {f"{one[:-1]}ies"} if one.endswith("y") else set()
         forms |= {f"{one[:-1]}ves"} if one.endswith("f") else {f"{one[:-2]}ves"} if one.endswith("fe") else set()
     return forms

@@ -54,12 +54,9 @@ def judge(text: str, question: Question, settings: GateSettings, length: Length 
     """Judge a rationale as the teacher wrote it. `length` counts the student's tokens for the gate too-long; without
     it they are estimated."""
     rest = text.strip()
-    if not words(rest) or rest.strip("\"'.()[]<>").lower() in _PLACEHOLDERS:
-        return _verdict(
-            "" if settings.stands("empty") else rest,
-            [Finding(gate="empty", reason="has no text", repaired=False)],
-            settings,
-        )
+    nothing = rest.strip("\"'.()[]<>").lower() in _PLACEHOLDERS and settings.stands("empty")
+    if nothing or not words(rest):
+        return _verdict("", [Finding(gate="empty", reason="has no text", repaired=False)], settings)
     found: list[Finding] = []
     style = repairs.ends_sentences(rest)
     stops = repairs.up_to_whole_sentence(rest, style)
@@ -67,6 +64,7 @@ def judge(text: str, question: Question, settings: GateSettings, length: Length 
         found.append(Finding(gate="cut-off", reason=stops[1], repaired=settings.cut_off == "trim"))
     steps = [one for one in _repairs(settings, style, length or _estimated) if settings.stands(one[0])]
     fine: dict[int, str] = {}  # what a step has seen and let be
+    claims = ""  # the text in which something was said twice, which may be what it claims
     for _ in range(_ROUNDS):
         before = rest
         for number, (gate, repair) in enumerate(steps):
@@ -74,6 +72,7 @@ def judge(text: str, question: Question, settings: GateSettings, length: Length 
             if mended is None:
                 fine[number] = rest
             else:
+                claims = claims or rest if gate == "repetition" else claims
                 trims = gate != "cut-off" or settings.cut_off == "trim"
                 found.append(Finding(gate=gate, reason=mended[1], repaired=trims))
                 rest = mended[0].strip()
@@ -81,7 +80,7 @@ def judge(text: str, question: Question, settings: GateSettings, length: Length 
             break
     found += [
         Finding(gate=gate, reason=reason, repaired=False)
-        for gate, reason in _objections(rest, question, settings)
+        for gate, reason in _objections(rest, claims or rest, question, settings)
         if reason is not None
     ]
     return _verdict(rest, found, settings)
@@ -103,15 +102,17 @@ def _repairs(
     return steps
 
 
-def _objections(text: str, question: Question, settings: GateSettings) -> list[tuple[str, str | None]]:
-    """What is in another language isn't called an echo as well, nor an echo a bare answer."""
+def _objections(text: str, claims: str, question: Question, settings: GateSettings) -> list[tuple[str, str | None]]:
+    """To what is left; what the answer is may be said in `claims`, the text before a repetition was taken out.
+
+    What is in another language isn't called an echo as well, nor an echo a bare answer."""
     count = len(words(text))
     short = f"has {count} words" if count < settings.min_words else None
     foreign = wrong_language(text, question)
     echo = objections.echo(text, question, settings.new_words) if foreign is None else None
     return [
         ("echo", echo),
-        ("wrong-answer", objections.wrong_answer(text, question)),
+        ("wrong-answer", objections.wrong_answer(claims, question)),
         ("letter-only", objections.letter_only(text, question) if echo is None else None),
         ("wrong-language", foreign),
         ("too-short", short),

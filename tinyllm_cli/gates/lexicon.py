@@ -49,6 +49,15 @@ FILLER = _words(
 )
 """What every rationale says, whatever the question."""
 
+SLIGHT = _words(
+    """
+    a also an and are as be because been being can could did do does had has have he hence her his i is it its may
+    might now our she should since so such that the their them then there therefore these they this those thus us very
+    was we were what when which while who will would you your
+    """
+)
+"""Without them a sentence says the same."""
+
 UNENDING = _words(
     """
     a an the of to in on at by for from with and or but is are was were be been has have had that this these

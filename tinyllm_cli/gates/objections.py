@@ -51,16 +51,44 @@ def wrong_answer(text: str, question: Question) -> str | None:
 
 
 def _denied(text: str, question: Question) -> bool:
-    """The gold option stands in negative sentences alone, and another one in a positive sentence."""
-    if question.answer not in _named(text, question.options) or NEGATION.search(question.text):
+    """The gold option is said not to be so, and another one stands in a sentence without a no. Where question or gold
+    option say no themselves, nobody can tell."""
+    gold = _plain_options(question.options)[question.answer]
+    if not NEGATION.search(text) or question.answer not in _named(text, question.options):
+        return False
+    if _UNLIKE.search(f"{question.text} {question.gold}"):
         return False
     asserted: set[int] = set()
-    denied: set[int] = set()
+    denied = False
     asked = set(_named(question.text, question.options))
     for sentence in sentences(text):
-        negative = NEGATION.search(sentence.text) or sentence.text.endswith("?")
-        (denied if negative else asserted).update(_named(sentence.text, question.options))
-    return question.answer in denied - asserted - asked and len(asserted - asked) == 1
+        named = set(_named(sentence.text, question.options))
+        if question.answer in named and not _refuses(sentence.text, gold):
+            return False
+        denied |= question.answer in named
+        if not NEGATION.search(sentence.text) and not sentence.text.endswith("?"):
+            asserted |= named
+    return denied and question.answer not in asked and len(asserted - asked) == 1
+
+
+_UNLIKE = re.compile(
+    r"\b(?:not|no|non|never|neither|nor|none|without|except|cannot|incorrect|wrong|false|less|least|unlikely"
+    r"|aside\s+from|other\s+than)\b|n't\b",
+    re.IGNORECASE,
+)
+
+
+def _refuses(sentence: str, gold: str) -> bool:
+    """`<gold> is not`, `<gold> can't`, `not <gold>`, `not in <gold>`: the no belongs to the option."""
+    plain = f" {_plain(words(sentence))} "
+    before, _, after = plain.partition(f" {gold} ")
+    return bool(_NO_AFTER.match(after) or _NO_BEFORE.search(before))
+
+
+_NO_AFTER = re.compile(  # of stems
+    r"(?:(?:is|are|was|wer|do|doe|does|did|can|could|wil|will|would|should|must|has|hav|have) not\b|\w+n't\b|cannot\b)"
+)
+_NO_BEFORE = re.compile(r"(?:\bnot|n't|\bcannot)(?: (?:be|in|on|at|of|by|to|from|with|use|go))* $")
 
 
 @lru_cache(maxsize=16)  # two gates ask
@@ -105,17 +133,19 @@ def _named(text: str, options: tuple[str, ...]) -> list[int]:
 
 
 def _meant(text: str, options: tuple[str, ...]) -> list[int]:
-    """Options all of whose meaningful words are there, in whatever order and between whatever others."""
+    """Options of several meaningful words that are all there, in whatever order and between whatever others."""
     there = set(content(text))
-    return [index for index, option in enumerate(options) if (own := set(content(option))) and own <= there]
+    return [index for index, option in enumerate(options) if len(own := set(content(option))) > 1 and own <= there]
 
 
 def _first_option(text: str, question: Question) -> int | None:
-    """The option whose text comes first; of several there the longest."""
+    """The option whose text comes first after an answer was announced, be it without the words that all options begin
+    with; of several there the longest."""
     plain = f" {_plain(words(text))} "
     found = [
         (plain.index(f" {own} "), -len(own), index)
-        for index, own in enumerate(_plain_options(question.options))
+        for options in (_plain_options(question.options), _distinct_options(question.options))
+        for index, own in enumerate(options)
         if own and f" {own} " in plain
     ]
     return min(found)[2] if found else None
@@ -128,17 +158,21 @@ def _within(index: int, other: int, options: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _plain_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    """Without the words that all begin with, and prepositions at the front, to be found in a text whatever the article
-    or the number of a noun."""
+    """Without prepositions at the front, to be found in a text whatever the article or the number of a noun."""
+    return tuple(_without_front(words(option)) for option in options)
+
+
+@lru_cache(maxsize=4096)
+def _distinct_options(options: tuple[str, ...]) -> tuple[str, ...]:
+    """Without the words that all begin with, as well."""
     split = [words(option) for option in options]
     shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*split, strict=False)))
-    if any(len(own) <= shared for own in split):
-        shared = 0
-    plain = []
-    for own in split:
-        start = next((index for index, word in enumerate(own) if index >= shared and word not in STOPWORDS), shared)
-        plain.append(_plain(own[start:]))
-    return tuple(plain)
+    return tuple(_without_front(own[shared:]) for own in split)
+
+
+def _without_front(own: Sequence[str]) -> str:
+    start = next((index for index, word in enumerate(own) if word not in STOPWORDS), 0)
+    return _plain(own[start:])
 
 
 def _plain(tokens: Sequence[str]) -> str:
@@ -186,4 +220,5 @@ def _beginnings(stems: Iterable[str]) -> frozenset[str]:
     return frozenset(word[:size] for word in stems for size, least in _BEGINNINGS if len(word) >= least)
 
 
-_FILLER_BEGINNINGS = _beginnings(FILLER_STEMS)
+_FILLER_BEGINNINGS = frozenset(word[:5] for word in FILLER_STEMS if len(word) >= 5)
+"""No shorter ones: `hap` of `happen` is also that of `happy`."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from itertools import combinations
 from operator import eq
 
-from tinyllm_cli.gates.lexicon import UNENDING, VERBS
-from tinyllm_cli.gates.text import FILLER_STEMS, NEGATION, Sentence, content, sentences, shape, words
+from tinyllm_cli.gates.lexicon import SLIGHT, UNENDING, VERBS
+from tinyllm_cli.gates.text import FILLER_STEMS, NEGATION, Sentence, content, sentences, shape, stem, words
 
 Repair = tuple[str, str]
 """What is left of the text, and the reason."""
@@ -109,7 +110,8 @@ def _first_word(text: str) -> int:
 def without_repetition(text: str) -> Repair | None:
     """Each sentence once, and no phrase over and over."""
     found = sentences(text)
-    again = sorted({*_said_again(found), *_restated(found)})
+    again = _said_again(found)
+    again = sorted({*again, *_restated(found, frozenset(again))})
     rest = _joined(text, [one for index, one in enumerate(found) if index not in again]) if again else text
     looped = _without_loop(rest)
     if looped is not None:
@@ -144,19 +146,39 @@ def _said_again(found: Sequence[Sentence]) -> list[int]:
 _RESTATED = 0.4
 
 
-def _restated(found: Sequence[Sentence]) -> Iterator[int]:
-    """The sentences that say no more than another: their words of meaning, three or more, stand there in the same order
-    and are much of it. Of two that say the same it is the later one."""
-    long = [(index, own, set(own)) for index, one in enumerate(found) if len(own := content(one.text)) >= 3]
+def _restated(found: Sequence[Sentence], again: Collection[int]) -> set[int]:
+    """The sentences that say no more than another: its words hold theirs in the same order, and not many more. Of two
+    that say the same it is the later one. Those that were said before (`again`) are not looked at."""
+    told = ((index, _told(one.text)) for index, one in enumerate(found) if index not in again)
+    long = [(index, own, frozenset(own)) for index, own in told if len(own) >= 3]
+    dropped: set[int] = set()
     for (earlier, first, firsts), (later, second, seconds) in combinations(long, 2):
+        if earlier in dropped or later in dropped:
+            continue
         if firsts <= seconds and len(first) <= len(second):
             less, more, drop = first, second, later if seconds - firsts <= FILLER_STEMS else earlier
         elif seconds <= firsts and len(second) <= len(first):
             less, more, drop = second, first, later
         else:
             continue
-        if len(less) >= _RESTATED * len(more) and _in_order(less, more) and _alike(found[earlier], found[later]):
-            yield drop
+        if len(less) < _RESTATED * len(more) or not _in_order(less, more):
+            continue
+        if len(content(found[drop].text)) >= 3 and _alike(found[earlier], found[later]):
+            dropped.add(drop)
+    return dropped
+
+
+def _told(text: str) -> tuple[str, ...]:
+    """Stems of all words but those without which the sentence says the same. The letter of an option is one."""
+    return tuple(filter(None, map(_weight, words(_LETTER.sub(r" option\1 ", text) if "(" in text else text))))
+
+
+@cache
+def _weight(word: str) -> str:
+    return "" if word in SLIGHT else stem(word)
+
+
+_LETTER = re.compile(r"\((\w)\)")
 
 
 def _alike(one: Sentence, other: Sentence) -> bool:
