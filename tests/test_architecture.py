@@ -64,7 +64,7 @@ ALLOWED = {
     "labelling": {"datasets", "errors", "opinions", "store", "tasks"},
     "hinting": {"errors", "opinions", "prompts", "store", "tasks"},
     "gates": {"datasets", "errors"},
-    "masking": {"datasets"},
+    "masking": {"datasets", "gates"},
     "weighing": {"datasets", "errors", "masking", "records", "store"},
     "usefulness": KNOWLEDGE | {"gates", "gating", "masking", "weighing"},
     "leakage": KNOWLEDGE | {"masking"},

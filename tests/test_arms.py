@@ -145,6 +145,16 @@ def test_an_evaluation_that_was_made_again_is_not_told(store: Store) -> None:
     assert report(store).left_out == ()
 
 
+def test_an_older_or_a_smaller_evaluation_replaces_none(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(8), method="inference", count=10)
+    evaluated(store, "toy", first(30), method="inference")
+    asked = make_questions(40, dataset="toy", split="test")
+    asked[36] = replace(asked[36], answer=(asked[36].answer + 1) % 4)
+    questions.replace(store, "toy", "here", "2", [*make_questions(80), *asked])
+    assert [one.result.n for one in report(store).left_out] == [40]
+
+
 def test_an_ablation_and_a_sweep_hold_the_gates_and_the_questions(store: Store) -> None:
     """Arms of other gates, or of other training questions, are not what the whole lacks a part of."""
     data(store, "toy", 40)

@@ -152,6 +152,7 @@ def test_nothing_is_never_learnt_whatever_is_off(text: str, off: tuple[str, ...]
         "They eat a lot before a long winter. They eat a lot after a long winter.",
         "Animals with thick fat live through winter. Animals without thick fat live through winter in the south.",
         "Option (a) is wrong because birds fly south. Option (c) is wrong because birds fly south.",
+        "Option A is wrong because birds fly south. Option C is wrong because birds fly south.",
     ],
 )
 def test_a_small_word_makes_another_sentence(text: str) -> None:
@@ -186,6 +187,10 @@ def test_a_right_rationale_is_not_taken_for_a_wrong_one(
 ) -> None:
     question = replace(QUESTION, text=asked, options=options, answer=gold)
     assert judge(text, question, GateSettings()).verdict != "rejected"
+
+
+def test_an_answer_in_a_sentence_that_is_cut_off_is_none() -> None:
+    assert check(f"{LIKE_IT} {LIKE_IT} The next best option is (a), though").verdict == "repaired"
 
 
 def test_a_long_loop_is_said_once() -> None:

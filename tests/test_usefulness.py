@@ -65,6 +65,9 @@ OWL = Question(
         ("It may be bright. Vitamin B helps, to be brief.", "It may be bright. Vitamin B helps, to be brief."),
         ("The blood type is B. Hepatitis B is the right name.", "The blood type is B. Hepatitis B is the right name."),
         ("Answer:\nB", f"Answer:\n{MASK}"),
+        ("It must be B because it hunts; this is B.", f"It must be {MASK} because it hunts; this is {MASK}."),
+        ("A is wrong and B is correct.", f"A is wrong and {MASK} is correct."),
+        ("I think B is right. So the correct one is B.", f"I think {MASK} is right. So the correct one is {MASK}."),
         ("There are four options.\nB cells help.", "There are four options.\nB cells help."),
         ("The option bears fruit; the answer is brown.", "The option bears fruit; the answer is brown."),
         ("Fowls and bowls are something else.", "Fowls and bowls are something else."),
@@ -92,6 +95,12 @@ def test_the_answer_is_masked_and_nothing_else(text: str, left: str) -> None:
         ("แม่", "แมวและแม่นอน", f"แมวและ{MASK}นอน"),
         ("notes", "This is not what a note is.", f"This is not what {MASK} is."),
         ("planes", "The plan was a plane.", f"The plan was {MASK}."),
+        ("toes", "They need to be wide to leave room for a toe.", f"They need to be wide to leave room for {MASK}."),
+        ("uses", "It helps us, and has a use.", f"It helps us, and has {MASK}."),
+        ("a kangaroo", "Kangaroos jump.", f"{MASK} jump."),
+        ("stomach", "Their stomachs digest.", f"Their {MASK} digest."),
+        ("猫头鹰。", "因为猫头鹰在夜间捕猎", f"因为{MASK}在夜间捕猎"),
+        ("X射线", "X射线能穿透身体", f"{MASK}能穿透身体"),
         ("?!", "It is ?! indeed.", f"It is {MASK} indeed."),
     ],
 )
@@ -104,6 +113,15 @@ def test_an_article_is_no_letter() -> None:
     asked = Question(dataset="toy", split="train", key="1", text="Who?", options=("an owl", "a hen"), answer=0)
     for text in ("The answer is a bird that hunts.", "This is the best choice. A warm den helps.", "It is A-shaped."):
         assert masked(text, asked) == text
+    for text in (
+        "Option {} describes it.",
+        "Choice {} makes most sense.",
+        "The answer is {} (it hunts).",
+        "The answer is {} - it hunts.",
+        "Option {} would be right.",
+        "It must be {} because it hunts.",
+    ):
+        assert masked(text.format("A"), asked) == text.format(MASK)
     assert masked("The answer is a. The option is A because it hunts.", asked) == (
         f"The answer is {MASK}. The option is {MASK} because it hunts."
     )
@@ -397,3 +415,8 @@ def test_the_command_scores_and_distill_learns_by_it(inside: Command, scripted: 
     leaks = json.loads(inside("score", "--model", "student", "--leakage", "6", "--json").stdout)
     assert [one["condition"] for one in leaks["teachers"]["parrot"]] == list(CONDITIONS)
     assert leaks["own"] == {"parrot": {"right": 0, "n": 0}}
+
+
+def test_many_blank_lines_are_masked_at_once() -> None:
+    """Looking for a letter behind each of them would take minutes."""
+    assert masked("\n" * 200_000 + "The owl.", OWL) == "\n" * 200_000 + f"{MASK}."

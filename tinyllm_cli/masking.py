@@ -7,6 +7,7 @@ import unicodedata
 from functools import lru_cache
 
 from tinyllm_cli.datasets.question import LETTERS, Question
+from tinyllm_cli.gates.lexicon import STOPWORDS
 
 MASK = "___"
 
@@ -14,13 +15,14 @@ _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "M
 """Scripts in which a word may stand within a run of letters."""
 
 _NAMES = r"\b(?:answers?|options?|choices?|alternative|solution)\b"
-_EQUALS = r"(?:[^\w.!?\n]{0,4}\b(?:is|are|was|be|would\s+be|must\s+be|should\s+be|will\s+be)\b)?"
+_EQUALS = r"[^\w.!?\n]{0,4}\b(?:is|are|was|be|would\s+be|must\s+be|should\s+be|will\s+be)\b"
 _GAP = r"(?:[:=][^\w.!?]{0,6}|[^\w.!?\n]{0,6})"
-_IT_IS = r"\bit(?:['’]s|\s+is|\s+(?:must|should|would|has\s+to)\s+be)\s+"
-_SO = r"(?:^|[.!?,;:\n]\s*|\b(?:so|thus|hence|therefore|that|only)\s+)"
+_IT_IS = r"\b(?:it|this|that|one|letter)(?:['’]s|\s+is|\s+(?:must|should|would|has\s+to)\s+be)\s+"
+_THEN = r"(?=\s*(?:[.,;!\n(]|$)|\s+(?:because|since|as|which)\b)"
+_SO = r"(?:^|[.!?,;:\n][ \t]*|\b(?:so|thus|hence|therefore|that|only|and|but|means|think|because)\s+)"
 _RIGHT = r"\s+(?:is|must\s+be|would\s+be)\s+(?:the\s+)?(?:only\s+|most\s+)?(?:right|correct|true|best|answer)\b"
-_AFTER_A = r"(?! +(?!(?:because|since|as|which|and|or|due|is)\b)[^ ])"
-"""A before a word is an article, unless the word goes on about the letter."""
+_GOES_ON = r"(?! +(?!(?:because|since|as|which|and|or|due|is|would|must)\b)[a-z])"
+"""What A before a word is not: an article. The word goes on about the letter."""
 
 
 def masked(text: str, question: Question) -> str:
@@ -35,12 +37,13 @@ def masked(text: str, question: Question) -> str:
 def _letter(letter: str) -> re.Pattern[str]:
     """`(b)`, `b)`, `option b`, `the answer is b`, `answer: b`, `it must be B`, `B is right`. What stands before the
     letter is a group, and stays."""
-    end = rf"(?![\w'’]){_AFTER_A if letter.lower() == 'a' else ''}"
-    capital = rf"(?-i:{letter.upper()})"
+    article = _GOES_ON if letter.lower() == "a" else ""
+    capital = rf"(?-i:{letter.upper()})(?![\w'’])"
     return re.compile(
         rf"\({letter}\)|(?<![\w(]){letter}\)"
-        rf"|({_NAMES}{_EQUALS}{_GAP}){letter}{end}"
-        rf"|({_IT_IS}){capital}(?=[.,;!\n]|$)"
+        rf"|(\b(?:option|choice|alternative) +){capital}"
+        rf"|({_NAMES}(?:{_EQUALS})?{_GAP}){letter}(?![\w'’]){article}"
+        rf"|({_IT_IS}){capital}{_THEN}"
         rf"|({_SO}){capital}(?={_RIGHT})",
         re.IGNORECASE,
     )
@@ -48,31 +51,36 @@ def _letter(letter: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=512)
 def _words(gold: str) -> re.Pattern[str]:
-    """The option's own words, with an article before them, the last one in any number."""
-    words = re.findall(r"\w+", re.sub(r"^(?:the|an?)\s+(?=\w)", "", gold.strip(), flags=re.IGNORECASE))
-    if not words or unicodedata.name(words[0][0], "").startswith(_UNSPACED):
-        return re.compile(re.escape(gold.strip()))
+    """The option's own words, with an article before them, the last one in any number. In a script that has marks
+    beside its letters, such as Thai, they are found as they are written."""
+    own = gold.strip().strip("\"'“”‘’.,;:!?。，！？()")
+    words = re.findall(r"\w+", re.sub(r"^(?:the|an?)\s+(?=\w)", "", own, flags=re.IGNORECASE))
+    if not words or any(unicodedata.category(letter) in ("Mn", "Mc") for letter in own):
+        return re.compile(re.escape(own or gold.strip()))
     last = "|".join(map(re.escape, sorted(_numbers(words[-1]), key=len, reverse=True)))
     named = r"\W+".join([*map(re.escape, words[:-1]), f"(?:{last})"])
-    return re.compile(rf"\b(?:(?:the|an?)\s+)?{named}\b", re.IGNORECASE)
-
-
-_HISSING = ("ses", "xes", "zes", "ches", "shes", "oes")
+    spaced = not any(unicodedata.name(letter, "").startswith(_UNSPACED) for letter in own)
+    edge = r"\b" if spaced else ""
+    return re.compile(rf"{edge}(?:(?:the|an?)\s+)?{named}{edge}", re.IGNORECASE)
 
 
 def _numbers(word: str) -> set[str]:
     """A noun and what may be its singular and its plural: `box` and `boxes`, `berry` and `berries`, `leaf` and
-    `leaves`."""
+    `leaves`; no word that only joins others."""
     word = word.lower()
     singular = {word}
     if len(word) > 3 and word.endswith("s"):
         singular.add(word[:-1])
-        singular |= {word[:-2]} if word.endswith(_HISSING) else set()
+        singular |= {word[:-2]} if word.endswith(_HISSING) and len(word) > 4 else set()
         singular |= {f"{word[:-3]}y"} if word.endswith("ies") else set()
         singular |= {f"{word[:-3]}f", f"{word[:-3]}fe"} if word.endswith("ves") else set()
     forms = set(singular)
     for one in singular:
-        forms |= {f"{one}es" if one.endswith(("s", "x", "z", "ch", "sh", "o")) else f"{one}s"}
+        forms |= {f"{one}s"} if not one.endswith(("s", "x", "z", "sh")) else set()
+        forms |= {f"{one}es"} if one.endswith(("s", "x", "z", "ch", "sh", "o")) else set()
         forms |= {f"{one[:-1]}ies"} if one.endswith("y") else set()
         forms |= {f"{one[:-1]}ves"} if one.endswith("f") else {f"{one[:-2]}ves"} if one.endswith("fe") else set()
-    return forms
+    return {word} | {form for form in forms if form not in STOPWORDS}
+
+
+_HISSING = ("ses", "xes", "zes", "ches", "shes", "oes")

@@ -106,7 +106,7 @@ def score(
     session.console.result({"dataset": chosen, "split": split, "model": model, "teachers": _as_json(found)})
     if split == "train" and mask_answer:
         given = {"--alpha": ",".join(f"{who}=1" for who in found) if teacher else None,
-                 "--usefulness-model": model if several else None, "--limit": limit, "--icl": icl,
+                 "--usefulness-model": name if several else None, "--limit": limit, "--icl": icl,
                  "--gates": gates if gates == "none" else None,
                  "--max-target": max_target if max_target != 256 else None}  # fmt: skip
         same = [word for option, value in given.items() if value is not None for word in (option, str(value))]

@@ -78,6 +78,8 @@ def judge(text: str, question: Question, settings: GateSettings, length: Length 
                 rest = mended[0].strip()
         if rest == before:
             break
+    if claims and (whole := repairs.up_to_whole_sentence(claims, style)):
+        claims = whole[0]
     found += [
         Finding(gate=gate, reason=reason, repaired=False)
         for gate, reason in _objections(rest, claims or rest, question, settings)

@@ -170,7 +170,7 @@ def _restated(found: Sequence[Sentence], again: Collection[int]) -> set[int]:
 
 def _told(text: str) -> tuple[str, ...]:
     """Stems of all words but those without which the sentence says the same. The letter of an option is one."""
-    return tuple(filter(None, map(_weight, words(_LETTER.sub(r" option\1 ", text) if "(" in text else text))))
+    return tuple(filter(None, map(_weight, words(_LETTER.sub(_as_word, text)))))
 
 
 @cache
@@ -178,7 +178,12 @@ def _weight(word: str) -> str:
     return "" if word in SLIGHT else stem(word)
 
 
-_LETTER = re.compile(r"\((\w)\)")
+_LETTER = re.compile(r"\((\w)\)|\b(?:option|choice|answer) ([a-h])\b", re.IGNORECASE)
+
+
+def _as_word(match: re.Match[str]) -> str:
+    """The letter A would be taken for an article."""
+    return f" option{match[1] or match[2]} ".lower()
 
 
 def _alike(one: Sentence, other: Sentence) -> bool:

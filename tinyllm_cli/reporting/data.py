@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -124,7 +124,8 @@ def collect(store: Store, *, samples: int, with_paper: bool = False, gates: Gate
     changed = stored_runs.outdated(store)
     everything = stored_runs.evaluations(store)
     evaluations = [one for one in everything if one.id not in changed]
-    sizes = {name: stored_questions.splits(store, name).get("train", 0) for name in names}
+    places = {(name, split): n for name in names for split, n in stored_questions.splits(store, name).items()}
+    sizes = {name: places.get((name, "train"), 0) for name in names}
     found = arms(evaluations, by_id, sizes)
     made = paper(store, found, sizes, published() if with_paper else None)
     costs, asked = stored_rationales.costs(store), stored_elicitations.everything(store)
@@ -137,7 +138,7 @@ def collect(store: Store, *, samples: int, with_paper: bool = False, gates: Gate
         asked=tuple(asked),
         runs=tuple(runs),
         results=tuple(result(evaluation, by_id) for evaluation in evaluations),
-        left_out=tuple(_left_out(everything, changed, by_id)),
+        left_out=tuple(_left_out(everything, changed, by_id, places)),
         arms=tuple(found),
         paper=made,
         tradeoffs=tuple(tradeoffs(found, runs, costs, asked)),
@@ -145,19 +146,27 @@ def collect(store: Store, *, samples: int, with_paper: bool = False, gates: Gate
     )
 
 
-def _left_out(everything: Iterable[Evaluation], changed: Collection[int], runs: Mapping[int, Run]) -> Iterator[LeftOut]:
-    """Without those that were made again since."""
-    made_again = {_whose(one) for one in everything if one.id not in changed}
+def _left_out(
+    everything: Sequence[Evaluation],
+    changed: Collection[int],
+    runs: Mapping[int, Run],
+    sizes: Mapping[tuple[str, str], int],
+) -> Iterator[LeftOut]:
+    """Without those that were made again since, on as many questions as there still are. `sizes` by data set and
+    split."""
     for one in everything:
         run = runs.get(one.subject.run) if one.subject.run is not None else None
-        if one.id in changed and _whose(one) not in made_again:
+        enough = min(one.questions, sizes.get((one.dataset, one.split), 0))
+        again = any(
+            later.id > one.id and later.id not in changed and later.questions >= enough
+            and (later.subject, later.dataset, later.split, later.scoring)
+            == (one.subject, one.dataset, one.split, one.scoring)
+            for later in everything
+        )  # fmt: skip
+        if one.id in changed and not again:
             yield LeftOut(result=result(one, runs), why="the data set no longer holds these questions as they were")
         elif one.id not in changed and run is not None and run.state != "done":
             yield LeftOut(result=result(one, runs), why=f"the run is {run.state}, not done")
-
-
-def _whose(one: Evaluation) -> tuple[object, ...]:
-    return one.subject, one.dataset, one.split, one.scoring
 
 
 def result(evaluation: Evaluation, runs: Mapping[int, Run]) -> Result:
