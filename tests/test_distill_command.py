@@ -65,7 +65,7 @@ def test_a_tiny_student_learns_sixteen_questions_by_heart(
 ) -> None:
     elicited(tinyllm, tmp_path, "parrot", train=16)
     trained = succeed(
-        tinyllm, "distill", "--alpha", "parrot=0.5", "--student", student, "--epochs", "40", "--batch-size", "4",
+        tinyllm, "distill", "--alpha", "parrot=0.5", "--student", student, "--epochs", "60", "--batch-size", "4",
         "--lr", "5e-3", "--warmup-steps", "10", "--evals-per-epoch", "1",
     )  # fmt: skip
     assert trained["method"] == "distill-step-by-step"
