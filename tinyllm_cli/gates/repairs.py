@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations
 from operator import eq
 
@@ -77,7 +77,7 @@ def without_opening(text: str) -> Repair | None:
 
 def before_next_question(text: str) -> Repair | None:
     """Up to where the teacher goes on with a question of its own."""
-    found = [match for match in (_NEXT.search(text, _first_word(text)), _INLINE_NEXT.search(text)) if match]
+    found = [match for match in (_next(text), _INLINE_NEXT.search(text)) if match]
     if not found:
         return None
     match = min(found, key=lambda one: one.start())
@@ -95,10 +95,15 @@ _BARE = re.compile(
 
 def without_marker(text: str) -> Repair | None:
     """Without an `Answer:` at the end that nothing or a mere letter follows: it begins no other question."""
-    match = _NEXT.search(text, _first_word(text))
+    match = _next(text)
     if match is None or not _BARE.fullmatch(text, match.start()):
         return None
     return text[: match.start()].rstrip(), f"stops at '{_short(text[match.start() :].strip())}'"
+
+
+@lru_cache(maxsize=8)  # two repairs ask
+def _next(text: str) -> re.Match[str] | None:
+    return _NEXT.search(text, _first_word(text))
 
 
 def _first_word(text: str) -> int:
@@ -149,6 +154,8 @@ _RESTATED = 0.4
 def _restated(found: Sequence[Sentence], again: Collection[int]) -> set[int]:
     """The sentences that say no more than another: its words hold theirs in the same order, and not many more. Of two
     that say the same it is the later one. Those that were said before (`again`) are not looked at."""
+    if len(found) < 2:
+        return set()
     told = ((index, _told(one.text)) for index, one in enumerate(found) if index not in again)
     long = [(index, own, frozenset(own)) for index, own in told if len(own) >= 3]
     dropped: set[int] = set()
@@ -170,7 +177,7 @@ def _restated(found: Sequence[Sentence], again: Collection[int]) -> set[int]:
 
 def _told(text: str) -> tuple[str, ...]:
     """Stems of all words but those without which the sentence says the same. The letter of an option is one."""
-    return tuple(filter(None, map(_weight, words(_LETTER.sub(_as_word, text)))))
+    return tuple(filter(None, map(_weight, words(_LETTER.sub(_as_word, text) if _lettered(text) else text))))
 
 
 @cache
@@ -179,6 +186,11 @@ def _weight(word: str) -> str:
 
 
 _LETTER = re.compile(r"\((\w)\)|\b(?:option|choice|answer) ([a-h])\b", re.IGNORECASE)
+
+
+def _lettered(text: str) -> bool:
+    """Whether there may be a letter: cheaper than to look for one."""
+    return "(" in text or "ption" in text or "hoice" in text or "nswer" in text
 
 
 def _as_word(match: re.Match[str]) -> str:
