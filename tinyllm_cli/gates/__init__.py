@@ -13,6 +13,7 @@ from typing import Literal
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.gates import objections, repairs
 from tinyllm_cli.gates.language import wrong_language
+from tinyllm_cli.gates.repetition import without_repetition
 from tinyllm_cli.gates.settings import GATES, GateSettings, gate_settings
 from tinyllm_cli.gates.text import words
 
@@ -95,7 +96,7 @@ def _repairs(
         ("boilerplate", repairs.without_opening),
         ("run-on", repairs.before_next_question),
         ("cut-off", repairs.without_marker),
-        ("repetition", repairs.without_repetition),
+        ("repetition", without_repetition),
         ("cut-off", lambda text: repairs.up_to_whole_sentence(text, style)),
     ]
     limit = settings.max_tokens
