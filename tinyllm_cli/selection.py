@@ -21,7 +21,6 @@ from tinyllm_cli.records import Rationale, Variant
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.store import usefulness as stored_usefulness
 from tinyllm_cli.tasks import Taught
 from tinyllm_cli.weighing import Scores, Use, scores_of, weights
 
@@ -177,9 +176,9 @@ def _scores(
     texts = [(one, verdict.text) for one, verdict in kept]
     found = scores_of(store, dataset, texts, questions)
     if named is not None:
-        found = _by(named, found, stored_usefulness.models(store, dataset))
-    if selection.usefulness == "none" and named is None:
-        return found[0] if found else None
+        found = _by(named, found)
+    elif selection.usefulness == "none":
+        return next((one for one in found if one.gains), None)
     wanted = len({one.id for one, _ in kept})  # a question that stands in two places has one rationale
     whole = [one for one in found if len(one.gains) == wanted]
     if len(whole) > 1:
@@ -198,11 +197,11 @@ def _scores(
     return whole[0]
 
 
-def _by(typed: str, found: Sequence[Scores], known: Sequence[str]) -> list[Scores]:
-    """The scores of the model that is called so, with or without what tells its states apart; where none of those that
-    the data set knows is, of those whose names begin so."""
-    called = {model for model in known if typed in (model, _FINGERPRINT.sub("", model))}
-    return [one for one in found if (one.model in called if called else one.model.startswith(typed))]
+def _by(typed: str, found: Sequence[Scores]) -> list[Scores]:
+    """The scores of the model that is called so, with or without what tells its states apart; where none is, of those
+    whose names begin so."""
+    called = [one for one in found if typed in (one.model, _FINGERPRINT.sub("", one.model))]
+    return called or [one for one in found if one.model.startswith(typed)]
 
 
 _FINGERPRINT = re.compile(r" [0-9a-f]{6,}$")

@@ -53,7 +53,7 @@ class Scores:
 def scores_of(
     store: Store, dataset: str, texts: Sequence[tuple[Rationale, str]], questions: Mapping[str, Question]
 ) -> list[Scores]:
-    """Of every model that scored any of these texts, the one that scored most of them first."""
+    """Of every model that scored rationales for the data set, the one that scored most of these texts first."""
     models = stored_usefulness.models(store, dataset)
     if not models:
         return []
@@ -62,9 +62,8 @@ def scores_of(
     for model in models:
         gains: dict[int, float] = {}
         for page in _pages(hashes.items()):
-            gains |= stored_usefulness.stored(store, model, dict(page))
-        if gains:
-            found.append(Scores(model=model, gains=gains))
+            gains |= stored_usefulness.stored(store, model, page)
+        found.append(Scores(model=model, gains=gains))
     return sorted(found, key=lambda one: -len(one.gains))
 
 

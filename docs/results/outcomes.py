@@ -17,7 +17,7 @@ from typing import Any
 from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.gates.settings import CODE
 from tinyllm_cli.records import Run
-from tinyllm_cli.reporting.arms import label_of
+from tinyllm_cli.reporting.arms import label_of, valid_accuracy
 from tinyllm_cli.stats import holm, paired, smallest_difference, wilson
 from tinyllm_cli.store import open_store, runs
 
@@ -66,7 +66,7 @@ def add(database: Path) -> None:
             outcome = {
                 "label": label,
                 "seed": seed,
-                "valid": _kept_accuracy(run) if run else None,
+                "valid": valid_accuracy(run) if run else None,
                 "seconds": run.figures["training_seconds"] if run else None,
                 "versions": dict(run.versions) if run else {},
                 "correct": "".join(str(int(one.correct)) for one in found),
@@ -87,11 +87,6 @@ def _label(run: Run) -> str:
         if settings.hash_under(version) == gates:
             return label_of(run).replace("gated", f"gates {version}")
     raise LookupError(f"Run {run.id} learnt by other gates than the default ones: it is left out.")
-
-
-def _kept_accuracy(run: Run) -> float | None:
-    kept = [one["accuracy"] for one in run.figures["valid"] if one["step"] == run.figures["best_step"]]
-    return kept[0] if kept else None
 
 
 def table() -> None:

@@ -73,7 +73,8 @@ def judge(text: str, question: Question, settings: GateSettings, length: Length 
             if mended is None:
                 fine[number] = rest
             else:
-                claims = claims or rest if gate == "repetition" else claims
+                if gate == "repetition":
+                    claims = claims or rest
                 trims = gate != "cut-off" or settings.cut_off == "trim"
                 found.append(Finding(gate=gate, reason=mended[1], repaired=trims))
                 rest = mended[0].strip()

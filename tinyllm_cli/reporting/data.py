@@ -154,19 +154,22 @@ def _left_out(
 ) -> Iterator[LeftOut]:
     """Without those that were made again since, on as many questions as there still are. `sizes` by data set and
     split."""
+    valid = [one for one in everything if one.id not in changed]
     for one in everything:
         run = runs.get(one.subject.run) if one.subject.run is not None else None
-        enough = min(one.questions, sizes.get((one.dataset, one.split), 0))
-        again = any(
-            later.id > one.id and later.id not in changed and later.questions >= enough
-            and (later.subject, later.dataset, later.split, later.scoring)
-            == (one.subject, one.dataset, one.split, one.scoring)
-            for later in everything
-        )  # fmt: skip
-        if one.id in changed and not again:
-            yield LeftOut(result=result(one, runs), why="the data set no longer holds these questions as they were")
-        elif one.id not in changed and run is not None and run.state != "done":
+        if one.id in changed:
+            least = min(one.questions, sizes.get((one.dataset, one.split), 0))
+            if not any(_replaces(later, one, least) for later in valid):
+                yield LeftOut(result=result(one, runs), why="the data set no longer holds these questions as they were")
+        elif run is not None and run.state != "done":
             yield LeftOut(result=result(one, runs), why=f"the run is {run.state}, not done")
+
+
+def _replaces(later: Evaluation, one: Evaluation, least: int) -> bool:
+    same = (later.subject, later.dataset, later.split, later.scoring) == (
+        one.subject, one.dataset, one.split, one.scoring
+    )  # fmt: skip
+    return same and later.id > one.id and later.questions >= least
 
 
 def result(evaluation: Evaluation, runs: Mapping[int, Run]) -> Result:
