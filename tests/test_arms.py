@@ -14,6 +14,7 @@ from tinyllm_cli.reporting.data import Report, collect
 from tinyllm_cli.reporting.maintable import MainTable
 from tinyllm_cli.reporting.page import html_page
 from tinyllm_cli.reporting.sheets import sheets
+from tinyllm_cli.reporting.spreadsheets import files
 from tinyllm_cli.stats import mcnemar
 from tinyllm_cli.store import Store, experiments, questions, runs
 
@@ -134,6 +135,8 @@ def test_evaluations_of_questions_that_are_gone_are_left_out_and_told(store: Sto
     page, [sheet] = html_page(found), sheets(found)
     assert sheet.groups[0].rows[0].label in page
     assert "no longer holds these questions" in page
+    [row] = files(found)["left-out"]
+    assert (row["accuracy"], row["why"]) == (0.75, found.left_out[0].why)
 
 
 def test_an_evaluation_that_was_made_again_is_not_told(store: Store) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tinyllm_cli.reporting.arms import Arm
 from tinyllm_cli.reporting.contests import Contest
-from tinyllm_cli.reporting.data import Report
+from tinyllm_cli.reporting.data import Report, Result
 from tinyllm_cli.reporting.sweeps import Sweep
 
 _ARM = ("method", "treatment", "student", "alphas", "icl", "shuffled", "size", "dataset", "split", "scoring", "n",
@@ -63,16 +63,18 @@ def files(report: Report) -> dict[str, list[dict[str, Any]]]:
             for tradeoff in report.tradeoffs for one in (*tradeoff.students, *tradeoff.teachers)
         ],
         "arms": [arm_row(arm) for arm in report.arms],
-        "evaluations": [
-            {**asdict(one), "alpha": ", ".join(f"{name}={weight:g}" for name, weight in one.alpha.items())}
-            for one in report.results
-        ],
+        "evaluations": list(map(_evaluation, report.results)),
+        "left-out": [{**_evaluation(one.result), "why": one.why} for one in report.left_out],
     }  # fmt: skip
 
 
 def arm_row(arm: Arm) -> dict[str, Any]:
     return {**{name: getattr(arm, name) for name in _ARM}, "seeds": len(arm.seeds),
             "runs": " ".join(map(str, arm.runs))}  # fmt: skip
+
+
+def _evaluation(one: Result) -> dict[str, Any]:
+    return {**asdict(one), "alpha": ", ".join(f"{name}={weight:g}" for name, weight in one.alpha.items())}
 
 
 def _flat(contest: Contest) -> dict[str, Any]:
