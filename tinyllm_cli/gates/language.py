@@ -12,6 +12,8 @@ from tinyllm_cli.gates.text import sentences, words
 def wrong_language(text: str, question: Question) -> str | None:
     """Another script than the question's, or, where the question is English, hardly an English word in it."""
     asked = f"{question.text} {' '.join(question.options)}"
+    if asked.isascii() and _nothing_foreign(text):
+        return None
     plain, few = _latin(asked), len(words(text)) < 4
     if plain > 0.8 and _latin(text) < (0.3 if few else 0.7):
         return "is in another script than the question"
@@ -27,10 +29,15 @@ def wrong_language(text: str, question: Question) -> str | None:
 
 def understood(text: str, question: Question) -> str:
     """Without sentences in another language, which explain nothing to the student."""
-    if text.isascii() and _english(words(text)) > 0.4:
+    if _nothing_foreign(text) or (text.isascii() and _english(words(text)) > 0.4):
         return text
     asked = words(f"{question.text} {' '.join(question.options)}")
     return " ".join(one.text for one in sentences(text) if not _foreign(words(one.text), asked)) or text
+
+
+def _nothing_foreign(text: str) -> bool:
+    """Told at a glance: no letter and no function word of another language, as in most texts."""
+    return text.isascii() and ELSEWHERE.isdisjoint(words(text))
 
 
 def _foreign(own: Sequence[str], known: Sequence[str]) -> bool:

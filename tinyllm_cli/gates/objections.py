@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 
 from tinyllm_cli.datasets.question import LETTERS, Question
 from tinyllm_cli.gates.language import understood
 from tinyllm_cli.gates.lexicon import STOPWORDS
 from tinyllm_cli.gates.text import FILLER_STEMS, NEGATION, content, sentences, stem, words
-
-_BEGINNINGS = ((3, 6), (4, 5), (5, 5))
-"""Sizes of a beginning, and of the words that it may stand for."""
 
 _CLAIM = re.compile(
     r"(?:(?:answer|option|choice|solution)(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left)))?"
@@ -31,6 +28,9 @@ _CHOOSE = re.compile(
     r"\b(?:choose|select|pick|go\s+with|choosing)\s+(?:the\s+)?(?:option\s+|answer\s+|choice\s+)?\(([a-h])\)",
     re.IGNORECASE,
 )
+_ANNOUNCING = ("answer", "option", "choice", "solution", "left", "leaves", "thing", "possibility")
+"""One of these is in all that _CLAIM or _SAID finds, and is found sooner than they."""
+
 _SAID = re.compile(
     r"(?:answer|option|choice|thing|possibility)(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left)))?\s*(?:is|would\s+be|must\s+be|should\s+be|:)"
     r"|of\s+the\s+(?:above|given)\s+(?:choices|options)|left\s+with|leaves\s+us\s+with",
@@ -97,14 +97,16 @@ def claim(text: str, question: Question) -> int | None:
 
     Of several claims the last one counts."""
     found: list[tuple[int, int]] = []
-    for pattern in (_CLAIM, _LETTER_RIGHT, _CHOOSE):
+    low = text.lower()
+    announced = any(word in low for word in _ANNOUNCING)
+    for pattern in (*((_CLAIM,) if announced else ()), *((_LETTER_RIGHT, _CHOOSE) if "(" in text else ())):
         for match in pattern.finditer(text):
             letter = next(filter(None, match.groups())).lower()
             negated = NEGATION.search(match[0]) or NEGATION.search(text[max(0, match.start() - 12) : match.start()])
             if letter in LETTERS[: len(question.options)] and not negated:
                 found.append((match.start(), LETTERS.index(letter)))
     for sentence in sentences(text):
-        stated = _SAID.search(sentence.text)
+        stated = _SAID.search(sentence.text) if announced else None
         if stated or _CONCLUDES.match(sentence.text):
             option = _first_option(sentence.text[stated.end() :], question) if stated else None
             option = _only_option(sentence.text, question) if option is None else option
@@ -186,7 +188,7 @@ def letter_only(text: str, question: Question) -> str | None:
         return None
     rest = re.sub(r"\(?\b[a-h]\)", " ", understood(text, question), flags=re.IGNORECASE)
     rest = _CLAIM.sub(" ", rest)
-    own = {stem(word) for option in question.options for word in words(option)}
+    own = _option_stems(question.options)
     left = [word for word in content(rest) if word not in own and word not in FILLER_STEMS and not word.isdigit()]
     return None if left else "names the answer and no reason"
 
@@ -197,28 +199,43 @@ def _says_no_more(text: str, option: str) -> bool:
 
 def _explains(text: str, question: Question) -> bool:
     """Words of the question beside the answer say at least that they belong together: that is an echo."""
-    asked = set(content(question.text)) - {stem(word) for option in question.options for word in words(option)}
+    asked = set(content(question.text)) - _option_stems(question.options)
     return len(asked & set(content(text))) >= 2
 
 
 def echo(text: str, question: Question, new_words: int) -> str | None:
     """It has fewer than `new_words` words of its own."""
-    known, beginnings = _known(question.text, question.options)
     meaning = [word for word in content(understood(text, question)) if word not in FILLER_STEMS and len(word) > 1]
-    own = {word for word in meaning if word not in known and word[:5] not in beginnings}
-    return None if len(own) >= new_words or len(meaning) < 2 else "says no more than the question and its options"
+    if len(meaning) < 2:
+        return None
+    known = _known(question.text, question.options)
+    own = (word for word in dict.fromkeys(meaning) if word not in known and not _is_form(word, known))
+    enough = sum(1 for _ in islice(own, new_words)) == new_words
+    return None if enough else "says no more than the question and its options"
 
 
-@lru_cache(maxsize=256)  # teachers come one after the other with the same questions
-def _known(text: str, options: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
-    """The stems of a question's words, and how the longer ones begin: the crude stem leaves some forms apart."""
-    own = {*content(text), *(stem(word) for option in options for word in words(option))}
-    return FILLER_STEMS | own, _FILLER_BEGINNINGS | _beginnings(own)
+@lru_cache(maxsize=256)  # samples and teachers come one after the other with the same questions
+def _known(text: str, options: tuple[str, ...]) -> frozenset[str]:
+    """The stems of a question's words."""
+    return frozenset(content(text)) | _option_stems(options)
 
 
-def _beginnings(stems: Iterable[str]) -> frozenset[str]:
-    return frozenset(word[:size] for word in stems for size, least in _BEGINNINGS if len(word) >= least)
+@lru_cache(maxsize=256)
+def _option_stems(options: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(stem, chain.from_iterable(map(words, options))))
 
+
+_LEAST = {3: 6, 4: 5, 5: 5}
+"""How long a word is at least that a beginning of so many letters may stand for."""
 
 _FILLER_BEGINNINGS = frozenset(word[:5] for word in FILLER_STEMS if len(word) >= 5)
 """No shorter ones: `hap` of `happen` is also that of `happy`."""
+
+
+def _is_form(word: str, known: frozenset[str]) -> bool:
+    """Begins as a known word does: the crude stem leaves some forms apart."""
+    beginning = word[:5]
+    if beginning in _FILLER_BEGINNINGS:
+        return True
+    least = _LEAST.get(len(beginning))
+    return least is not None and any(len(one) >= least and one.startswith(beginning) for one in known)

@@ -138,11 +138,13 @@ _ITEM = re.compile(r"\(?(?:\d{1,2}|[a-h])[.)]\s|[•*-]\s")
 
 def _listed(found: Sequence[Sentence]) -> bool:
     """The last of them is an item of a list whose items end without a full stop."""
-    items = [
-        _ITEM.match(one.text) is not None or (index > 0 and found[index - 1].heading) for index, one in enumerate(found)
-    ]
-    unmarked = sum(bool(item) and not one.whole for item, one in zip(items, found, strict=True))
-    return items[-1] and unmarked >= 2 and _may_end(found[-1].text)
+    if not _item(found, len(found) - 1) or not _may_end(found[-1].text):
+        return False
+    return sum(not one.whole and _item(found, index) for index, one in enumerate(found)) >= 2
+
+
+def _item(found: Sequence[Sentence], index: int) -> bool:
+    return _ITEM.match(found[index].text) is not None or (index > 0 and found[index - 1].heading)
 
 
 def _may_end(text: str) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from functools import cache
-from itertools import combinations
+from functools import cache, lru_cache
+from itertools import combinations, pairwise
 from operator import eq
 
 from tinyllm_cli.gates.lexicon import SLIGHT
@@ -77,6 +77,7 @@ def _restated(found: Sequence[Sentence], again: Collection[int]) -> set[int]:
     return dropped
 
 
+@lru_cache(maxsize=64)  # what one round leaves is looked at in the next
 def _told(text: str) -> tuple[str, ...]:
     """Stems of all words but those without which the sentence says the same. The letter of an option is one."""
     return tuple(filter(None, map(_weight, words(_LETTER.sub(_as_word, text) if _lettered(text) else text))))
@@ -126,14 +127,16 @@ def _joined(text: str, kept: list[Sentence]) -> str:
 _TOKEN = re.compile(r"\S+")
 _NOT_LETTERS = re.compile(r"[\d\W_]+")
 _LOOP = 3
+_LONGEST = 12
 
 
 def _without_loop(text: str) -> str | None:
     """The text up to the first repeat of a phrase that comes three times in a row; None where there is none."""
     plain = [token if token.isalpha() else _NOT_LETTERS.sub("", token) or token for token in text.lower().split()]
-    if len(plain) - len(set(plain)) < 3:
+    again = len(plain) - 1 - len(set(pairwise(plain)))  # neighbours that were neighbours before
+    if again < _LOOP - 1:
         return None
-    for size in range(1, 13):
+    for size in range(1, min(_LONGEST, (again + 1) // 2) + 1):
         if sum(map(eq, plain[size:], plain)) < max(3, size * (_LOOP - 1)):
             continue
         run = 0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from tinyllm_cli.gates.lexicon import FILLER, STOPWORDS
 
 _ABBREVIATIONS = frozenset({"e.g", "i.e", "etc", "vs", "dr", "mr", "mrs", "ms", "st", "no", "fig", "approx", "cf"})
 _CLOSING = "\"'”’)]*"
-_BREAK = re.compile(rf"\n+|(?<=[.!?])[{re.escape(_CLOSING)}]*[ \t]+(?=\S)|(?<=[。！？])")
+_BREAK = re.compile(  # the characters come first, so that the search skips what is none of them
+    rf"[\n.!?。！？](?:(?<=\n)\n*|(?<=[.!?])[{re.escape(_CLOSING)}]*[ \t]+(?=\S)|(?<=[。！？]))"
+)
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _INITIALS = re.compile(r"(?:[A-Z]\.)+[A-Z]")
 _CONNECTIVE = re.compile(
@@ -29,8 +31,7 @@ _ENUMERATOR = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
+class Sentence(NamedTuple):
     """A piece of a text from `start` to `end`: a sentence, or a line where lines end without a full stop."""
 
     text: str
@@ -59,7 +60,7 @@ def sentences(text: str) -> tuple[Sentence, ...]:
     start = 0
     for match in _BREAK.finditer(text):
         end = match.end()
-        if "\n" not in match[0] and _goes_on(text, start, match):
+        if text[match.start()] != "\n" and _goes_on(text[start : match.start() + 1]):
             continue
         _add(found, text, start, end)
         start = end
@@ -67,12 +68,12 @@ def sentences(text: str) -> tuple[Sentence, ...]:
     return tuple(found)
 
 
-def _goes_on(text: str, start: int, match: re.Match[str]) -> bool:
-    last = text[start : match.start()].rstrip(".").rpartition(" ")[2].lstrip("(")
+def _goes_on(piece: str) -> bool:
+    last = piece.rstrip(".").rpartition(" ")[2].lstrip("(")
     return (
         last.lower() in _ABBREVIATIONS
         or _INITIALS.fullmatch(last) is not None
-        or _ENUMERATOR.fullmatch(text[start : match.start()].strip()) is not None
+        or _ENUMERATOR.fullmatch(piece.strip()) is not None
     )
 
 
@@ -82,12 +83,13 @@ def _add(found: list[Sentence], text: str, start: int, end: int) -> None:
         found.append(Sentence(own, start + len(piece) - len(own), start + len(piece)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)  # of a question and of the sentences of its rationale, in whatever round
 def words(text: str) -> tuple[str, ...]:
     """Lower-case words, numbers included."""
     return tuple(_WORD.findall(text.lower()))
 
 
+@lru_cache(maxsize=64)
 def shape(text: str) -> str:
     """What is left of a sentence for telling whether it was said before: no case, numbers, punctuation or leading
     connectives."""
