@@ -50,6 +50,7 @@ ALLOWED = {
     "datasets": {"errors", "config"},
     "records": {"datasets"},
     "interrupts": set(),
+    "terminal": set(),
     "store": {"errors", "interrupts", "records", "datasets"},
     "prompts": {"datasets", "records"},
     "tasks": {"datasets"},
@@ -108,7 +109,7 @@ ALLOWED = {
     "predict": KNOWLEDGE | {"answers"},
     "exporting": KNOWLEDGE,
     "experiments": KNOWLEDGE | {"opinions", "resuming", "selection", "voices"},
-    "reporting": KNOWLEDGE | {"dossier", "duplicates", "findings", "gates", "survey"},
+    "reporting": KNOWLEDGE | {"dossier", "duplicates", "findings", "gates", "survey", "terminal"},
 }
 BACKENDS_FOR = {
     "students": {"backends.checkpoints"},

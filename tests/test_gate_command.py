@@ -82,6 +82,22 @@ def test_verdicts_are_shown_and_kept(inside: Command, tmp_path: Path) -> None:
     assert stored == {name: mixed[name] for name in ("kept", "repaired", "rejected")}
 
 
+def test_a_reason_that_quotes_the_teacher_steers_no_terminal(inside: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=4, valid=4)
+    (tmp_path / "toy" / "rationales").mkdir()
+    row = {
+        "id": "train-1",
+        "rationale": "Let's think\x1b[2J\u202e step by step. It stands in the list, as one sees at once.",
+    }
+    (tmp_path / "toy" / "rationales" / "ann.train.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    assert inside("import", str(tmp_path / "toy")).returncode == 0
+    done = inside("gate", "--show", "boilerplate")
+    assert "opens with 'Let's think\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER} step by" in " ".join(
+        done.stdout.split()
+    )
+    assert not {"\x1b", "\u202e"} & set(done.stdout)
+
+
 def test_distill_learns_what_the_gates_leave(inside: Command, tmp_path: Path) -> None:
     prepared(inside, tmp_path)
     make_folder(tmp_path / "student", "causal")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tinyllm_cli.cli.tables import plain_table
 from tinyllm_cli.gates import GATES
+from tinyllm_cli.terminal import plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tinyllm_cli.terminal import plain_table
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -16,24 +18,20 @@ if TYPE_CHECKING:
 
 def plan_table(plan: Plan, todo: Collection[int]) -> Table:
     """`todo` are the positions of the cells that are to be done."""
-    from tinyllm_cli.reporting.tables import simple_table
-
     labels = [cell.label for cell in plan.cells]
     columns = _columns(labels)
     rows = [
         (*(_text(label.get(name)) for name in columns), "to do" if position in todo else "done")
         for position, label in enumerate(labels)
     ]
-    return simple_table(f"Plan of {plan.name}", [*columns, "state"], rows)
+    return plain_table(f"Plan of {plan.name}", [*columns, "state"], rows)
 
 
 def results_table(
     name: str, cells: Sequence[StoredCell], runs: Mapping[int, Run], results: Mapping[int, Result]
 ) -> Table:
     """Valid accuracy is what a run was chosen by, with the interval that its questions allow; test what counts."""
-    from rich.text import Text
-
-    from tinyllm_cli.reporting.tables import percent, plain, simple_table
+    from tinyllm_cli.reporting.tables import percent
 
     columns = _columns([cell.label for cell in cells])
     rows = []
@@ -48,14 +46,13 @@ def results_table(
             percent(found.accuracy) if found else "-",
             f"{100 * found.low:.1f} to {100 * found.high:.1f} %" if found else "-",
         ))  # fmt: skip
-    table = simple_table(name, [*columns, "state", ">run", ">valid", ">test", "95 % interval"], rows)
     measured = [found for cell in cells if cell.evaluation is not None and (found := results.get(cell.evaluation))]
     chances = {
         f"{one.dataset}: n = {one.n}, chance {percent(one.chance)}, majority class {percent(one.majority)}"
         for one in measured
     }
-    table.caption = Text("\n").join(map(plain, sorted(chances))) if chances else None
-    return table
+    head = [*columns, "state", ">run", ">valid", ">test", "95 % interval"]
+    return plain_table(name, head, rows, "\n".join(sorted(chances)))
 
 
 def valid_accuracy(run: Run | None) -> float | None:

@@ -9,11 +9,12 @@ import json as jsonlib
 import re
 import sys
 import time
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from tinyllm_cli.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -131,11 +132,6 @@ class Console:
         from rich.console import Console as RichConsole
 
         return RichConsole(stderr=error)
-
-
-def printable(text: str) -> str:
-    """Control characters, which could steer a terminal, as the replacement character."""
-    return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class _Lines:

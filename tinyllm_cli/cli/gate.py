@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyllm_cli.cli.choosing import dataset_with_rationales, variants_of
-from tinyllm_cli.cli.console import Console, printable
+from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.terminal import plain, plain_table, printable
 
 if TYPE_CHECKING:
     from tinyllm_cli.gates import Finding, GateSettings, Verdict
@@ -109,7 +110,7 @@ def _tally(
 
 
 def _verdicts(dataset: str, split: str, tallies: list[_Tally]) -> Any:
-    from tinyllm_cli.reporting.tables import percent, simple_table
+    from tinyllm_cli.reporting.tables import percent
 
     head = ["teacher", ">rationales", ">kept", ">repaired", ">rejected", ">rejected, %"]
     rows = [
@@ -120,23 +121,20 @@ def _verdicts(dataset: str, split: str, tallies: list[_Tally]) -> Any:
         )
         for tally in tallies
     ]
-    return simple_table(f"Verdicts on {dataset}/{split}", head, rows)
+    return plain_table(f"Verdicts on {dataset}/{split}", head, rows)
 
 
 def _gates(tallies: list[_Tally]) -> Any:
     from tinyllm_cli.gates import GATES
-    from tinyllm_cli.reporting.tables import simple_table
 
     rows = [(name, *(str(tally.gates[name]) for tally in tallies)) for name in GATES]
-    return simple_table("What the gates found", ["gate", *(f">{tally.teacher}" for tally in tallies)], rows)
+    return plain_table("What the gates found", ["gate", *(f">{tally.teacher}" for tally in tallies)], rows)
 
 
 def _example(teacher: str, example: tuple[Rationale, Verdict, Finding]) -> Any:
     """Before and after, as plain text: a teacher's words are no markup."""
-    from rich.text import Text
-
     rationale, verdict, finding = example
-    text = Text(f"\n{teacher}, {rationale.key}: {finding.gate}, {finding.reason}\n", style="bold")
+    text = plain(f"\n{teacher}, {rationale.key}: {finding.gate}, {finding.reason}\n", "bold")
     text.append(f"  wrote  {printable(' '.join(rationale.text.split()))}\n", style="not bold")
     left = printable(" ".join(verdict.text.split())) if verdict.verdict != "rejected" else "(rejected)"
     text.append(f"  left   {left}", style="not bold")

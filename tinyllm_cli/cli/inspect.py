@@ -70,7 +70,7 @@ def _choose(session: Session, places: list[Place]) -> None:
     """Several questions fit: a list to choose from."""
     from dataclasses import asdict
 
-    from tinyllm_cli.cli.tables import plain_table
+    from tinyllm_cli.terminal import plain_table
 
     rows = [(f"{one.dataset}/{one.split}", one.key, one.question[:8], one.text) for one in places[:_SHOWN]]
     more = f"{len(places) - _SHOWN} more; add words to narrow it down." if len(places) > _SHOWN else ""

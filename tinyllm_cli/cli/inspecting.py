@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from tinyllm_cli.cli.console import printable
-from tinyllm_cli.cli.tables import plain_table
 from tinyllm_cli.datasets.question import LETTERS, option_line
+from tinyllm_cli.terminal import plain, plain_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,9 +48,7 @@ def show(found: Dossier, *, prompts: bool) -> Iterator[RenderableType]:
 
 
 def _text(text: str, style: str = "") -> Text:
-    from rich.text import Text
-
-    return Text(printable(text.replace("\r\n", "\n")), style=style)
+    return plain(text.replace("\r\n", "\n"), style)
 
 
 def _question(found: Dossier) -> Text:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from tinyllm_cli.cli.console import printable
+from tinyllm_cli.terminal import plain, plain_table, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,20 +23,10 @@ _MARKS = "ox+*#%"
 
 def sheet_table(sheet: Sheet) -> Table:
     """Cells are plain text, never markup, and steer no terminal."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=Text(printable(sheet.title), style="bold"), title_justify="left", caption_justify="left",
-        caption=Text(printable(" ".join(sheet.notes)), style="dim"), box=SIMPLE_HEAD, pad_edge=False,
-    )  # fmt: skip
-    for name in sheet.head:
-        right = name.startswith(">")
-        table.add_column(Text(printable(name.removeprefix(">"))), justify="right" if right else "left", no_wrap=right)
+    table = plain_table(sheet.title, sheet.head, caption=" ".join(sheet.notes))
     for group in sheet.groups:
         if group.title:
-            table.add_row(Text(printable(group.title), style="bold"))
+            table.add_row(plain(group.title, "bold"))
         for row in group.rows:
             table.add_row(_two_lines(row.label, row.note), *map(_cell, row.cells))
         table.add_section()
@@ -48,9 +38,7 @@ def _cell(cell: Cell) -> Text:
 
 
 def _two_lines(text: str, under: str, style: str = "") -> Text:
-    from rich.text import Text
-
-    both = Text(printable(text), style=style)
+    both = plain(text, style)
     return both.append(f"\n{printable(under)}", style="not bold dim") if under else both
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyllm_cli.cli.choosing import dataset_with_rationales, loader, variants_of
-from tinyllm_cli.cli.console import Console, printable
+from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.terminal import plain, plain_table, printable
 
 if TYPE_CHECKING:
     from tinyllm_cli.cli.console import Meter
@@ -157,7 +158,7 @@ def _leak(
 ) -> None:  # fmt: skip
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.leakage import probe
-    from tinyllm_cli.reporting.tables import percent, simple_table
+    from tinyllm_cli.reporting.tables import percent
     from tinyllm_cli.students.base import Limits
 
     found: dict[str, list[Probed]] = {}
@@ -179,7 +180,7 @@ def _leak(
     rows += [(name, "the teacher itself, without the answer", str(n), percent(right / n), "-")
              for name, (right, n) in own.items() if n]  # fmt: skip
     head = ["rationales of", "what is read", ">n", ">accuracy", "95 % interval"]
-    session.console.show(simple_table(f"What a probe answers on {dataset}/{split}", head, rows))
+    session.console.show(plain_table(f"What a probe answers on {dataset}/{split}", head, rows))
     session.console.result(
         {
             "dataset": dataset, "split": split,
@@ -206,7 +207,7 @@ def _own_accuracy(store: Store, dataset: str, split: str, teacher: str) -> tuple
 
 
 def _table(dataset: str, split: str, model: str, found: Mapping[str, _Summary], *, mask: bool) -> Any:
-    from tinyllm_cli.reporting.tables import percent, simple_table
+    from tinyllm_cli.reporting.tables import percent
 
     rows = [
         (
@@ -217,9 +218,8 @@ def _table(dataset: str, split: str, model: str, found: Mapping[str, _Summary], 
         for name, one in found.items()
     ]  # fmt: skip
     title = f"Usefulness on {dataset}/{split} for {model}{', answer masked' if mask else ''}"
-    table = simple_table(title, ["teacher", ">rationales", ">mean gain", ">of use"], rows)
-    table.caption = "gain: log-probability of the gold option, with the rationale minus without; of use: above 0"
-    return table
+    caption = "gain: log-probability of the gold option, with the rationale minus without; of use: above 0"
+    return plain_table(title, ["teacher", ">rationales", ">mean gain", ">of use"], rows, caption)
 
 
 def _as_json(found: Mapping[str, _Summary]) -> list[dict[str, Any]]:
@@ -233,7 +233,5 @@ def _as_json(found: Mapping[str, _Summary]) -> list[dict[str, Any]]:
 
 
 def _example(teacher: str, one: Scored) -> Any:
-    from rich.text import Text
-
-    text = Text(f"{teacher}, {one.rationale.key}: {one.gain:+.3f}\n", style="bold")
+    text = plain(f"{teacher}, {one.rationale.key}: {one.gain:+.3f}\n", "bold")
     return text.append(f"  {printable(' '.join(one.text.split()))}", style="not bold")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from tinyllm_cli.records import Elicitation, Run, TeacherCosts
 from tinyllm_cli.reporting.data import Comparison, DatasetSummary, Report, Result, comparisons
+from tinyllm_cli.terminal import plain, plain_table
 
 _LAST = 20  # runs that a terminal shows
 
@@ -39,7 +39,7 @@ def datasets_table(datasets: Sequence[DatasetSummary]) -> Table:
         (data.name, data.source, ", ".join(f"{split} {count}" for split, count in data.splits.items()))
         for data in datasets
     ]
-    return simple_table("Data sets", ["data set", "from", "questions"], rows)
+    return plain_table("Data sets", ["data set", "from", "questions"], rows)
 
 
 def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
@@ -56,7 +56,7 @@ def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
         )
         for teacher in teachers
     ]
-    return simple_table("Teachers", head, rows)
+    return plain_table("Teachers", head, rows)
 
 
 def asked_table(asked: Sequence[Elicitation]) -> Table:
@@ -74,7 +74,7 @@ def asked_table(asked: Sequence[Elicitation]) -> Table:
         for one in asked
     ]
     head = ["asked", "state", ">replies", ">failed", ">calls", ">cost", ">in flight"]
-    return simple_table("How the teachers were asked", head, rows)
+    return plain_table("How the teachers were asked", head, rows)
 
 
 def _in_flight(one: Elicitation) -> str:
@@ -87,7 +87,7 @@ def _in_flight(one: Elicitation) -> str:
 def runs_table(runs: Sequence[Run]) -> Table:
     head = [">run", "student", "data set", "alpha", "state", ">valid", ">seconds"]
     title = f"Runs (the last {_LAST} of {len(runs)})" if len(runs) > _LAST else "Runs"
-    return simple_table(title, head, [_run_row(run) for run in runs[-_LAST:]])
+    return plain_table(title, head, [_run_row(run) for run in runs[-_LAST:]])
 
 
 def _run_row(run: Run) -> tuple[str, ...]:
@@ -113,7 +113,9 @@ def _accuracy_table(comparison: Comparison) -> Table:
     first = comparison.results[0]
     free_text = first.scoring == "generate"  # a ranked answer is always an option
     head = ["who", "method", "alpha", ">accuracy", "95 % interval", *([">unparseable"] if free_text else [])]
-    table = simple_table(f"Accuracy on {comparison.title}", head, [])
+    always = "" if free_text else ", unparseable 0 %"
+    by_chance = f"chance {percent(first.chance)}, majority class {percent(first.majority)}{always}"
+    table = plain_table(f"Accuracy on {comparison.title}", head, caption=by_chance)
     for result in comparison.results:
         style = "bold" if result.accuracy == comparison.best else ""
         cells = [
@@ -124,23 +126,4 @@ def _accuracy_table(comparison: Comparison) -> Table:
             Text(f"{100 * result.low:.1f} to {100 * result.high:.1f} %"),
         ]
         table.add_row(*cells, *([Text(percent(result.unparseable))] if free_text else []))
-    always = "" if free_text else ", unparseable 0 %"
-    table.caption = plain(f"chance {percent(first.chance)}, majority class {percent(first.majority)}{always}")
     return table
-
-
-def simple_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A `>` before a column's name aligns it to the right."""
-    table = Table(title=plain(title, "bold"), title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
-    table.pad_edge = False
-    for name in head:
-        number = name.startswith(">")
-        table.add_column(plain(name.removeprefix(">")), justify="right" if number else "left", no_wrap=number)
-    for row in rows:
-        table.add_row(*map(plain, row))
-    return table
-
-
-def plain(text: str, style: str = "") -> Text:
-    """As it is, but for control characters, which could steer a terminal."""
-    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text), style=style)
