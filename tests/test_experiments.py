@@ -390,3 +390,33 @@ def test_a_job_takes_the_gpu_that_fewest_have(tmp_path: Path) -> None:
         working.append(job)
     assert around.gpu(working[1:2]) == "0"
     assert Surroundings(db=tmp_path, config=None, threads=1, gpus=("0",)).gpu([]) is None
+
+
+@pytest.mark.parametrize(
+    ("peak", "jobs", "why"),
+    [
+        ({"host": int(9e9)}, 2, "one needs about 9.0 GB of memory"),
+        ({"host": int(9e9), "gpu": int(5e9)}, 4, ""),  # of another kind of machine
+        (None, 4, ""),
+    ],
+)
+def test_jobs_fit_by_what_an_earlier_training_held(
+    monkeypatch: pytest.MonkeyPatch, peak: dict[str, int] | None, jobs: int, why: str
+) -> None:
+    known = history(finetune=({}, 8.0))
+    if peak is not None:
+        known.runs[0].figures["peak_memory"] = peak
+    monkeypatch.setattr("tinyllm_cli.experiments.outlook.threads", lambda: 4)
+    monkeypatch.setattr("tinyllm_cli.experiments.outlook.gpus", dict)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
+    assert jobs_that_fit(["tiny"], 4, known) == (jobs, why)
+
+
+def test_jobs_fit_on_gpus_by_what_an_earlier_training_held_there(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = history(finetune=({}, 8.0))
+    known.runs[0].figures["peak_memory"] = {"host": int(2e9), "gpu": int(3e9)}
+    monkeypatch.setattr("tinyllm_cli.experiments.outlook.threads", lambda: 4)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
+    assert jobs_that_fit(["tiny"], 4, known) == (1, "one needs about 3.0 GB of a GPU's memory")

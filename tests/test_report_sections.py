@@ -246,7 +246,13 @@ def test_answers_over_several_seeds_are_told_together(store: Store) -> None:
 
 def test_splits_and_cuts_are_counted(store: Store) -> None:
     data(store, "toy", 40)
-    figures = {"tasks": {"answer": 80, "ann": 20}, "inputs_cut": 3, "targets_cut": 7, "questions_per_second": 4.5}
+    figures = {
+        "tasks": {"answer": 80, "ann": 20},
+        "inputs_cut": 3,
+        "targets_cut": 7,
+        "questions_per_second": 4.5,
+        "peak_memory": {"host": 2_600_000_000},
+    }
     trained(store, "toy", first(20), seconds=5, **figures)
     found = report(store)
     splits, cut = data_sheets(found)
@@ -258,7 +264,7 @@ def test_splits_and_cuts_are_counted(store: Store) -> None:
     assert asked.words == pytest.approx(len(f"{example.text} {' '.join(example.options)}".split()), abs=1)
     assert sum(asked.gold) == 80
     assert [cell.text for cell in cut.groups[0].rows[0].cells] == ["64", "3 of 100", "32", "7 of 100", "0 of 40"]
-    assert [cell.text for cell in run_sheet(found.runs).groups[0].rows[0].cells][6:8] == ["5", "4.5"]
+    assert [cell.text for cell in run_sheet(found.runs).groups[0].rows[0].cells][6:9] == ["5", "4.5", "2.6"]
 
 
 def test_the_teachers_own_accuracy_stands_with_them(store: Store) -> None:

@@ -246,6 +246,8 @@ def test_what_the_limits_cut_is_counted(store: Store, folder: Path, tmp_path: Pa
     plan = planned(store, write_dataset(tmp_path / "toy", train=5), folder, max_input=16, max_target=2)
     figures = run(store, plan, lambda progress, student: None).figures
     assert (figures["questions"], figures["inputs_cut"], figures["targets_cut"]) == (5, 5, 5)
+    assert figures["peak_memory"].keys() == {"host"}
+    assert 10**8 < figures["peak_memory"]["host"] < 10**11, "bytes of a process that has loaded torch"
 
 
 def broken_off(store: Store, plan: Plan, step: int, error: BaseException, *, save_every: float = 0.0) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -160,7 +162,20 @@ class Keeper:
             "training_seconds": round(self._training_seconds, 3),
             "tokens": self._tokens,
             "questions_per_second": round(seen / self._training_seconds, 3) if self._training_seconds else None,
+            "peak_memory": peak_memory(self._student.device),
         }
+
+
+def peak_memory(device: str) -> dict[str, int]:
+    """The most bytes that this process has held so far: `host`, and `gpu` where it computes on one."""
+    import torch
+
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    if device.startswith("cuda"):
+        peak["gpu"] = torch.cuda.max_memory_reserved(device)
+    return peak
 
 
 def encoded(student: Student, material: Material, limits: Limits) -> list[list[Example]]:

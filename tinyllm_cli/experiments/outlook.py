@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 from tinyllm_cli.experiments.cells import Cell
 from tinyllm_cli.records import Evaluation, Run
@@ -97,14 +98,23 @@ def jobs_that_fit(students: Sequence[str], wanted: int, history: History) -> tup
 
     if wanted > threads():
         return threads(), f"there are {threads()} threads"
-    need = _BASE + _COPIES * max((student_bytes(student, history) or 0 for student in students), default=0)
+    need = max((_memory(student, history, "host") for student in students), default=_BASE)
+    held = max((_memory(student, history, "gpu") for student in students), default=_BASE)
     here = int(psutil.virtual_memory().available / need)
-    there = sum(int(left / need) for left in gpus().values()) if gpus() else here
+    there = sum(int(left / held) for left in gpus().values()) if gpus() else here
     fitting = max(1, min(here, there))
     if fitting < wanted:
-        where = "memory" if here <= there else "a GPU's memory"
-        return fitting, f"one needs about {need / 1e9:.1f} GB of {where}"
+        least, where = (need, "memory") if here <= there else (held, "a GPU's memory")
+        return fitting, f"one needs about {least / 1e9:.1f} GB of {where}"
     return wanted, ""
+
+
+def _memory(student: str, history: History, place: Literal["host", "gpu"]) -> float:
+    """Bytes that a training takes: the most that an earlier one of this student did on such a machine, or else what its
+    weights let expect."""
+    peaks = [run.figures.get("peak_memory", {}) for run in history.student(student)]
+    measured = [peak[place] for peak in peaks if place in peak and ("gpu" in peak) == bool(gpus())]
+    return max(measured, default=_BASE + _COPIES * (student_bytes(student, history) or 0))
 
 
 @cache

@@ -142,18 +142,22 @@ def _count(tokens: int | None) -> str:
 
 
 def run_sheet(runs: Iterable[Run]) -> Sheet:
-    head = (">run", "method", "data set", "alpha", ">seed", "state", ">seconds", ">questions/s", "data digest")
+    head = (">run", "method", "data set", "alpha", ">seed", "state", ">seconds", ">questions/s", ">GB", "data digest")
     return Sheet(
         name="runs",
         title="Trainings",
         head=("student", *head),
         groups=(Group(rows=tuple(map(_run, runs))),),
-        notes=("The digest changes with the questions that a run learned from, and with their order.",),
+        notes=(
+            "GB: the most memory that a training held, of the GPU where there was one.",
+            "The digest changes with the questions that a run learned from, and with their order.",
+        ),
     )
 
 
 def _run(run: Run) -> Row:
     seconds, speed = run.figures.get("training_seconds"), run.figures.get("questions_per_second")
+    peak = run.figures.get("peak_memory")
     texts = (
         str(run.id),
         run.method,
@@ -163,6 +167,7 @@ def _run(run: Run) -> Row:
         run.state + (f": {run.error}" if run.error else ""),
         "–" if seconds is None else f"{seconds:.0f}",
         "–" if speed is None else f"{speed:.1f}",
+        f"{(peak.get('gpu') or peak['host']) / 1e9:.1f}" if peak else "–",
         str(run.settings.get("data", "–")),
     )
     return Row(label=short(run.student), cells=tuple(Cell(text=text) for text in texts))
