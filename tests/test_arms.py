@@ -135,6 +135,8 @@ def test_evaluations_of_questions_that_are_gone_are_left_out_and_told(store: Sto
     page, [sheet] = html_page(found), sheets(found)
     assert sheet.groups[0].rows[0].label in page
     assert "no longer holds these questions" in page
+    assert "Nothing was evaluated yet" not in page
+    assert "No evaluation is left to show" in page
     [row] = files(found)["left-out"]
     assert (row["accuracy"], row["why"]) == (0.75, found.left_out[0].why)
 
