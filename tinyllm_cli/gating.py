@@ -7,8 +7,8 @@ from dataclasses import asdict
 from itertools import islice
 
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.gates import Finding, GateSettings, Length, Verdict, judge
-from tinyllm_cli.prompts import without_thinking
+from tinyllm_cli.gates import Finding, GateSettings, Verdict, judge
+from tinyllm_cli.prompts import rationale_text, without_thinking
 from tinyllm_cli.records import Rationale, Variant
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
@@ -24,28 +24,36 @@ def judged(
     dataset: str,
     split: str,
     variant: Variant,
-    settings: GateSettings,
-    length: Length | None = None,
+    settings: GateSettings | None,
     limit: int | None = None,
 ) -> Iterator[tuple[Rationale, Verdict]]:
     """A variant's rationales for the first `limit` questions of a split, in their order, each with its verdict.
-    Verdicts that the store lacks are made and kept. `length` counts tokens, for the gate too-long."""
-    stored_verdicts.add_gates(store, settings.hash, asdict(settings))
+    Verdicts that the store lacks are made and kept. Without gates (None) only an empty text is rejected."""
     rationales = stored_rationales.iterate(store, dataset, split, variant)
     if limit is not None:
         rationales = _before(rationales, limit)
+    if settings is None:
+        yield from ((rationale, _ungated(rationale)) for rationale in rationales)
+        return
+    stored_verdicts.add_gates(store, settings.hash, asdict(settings))
     asked = _asked(rationales, stored_questions.iterate(store, dataset, split))
     while chunk := list(islice(asked, _CHUNK)):
         known = stored_verdicts.stored(store, settings.hash, [rationale.id for rationale, _ in chunk])
         fresh = []
         for rationale, question in chunk:
             if rationale.id not in known:
-                verdict = judge(without_thinking(rationale.text), question, settings, length)
+                verdict = judge(without_thinking(rationale.text), question, settings)
                 known[rationale.id] = _stored(rationale, verdict)
                 fresh.append(known[rationale.id])
         if fresh:
             stored_verdicts.add(store, settings.hash, fresh)
         yield from ((rationale, _verdict(rationale, known[rationale.id])) for rationale, _ in chunk)
+
+
+def _ungated(rationale: Rationale) -> Verdict:
+    text = rationale_text(rationale.text)
+    empty = () if text else (Finding(gate="empty", reason="has no text", repaired=False),)
+    return Verdict(verdict="kept" if text else "rejected", text=text, findings=empty)
 
 
 def _before(rationales: Iterable[Rationale], limit: int) -> Iterator[Rationale]:

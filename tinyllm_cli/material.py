@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from tinyllm_cli.datasets.question import Question, canonical
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.gates import Length
 from tinyllm_cli.hinting import hinting
 from tinyllm_cli.labelling import labelled
 from tinyllm_cli.selection import EVERY_RATIONALE, Selection, fullest, selected
@@ -72,9 +71,8 @@ class Material:
         return hashlib.sha256(canonical(asked).encode()).hexdigest()[:16]
 
 
-def gather(store: Store, plan: Plan, length: Length | None = None) -> Material:
-    """Questions of train and valid, with what the plan takes of every active teacher. `length` counts the student's
-    tokens, for gates that ask.
+def gather(store: Store, plan: Plan) -> Material:
+    """Questions of train and valid, with what the plan takes of every active teacher.
 
     Raises UsageProblem when the data set has no train split, or a teacher wrote nothing for it."""
     sizes = stored_questions.splits(store, plan.dataset)
@@ -95,7 +93,7 @@ def gather(store: Store, plan: Plan, length: Length | None = None) -> Material:
     for voice in plan.active:
         variant = fullest(known, voice.teacher, plan.dataset, plan.selection.icl)
         taught[voice.teacher], lineage[voice.teacher] = selected(
-            store, plan.dataset, variant, plan.selection, limit=len(train), seed=plan.settings.seed, length=length
+            store, plan.dataset, variant, plan.selection, limit=len(train), seed=plan.settings.seed
         )
     return Material(lessons=tuple(lessons(train, taught, plan.voices)), valid=valid, lineage=lineage)
 

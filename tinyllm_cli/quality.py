@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from backends.base import Sampling
-from tinyllm_cli.gates import GateSettings
-from tinyllm_cli.gating import judged
-from tinyllm_cli.prompts import RECORDED_RECIPE, Recipe, rationale_text, recipe_named
+from tinyllm_cli.gates import Verdict
+from tinyllm_cli.prompts import RECORDED_RECIPE, Recipe, recipe_named
 from tinyllm_cli.records import Rationale, Variant
 from tinyllm_cli.selection import fullest
 from tinyllm_cli.store import Store
@@ -23,23 +22,7 @@ from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store import surveys as stored_surveys
 
 _PAGE = 500
-KEPT, REPAIRED, REJECTED = "kept", "repaired", "rejected"
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """A rationale with what the gates made of it. `text` is what is left to learn from; `gates` names those that
-    found something, `against` those of them that reject it. Without gates, only an empty text is rejected."""
-
-    rationale: Rationale
-    verdict: str
-    text: str
-    gates: tuple[str, ...] = ()
-    against: tuple[str, ...] = ()
-
-
-Judging = Callable[[str, Variant], Iterator[Judged]]
-"""The rationales of one split and one variant, in order."""
 
 Lengths = Callable[[Sequence[str]], Sequence[int]]
 """Tokens of each target, for one student."""
@@ -98,51 +81,23 @@ def chosen_variants(store: Store, dataset: str, split: str) -> list[Variant]:
     return [fullest(known, teacher, dataset) for teacher in sorted({variant.teacher for variant in known})]
 
 
-def ungated(store: Store, dataset: str) -> Judging:
-    """Rationales as they are: what `distill` learns from without gates."""
-
-    def judging(split: str, variant: Variant) -> Iterator[Judged]:
-        for rationale in stored_rationales.iterate(store, dataset, split, variant):
-            text = rationale_text(rationale.text)
-            fault = () if text else ("empty",)
-            yield Judged(
-                rationale=rationale, verdict=KEPT if text else REJECTED, text=text, gates=fault, against=fault
-            )  # fmt: skip
-
-    return judging
-
-
-def gated(store: Store, dataset: str, settings: GateSettings) -> Judging:
-    """Rationales as the gates leave them: what `distill` learns from with gates."""
-
-    def judging(split: str, variant: Variant) -> Iterator[Judged]:
-        for rationale, verdict in judged(store, dataset, split, variant, settings):
-            found = verdict.findings
-            yield Judged(
-                rationale=rationale, verdict=verdict.verdict, text=verdict.text,
-                gates=tuple(one.gate for one in found), against=tuple(one.gate for one in found if not one.repaired),
-            )  # fmt: skip
-
-    return judging
-
-
 def quality(
-    store: Store, dataset: str, split: str, variant: Variant, questions: int, stream: Iterable[Judged], *,
-    lengths: Lengths | None = None, max_target: int = 0,
+    store: Store, dataset: str, split: str, variant: Variant, questions: int,
+    stream: Iterable[tuple[Rationale, Verdict]], *, lengths: Lengths | None = None, max_target: int = 0,
 ) -> TeacherQuality:  # fmt: skip
-    """Reads `stream` to its end. `questions` is the size of the split."""
+    """Reads `stream`, the rationales with their verdicts, to its end. `questions` is the size of the split."""
     count = _Count(lengths=lengths, max_target=max_target)
     left = iter(stream)
     while page := list(islice(left, _PAGE)):
         count.add(page)
     taken = stored_surveys.spent(store, dataset, split, variant)
-    texts = count.verdicts[KEPT] + count.verdicts[REPAIRED]
+    texts = count.verdicts["kept"] + count.verdicts["repaired"]
     return TeacherQuality(
         dataset=dataset, split=split, teacher=variant.teacher, model=variant.model, recipe=variant.recipe,
         saw_answers=variant.teacher_forcing, questions=questions, covered=count.covered, usable=count.usable,
         failed=stored_surveys.unanswered(store, dataset, split, variant), rationales=count.verdicts.total(),
-        samples=count.samples, kept=count.verdicts[KEPT], repaired=count.verdicts[REPAIRED],
-        rejected=count.verdicts[REJECTED], gates=dict(count.gates), against=dict(count.against),
+        samples=count.samples, kept=count.verdicts["kept"], repaired=count.verdicts["repaired"],
+        rejected=count.verdicts["rejected"], gates=dict(count.gates), against=dict(count.against),
         characters=count.characters / texts if texts else None,
         tokens=count.tokens / texts if texts and lengths else None,
         longest=count.longest if texts and lengths else None,
@@ -171,20 +126,21 @@ class _Count:
     _position: int = -1
     _usable_position: int = -1
 
-    def add(self, page: Sequence[Judged]) -> None:
-        for one in page:
-            self.verdicts[one.verdict] += 1
-            self.gates.update(one.gates)
-            self.against.update(one.against)
-            self.samples = max(self.samples, one.rationale.sample + 1)
-            self.covered += one.rationale.position != self._position
-            self._position = one.rationale.position
-            if one.verdict != REJECTED:
-                self.characters += len(one.text)
-                self.usable += one.rationale.position != self._usable_position
-                self._usable_position = one.rationale.position
+    def add(self, page: Sequence[tuple[Rationale, Verdict]]) -> None:
+        left = [verdict.text for _, verdict in page if verdict.verdict != "rejected"]
+        self.characters += sum(map(len, left))
+        for rationale, verdict in page:
+            self.verdicts[verdict.verdict] += 1
+            self.gates.update(one.gate for one in verdict.findings)
+            self.against.update(one.gate for one in verdict.findings if not one.repaired)
+            self.samples = max(self.samples, rationale.sample + 1)
+            self.covered += rationale.position != self._position
+            self._position = rationale.position
+            if verdict.verdict != "rejected":
+                self.usable += rationale.position != self._usable_position
+                self._usable_position = rationale.position
         if self.lengths is not None:
-            for length in self.lengths([one.text for one in page if one.verdict != REJECTED]):
+            for length in self.lengths(left):
                 self.tokens += length
                 self.longest = max(self.longest, length)
                 self.cut += length > self.max_target

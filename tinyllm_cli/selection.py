@@ -7,20 +7,19 @@ import random
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
 from tinyllm_cli.agreement import Sampled, best_of
 from tinyllm_cli.errors import UsageProblem, choices
-from tinyllm_cli.gates import Finding, GateSettings, Length, Verdict
+from tinyllm_cli.gates import GateSettings, Verdict
 from tinyllm_cli.gating import judged
-from tinyllm_cli.prompts import rationale_text, recipe_icl
+from tinyllm_cli.prompts import recipe_icl
 from tinyllm_cli.records import Rationale, Variant
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.tasks import Taught
 from tinyllm_cli.weighing import Scores, Use, scores_of, weights
 
@@ -87,7 +86,6 @@ def selected(
     *,
     limit: int,
     seed: int,
-    length: Length | None = None,
 ) -> tuple[dict[str, list[Taught]], dict[str, Any]]:
     """What to learn of one teacher, by question key, for the first `limit` training questions; and the record of
     which rationales these are.
@@ -95,7 +93,7 @@ def selected(
     Raises UsageProblem when none is left."""
     left_out: Counter[str] = Counter()
     kept: list[tuple[Rationale, Verdict]] = []
-    for rationale, verdict in _judged(store, dataset, variant, selection.gates, limit, length):
+    for rationale, verdict in judged(store, dataset, "train", variant, selection.gates, limit):
         refused = [finding.gate for finding in verdict.findings if not finding.repaired]
         if refused:
             left_out[refused[0]] += 1
@@ -135,22 +133,6 @@ def selected(
         "digest": digest.hexdigest()[:16],
     }
     return _shuffled(taught, f"{seed}:{variant.teacher}") if selection.shuffled else taught, record
-
-
-def _judged(
-    store: Store, dataset: str, variant: Variant, gates: GateSettings | None, limit: int, length: Length | None
-) -> Iterator[tuple[Rationale, Verdict]]:
-    """Each rationale with its verdict. Without gates only an empty one is rejected."""
-    if gates is not None:
-        yield from judged(store, dataset, "train", variant, gates, length, limit)
-        return
-    empty = (Finding(gate="empty", reason="has no text", repaired=False),)
-    for rationale in stored_rationales.iterate(store, dataset, "train", variant):
-        if rationale.position >= limit:
-            return
-        text = rationale_text(rationale.text)
-        verdict = Verdict(verdict="kept", text=text) if text else Verdict(verdict="rejected", text="", findings=empty)
-        yield rationale, verdict
 
 
 def _scores(

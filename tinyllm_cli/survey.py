@@ -15,8 +15,9 @@ from typing import Protocol
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.duplicates import Repeats, repeats
 from tinyllm_cli.gates import GateSettings
+from tinyllm_cli.gating import judged
 from tinyllm_cli.likeness import Overlap, OwnAnswers, overlaps, own_answers
-from tinyllm_cli.quality import TeacherQuality, chosen_variants, gated, quality, ungated
+from tinyllm_cli.quality import TeacherQuality, chosen_variants, quality
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.tasks import ANSWER_PREFIX, student_input
@@ -73,7 +74,6 @@ def survey(
     watch: Watch = lambda _what: None,
 ) -> Survey:  # fmt: skip
     """Reads every rationale that `distill` would learn from a few times over, never all of them at once."""
-    judging = gated(store, dataset, gates) if gates else ungated(store, dataset)
     sizes = stored_questions.splits(store, dataset)
     teachers: list[TeacherQuality] = []
     alike: list[Overlap] = []
@@ -84,7 +84,7 @@ def survey(
             watch(f"{variant.teacher} on {dataset}/{split}")
             teachers.append(
                 quality(
-                    store, dataset, split, variant, questions, judging(split, variant),
+                    store, dataset, split, variant, questions, judged(store, dataset, split, variant, gates),
                     lengths=measure.ruler.targets if measure else None,
                     max_target=measure.max_target if measure else 0,
                 )

@@ -17,11 +17,9 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.gating import judged
 from tinyllm_cli.masking import masked
-from tinyllm_cli.prompts import rationale_text
 from tinyllm_cli.records import Rationale, Variant
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store import usefulness as stored_usefulness
 from tinyllm_cli.store.usefulness import Gain
 from tinyllm_cli.students.answering import rank
@@ -76,25 +74,11 @@ def texts_with_questions(
     """What is left of a variant's rationales, for the first `limit` questions."""
     questions = stored_questions.iterate(store, dataset, split, limit)
     question: Question | None = None
-    for rationale, text in _left(store, dataset, split, variant, gates, limit):
+    for rationale, verdict in judged(store, dataset, split, variant, gates, limit):
         while question is None or question.key != rationale.key:
             question = next(questions)
-        yield rationale, text, question
-
-
-def _left(
-    store: Store, dataset: str, split: str, variant: Variant, gates: GateSettings | None, limit: int | None
-) -> Iterator[tuple[Rationale, str]]:
-    if gates is not None:
-        for rationale, verdict in judged(store, dataset, split, variant, gates, limit=limit):
-            if verdict.verdict != "rejected":
-                yield rationale, verdict.text
-        return
-    for rationale in stored_rationales.iterate(store, dataset, split, variant):
-        if limit is not None and rationale.position >= limit:
-            return
-        if text := rationale_text(rationale.text):
-            yield rationale, text
+        if verdict.verdict != "rejected":
+            yield rationale, verdict.text, question
 
 
 def _gains(
