@@ -86,7 +86,8 @@ def test_what_is_missing_is_counted_and_the_way_to_ask_for_it_named(
     assert one.characters == len(LIGHT)
     missing = of_kind(found, "missing")
     assert missing.text == "3 of 10 questions of toy, split train have no rationale of t5."
-    assert missing.hint == "Run: tinyllm elicit --teacher t5 --dataset toy --split train --icl 0 --max-tokens 64"
+    asking = "tinyllm elicit --teacher t5 --dataset toy --split train --icl 0"
+    assert missing.hint == f"Run: {asking} --temperature 0 --top-p 1 --max-tokens 64 --seed 0"
     assert missing.grave
     assert "1 of these" in of_kind(found, "failed").text
 
@@ -256,6 +257,23 @@ def test_the_command_that_is_named_asks_for_what_is_missing(inside: Command, scr
     asked = json.loads(inside(*hint.split(), "--json").stdout)["teachers"][0]
     assert (asked["new"], asked["already"]) == (4, 8)
     assert "have no rationale" not in inside("audit").stdout
+
+
+@pytest.mark.parametrize(
+    ("toml", "how"),
+    [("temperature = 0.7", ["--temperature", "0"]), ("max_tokens = 200", ["--max-tokens", "256"]), ("seed = 3", []),
+     ("seed = 3", ["--icl", "0"]), ("seed = 3", ["--seed", "0"]), ("top_p = 0.5", ["--top-p", "1"])],
+)  # fmt: skip
+def test_the_command_that_is_named_asks_as_before_whatever_the_configuration_says(
+    inside: Command, tmp_path: Path, toml: str, how: list[str]
+) -> None:
+    teacher = f'[teachers.parrot]\nbackend = "scripted"\nreplies = ["{LIGHT}"]\n{toml}\n'
+    (tmp_path / "tinyllm.toml").write_text(teacher, encoding="utf-8")
+    write_dataset(tmp_path / "toy", train=6, test=2)
+    assert inside("elicit", "--teacher", "parrot", "--dataset", "toy", "--limit", "4", *how).returncode == 0
+    [hint] = re.findall(r"Run: tinyllm (elicit .*parrot.*)", inside("audit").stdout)
+    asked = json.loads(inside(*hint.split(), "--json").stdout)["teachers"][0]
+    assert (asked["new"], asked["already"]) == (2, 4), hint
 
 
 def test_json_has_the_same_figures_and_strict_fails(inside: Command, scripted: Path, tmp_path: Path) -> None:

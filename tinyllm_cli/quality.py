@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from backends.base import Sampling
 from tinyllm_cli.gates import Verdict
 from tinyllm_cli.prompts import RECORDED_RECIPE, Recipe, recipe_named
 from tinyllm_cli.records import Rationale, Variant
@@ -147,7 +146,10 @@ class _Count:
 
 
 def how_to_ask(store: Store, dataset: str, split: str, variant: Variant, samples: int) -> str | None:
-    """The `elicit` command that asks a teacher in this very way; None for rationales that lay in a file."""
+    """The `elicit` command that asks a teacher in this very way; None for rationales that lay in a file.
+
+    It says also what is the default: what it leaves out would come from tinyllm.toml, and another way of asking is
+    asked, and paid for, all over again."""
     backend, sampling = stored_surveys.sampling_of(store, variant)
     recipe = recipe_named(variant.recipe)
     if recipe is None or backend == RECORDED_RECIPE:
@@ -156,8 +158,8 @@ def how_to_ask(store: Store, dataset: str, split: str, variant: Variant, samples
     words += ["--icl", str(recipe.icl)] if recipe.icl != usual.icl else []
     words += [] if recipe.teacher_forcing else ["--no-teacher-forcing"]
     words += ["--samples", str(samples)] if samples > 1 else []
-    words += ["--temperature", f"{sampling.temperature:g}"] if sampling.temperature else []
-    words += ["--top-p", f"{sampling.top_p:g}"] if sampling.top_p != 1 else []
-    words += ["--max-tokens", str(sampling.max_tokens)] if sampling.max_tokens != Sampling().max_tokens else []
-    words += ["--seed", str(sampling.seed)] if sampling.seed else []
+    words += ["--temperature", f"{sampling.temperature:g}", "--top-p", f"{sampling.top_p:g}"]
+    words += ["--max-tokens", str(sampling.max_tokens)]
+    if recipe.icl == 0 or recipe.seed == sampling.seed:  # else it came from tinyllm.toml, which seeds no examples
+        words += ["--seed", str(sampling.seed)]
     return shlex.join(words)
