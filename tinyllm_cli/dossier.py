@@ -86,15 +86,17 @@ def _exhibit(question: Question, reply: lookup.Reply, gates: GateSettings) -> Ex
 
 
 def pieces(raw: str, left: str) -> Iterator[Piece]:
-    """`raw` in parts that are in `left` and parts that are not: together they are `raw`."""
-    begin = raw.find(left)
+    """`raw` in parts that are in `left` and parts that are not: together they are `raw`. What a model thought aloud is
+    not left, though the same sentence may stand there."""
+    start = len(raw) - len(without_thinking(raw))
+    begin = raw.find(left, start)
     if begin >= 0:
         end = begin + len(left)
         parts: Sequence[Piece] = ((raw[:begin], False), (raw[begin:end], True), (raw[end:], False))
     else:  # something was taken out of the middle
-        words, own = _WORD.findall(raw), _WORD.findall(left)
+        words, own = _WORD.findall(raw[start:]), _WORD.findall(left)
         blocks = SequenceMatcher(None, words, own, autojunk=False).get_matching_blocks()
-        parts = tuple(_around(words, [(block.a, block.a + block.size) for block in blocks]))
+        parts = ((raw[:start], False), *_around(words, [(block.a, block.a + block.size) for block in blocks]))
     # White space alone is no cut that a reader would want to see marked.
     return ((text, kept or not text.strip()) for text, kept in parts if text)
 
