@@ -23,7 +23,7 @@ from tinyllm_cli.store import Store, lookup, questions, rationales, runs, verdic
 from tinyllm_cli.store.verdicts import StoredVerdict
 
 LIGHT = "It follows from light, which every plant needs."
-ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b1m\r[bold]loud[/bold] fine"
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b1m\u202e\u2066\r[bold]loud[/bold] fine"
 
 
 @pytest.fixture
@@ -141,6 +141,16 @@ def test_what_is_cut_from_the_middle_is_marked_by_words() -> None:
     assert "".join(text for text, kept in found if not kept).split() == ["Light", "is", "good."]
 
 
+@pytest.mark.parametrize("left", ["Light is good. Rain too.", "Light is good."])
+def test_what_a_model_thought_aloud_is_not_what_is_learnt(left: str) -> None:
+    said = "\nLight is good. Light is bad. Rain too."
+    thought = f"<think>Rain? {left} No.</think>"
+    found = list(pieces(thought + said, left))
+    assert "".join(text for text, _ in found) == thought + said
+    assert found[0] == (thought, False) or found[0] == (thought + "\n", False)
+    assert " ".join("".join(text for text, kept in found if kept).split()) == left
+
+
 @given(raw=st.text("ab. \n", max_size=40), data=st.data())
 def test_pieces_make_up_the_raw_text_and_hold_what_is_left(raw: str, data: st.DataObject) -> None:
     keep_it = data.draw(st.lists(st.booleans(), min_size=len(raw), max_size=len(raw)))
@@ -163,7 +173,7 @@ def test_nothing_untrusted_steers_the_terminal(inside: Command, store: Store, as
     steering = {
         c
         for c in done.stdout + done.stderr + machine.stdout + machine.stderr
-        if unicodedata.category(c) == "Cc" and c not in "\n\t"
+        if (unicodedata.category(c) == "Cc" and c not in "\n\t") or c in "\u202e\u2066"
     }
     assert not steering
     assert json.loads(machine.stdout)["exhibits"][0]["reply"]["text"] == ESCAPES, "and nothing is lost"

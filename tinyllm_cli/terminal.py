@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """They show a line in another order than it is written."""
 
 
 def printable(text: str) -> str:
-    """Control characters but tab and line feed as the replacement character."""
+    """Control characters but tab and line feed, and what reorders, as the replacement character."""
     return "".join("\N{REPLACEMENT CHARACTER}" if _steers(c) else c for c in text)
 
 
 def _steers(character: str) -> bool:
-    return character in _REORDERING or (character not in "\n\t" and unicodedata.category(character) == "Cc")
+    return character in REORDERING or (character not in "\n\t" and unicodedata.category(character) == "Cc")
 
 
 def plain(text: str, style: str = "") -> Text:

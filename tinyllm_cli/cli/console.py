@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tinyllm_cli.terminal import printable
+from tinyllm_cli.terminal import REORDERING, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -47,8 +47,8 @@ class Console:
         """The result as one JSON object, when that was asked for."""
         if self.json:
             text = jsonlib.dumps(value, ensure_ascii=False, indent=2)
-            # JSON escapes the control characters below 32 only; those from 127 on steer some terminals as well.
-            sys.stdout.write(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+            # JSON escapes the control characters below 32 only; others steer some terminals as well.
+            sys.stdout.write(re.sub(f"[\x7f-\x9f{REORDERING}]", lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
     def note(self, text: str) -> None:
         """What a person may want to know and a program doesn't."""
