@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyllm_cli.agreement import Sampled, agreement, best_of, overlap
+from tinyllm_cli.agreement import Sampled, agreement, alphas, best_of, overlap
 
 WIKIPEDIA = (
     "* * * * * 3 4 1 2 1 1 3 3 * 3",
@@ -55,6 +55,25 @@ def test_alpha_is_the_library_s_over_the_ratings_themselves(answers: list[list[i
     ratings = np.array([[np.nan if option is None else option for option in row] for row in answers]).T
     assert found.alpha == pytest.approx(krippendorff.alpha(ratings, level_of_measurement="nominal"))
     assert found.low <= found.high
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(
+        st.lists(st.integers(0, 3), min_size=3, max_size=3).filter(lambda row: sum(row) > 1), min_size=2, max_size=9
+    )
+)
+def test_a_resample_s_alpha_is_the_library_s(rows: list[list[int]]) -> None:
+    counts = np.array(rows)
+    [found] = alphas(counts, np.ones((1, len(counts)), dtype=int))
+    told = (counts.sum(axis=0) > 0).sum() > 1
+    assert found == pytest.approx(
+        krippendorff.alpha(value_counts=counts, level_of_measurement="nominal") if told else 1
+    )
+    [twice] = alphas(counts, np.array([[2, 0, *[1] * (len(counts) - 2)]]))
+    same = np.array([counts[0], counts[0], *counts[2:]])
+    told = (same.sum(axis=0) > 0).sum() > 1
+    assert twice == pytest.approx(krippendorff.alpha(value_counts=same, level_of_measurement="nominal") if told else 1)
 
 
 def test_overlap_counts_words_and_not_their_order_or_case() -> None:
