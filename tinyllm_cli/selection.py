@@ -57,7 +57,9 @@ class Selection:
 EVERY_RATIONALE = Selection()
 
 
-def fullest(variants: Sequence[Variant], teacher: str, dataset: str, icl: int | None = None) -> Variant:
+def fullest(
+    variants: Sequence[Variant], teacher: str, dataset: str, icl: int | None = None, split: str = "train"
+) -> Variant:
     """The way of asking `teacher` that covers most questions, of those that saw the gold answer if any did; of
     several one with in-context examples, so that asking without them for an ablation changes nothing else, then the
     newest. With `icl`, among those with so many in-context examples.
@@ -66,16 +68,20 @@ def fullest(variants: Sequence[Variant], teacher: str, dataset: str, icl: int | 
     own = [variant for variant in variants if variant.teacher == teacher]
     if not own:
         raise UsageProblem(
-            f"The database has no rationales of {teacher} for {dataset}, split train.",
-            f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}",
+            f"The database has no rationales of {teacher} for {dataset}, split {split}.",
+            f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}{_of(split)}",
         )
     fitting = [variant for variant in own if icl is None or recipe_icl(variant.recipe) == icl]
     if not fitting:
         raise UsageProblem(
             f"{teacher} has no rationales for {dataset} that were asked for with {icl} in-context examples.",
-            f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset} --icl {icl}",
+            f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}{_of(split)} --icl {icl}",
         )
     return max(fitting, key=lambda one: (one.teacher_forcing, one.questions, recipe_icl(one.recipe) != 0, one.latest))
+
+
+def _of(split: str) -> str:
+    return "" if split == "train" else f" --split {split}"
 
 
 def selected(
@@ -99,6 +105,11 @@ def selected(
             left_out[refused[0]] += 1
         else:
             kept.append((rationale, verdict))
+    if not kept and not left_out:
+        raise UsageProblem(
+            f"{variant.teacher} has no rationale for the first {limit} training questions of {dataset}.",
+            "Raise --limit, or leave the teacher out.",
+        )
     if not kept:
         raise _nothing_left(dataset, variant.teacher, left_out)
     scores = _scores(store, dataset, variant, kept, selection, limit)
@@ -159,7 +170,7 @@ def _scores(
     found = scores_of(store, dataset, texts, questions)
     if named is not None:
         found = _by(named, found)
-    elif selection.usefulness == "none":
+    if selection.usefulness == "none" and (named is None or any(one.gains for one in found)):
         return next((one for one in found if one.gains), None)
     wanted = len({one.id for one, _ in kept})  # a question that stands in two places has one rationale
     whole = [one for one in found if len(one.gains) == wanted]
@@ -171,10 +182,11 @@ def _scores(
     if not whole:
         questions_in_all = stored_questions.splits(store, dataset)["train"]
         missing = wanted - max((len(one.gains) for one in found), default=0)
+        scorer = found[0].model if named is not None and found else named
         raise UsageProblem(
             f"{missing} of {wanted} rationales of {variant.teacher} for {dataset} have no score"
             + (f" by {named}." if named else "."),
-            f"Run: {_how_to_score(dataset, variant, selection, limit if limit < questions_in_all else None)}",
+            f"Run: {_how_to_score(dataset, variant, selection, scorer, limit if limit < questions_in_all else None)}",
         )
     return whole[0]
 
@@ -189,10 +201,10 @@ def _by(typed: str, found: Sequence[Scores]) -> list[Scores]:
 _FINGERPRINT = re.compile(r" [0-9a-f]{6,}$")
 
 
-def _how_to_score(dataset: str, variant: Variant, selection: Selection, limit: int | None) -> str:
-    """The command that scores the very texts that this selection takes."""
+def _how_to_score(dataset: str, variant: Variant, selection: Selection, model: str | None, limit: int | None) -> str:
+    """The command by which `model` scores the very texts that this selection takes."""
     words = ["tinyllm", "score", "--dataset", dataset, "--teacher", variant.teacher]
-    words += ["--model", _FINGERPRINT.sub("", selection.usefulness_model)] if selection.usefulness_model else []
+    words += ["--model", _FINGERPRINT.sub("", model)] if model else []
     words += ["--limit", str(limit)] if limit is not None else []
     words += ["--icl", str(selection.icl)] if selection.icl is not None else []
     if selection.gates is None:
