@@ -132,8 +132,10 @@ def test_wrong_names_are_errors(inside: Command, tmp_path: Path) -> None:
     for arguments, message in (
         (("--show", "cutoff"), "There is no gate 'cutoff'"),
         (("--teacher", "nobody"), "no teacher called 'nobody'"),
-        (("--dataset", "riddle"), "no data set with rationales called 'riddle'"),
-        (("--split", "test"), "no rationales for toy, split test"),
+        (("--dataset", "riddle"), "no data set called 'riddle'"),
+        (("--split", "valid"), "no rationales for any data set's valid split"),
+        (("--split", "valid", "--dataset", "toy"), "tinyllm elicit --teacher TEACHER --dataset toy --split valid"),
+        (("--split", "tset", "--dataset", "toy"), "toy has no split 'tset'"),
     ):
         done = inside("gate", *arguments)
         assert done.returncode == 2

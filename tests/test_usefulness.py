@@ -28,7 +28,7 @@ from tinyllm_cli.masking import MASK, masked
 from tinyllm_cli.material import Material, Plan, gather
 from tinyllm_cli.prompts import recorded_prompt
 from tinyllm_cli.records import Asking, Variant
-from tinyllm_cli.selection import Selection
+from tinyllm_cli.selection import Selection, selected
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
@@ -220,11 +220,15 @@ def learnt(store: Store, selection: Selection) -> dict[str, list[tuple[str, floa
 
 
 def gains_by_hand(
-    store: Store, variant: Variant, gain: Callable[[int], float | None], model: str = "by hand"
+    store: Store,
+    variant: Variant,
+    gain: Callable[[int], float | None],
+    model: str = "by hand",
+    limit: int | None = None,
 ) -> dict[str, list[str]]:
     """Keep the gain of each sample's masked text as if this model had found it. The texts, by key."""
     texts: dict[str, list[str]] = {}
-    for one, text, question in texts_with_questions(store, "toy", "train", variant, GateSettings()):
+    for one, text, question in texts_with_questions(store, "toy", "train", variant, GateSettings(), limit):
         value = gain(one.sample)
         hashed = text_hash(text, question, mask=True)
         stored_usefulness.add(store, model, [] if value is None else [Gain(rationale=one.id, text=hashed, gain=value)])
@@ -329,6 +333,32 @@ def test_a_model_is_found_by_its_name_though_another_ones_begins_so(store: Store
         gathered(store, replace(weighing, usefulness="none"))
 
 
+def test_the_hint_names_the_model_whose_name_was_begun(store: Store, tmp_path: Path) -> None:
+    variant = prepared(store, tmp_path)
+    gains_by_hand(store, variant, lambda sample: 1.0, "org/small 0123456789ab", limit=10)
+    with pytest.raises(UsageProblem, match="2 of 12 rationales of ann for toy have no score by org") as refused:
+        gathered(store, Selection(gates=GateSettings(), usefulness="weight", usefulness_model="org"))
+    assert refused.value.hint == "Run: tinyllm score --dataset toy --teacher ann --model org/small"
+
+
+def test_the_best_sample_is_chosen_by_what_was_scored_also_where_the_model_is_named(
+    store: Store, tmp_path: Path
+) -> None:
+    variant = prepared(store, tmp_path, count=4, samples=2)
+    gains_by_hand(store, variant, lambda sample: (-1.0, 2.0)[sample], limit=4)
+    best = Selection(gates=GateSettings(), samples=1)
+    assert learnt(store, replace(best, usefulness_model="by hand")) == learnt(store, best)
+    with pytest.raises(UsageProblem, match="have no score by nobody"):
+        learnt(store, replace(best, usefulness_model="nobody"))
+
+
+def test_rationales_beyond_the_limit_are_not_called_empty(store: Store, tmp_path: Path) -> None:
+    variant = prepared(store, tmp_path)
+    with pytest.raises(UsageProblem, match="ann has no rationale for the first 0 training questions of toy") as refused:
+        selected(store, "toy", variant, Selection(gates=GateSettings()), limit=0, seed=0)
+    assert "Raise --limit" in str(refused.value.hint)
+
+
 def test_a_sample_does_not_win_for_being_the_only_one_that_was_scored(store: Store, tmp_path: Path) -> None:
     variant = prepared(store, tmp_path, count=4, samples=3)
     typical = learnt(store, Selection(gates=GateSettings(), samples=1))
@@ -378,8 +408,14 @@ def test_nothing_to_judge_and_nothing_to_probe_is_told(inside: Command, tmp_path
     assert inside("elicit", "--teacher", "short", "--dataset", "toy").returncode == 0
     done = inside("score", "--model", "student", "--leakage", "2")
     assert (done.returncode, done.stderr.splitlines()[-2]) == (
-        2, "Error: The gates leave no rationale of short for toy/train to probe."
+        2, "Error: There is no rationale of short for toy/train to probe, or none that the gates leave."
     )  # fmt: skip
+    long = '[teachers.ann]\nbackend = "scripted"\nreplies = ["One sees in the list where it stands."]\n'
+    (tmp_path / "tinyllm.toml").write_text(long, encoding="utf-8")
+    assert inside("elicit", "--teacher", "ann", "--dataset", "toy").returncode == 0
+    refused = inside("score", "--model", "student", "--leakage", "2")
+    assert "There is no rationale of short" in refused.stderr
+    assert "Probing" not in refused.stderr, "nothing is read before all teachers have something to read"
     done = inside("score", "--model", "student")
     assert done.returncode == 0, done.stderr
 
@@ -410,7 +446,13 @@ def test_the_command_scores_and_distill_learns_by_it(inside: Command, scripted: 
     with closing(sqlite3.connect(tmp_path / "tinyllm.db")) as connection:
         [(rows, mean)] = connection.execute("SELECT count(*), avg(gain) FROM usefulness").fetchall()
     assert (rows, mean) == (10, pytest.approx(parrot["mean_gain"]))
-    trained = inside("distill", "--alpha", "parrot=1", "--student", "student", "--usefulness", "weight", "--json")
+    again = inside("score", "--model", tmp_path / "student", "--json")
+    assert json.loads(again.stdout) == found, "another way to write the path is no other model"
+    with closing(sqlite3.connect(tmp_path / "tinyllm.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM usefulness").fetchone() == (10,)
+    by_name = ("--usefulness-model", "./student")
+    learning = ("--alpha", "parrot=1", "--student", "student", "--usefulness", "weight")
+    trained = inside("distill", *learning, *by_name, "--json")
     assert trained.returncode == 0, trained.stderr
     leaks = json.loads(inside("score", "--model", "student", "--leakage", "6", "--json").stdout)
     assert [one["condition"] for one in leaks["teachers"]["parrot"]] == list(CONDITIONS)

@@ -35,22 +35,25 @@ def run_with_student(store: Store, run_id: int | None) -> Run:
     return run
 
 
-def dataset_with_rationales(session: Session, store: Store, typed: str | None) -> str:
-    """The data set of this name, or the only one that has rationales.
+def dataset_with_rationales(session: Session, store: Store, split: str, typed: str | None) -> str:
+    """The data set of this name, or the only one that has rationales for this split.
 
     Raises UsageProblem when there is none, or more than one."""
     from tinyllm_cli.config import match_name
     from tinyllm_cli.errors import UsageProblem, choices
+    from tinyllm_cli.store import questions as stored_questions
     from tinyllm_cli.store import rationales as stored_rationales
 
-    wrote = sorted(stored_rationales.datasets_with_rationales(store))
+    wrote = sorted(stored_rationales.datasets_with_rationales(store, split))
     if typed is not None:
-        return match_name(typed, wrote, "data set with rationales")
+        return match_name(typed, stored_questions.names(store), "data set")
     if len(wrote) == 1:
         session.console.note(f"Data set: {wrote[0]} (the only one with rationales).")
         return wrote[0]
     if not wrote:
-        raise UsageProblem("There are no rationales to judge.", "Run: tinyllm elicit, or tinyllm import")
+        raise UsageProblem(
+            f"There are no rationales for any data set's {split} split.", "Run: tinyllm elicit, or tinyllm import"
+        )
     raise UsageProblem("Which data set?", f"Say it with --dataset. There are rationales for: {choices(wrote)}.")
 
 
@@ -58,19 +61,30 @@ def variants_of(store: Store, dataset: str, split: str, typed: list[str], icl: i
     """The way of asking each of these teachers, or of all, that `distill` would learn from; with `icl`, among those
     with so many in-context examples."""
     from tinyllm_cli.config import match_name
-    from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.errors import UsageProblem, choices
     from tinyllm_cli.selection import fullest
+    from tinyllm_cli.store import questions as stored_questions
     from tinyllm_cli.store import rationales as stored_rationales
 
     known = stored_rationales.variants(store, dataset, split)
     wrote = sorted({variant.teacher for variant in known})
     if not wrote:
+        splits = stored_questions.splits(store, dataset)
+        if split not in splits:
+            raise UsageProblem(f"{dataset} has no split '{split}'.", f"It has: {choices(splits)}.")
         raise UsageProblem(
             f"There are no rationales for {dataset}, split {split}.",
-            f"Run: tinyllm elicit -d {dataset} --split {split}",
+            f"Run: tinyllm elicit --teacher TEACHER --dataset {dataset} --split {split}",
         )
     teachers = sorted({match_name(name, wrote, "teacher") for name in typed}) or wrote
-    return [fullest(known, teacher, dataset, icl) for teacher in teachers]
+    return [fullest(known, teacher, dataset, icl, split) for teacher in teachers]
+
+
+def resolved(model: str) -> str:
+    """A local model by its absolute path: what is recorded of it means the same from another folder, and however the
+    path was typed."""
+    path = Path(model).expanduser()
+    return str(path.resolve()) if path.exists() else model
 
 
 def loader(model: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Callable[[], Student]:

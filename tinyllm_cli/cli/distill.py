@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinyllm_cli.cli.choosing import resolved
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 from tinyllm_cli.cli.training import announce, say, train
@@ -172,7 +172,7 @@ def distill(
             selection=Selection(
                 gates=standing,
                 usefulness=usefulness,  # type: ignore[arg-type]
-                usefulness_model=usefulness_model,
+                usefulness_model=resolved(usefulness_model) if usefulness_model else None,
                 samples=samples,
                 icl=icl,
                 shuffled=shuffle_rationales,
@@ -224,12 +224,6 @@ def _plan_summary(plan: Plan, material: Material) -> dict[str, Any]:
         "steps": plan.settings.steps(len(material.lessons)),
         "rationales": material.lineage,
     }
-
-
-def resolved(student: str) -> str:
-    """A local student by its absolute path, so that the record still means something from another folder."""
-    path = Path(student).expanduser()
-    return str(path.resolve()) if path.exists() else student
 
 
 def command_line() -> str:

@@ -32,7 +32,7 @@ def setup(
     """Names resolved against the store: data sets that are there, teachers by their full names.
 
     Raises UsageProblem for what can't be meant."""
-    from tinyllm_cli.cli.distill import resolved
+    from tinyllm_cli.cli.choosing import resolved
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.experiments.cells import Setup
     from tinyllm_cli.experiments.materials import material_of

@@ -53,7 +53,7 @@ def gate(
     session = Session(db, config, Console(json=json, quiet=quiet))
     settings = gate_settings(session.settings.gates, max_target)
     with closing(session.open_store(create=False)) as store:
-        chosen = dataset_with_rationales(session, store, dataset)
+        chosen = dataset_with_rationales(session, store, split, dataset)
         tallies = [
             _tally(session, store, chosen, split, variant, settings, limit, show, samples)
             for variant in variants_of(store, chosen, split, teacher or [])

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyllm_cli.cli.choosing import dataset_with_rationales, loader, variants_of
+from tinyllm_cli.cli.choosing import dataset_with_rationales, loader, resolved, variants_of
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 from tinyllm_cli.terminal import plain, plain_table, printable
 
 if TYPE_CHECKING:
     from tinyllm_cli.cli.console import Meter
+    from tinyllm_cli.datasets.question import Question
     from tinyllm_cli.leakage import Probed
     from tinyllm_cli.store import Store
     from tinyllm_cli.students.base import Student
@@ -81,9 +82,10 @@ def score(
             "--leakage shows no examples and reads both, masked and not.", "Leave out --show and --no-mask-answer."
         )
     session = Session(db, config, Console(json=json, quiet=quiet))
+    model = resolved(model)
     load = loader(model, trust_remote_code=trust_remote_code)
     with closing(session.open_store(create=False)) as store:
-        chosen = dataset_with_rationales(session, store, dataset)
+        chosen = dataset_with_rationales(session, store, split, dataset)
         standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
         texts = {
             variant.teacher: partial(texts_with_questions, store, chosen, split, variant, standing, limit)
@@ -161,17 +163,20 @@ def _leak(
     from tinyllm_cli.reporting.tables import percent
     from tinyllm_cli.students.base import Limits
 
-    found: dict[str, list[Probed]] = {}
+    pairs: dict[str, list[tuple[Question, str]]] = {}
     for teacher, of_teacher in texts.items():
         first = ((question, text) for rationale, text, question in of_teacher() if rationale.sample == 0)
-        pairs = list(islice(first, count))
-        if not pairs:
+        pairs[teacher] = list(islice(first, count))
+        if not pairs[teacher]:  # said before a model has worked for the others
             raise UsageProblem(
-                f"The gates leave no rationale of {teacher} for {dataset}/{split} to probe.",
-                f"See why: tinyllm gate -d {dataset} -t {teacher}. Probe them all the same: --gates none.",
+                f"There is no rationale of {teacher} for {dataset}/{split} to probe, or none that the gates leave.",
+                f"See why: tinyllm gate -d {dataset} --split {split} -t {teacher}."
+                " Probe them all the same: --gates none. Or others alone: --teacher.",
             )
-        session.console.note(f"Probing {teacher} with {len(pairs)} rationales.")
-        found[teacher] = probe(load(), pairs, Limits())
+    found: dict[str, list[Probed]] = {}
+    for teacher, own_pairs in pairs.items():
+        session.console.note(f"Probing {teacher} with {len(own_pairs)} rationales.")
+        found[teacher] = probe(load(), own_pairs, Limits())
     rows = [
         (name, one.condition, str(one.n), percent(one.accuracy), f"{100 * one.low:.1f} to {100 * one.high:.1f} %")
         for name, results in found.items() for one in results

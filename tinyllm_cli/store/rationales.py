@@ -183,12 +183,13 @@ def count(store: Store, dataset: str, split: str, teacher: str) -> int:
     return int(row["n"]) if row else 0
 
 
-def datasets_with_rationales(store: Store) -> dict[str, set[str]]:
-    """Data set -> the teachers that have rationales for its training questions."""
+def datasets_with_rationales(store: Store, split: str = "train") -> dict[str, set[str]]:
+    """Data set -> the teachers that have rationales for the questions of its `split`."""
     found: dict[str, set[str]] = {}
     rows = store.rows(
         "SELECT DISTINCT dq.dataset, r.teacher FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
-        " WHERE dq.split = 'train'"
+        " WHERE dq.split = ?",
+        (split,),
     )
     for row in rows:
         found.setdefault(row["dataset"], set()).add(row["teacher"])
