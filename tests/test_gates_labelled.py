@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from tests.conftest import ROOT
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.gates import GATES, GateSettings, judge
+from tinyllm_cli.gates.settings import CODE
 
 LABELS = [json.loads(line) for line in (ROOT / "tests" / "labels" / "rationales.jsonl").read_text("utf-8").splitlines()]
 
@@ -98,6 +100,22 @@ def test_a_gate_is_precise_and_misses_little(
 
 def test_every_gate_but_the_one_of_length_is_held_against_labels() -> None:
     assert FLOORS.keys() == set(GATES) - {"too-long"}
+
+
+DIGESTS = {2: "bfae354d3afebc4d"}
+"""Of the verdicts on the labelled texts, by the gates' CODE."""
+
+
+def test_gates_that_decide_otherwise_have_another_number(shared_data: Path) -> None:
+    """Stored verdicts are found by that number: with the old one, databases would keep what the old gates said."""
+    wanted = {(one["dataset"], one["teacher"], one["id"]) for one in LABELS}
+    digest = hashlib.sha256()
+    for dataset, teacher in sorted({(dataset, teacher) for dataset, teacher, _ in wanted}):
+        for row in recorded(shared_data, dataset, teacher):
+            if (dataset, teacher, row["id"]) in wanted:
+                found = judge(row["rationale"], questions(shared_data, dataset)[row["id"]], GateSettings())
+                digest.update(repr((row["id"], found)).encode())
+    assert DIGESTS.get(CODE) == digest.hexdigest()[:16], "raise CODE in gates/settings.py, and write its digest here"
 
 
 def test_a_wrong_answer_is_found_where_the_teacher_recorded_one(shared_data: Path) -> None:
