@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from tinyllm_cli.ingest import ingest
 from tinyllm_cli.keeping import Progress
 from tinyllm_cli.material import Plan, gather
 from tinyllm_cli.records import Run
+from tinyllm_cli.resuming import save_state
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Example, Student
 from tinyllm_cli.students.loading import load_student
+from tinyllm_cli.students.saving import save_student
 from tinyllm_cli.tasks import lessons
 from tinyllm_cli.training import StepReport, Training, TrainSettings, checkpoint_steps, precision_context, step_batches
 
@@ -234,6 +237,27 @@ def test_ctrl_c_marks_the_run_as_stopped_and_keeps_its_best_checkpoint(
     assert stored_runs.latest(store) is None
 
 
+def test_a_student_that_could_not_be_saved_is_not_the_best(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An evaluation goes by the step that the figures name: it must be the one on the disk."""
+    saved: list[int] = []
+
+    def save(*arguments: Any) -> None:
+        if saved:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        saved.append(1)
+        save_student(*arguments)
+
+    monkeypatch.setattr("tinyllm_cli.keeping.save_student", save)
+    plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=2, evals_per_epoch=2, lr=0.0)
+    with pytest.raises(OSError, match="No space"):
+        run(store, plan, lambda progress, student: None)
+    [failed] = stored_runs.everything(store)
+    assert failed.state == "failed"
+    assert [point["step"] for point in failed.figures["valid"]] == [failed.figures["best_step"]]
+
+
 def test_a_failure_marks_the_run_as_failed_with_the_reason(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, evals_per_epoch=3)
     with pytest.raises(RuntimeError):
@@ -285,6 +309,32 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_weights(
     assert done.figures["best_step"] == whole.figures["best_step"]
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
     assert not list(Path(done.folder).parent.glob(".*")), "the state of a run that is done is of no use"
+
+
+def test_a_training_that_patience_had_ended_is_not_gone_on_with(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=30, evals_per_epoch=1, patience=2)
+    whole, expected = final_weights(store, plan)
+    assert whole.figures["steps"] < 90
+    seen: list[int] = []
+
+    def save(folder: Path, training: Training, notes: Mapping[str, Any]) -> None:
+        save_state(folder, training, notes)
+        if training.over and not seen:
+            seen.append(training.done)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinyllm_cli.keeping.save_state", save)
+    with pytest.raises(KeyboardInterrupt):
+        distill(
+            store, plan, load_student(plan.student), gather(store, plan), lambda _: None, save_every=0, fresh=True
+        )  # fmt: skip
+    assert seen == [whole.figures["steps"]]
+    done, found = final_weights(store, plan)
+    assert done.id != whole.id
+    assert (done.figures["steps"], done.figures["valid"]) == (whole.figures["steps"], whole.figures["valid"])
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
 
 def test_only_the_very_same_training_is_taken_up(store: Store, folder: Path, tmp_path: Path) -> None:

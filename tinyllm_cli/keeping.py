@@ -131,11 +131,12 @@ class Keeper:
         else:
             predictions = rank(self._student, self._material.valid, self._plan.settings.limits, self._material.hints)
             accuracy = sum(prediction.correct for prediction in predictions) / len(self._material.valid)
-            self._progress.valid.append((step, accuracy))
         if self._best is None or accuracy >= self._best[0]:
-            self._best = (accuracy, step)
             card = model_card(self._run, step, accuracy if self._material.valid else None)
             save_student(self._student, self._folder, card)
+            self._best = (accuracy, step)  # not before it lies there: an evaluation goes by what this says
+        if self._material.valid:
+            self._progress.valid.append((step, accuracy))
         self._watch(self._progress)
         return self._out_of_patience()
 

@@ -39,6 +39,7 @@ def save_state(folder: Path, training: Training, notes: Mapping[str, Any]) -> No
         scalars = {
             "step": training.done,
             "evaluated": training.evaluated,
+            "over": training.over,
             "token_budget": training.token_budget,
             "optimizer": rest,
             "scheduler": training.scheduler.state_dict(),
@@ -74,6 +75,7 @@ def restore_state(folder: Path, training: Training) -> Mapping[str, Any] | None:
     training.optimizer.load_state_dict(_optimizer_dict(training.optimizer, tensors, scalars["optimizer"]))
     training.scheduler.load_state_dict(scalars["scheduler"])
     training.done, training.evaluated = scalars["step"], scalars["evaluated"]
+    training.over = scalars.get("over", False)
     training.token_budget = scalars["token_budget"]
     notes: Mapping[str, Any] = scalars["notes"]
     return notes

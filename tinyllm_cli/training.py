@@ -116,7 +116,7 @@ class Training:
         self.steps = settings.steps(len(lessons))
         self.optimizer = make_optimizer(student.model, settings.optimizer, settings.lr, settings.weight_decay)
         self.scheduler = make_schedule(settings.schedule, self.optimizer, settings.warmup_steps, self.steps)
-        self.done, self.evaluated = 0, True
+        self.done, self.evaluated, self.over = 0, True, False
         self.token_budget = settings.budget_on(student.device)
         self._learner = Learner(student, checkpointing=settings.gradient_checkpointing)
 
@@ -127,13 +127,13 @@ class Training:
         Raises UsageProblem at the first loss or gradient that is not finite."""
         checkpoints = checkpoint_steps(len(self._lessons), self.settings)
         self._learner.student.model.train()
-        over = not self.evaluated and self._evaluate(at_checkpoint)
+        self.over = self.over or (not self.evaluated and self._evaluate(at_checkpoint))
         for number, batch in enumerate(step_batches(self._lessons, self.settings), start=1):
-            if number <= self.done or over:
+            if number <= self.done or self.over:
                 continue
             report = self._step(number, batch, to_evaluate=number in checkpoints)
             watch(report)
-            over = not self.evaluated and self._evaluate(at_checkpoint)
+            self.over = not self.evaluated and self._evaluate(at_checkpoint)
             after_step()
         self.student.model.eval()
 
