@@ -108,7 +108,7 @@ ALLOWED = {
     "answers": {"errors"},
     "predict": KNOWLEDGE | {"answers"},
     "exporting": KNOWLEDGE,
-    "experiments": KNOWLEDGE | {"opinions", "resuming", "selection", "voices"},
+    "experiments": KNOWLEDGE | {"gates", "opinions", "resuming", "selection", "voices"},
     "reporting": KNOWLEDGE | {"dossier", "duplicates", "findings", "gates", "survey", "terminal"},
 }
 BACKENDS_FOR = {

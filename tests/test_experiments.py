@@ -171,8 +171,9 @@ def test_time_is_told_from_trainings_with_as_many_teachers() -> None:
     assert seconds(cell(alpha="0"), sizes, known) == 10 + valid + test
     assert seconds(cell(alpha="0", evaluate=None), sizes, known) == 10 + valid
     assert seconds(cell(alpha="ann=1,bob=1"), sizes, known) == 40 + valid + test
-    more = cell("--limit", "8", "--epochs", "3", alpha="ann=1,bob=1")
-    assert seconds(more, sizes, known) == 12 + valid + test
+    for epochs in (["--epochs", "3"], ["--epochs=3"]):
+        more = cell("--limit", "8", *epochs, alpha="ann=1,bob=1")
+        assert seconds(more, sizes, known) == 12 + valid + test
     assert seconds(cell("--limit", "500", alpha="0"), sizes, known) == 10 + valid + test
     assert seconds(cell(alpha="0"), sizes, History(runs=[], evaluations=[])) is None
 
@@ -215,7 +216,7 @@ def answer(store: Store, teacher: str, prompts: Callable[[Question], Prompt], *s
             keep(store, asking, prompts(question), 0, reply if place >= skip else Failure(reason="broken", attempts=1))
 
 
-def test_material_is_read_off_the_store(store: Store, tmp_path: Path) -> None:
+def test_material_is_read_off_the_store(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ingest(store, from_path(write_dataset(tmp_path / "toy", train=4, valid=2, test=2), {}, None))
     empty = material_of(store, "toy", load_settings())
     answer(store, "ann", lambda question: recorded_prompt(question, teacher_forcing=True), "train")
@@ -225,6 +226,8 @@ def test_material_is_read_off_the_store(store: Store, tmp_path: Path) -> None:
     assert (found.labelled, found.watched, found.tested) == ({"bob"}, frozenset(), {"bob"})  # a failure is an answer
     assert found.edition != empty.edition
     assert found == material_of(store, "toy", load_settings())
+    monkeypatch.setattr("tinyllm_cli.gates.settings.CODE", 99)
+    assert material_of(store, "toy", load_settings()).edition != found.edition, "other gates leave other texts"
 
 
 def test_an_ablation_of_in_context_examples_needs_both_ways(store: Store, tmp_path: Path) -> None:
@@ -420,3 +423,24 @@ def test_jobs_fit_on_gpus_by_what_an_earlier_training_held_there(
     monkeypatch.setattr("tinyllm_cli.experiments.outlook.threads", lambda: 4)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
     assert jobs_that_fit(["tiny"], 4, known) == (1, "one needs about 3.0 GB of a GPU's memory")
+
+
+def test_asking_for_more_jobs_never_gets_more_than_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = history(finetune=({}, 8.0))
+    known.runs[0].figures["peak_memory"] = {"host": int(15e9)}
+    monkeypatch.setattr("tinyllm_cli.experiments.outlook.threads", lambda: 2)
+    monkeypatch.setattr("tinyllm_cli.experiments.outlook.gpus", dict)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
+    for wanted in (2, 3, 9):
+        assert jobs_that_fit(["tiny"], wanted, known) == (1, "one needs about 15.0 GB of memory")
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=200e9))
+    assert jobs_that_fit(["tiny"], 9, known) == (2, "there are 2 threads")
+
+
+def test_what_a_lora_training_held_says_nothing_of_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    [run] = history(finetune=({}, 8.0)).runs
+    small = replace(run, settings={"lora_rank": 8}, figures={**run.figures, "peak_memory": {"host": int(2e8)}})
+    monkeypatch.setattr("tinyllm_cli.experiments.outlook.threads", lambda: 4)
+    monkeypatch.setattr("tinyllm_cli.experiments.outlook.gpus", dict)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=3e9))
+    assert jobs_that_fit(["tiny"], 4, History(runs=[small], evaluations=[]))[0] == 2

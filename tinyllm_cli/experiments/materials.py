@@ -9,6 +9,7 @@ from dataclasses import astuple
 from tinyllm_cli.config import Settings
 from tinyllm_cli.datasets.question import canonical
 from tinyllm_cli.experiments.cells import Material
+from tinyllm_cli.gates import gate_settings
 from tinyllm_cli.opinions import opinions
 from tinyllm_cli.prompts import recipe_icl
 from tinyllm_cli.records import Variant
@@ -67,8 +68,8 @@ def _edition(store: Store, dataset: str, variants: Variants, settings: Settings)
         known.fingerprint if known else "",
         stored_questions.splits(store, dataset),
         {split: sorted(map(astuple, those)) for split, those in variants.items()},
-        stored_usefulness.models(store, dataset),
+        stored_usefulness.scored(store, dataset),
         {variant.teacher: prefix_of(variant.teacher, settings) for those in variants.values() for variant in those},
-        dict(settings.gates),
+        gate_settings(settings.gates).hash,
     ]
     return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]

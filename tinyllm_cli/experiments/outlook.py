@@ -66,7 +66,7 @@ def _evaluating(run: Run) -> float:
 
 def _value(cell: Cell, option: str) -> str | None:
     """As the command reads it: the last one counts."""
-    words = cell.distill or ()
+    words = [part for word in cell.distill or () for part in (word.split("=", 1) if word.startswith("--") else [word])]
     found = [words[place + 1] for place, word in enumerate(words[:-1]) if word == option]
     return found[-1] if found else None
 
@@ -96,13 +96,13 @@ def jobs_that_fit(students: Sequence[str], wanted: int, history: History) -> tup
     """How many of `wanted` trainings this machine's memory and threads hold, and why not all."""
     import psutil
 
-    if wanted > threads():
-        return threads(), f"there are {threads()} threads"
     need = max((_memory(student, history, "host") for student in students), default=_BASE)
     held = max((_memory(student, history, "gpu") for student in students), default=_BASE)
     here = int(psutil.virtual_memory().available / need)
     there = sum(int(left / held) for left in gpus().values()) if gpus() else here
     fitting = max(1, min(here, there))
+    if threads() < min(wanted, fitting):
+        return threads(), f"there are {threads()} threads"
     if fitting < wanted:
         least, where = (need, "memory") if here <= there else (held, "a GPU's memory")
         return fitting, f"one needs about {least / 1e9:.1f} GB of {where}"
@@ -112,9 +112,15 @@ def jobs_that_fit(students: Sequence[str], wanted: int, history: History) -> tup
 def _memory(student: str, history: History, place: Literal["host", "gpu"]) -> float:
     """Bytes that a training takes: the most that an earlier one of this student did on such a machine, or else what its
     weights let expect."""
-    peaks = [run.figures.get("peak_memory", {}) for run in history.student(student)]
+    whole = [run for run in history.student(student) if not _sparing(run)]
+    peaks = [run.figures.get("peak_memory", {}) for run in whole]
     measured = [peak[place] for peak in peaks if place in peak and ("gpu" in peak) == bool(gpus())]
     return max(measured, default=_BASE + _COPIES * (student_bytes(student, history) or 0))
+
+
+def _sparing(run: Run) -> bool:
+    """It held less than a training without such options does."""
+    return bool(run.settings.get("lora_rank") or run.settings.get("gradient_checkpointing"))
 
 
 @cache

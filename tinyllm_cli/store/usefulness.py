@@ -36,6 +36,16 @@ def add(store: Store, model: str, gains: Sequence[Gain]) -> None:
         )
 
 
+def scored(store: Store, dataset: str) -> list[tuple[str, int, str]]:
+    """(model, how many of a data set's rationales it scored, when it last did)."""
+    rows = store.rows(
+        "SELECT u.model, count(*) AS n, max(u.created) AS at FROM usefulness u JOIN rationales r ON r.id = u.rationale"
+        " WHERE r.question IN (SELECT question FROM dataset_questions WHERE dataset = ?) GROUP BY 1 ORDER BY 1",
+        (dataset,),
+    )
+    return [(row["model"], row["n"], row["at"]) for row in rows]
+
+
 def models(store: Store, dataset: str) -> list[str]:
     """The models that scored rationales for a data set, the last one first."""
     rows = store.rows(
