@@ -184,6 +184,14 @@ def test_the_page_says_whose_answers_were_learnt(tinyllm: Command, tmp_path: Pat
     assert f"{stated} answers of oracle" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("method", ["pinto", "standard-kd"])
+@pytest.mark.parametrize("option", [["--shuffle-rationales"], ["--icl", "0"]])
+def test_a_control_that_a_method_has_no_use_for_is_refused(inside: Command, method: str, option: list[str]) -> None:
+    done = inside("distill", "--method", method, *option)
+    assert done.returncode == 2
+    assert f"--method {method} learns no teacher's rationales" in done.stderr
+
+
 def test_methods_by_name(tinyllm: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", train=8)
     make_folder(tmp_path / "student", "seq2seq")

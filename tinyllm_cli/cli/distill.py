@@ -141,6 +141,7 @@ def distill(
     ):
         if value not in known:
             raise UsageProblem(f"{option} can't be '{value}'.", f"Choose one of: {', '.join(filter(None, known))}.")
+    _refuse_without_rationales(method, about_them=shuffle_rationales or icl is not None)
     first = is_first()  # of the processes that torchrun started, only one talks
     session = Session(db, config, Console(json=json and first, quiet=quiet or not first))
     if method == "inference":
@@ -206,6 +207,16 @@ def distill(
             )
     if first:
         say(session, run)
+
+
+def _refuse_without_rationales(method: str | None, *, about_them: bool) -> None:
+    from tinyllm_cli.errors import UsageProblem
+
+    if about_them and method in ("standard-kd", "pinto"):
+        raise UsageProblem(
+            f"--method {method} learns no teacher's rationales, which --shuffle-rationales and --icl are about.",
+            "Leave them out, or choose another method.",
+        )
 
 
 def _answer_as_it_is(session: Session, student: str, dataset: str | None) -> None:
