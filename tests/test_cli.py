@@ -129,6 +129,20 @@ def test_debug_shows_the_traceback(tinyllm: Command) -> None:
     assert "no database" in done.stderr
 
 
+def test_debug_shows_no_control_characters(inside: Command, tmp_path: Path) -> None:
+    done = inside("distill", "--alpha", "0", "--dataset", "no\x1b[2Jbody", "--debug")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_a_number_that_no_database_holds_is_a_user_s_mistake(inside: Command, tmp_path: Path) -> None:
+    assert inside("import", write_dataset(tmp_path / "toy", train=4)).returncode == 0
+    done = inside("eval", "--run", str(10**20))
+    assert done.returncode == 2
+    assert "larger than the database can hold" in done.stderr
+
+
 def test_a_broken_settings_file(tinyllm: Command, tmp_path: Path) -> None:
     (tmp_path / "tinyllm.toml").write_text("[teachers.x\n", encoding="utf-8")
     failed(tinyllm("elicit", "--teacher", "x", "--dataset", "everyday"), 2, "tinyllm.toml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import sqlite3
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.errors import InterruptedByUser, TinyLLMError, UsageProblem, WorldProblem
+from tinyllm_cli.terminal import printable
 
 if TYPE_CHECKING:
     from tinyllm_cli.config import Settings
@@ -75,7 +77,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
         if kwargs.get("debug"):
             import traceback
 
-            traceback.print_exception(problem)
+            sys.stderr.write(printable("".join(traceback.format_exception(problem))))
         console.error(str(problem), problem.hint)
         raise typer.Exit(problem.exit_code)
 
@@ -103,6 +105,8 @@ def _as_problem(error: Exception, db: Path) -> TinyLLMError:
         )
     elif isinstance(error, OSError):
         problem = WorldProblem(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+    elif isinstance(error, OverflowError) and "SQLite" in str(error):
+        problem = UsageProblem("A number that was given is larger than the database can hold.", "--debug shows where.")
     elif "No space left" in str(error):  # safetensors wraps the system's error in its own
         problem = WorldProblem("The disk is full: the model can't be saved.", "Free some space and run it again.")
     else:
