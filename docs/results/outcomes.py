@@ -35,6 +35,13 @@ PLANNED = (
 
 STUDENT = "smollm2"
 
+TRIAL = {
+    "limit": 1000, "epochs": 1, "batch_size": 8, "lr": 5e-05, "schedule": "linear", "warmup_steps": 0,
+    "optimizer": "adamw_torch_fused", "weight_decay": 0.0, "lora_rank": 0, "max_input": 1024, "max_target": 256,
+    "reading": "example", "evals_per_epoch": 1,
+}  # fmt: skip
+"""How all of its runs were trained."""
+
 FILE = Path(__file__).with_name("outcomes.json")
 
 
@@ -78,7 +85,11 @@ def add(database: Path) -> None:
 
 
 def _label(run: Run) -> str:
-    """Raises LookupError where the run learnt by other gates than the default ones of any version."""
+    """Raises LookupError where the run was trained in another way than the trial's, or learnt by other gates than the
+    default ones of any version."""
+    other = [name for name, value in TRIAL.items() if run.settings.get(name, value) != value]
+    if other:
+        raise LookupError(f"Run {run.id} was trained with another {', '.join(other)}: it is left out.")
     gates = run.settings.get("gates")
     if not gates:
         return label_of(run)
