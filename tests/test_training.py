@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,15 +275,18 @@ def test_what_the_limits_cut_is_counted(store: Store, folder: Path, tmp_path: Pa
     assert 10**8 < figures["peak_memory"]["host"] < 10**11, "bytes of a process that has loaded torch"
 
 
-def broken_off(store: Store, plan: Plan, step: int, error: BaseException, *, save_every: float = 0.0) -> None:
+def broken_off(
+    store: Store, plan: Plan, step: int, error: BaseException, *, save_every: float = 0.0, fresh: bool = False
+) -> None:
     """Train until the watch raises `error` at `step`, as a process that ends there."""
 
     def watch(progress: Progress) -> None:
         if progress.report and progress.report.step == step:
             raise error
 
+    material = gather(store, plan)
     with pytest.raises(type(error)):
-        distill(store, plan, load_student(plan.student), gather(store, plan), watch, save_every=save_every)
+        distill(store, plan, load_student(plan.student), material, watch, save_every=save_every, fresh=fresh)
 
 
 def final_weights(store: Store, plan: Plan, *, fresh: bool = False) -> tuple[Run, dict[str, Any]]:
@@ -342,9 +346,14 @@ def test_only_the_very_same_training_is_taken_up(store: Store, folder: Path, tmp
     plan = planned(store, data, folder)
     broken_off(store, plan, 2, KeyboardInterrupt())
     other, _ = final_weights(store, planned(store, data, folder, lr=1e-3))
-    fresh, _ = final_weights(store, plan, fresh=True)
+    anew = replace(plan, command=f"{plan.command} --fresh")
+    fresh, _ = final_weights(store, anew, fresh=True)
     again, _ = final_weights(store, plan)
     assert [other.id, fresh.id, again.id] == [2, 3, 1]
+    broken_off(store, anew, 2, KeyboardInterrupt(), fresh=True)
+    taken_up, _ = final_weights(store, anew, fresh=True)
+    once_more, _ = final_weights(store, anew, fresh=True)
+    assert [taken_up.id, once_more.id] == [4, 5], "a fresh run that was broken off is gone on with as well"
 
 
 def test_a_run_that_is_done_is_found_as_long_as_its_student_and_its_questions_are_the_same(

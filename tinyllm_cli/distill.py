@@ -99,12 +99,16 @@ def _refuse_sharding() -> None:
 
 
 def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: ExitStack, *, fresh: bool) -> Run:
-    """The run, and its lock in `held`."""
+    """The run, and its lock in `held`. A fresh one takes up none but what the same command, fresh as well, began."""
     with store.writing():
-        alike = () if fresh else stored_runs.same(store, wanted)
+        alike = [run for run in stored_runs.same(store, wanted) if not fresh or run.command == plan.command]
         earlier = next((run for run in alike if run.state != "done"), None)
         run = earlier or _begin(store, plan, wanted)
-        if not held.enter_context(stored_runs.claiming(store, run.id)):
+        claimed = held.enter_context(stored_runs.claiming(store, run.id))
+        if not claimed and fresh:
+            run, earlier = _begin(store, plan, wanted), None
+            claimed = held.enter_context(stored_runs.claiming(store, run.id))
+        if not claimed:
             raise Busy(
                 f"Run {run.id} is this very training, and another process is at it.",
                 "Wait for it, or begin another one beside it with --fresh.",
