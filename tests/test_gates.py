@@ -46,6 +46,8 @@ def test_a_good_rationale_is_kept_as_it_is() -> None:
     [
         ("boilerplate", f"Let's think step by step.\n{GOOD}", GOOD),
         ("boilerplate", f"Sure! Here is the rationale: {GOOD}", GOOD),
+        ("boilerplate", f"Certainly, I'd be happy to explain. {GOOD}", GOOD),
+        ("boilerplate", f"Certainly, {LIKE_IT}", LIKE_IT),
         ("boilerplate", f"Rationale: Let's think step by step. {GOOD}", GOOD),
         ("run-on", f"{GOOD}\nQuestion: What do geese eat?\nOptions:", GOOD),
         ("run-on", f"{GOOD}\n\n### 7\nWhich of these is a bird?", GOOD),
@@ -157,6 +159,54 @@ def test_nothing_is_never_learnt_whatever_is_off(text: str, off: tuple[str, ...]
 )
 def test_a_small_word_makes_another_sentence(text: str) -> None:
     assert "repetition" not in gates(check(text))
+
+
+@pytest.mark.parametrize(
+    "end", ["Answer: ({})", "**Answer: ({})**", "**Answer:** ({})", "Final answer: ({})", "Answer: ({}) an animal"]
+)
+def test_the_answer_that_prompts_ask_for_at_the_end_is_read_and_no_cut_off_sentence(end: str) -> None:
+    assert check(f"{GOOD}\n{end.format('b')}", cut_off="reject").verdict == "kept"
+    assert gates(check(f"{GOOD}\n{end.format('a')}")) == ["wrong-answer"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sure enough, the hedgehog slows its heartbeat in the frost and lives on fat.",
+        "In 1990 the lake held 40 fish in total. In 2000 the lake held 20 fish in total. So hedgehogs sleep.",
+        "Sleeping means that the thing is a fox hole. It is warm for hedgehogs there.",
+        "Option B is correct, since hedgehogs live on fat.",
+    ],
+)
+def test_a_reason_is_not_taken_for_a_phrase_a_repeat_or_a_claim(text: str) -> None:
+    assert check(text).text == text
+    assert check(text).verdict == "kept"
+
+
+@pytest.mark.parametrize(("gold", "found"), [(0, []), (1, ["wrong-answer"]), (2, ["wrong-answer"])])
+@pytest.mark.parametrize("said", ["yes", "no"])
+def test_the_answer_no_is_one(said: str, gold: int, found: list[str]) -> None:
+    order = (said, "yes" if said == "no" else "no", "maybe")
+    question = Question(dataset="d", split="train", key="1", text="Does it help?", options=order, answer=gold)
+    text = f"The trial saw as many strokes under the placebo as without. So, the answer is {said}."
+    assert [one.gate for one in judge(text, question, GateSettings()).findings] == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "options", "text"),
+    [
+        ("刺猬为什么冬眠？", ("没有昆虫", "没有水"), "刺猬在寒冷时找不到昆虫，所以降低心跳，靠脂肪过冬。"),
+        (
+            "ハリネズミはなぜ冬眠しますか？",
+            ("虫がいない", "水がない"),
+            "寒いと食べ物が見つからないので、脂肪で冬を越す。",
+        ),
+        ("काँटेचूहा क्यों सोता है?", ("कीड़े नहीं", "पानी नहीं"), "ठंड में उसे भोजन नहीं मिलता, इसलिए वह चर्बी पर जीता है।"),
+    ],
+)
+def test_other_scripts_have_words_and_sentences_as_well(asked: str, options: tuple[str, ...], text: str) -> None:
+    question = Question(dataset="d", split="train", key="1", text=asked, options=options, answer=0)
+    assert judge(text, question, GateSettings()).verdict == "kept"
 
 
 def test_a_wrong_answer_that_is_said_twice_is_one() -> None:

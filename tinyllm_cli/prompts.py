@@ -143,7 +143,7 @@ def without_thinking(raw: str) -> str:
     return "" if raw.lstrip().startswith(_THINK) else raw
 
 
-_SIGN = r"(?:answer|option)\s*(?:is|:|=)\s*:?\s*"
+_SIGN = r"(?:answer|option)[*_]*\s*(?:is|:|=)[*_]*\s*:?\s*[*_]*\s*(?:option\s+)?"
 _LETTER_SAID = (
     r"(?:\(([a-z])\)"  # (b)
     r"|([ai])(?=[).:,;\"*]|\s*(?:\n|$))"  # a bare a or i may be a word: only at an end

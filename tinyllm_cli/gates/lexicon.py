@@ -44,7 +44,7 @@ FILLER = _words(
     following likely most main true given above therefore thus hence conclude called know known considered say
     means type kind thing things something someone anything place word sense closest use used way cause make
     makes made found find done get see process explanation solution rationale step look happen amount doing go addition
-    help require describe remaining left eliminate assume
+    help require describe remaining left eliminate assume first second third fourth firstly secondly thirdly
     """
 )
 """What every rationale says, whatever the question."""

@@ -14,15 +14,15 @@ from tinyllm_cli.gates.text import FILLER_STEMS, NEGATION, content, sentences, s
 
 _CLAIM = re.compile(
     r"(?:(?:answer|option|choice|solution)(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left)))?"
-    r"\s*(?:(?:would|must|should|will)\s+be|is|:|=)|left\s+with|leaves(?:\s+us)?(?:\s+with)?)"
+    r"\s*(?:(?:would|must|should|will)\s+be|is|[*_]*:[*_]*|=)|left\s+with|leaves(?:\s+us)?(?:\s+with)?)"
     r"\s*(?:only\s+)?(?:the\s+)?(?:answer|option|choice)?\s*:?\s*[\"'“‘*]*"
     r"(?:\(([a-h])\)|([a-h])(?=[).:,;\"'”’*]|\s*(?:\n|$)|\s+(?:because|since|as|which)\b))",
     re.IGNORECASE,
 )
 _LETTER_RIGHT = re.compile(
-    r"\(([a-h])\)(?:[^.\n()]{0,60}?)\s(?:is|would\s+be|must\s+be)\s+(?:the\s+|an?\s+)?(?:most\s+|only\s+)?"
-    r"(?:correct|right|best|true|answer)\b",
-    re.IGNORECASE,
+    r"(?:\(([a-h])\)|\b(?:option|answer|choice)\s+([a-h])\b|^[ \t]*([a-h])\))(?:[^.\n()]{0,60}?)"
+    r"\s(?:is|would\s+be|must\s+be)\s+(?:the\s+|an?\s+)?(?:most\s+|only\s+)?(?:correct|right|best|true|answer)\b",
+    re.IGNORECASE | re.MULTILINE,
 )
 _CHOOSE = re.compile(
     r"\b(?:choose|select|pick|go\s+with|choosing)\s+(?:the\s+)?(?:option\s+|answer\s+|choice\s+)?\(([a-h])\)",
@@ -32,7 +32,7 @@ _ANNOUNCING = ("answer", "option", "choice", "solution", "left", "leaves", "thin
 """One of these is in all that _CLAIM or _SAID finds, and is found sooner than they."""
 
 _SAID = re.compile(
-    r"(?:answer|option|choice|thing|possibility)(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left)))?\s*(?:is|would\s+be|must\s+be|should\s+be|:)"
+    r"\b(?:answer|option|choice|(?:only|one|best|right|correct)\s+thing|possibility)(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left)))?\s*(?:is|would\s+be|must\s+be|should\s+be|:)"
     r"|of\s+the\s+(?:above|given)\s+(?:choices|options)|left\s+with|leaves\s+us\s+with",
     re.IGNORECASE,
 )
@@ -99,7 +99,8 @@ def claim(text: str, question: Question) -> int | None:
     found: list[tuple[int, int]] = []
     low = text.lower()
     announced = any(word in low for word in _ANNOUNCING)
-    for pattern in (*((_CLAIM,) if announced else ()), *((_LETTER_RIGHT, _CHOOSE) if "(" in text else ())):
+    lettered = announced or ")" in text
+    for pattern in (*((_CLAIM,) if announced else ()), *((_LETTER_RIGHT, _CHOOSE) if lettered else ())):
         for match in pattern.finditer(text):
             letter = next(filter(None, match.groups())).lower()
             negated = NEGATION.search(match[0]) or NEGATION.search(text[max(0, match.start() - 12) : match.start()])
@@ -110,12 +111,19 @@ def claim(text: str, question: Question) -> int | None:
         if stated or _CONCLUDES.match(sentence.text):
             option = _first_option(sentence.text[stated.end() :], question) if stated else None
             option = _only_option(sentence.text, question) if option is None else option
-            if option is not None and not NEGATION.search(sentence.text):
+            own = question.options[option] if stated and option is not None else ""
+            if option is not None and not NEGATION.search(_without(sentence.text, own)):
                 found.append((sentence.start + (stated.start() if stated else 0), option))
         elif it := _IT_IS.fullmatch(sentence.text):
             same = [index for index, own in enumerate(_plain_options(question.options)) if own == _plain(words(it[1]))]
             found += [(sentence.start, index) for index in same[:1]]
     return max(found)[1] if found else None
+
+
+def _without(text: str, option: str) -> str:
+    """Without the option's own words: `The answer is no` denies nothing."""
+    own = " ".join(words(option))
+    return f" {' '.join(words(text))} ".replace(f" {own} ", " ", 1) if own else text
 
 
 def _only_option(text: str, question: Question) -> int | None:

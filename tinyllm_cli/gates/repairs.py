@@ -16,7 +16,9 @@ _OPENINGS = re.compile(
     r"""\s*(?:
       (?:(?:ok(?:ay)?|alright|well)[,.]?\s+)?let(?:'|’)?s\s+(?:think|go|work|break|reason|solve)\b[^.:!?\n]{0,60}?
         (?:step[\s-]*by[\s-]*step|through\ (?:this|it))[^.:!?\n]{0,20}[.:!,]*
-    | (?:sure|certainly|of\ course|absolutely|okay|great\ question)\b[^.:!?\n]{0,80}[.:!,]+
+    | (?:sure(?:\ thing)?|certainly|of\ course|absolutely|okay|great\ question)\s*
+        (?:[.:!,]+|[,!]?\s+(?=here|i(?:'|’)|i\ |let\ |happy))
+        (?:\s*(?:here|i(?:'|’)(?:d|ll)|i\ (?:can|will|would)|let\ me|happy)\b[^.:!?\n]{0,80}[.:!]+)?
     | here(?:'|’)?s?\s+(?:is\s+)?(?:the|a|my|an)\s+(?:\w+\s+){0,3}(?:rationale|explanation|reasoning|answer)\b
         [^.:!?\n]{0,40}[.:!]+
     | (?:rationale|explanation|reasoning|reason|solution|thought)\s*[:\-]+

@@ -16,7 +16,7 @@ GATES = (
 )  # fmt: skip
 """Their names, in the order in which a table shows them."""
 
-CODE = 2
+CODE = 3
 """Counts up when a gate decides otherwise than before, so that stored verdicts are made anew."""
 
 

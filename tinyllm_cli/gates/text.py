@@ -11,23 +11,34 @@ from tinyllm_cli.gates.lexicon import FILLER, STOPWORDS
 _ABBREVIATIONS = frozenset({"e.g", "i.e", "etc", "vs", "dr", "mr", "mrs", "ms", "st", "no", "fig", "approx", "cf"})
 _CLOSING = "\"'”’)]*"
 _BREAK = re.compile(  # the characters come first, so that the search skips what is none of them
-    rf"[\n.!?。！？](?:(?<=\n)\n*|(?<=[.!?])[{re.escape(_CLOSING)}]*[ \t]+(?=\S)|(?<=[。！？]))"
+    rf"[\n.!?。！？।۔؟](?:(?<=\n)\n*|(?<=[.!?])[{re.escape(_CLOSING)}]*[ \t]+(?=\S)|(?<=[。！？।۔؟]))"
 )
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+_IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(
+    rf"[^\W_{_UNSPACED}{_IDEOGRAPHS}]+(?:['’][^\W_{_UNSPACED}{_IDEOGRAPHS}]+)*|[{_IDEOGRAPHS}]|[{_UNSPACED}]{{1,4}}"
+)
+"""Scripts that put no spaces count by the character, or by a few."""
+
 _INITIALS = re.compile(r"(?:[A-Z]\.)+[A-Z]")
 _CONNECTIVE = re.compile(
     r"^(?:so|thus|therefore|hence|then|and|also|now|next|finally|first|second|third|fourth|fifth|sixth|seventh|eighth"
     r"|firstly|secondly|thirdly|lastly|some|the|a|an|these|those)\s+"
 )
-_NUMBER = re.compile(r"[\d\W_]+")
+_ENUMERATED = re.compile(r"^[\W_]*(?:[^\W\d_]+\s+)?\d{1,2}\s*[.:)]+(?!\d)")
+_NO_WORD = re.compile(r"[\W_]+")
 NEGATION = re.compile(
     r"\b(?:not|no|never|neither|nor|incorrect|wrong|false|cannot|isn't|aren't|doesn't|don't|can't|except|eliminate)\b|n't\b",
     re.IGNORECASE,
 )
-_END = re.compile(rf"[.!?…。！？][{re.escape(_CLOSING)}]*$")
-_STATED = re.compile(r"\b(?:answer|option|choice) is:? (?:\(?[a-h]\)|['\"“‘][^'\"”’]+['\"”’])$", re.IGNORECASE)
+_END = re.compile(rf"[.!?…。！？।۔؟][{re.escape(_CLOSING)}]*$")
+_STATED = re.compile(  # `The answer is (b)`, `**Answer: (b) fur**`: no full stop is wanted
+    r"(?:\b(?:answer|option|choice) is:? (?:option )?(?:\(?[a-h]\)|[b-h]|['\"“‘][^'\"”’]+['\"”’])"
+    r"|^[*_]*(?:final |correct )?answer:[*_]* *(?:\(?[a-h]\)[^.\n()]{0,80}|[a-h]))[*_]*$",
+    re.IGNORECASE,
+)
 _ENUMERATOR = re.compile(
-    r"(?:step|hint|point|reason|option)?\s*\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})\)?\s*[.):]?\)?$", re.IGNORECASE
+    r"(?:step|hint|point|reason|option)?\s*\(?(?:\d{1,4}|[a-z]|[ivx]{1,4})\)?\s*[.):]?\)?$", re.IGNORECASE
 )
 
 
@@ -91,9 +102,9 @@ def words(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def shape(text: str) -> str:
-    """What is left of a sentence for telling whether it was said before: no case, numbers, punctuation or leading
+    """What is left of a sentence for telling whether it was said before: no case, punctuation, leading number or
     connectives."""
-    plain = " ".join(_NUMBER.sub(" ", text.lower()).split())
+    plain = " ".join(_NO_WORD.sub(" ", _ENUMERATED.sub(" ", text.lower())).split())
     while (rest := _CONNECTIVE.sub("", plain)) != plain:
         plain = rest
     return plain
