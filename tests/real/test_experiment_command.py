@@ -156,6 +156,9 @@ def test_a_search_looks_at_valid_and_only_its_best_at_test(tinyllm: Command, scr
     before = rows(tmp_path, "SELECT * FROM cells")
     assert tinyllm(*search).returncode == 0
     assert rows(tmp_path, "SELECT * FROM cells") == before
+    fewer = tinyllm(*experiment("alpha", "--student", "student", "--search", "4", "--test-limit", "1", *TRAIN))
+    assert fewer.returncode == 0, fewer.stderr
+    assert len(rows(tmp_path, "SELECT * FROM cells")) == len(before) + 1, "one question is another measurement"
 
 
 def test_a_search_that_is_killed_asks_for_its_trial_again(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:

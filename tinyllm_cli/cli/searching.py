@@ -48,16 +48,22 @@ def search(work: Work, trials: int) -> None:
 
 
 def _evaluate(work: Work, experiment: int, hunt: Hunt, found: Found) -> None:
-    """The best run on test. What was predicted before is not predicted again."""
+    """The best run on test, unless that was done before, in the same way."""
     from tinyllm_cli.experiments.cells import Cell, Sketch
     from tinyllm_cli.experiments.running import carry_out
     from tinyllm_cli.experiments.search import alpha_labels
     from tinyllm_cli.store import experiments as stored_experiments
 
-    label: Label = {"dataset": hunt.dataset, "best": "on valid", **alpha_labels(found.alphas)}
-    cell = Cell(label=label, distill=None, evaluate=("--run", str(found.run), *Sketch(work.setup).evaluate()))
-    known = [one.position for one in stored_experiments.cells(work.store, experiment) if one.label == label]
-    position = known[0] if known else stored_experiments.add_cell(work.store, experiment, label)
+    setup = work.setup
+    way: Label = {
+        **({} if setup.scoring == "rank" else {"scoring": setup.scoring}),
+        **({} if setup.test_limit is None else {"test questions": setup.test_limit}),
+    }
+    label: Label = {"dataset": hunt.dataset, "best": "on valid", **alpha_labels(found.alphas), **way}
+    if any(cell.label == label and cell.run == found.run for cell in stored_experiments.cells(work.store, experiment)):
+        return
+    cell = Cell(label=label, distill=None, evaluate=("--run", str(found.run), *Sketch(setup).evaluate()))
+    position = stored_experiments.add_cell(work.store, experiment, label)
     carry_out(work.store, experiment, [(position, cell)], work.surroundings(), 1, lambda *_: None)
     stored_experiments.attach_run(work.store, experiment, position, found.run)
 
