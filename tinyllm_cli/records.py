@@ -181,6 +181,12 @@ class Run:
     finished: str | None = None
     error: str | None = None
 
+    @property
+    def valid_accuracy(self) -> float | None:
+        """Of the student that was kept, also while the training goes on; None where no valid split chose it."""
+        best = self.figures.get("best_step")
+        return next((point["accuracy"] for point in self.figures.get("valid", ()) if point["step"] == best), None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:

@@ -17,7 +17,7 @@ from typing import Any
 from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.gates.settings import CODE
 from tinyllm_cli.records import Run
-from tinyllm_cli.reporting.arms import label_of, valid_accuracy
+from tinyllm_cli.reporting.arms import label_of
 from tinyllm_cli.stats import holm, paired, smallest_difference, wilson
 from tinyllm_cli.store import open_store, runs
 
@@ -73,7 +73,7 @@ def add(database: Path) -> None:
             outcome = {
                 "label": label,
                 "seed": seed,
-                "valid": valid_accuracy(run) if run else None,
+                "valid": run.valid_accuracy if run else None,
                 "seconds": run.figures["training_seconds"] if run else None,
                 "versions": dict(run.versions) if run else {},
                 "correct": "".join(str(int(one.correct)) for one in found),

@@ -37,7 +37,8 @@ def results_table(
     rows = []
     for cell in cells:
         found = results.get(cell.evaluation) if cell.evaluation is not None else None
-        valid = None if cell.run is None else valid_accuracy(runs.get(cell.run))
+        run = None if cell.run is None else runs.get(cell.run)
+        valid = run.valid_accuracy if run else None
         rows.append((
             *(_text(cell.label.get(one)) for one in columns),
             cell.state,
@@ -53,13 +54,6 @@ def results_table(
     }
     head = [*columns, "state", ">run", ">valid", ">test", "95 % interval"]
     return plain_table(name, head, rows, "\n".join(sorted(chances)))
-
-
-def valid_accuracy(run: Run | None) -> float | None:
-    """Of the student that was kept, or of one that is in training so far."""
-    points = run.figures.get("valid", ()) if run else ()
-    best = [point["accuracy"] for point in points if run and point["step"] == run.figures.get("best_step")]
-    return best[0] if best else None
 
 
 def named(label: Label) -> str:

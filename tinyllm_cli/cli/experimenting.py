@@ -252,11 +252,9 @@ class Work:
 
     def _say_selected(self, cells: Sequence[Any], runs: Mapping[int, Any], results: Mapping[int, Any]) -> None:
         """Of a grid, what the valid split chooses; the test accuracies beside it chose nothing."""
-        from tinyllm_cli.cli.celltables import valid_accuracy
         from tinyllm_cli.experiments.plans import best_on_valid
 
-        valid = {cell.run: valid_accuracy(runs.get(cell.run)) for cell in cells if cell.run is not None}
-        known = {run: accuracy for run, accuracy in valid.items() if accuracy is not None}
+        known = {number: run.valid_accuracy for number, run in runs.items() if run.valid_accuracy is not None}
         for best in best_on_valid([(cell.label, known[cell.run]) for cell in cells if cell.run in known]):
             self.session.console.say(
                 f"Best on valid for {best.dataset} and {best.student.rpartition('/')[2]}: alpha {best.alpha:g} of"

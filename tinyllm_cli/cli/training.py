@@ -105,8 +105,8 @@ def say(session: Session, run: Run) -> None:
             f"Longer than the limit and cut: {' and '.join(cut)} (--max-input {run.settings['max_input']},"
             f" --max-target {run.settings['max_target']})."
         )
-    best = [point["accuracy"] for point in figures["valid"] if point["step"] == figures["best_step"]]
-    accuracy = f", valid accuracy {best[0]:.1%} at step {figures['best_step']}" if best else ""
+    valid = run.valid_accuracy
+    accuracy = "" if valid is None else f", valid accuracy {valid:.1%} at step {figures['best_step']}"
     session.console.say(
         f"Run {run.id} ({run.method}): {figures['steps']} steps in {figures['training_seconds']:.0f} s"
         f" ({figures['questions_per_second']:.1f} questions/s){accuracy}."

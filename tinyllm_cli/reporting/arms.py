@@ -177,7 +177,7 @@ def _arm(facts: Mapping[str, Any], by_seed: Mapping[int, Evaluation], runs: Mapp
     mean = sum(one.correct or 0 for one in found) / (first.questions * len(found))
     low, high = wilson(round(mean * first.questions), first.questions)
     numbers = [one.subject.run for one in found if one.subject.run is not None]
-    valid = [accuracy for number in numbers if (accuracy := valid_accuracy(runs[number])) is not None]
+    valid = [accuracy for number in numbers if (accuracy := runs[number].valid_accuracy) is not None]
     return Arm(
         **facts,
         dataset=first.dataset,
@@ -196,9 +196,3 @@ def _arm(facts: Mapping[str, Any], by_seed: Mapping[int, Evaluation], runs: Mapp
         high=high,
         valid=fmean(valid) if valid and len(valid) == len(numbers) else None,
     )
-
-
-def valid_accuracy(run: Run) -> float | None:
-    """Of the checkpoint that was kept."""
-    best = run.figures.get("best_step")
-    return next((point["accuracy"] for point in run.figures.get("valid", ()) if point["step"] == best), None)

@@ -92,14 +92,13 @@ def runs_table(runs: Sequence[Run]) -> Table:
 
 def _run_row(run: Run) -> tuple[str, ...]:
     figures = run.figures
-    best = [point["accuracy"] for point in figures.get("valid", ()) if point["step"] == figures.get("best_step")]
     return (
         str(run.id),
         run.student.rpartition("/")[2],
         run.dataset,
         alpha_text(run) or "-",
         run.state,
-        percent(best[0]) if best else "-",
+        "-" if run.valid_accuracy is None else percent(run.valid_accuracy),
         f"{figures['training_seconds']:.0f}" if "training_seconds" in figures else "-",
     )
 
