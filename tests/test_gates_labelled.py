@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.gates import GATES, GateSettings, judge
+from tinyllm_cli.gates import GATES, GateSettings, Verdict, judge
 from tinyllm_cli.gates.settings import CODE
 
 LABELS = [json.loads(line) for line in (ROOT / "tests" / "labels" / "rationales.jsonl").read_text("utf-8").splitlines()]
@@ -59,30 +59,34 @@ FLOORS = {
 REJECTING = {"empty", "echo", "wrong-answer", "letter-only", "wrong-language", "too-short"}
 
 
+def labelled(data: Path) -> Iterator[tuple[dict[str, Any], Verdict]]:
+    """Each label with what the gates make of its text."""
+    labels = {(one["dataset"], one["teacher"], one["id"]): one for one in LABELS}
+    for dataset, teacher in sorted({(dataset, teacher) for dataset, teacher, _ in labels}):
+        for row in recorded(data, dataset, teacher):
+            label = labels.get((dataset, teacher, row["id"]))
+            if label is not None:
+                yield label, judge(row["rationale"], questions(data, dataset)[row["id"]], GateSettings())
+
+
 @pytest.fixture(scope="module")
 def found(shared_data: Path) -> dict[str, Counter[str]]:
     """For each gate, and for rejecting at all, how often it and both readers say that there is something, and how often
     only one side does. Where the readers disagree, neither counts."""
-    labels = {(one["dataset"], one["teacher"], one["id"]): one for one in LABELS}
     counts: dict[str, Counter[str]] = {gate: Counter() for gate in (*GATES, "rejected")}
     seen = 0
-    for dataset, teacher in sorted({(dataset, teacher) for dataset, teacher, _ in labels}):
-        for row in recorded(shared_data, dataset, teacher):
-            label = labels.get((dataset, teacher, row["id"]))
-            if label is None:
-                continue
-            seen += 1
-            verdict = judge(row["rationale"], questions(shared_data, dataset)[row["id"]], GateSettings())
-            said, doubtful = set(label["defects"]), set(label["doubtful"])
-            raised = {finding.gate for finding in verdict.findings}
-            if verdict.verdict == "rejected":
-                raised.add("rejected")
-            if said & REJECTING:
-                said.add("rejected")
-            elif doubtful & REJECTING:
-                doubtful.add("rejected")
-            for gate in (raised | said) - doubtful:
-                counts[gate][("both" if gate in said else "gate") if gate in raised else "label"] += 1
+    for label, verdict in labelled(shared_data):
+        seen += 1
+        said, doubtful = set(label["defects"]), set(label["doubtful"])
+        raised = {finding.gate for finding in verdict.findings}
+        if verdict.verdict == "rejected":
+            raised.add("rejected")
+        if said & REJECTING:
+            said.add("rejected")
+        elif doubtful & REJECTING:
+            doubtful.add("rejected")
+        for gate in (raised | said) - doubtful:
+            counts[gate][("both" if gate in said else "gate") if gate in raised else "label"] += 1
     assert seen == len(LABELS) >= 200
     return counts
 
@@ -108,13 +112,9 @@ DIGESTS = {2: "bfae354d3afebc4d", 3: "b3acf906f0ec90ab"}
 
 def test_gates_that_decide_otherwise_have_another_number(shared_data: Path) -> None:
     """Stored verdicts are found by that number: with the old one, databases would keep what the old gates said."""
-    wanted = {(one["dataset"], one["teacher"], one["id"]) for one in LABELS}
     digest = hashlib.sha256()
-    for dataset, teacher in sorted({(dataset, teacher) for dataset, teacher, _ in wanted}):
-        for row in recorded(shared_data, dataset, teacher):
-            if (dataset, teacher, row["id"]) in wanted:
-                found = judge(row["rationale"], questions(shared_data, dataset)[row["id"]], GateSettings())
-                digest.update(repr((row["id"], found)).encode())
+    for label, verdict in labelled(shared_data):
+        digest.update(repr((label["id"], verdict)).encode())
     assert DIGESTS.get(CODE) == digest.hexdigest()[:16], "raise CODE in gates/settings.py, and write its digest here"
 
 

@@ -56,9 +56,8 @@ def alphas(kinds: Any, drawn: Any) -> Any:
     named = drawn @ kinds
     total = named.sum(axis=1)
     by_chance = (named * (named - 1)).sum(axis=1) / (total - 1)
-    disagreement = np.maximum(total - by_chance, 0)
-    found = 1 - np.divide(total - agreed, disagreement, out=np.zeros(len(drawn)), where=disagreement > 0)
-    return np.where((named > 0).sum(axis=1) < 2, 1.0, found)  # a draw without any disagreement
+    expected = total - by_chance  # 0 where only one option was named: no disagreement, alpha is 1
+    return 1 - np.divide(total - agreed, expected, out=np.zeros(len(drawn)), where=expected > 0)
 
 
 def _counts(answers: Iterable[Sequence[int | None]]) -> list[list[int]]:

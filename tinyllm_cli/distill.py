@@ -103,20 +103,18 @@ def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: E
     with store.writing():
         alike = [run for run in stored_runs.same(store, wanted) if not fresh or run.command == plan.command]
         earlier = next((run for run in alike if run.state != "done"), None)
-        run = earlier or _begin(store, plan, wanted)
-        claimed = held.enter_context(stored_runs.claiming(store, run.id))
-        if not claimed and fresh:
-            run, earlier = _begin(store, plan, wanted), None
-            claimed = held.enter_context(stored_runs.claiming(store, run.id))
-        if not claimed:
+        claimed = earlier is not None and held.enter_context(stored_runs.claiming(store, earlier.id))
+        if earlier is not None and not claimed and not fresh:
             raise Busy(
-                f"Run {run.id} is this very training, and another process is at it.",
+                f"Run {earlier.id} is this very training, and another process is at it.",
                 "Wait for it, or begin another one beside it with --fresh.",
             )
-    if earlier is None:
-        return run
+        if earlier is None or not claimed:
+            run = _begin(store, plan, wanted)
+            held.enter_context(stored_runs.claiming(store, run.id))
+            return run
     clear_up(Path(earlier.folder))
-    return stored_runs.take_up(store, run.id)
+    return stored_runs.take_up(store, earlier.id)
 
 
 def identity(plan: Plan, material: Material) -> dict[str, Any]:

@@ -111,8 +111,10 @@ def claim(text: str, question: Question) -> int | None:
         if stated or _CONCLUDES.match(sentence.text):
             option = _first_option(sentence.text[stated.end() :], question) if stated else None
             option = _only_option(sentence.text, question) if option is None else option
-            own = question.options[option] if stated and option is not None else ""
-            if option is not None and not NEGATION.search(_without(sentence.text, own)):
+            if option is None:
+                continue
+            said = _without(sentence.text, question.options[option]) if stated else sentence.text
+            if not NEGATION.search(said):
                 found.append((sentence.start + (stated.start() if stated else 0), option))
         elif it := _IT_IS.fullmatch(sentence.text):
             same = [index for index, own in enumerate(_plain_options(question.options)) if own == _plain(words(it[1]))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from tinyllm_cli.store.database import Store, now
 
@@ -48,9 +49,4 @@ def scored(store: Store, dataset: str) -> list[tuple[str, int, str]]:
 
 def models(store: Store, dataset: str) -> list[str]:
     """The models that scored rationales for a data set, the last one first."""
-    rows = store.rows(
-        "SELECT u.model, max(u.created) AS at FROM usefulness u JOIN rationales r ON r.id = u.rationale"
-        " JOIN dataset_questions dq ON dq.question = r.question WHERE dq.dataset = ? GROUP BY 1 ORDER BY 2 DESC",
-        (dataset,),
-    )
-    return [row["model"] for row in rows]
+    return [model for model, _, _ in sorted(scored(store, dataset), key=itemgetter(2), reverse=True)]
