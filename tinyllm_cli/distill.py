@@ -13,6 +13,7 @@ from typing import Any
 
 from tinyllm_cli import __version__
 from tinyllm_cli.errors import Busy, UsageProblem
+from tinyllm_cli.interrupts import undisturbed
 from tinyllm_cli.keeping import Keeper, Progress, Watch
 from tinyllm_cli.material import Material, Plan
 from tinyllm_cli.records import Run
@@ -69,8 +70,9 @@ def distill(
         try:
             keeper.train()
         except KeyboardInterrupt:
-            stored_runs.finish(store, run.id, "stopped", keeper.figures(), "stopped by the user")
-            keeper.save()
+            with undisturbed():  # a second Ctrl-C waits for what the first one saves
+                stored_runs.finish(store, run.id, "stopped", keeper.figures(), "stopped by the user")
+                keeper.save()
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyllm_cli.card import model_card
+from tinyllm_cli.interrupts import undisturbed
 from tinyllm_cli.material import Material, Plan
 from tinyllm_cli.records import Run
 from tinyllm_cli.resuming import restore_state, save_state, state_folder
@@ -78,15 +79,16 @@ class Keeper:
         training.run(self._step, self._checkpoint, self._after_step)
 
     def save(self) -> None:
-        """Keep the state as it is after the last whole step. A disk that is full costs the newer state, not the
-        run: the one before stays."""
+        """Keep the state as it is after the last whole step, whatever signals come meanwhile. A disk that is full costs
+        the newer state, not the run: the one before stays."""
         from safetensors import SafetensorError
 
         if self._training is None or not self._training.done or not self._processes.first:
             return
         self._progress.unsaved = ""
         try:
-            save_state(state_folder(self._folder), self._training, self._notes())
+            with undisturbed():
+                save_state(state_folder(self._folder), self._training, self._notes())
         except (OSError, SafetensorError) as error:
             self._progress.unsaved = str(error)
             self._watch(self._progress)

@@ -1,7 +1,8 @@
 """What a training that was broken off goes on from: weights, optimizer, schedule and notes, on disk after a step.
 
 A state is complete or not there: it is written beside the one before and gets its name when every byte is on the
-disk. What is random in a step follows from the seed and the step's number, so no generator's state is needed.
+disk; only then the one before goes, even if it is of the same step. What is random in a step follows from the seed and
+the step's number, so no generator's state is needed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any
 
 from tinyllm_cli.training import Training
 
-_NAME = "step-{:09d}"
+_NAME = "step-{:09d}-{:d}"
+"""The step, and a count of the run's states: Ctrl-C may save a step whose state is there already."""
 
 
 def state_folder(run_folder: Path) -> Path:
@@ -48,8 +50,7 @@ def save_state(folder: Path, training: Training, notes: Mapping[str, Any]) -> No
         (temporary / "state.json").write_text(json.dumps(scalars), encoding="utf-8")
         for file in temporary.iterdir():
             _to_disk(file)
-        final = folder / _NAME.format(training.done)
-        shutil.rmtree(final, ignore_errors=True)
+        final = folder / _NAME.format(training.done, 1 + max(map(_count, folder.glob("step-*")), default=0))
         temporary.rename(final)
         _to_disk(folder)
     except BaseException:
@@ -64,14 +65,14 @@ def restore_state(folder: Path, training: Training) -> Mapping[str, Any] | None:
     """Put `training` into the newest state in `folder` and return its notes; None when there is none."""
     from safetensors.torch import load_file
 
-    states = sorted(folder.glob("step-*")) if folder.is_dir() else []
-    if not states:
+    newest = max(folder.glob("step-*"), key=_count, default=None)
+    if newest is None:
         return None
-    scalars = json.loads((states[-1] / "state.json").read_text(encoding="utf-8"))
-    weights = load_file(states[-1] / "weights.safetensors")
+    scalars = json.loads((newest / "state.json").read_text(encoding="utf-8"))
+    weights = load_file(newest / "weights.safetensors")
     for name, value in _weights(training).items():
         value.copy_(weights[name])
-    tensors = load_file(states[-1] / "optimizer.safetensors")
+    tensors = load_file(newest / "optimizer.safetensors")
     training.optimizer.load_state_dict(_optimizer_dict(training.optimizer, tensors, scalars["optimizer"]))
     training.scheduler.load_state_dict(scalars["scheduler"])
     training.done, training.evaluated = scalars["step"], scalars["evaluated"]
@@ -79,6 +80,11 @@ def restore_state(folder: Path, training: Training) -> Mapping[str, Any] | None:
     training.token_budget = scalars["token_budget"]
     notes: Mapping[str, Any] = scalars["notes"]
     return notes
+
+
+def _count(state: Path) -> int:
+    """The how manieth state of its run this is; greater for the newer."""
+    return int(state.name.removeprefix("step-").partition("-")[2] or 0)
 
 
 def discard_state(folder: Path) -> None:

@@ -90,9 +90,32 @@ def test_a_machine_that_announces_its_end_loses_no_step(tinyllm: Command, tmp_pa
     [state] = states(tmp_path)
     [run] = runs(tmp_path / "tinyllm.db")
     assert run["state"] == "stopped"
-    assert state.name == f"step-{json.loads(run['figures'])['steps']:09d}"
+    assert state.name.startswith(f"step-{json.loads(run['figures'])['steps']:09d}-")
     done = tinyllm(*distill())
     assert f"Run 1 goes on after step {json.loads(run['figures'])['steps']}." in done.stderr
+
+
+def test_signals_that_do_not_stop_lose_no_step(tinyllm: Command, tmp_path: Path) -> None:
+    """An impatient Ctrl-C, or a parent with several threads that is killed: each end of a thread sends a SIGTERM."""
+    prepare(tmp_path, "causal")
+    command = distill("--save-every", "0", epochs=20)
+    done = 0
+    for _ in range(3):
+        process = start(tmp_path, *command)
+        before = states(tmp_path)
+        wait_until(lambda known=before: states(tmp_path) not in ([], known))  # type: ignore[misc]
+        until = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < until:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.001)
+        process.communicate()
+        [state] = states(tmp_path)
+        step = int(state.name.split("-")[1])
+        assert step > done
+        done = step
+    finished = tinyllm(*command)
+    assert f"Run 1 goes on after step {done}." in finished.stderr
+    assert finished.returncode == 0, finished.stderr
 
 
 def fill(taken: Path, process: subprocess.Popen[str]) -> None:
