@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +27,7 @@ from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store.elicitations import Address, Worker, working
+from tinyllm_cli.store.locks import holding
 from tinyllm_cli.store.rationales import Settled
 from tinyllm_cli.tally import Tally
 
@@ -295,3 +299,30 @@ def test_a_lock_file_that_is_left_alone_holds_nobody_up(toy: Store) -> None:
     toy.path.with_name(f"{toy.path.name}-1.lock").touch()
     assert run(toy, Owl()).done == 450
     assert locks(toy.path.parent) == []
+
+
+def test_a_lock_is_never_held_twice(store: Store) -> None:
+    """Not even while its file goes: threads that open it themselves exclude each other as processes do."""
+    inside, most, held_at_all = 0, 0, 0
+
+    def contend(_number: int) -> None:
+        nonlocal inside, most, held_at_all
+        for _ in range(150):
+            with holding(store, "lock") as held:
+                if held:
+                    inside += 1
+                    time.sleep(0.0001)
+                    most = max(most, inside)
+                    held_at_all += 1
+                    inside -= 1
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(contend, range(6)))
+    finally:
+        sys.setswitchinterval(before)
+    assert held_at_all
+    assert most == 1
+    assert locks(store.path.parent) == []

@@ -28,5 +28,7 @@ def holding(store: Store, name: str) -> Iterator[bool]:
     try:
         yield True
     finally:
+        path.unlink(
+            missing_ok=True
+        )  # still ours: whoever opened it meanwhile notices; after the release it may be theirs
         lock.release()
-        path.unlink(missing_ok=True)
