@@ -102,6 +102,17 @@ def test_the_answer_is_masked_and_nothing_else(text: str, left: str) -> None:
         ("猫头鹰。", "因为猫头鹰在夜间捕猎", f"因为{MASK}在夜间捕猎"),
         ("X射线", "X射线能穿透身体", f"{MASK}能穿透身体"),
         ("?!", "It is ?! indeed.", f"It is {MASK} indeed."),
+        ("4", "It is 4, not 4.5, 1.4 or 2,400.", f"It is {MASK}, not 4.5, 1.4 or 2,400."),
+        ("4.5", "So 4.5. It is not 4.55.", f"So {MASK}. It is not 4.55."),
+        ("no", "No, there is no proof.", f"{MASK}, there is no proof."),
+        ("No", "No one knows. The answer is no.", f"No one knows. The answer is {MASK}."),
+        (
+            "no",
+            'It has no drug. It must be "no" since none helps.',
+            f'It has no drug. It must be "{MASK}" since none helps.',
+        ),
+        ("no", "Nothing helps. **No**", f"Nothing helps. **{MASK}**"),
+        ("A", "A cell has a wall. Answer: A", f"A cell has a wall. Answer: {MASK}"),
     ],
 )
 def test_a_noun_is_masked_in_any_number_and_any_script(gold: str, text: str, left: str) -> None:

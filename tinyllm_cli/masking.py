@@ -27,10 +27,13 @@ _GOES_ON = r"(?! +(?!(?:because|since|as|which|and|or|due|is|would|must)\b)[a-z]
 
 def masked(text: str, question: Question) -> str:
     """`text` with the gold option's words and its letter taken out, whatever the case, article or number of a noun."""
-    without_words = _words(question.gold).sub(MASK, text) if question.gold.strip() else text
-    return _letter(LETTERS[question.answer]).sub(
-        lambda match: "".join(filter(None, match.groups())) + MASK, without_words
-    )
+    without_words = _words(question.gold).sub(_mask, text) if question.gold.strip() else text
+    return _letter(LETTERS[question.answer]).sub(_mask, without_words)
+
+
+def _mask(match: re.Match[str]) -> str:
+    """What is a group stays."""
+    return "".join(filter(None, match.groups())) + MASK
 
 
 @lru_cache(maxsize=64)
@@ -52,16 +55,29 @@ def _letter(letter: str) -> re.Pattern[str]:
 @lru_cache(maxsize=512)
 def _words(gold: str) -> re.Pattern[str]:
     """The option's own words, with an article before them, the last one in any number. In a script that has marks
-    beside its letters, such as Thai, they are found as they are written."""
+    beside its letters, such as Thai, they are found as they are written. A word that says nothing by itself, such as
+    `no`, is the option only where it is named as the answer."""
     own = gold.strip().strip("\"'“”‘’.,;:!?。，！？()")
     words = re.findall(r"\w+", re.sub(r"^(?:the|an?)\s+(?=\w)", "", own, flags=re.IGNORECASE))
     if not words or any(unicodedata.category(letter) in ("Mn", "Mc") for letter in own):
         return re.compile(re.escape(own or gold.strip()))
+    if len(words) == 1 and (words[0].lower() in STOPWORDS or re.fullmatch("[a-z]", words[0], re.IGNORECASE)):
+        return _named(words[0])
     last = "|".join(map(re.escape, sorted(_numbers(words[-1]), key=len, reverse=True)))
     named = r"\W+".join([*map(re.escape, words[:-1]), f"(?:{last})"])
     spaced = not any(unicodedata.name(letter, "").startswith(_UNSPACED) for letter in own)
-    edge = r"\b" if spaced else ""
-    return re.compile(rf"{edge}(?:(?:the|an?)\s+)?{named}{edge}", re.IGNORECASE)
+    before, after = (r"\b(?<!\d[.,])", r"\b(?![.,]\d)") if spaced else ("", "")  # 4 is not in 4.5
+    return re.compile(rf"{before}(?:(?:the|an?)\s+)?{named}{after}", re.IGNORECASE)
+
+
+def _named(word: str) -> re.Pattern[str]:
+    """`No, ...`, `the answer is no`, `it must be "no"`. What stands before the word is a group, and stays."""
+    ends = r"(?=[\"'”’*]*\s*(?:[.,:;!?()\n]|$)|[\"'”’*]*\s+(?:because|since|as|which)\b)"
+    opens = r"[\"'“‘*]*"
+    return re.compile(
+        rf"((?:^|[.!?:\n])[ \t]*{opens}|{_NAMES}(?:{_EQUALS})?{_GAP}{opens}|{_IT_IS}{opens}){re.escape(word)}{ends}",
+        re.IGNORECASE,
+    )
 
 
 def _numbers(word: str) -> set[str]:
