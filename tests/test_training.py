@@ -311,6 +311,9 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_weights(
     assert done.figures["valid"] == whole.figures["valid"]
     assert done.figures["curve"] == whole.figures["curve"]
     assert done.figures["best_step"] == whole.figures["best_step"]
+    if isinstance(error, KeyboardInterrupt):
+        for stage in ("training_seconds", "evaluating_seconds"):
+            assert done.figures[stage] >= half.figures[stage], "what was spent before the end counts"
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
     assert not list(Path(done.folder).parent.glob(".*")), "the state of a run that is done is of no use"
 

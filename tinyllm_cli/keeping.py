@@ -60,7 +60,7 @@ class Keeper:
         self._progress = Progress(run=run)
         self._best: tuple[float, int] | None = None
         self._curve: list[dict[str, float]] = []
-        self._training_seconds = 0.0
+        self._training_seconds, self._evaluating_seconds = 0.0, 0.0
         self._tokens = 0
         self._examples: list[list[Example]] = []
         self._training: Training | None = None
@@ -106,6 +106,7 @@ class Keeper:
             "best": self._best,
             "curve": self._curve,
             "training_seconds": self._training_seconds,
+            "evaluating_seconds": self._evaluating_seconds,
             "tokens": self._tokens,
         }
 
@@ -114,6 +115,7 @@ class Keeper:
         self._best = None if notes["best"] is None else (notes["best"][0], notes["best"][1])
         self._curve = list(notes["curve"])
         self._training_seconds, self._tokens = notes["training_seconds"], notes["tokens"]
+        self._evaluating_seconds = notes.get("evaluating_seconds", 0.0)
 
     def _step(self, report: StepReport) -> None:
         self._training_seconds += report.seconds
@@ -126,6 +128,7 @@ class Keeper:
     def _checkpoint(self, step: int) -> bool:
         """Whether the training is over. Equal accuracy goes to the later checkpoint; without a valid split only the
         last one counts."""
+        started = time.monotonic()
         accuracy = 0.0
         if not self._material.valid:
             if step < self._plan.settings.steps(len(self._examples)):
@@ -139,6 +142,7 @@ class Keeper:
             self._best = (accuracy, step)  # not before it lies there: an evaluation goes by what this says
         if self._material.valid:
             self._progress.valid.append((step, accuracy))
+        self._evaluating_seconds += time.monotonic() - started
         self._watch(self._progress)
         return self._out_of_patience()
 
@@ -163,6 +167,7 @@ class Keeper:
             "valid": [{"step": step, "accuracy": accuracy} for step, accuracy in self._progress.valid],
             "curve": self._curve,
             "training_seconds": round(self._training_seconds, 3),
+            "evaluating_seconds": round(self._evaluating_seconds, 3),
             "tokens": self._tokens,
             "questions_per_second": round(seen / self._training_seconds, 3) if self._training_seconds else None,
             "peak_memory": peak_memory(self._student.device),

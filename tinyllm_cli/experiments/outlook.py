@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -50,18 +49,10 @@ def seconds(cell: Cell, sizes: Mapping[str, int], history: History) -> float | N
     whole = sizes[str(cell.label["dataset"])]
     questions = min(whole, int(_value(cell, "--limit") or whole)) * int(_value(cell, "--epochs") or 1)
     speed: float = median(run.figures["questions_per_second"] for run in alike)
-    valid: float = median(_evaluating(run) for run in alike)
+    valid: float = median(run.figures.get("evaluating_seconds", 0.0) for run in alike)
     numbers = {run.id for run in own}
     test = [one.seconds or 0.0 for one in history.evaluations if one.subject.run in numbers]
     return questions / speed + valid + (median(test) if test and cell.evaluate is not None else 0.0)
-
-
-def _evaluating(run: Run) -> float:
-    """Seconds that were not spent on training: on the valid split, and on saving."""
-    if run.finished is None:
-        return 0.0
-    whole = datetime.fromisoformat(run.finished) - datetime.fromisoformat(run.started)
-    return max(0.0, whole.total_seconds() - float(run.figures.get("training_seconds", 0.0)))
 
 
 def _value(cell: Cell, option: str) -> str | None:
