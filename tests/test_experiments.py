@@ -22,7 +22,7 @@ from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.experiments.cells import Cell, Material, Plan, Setup
 from tinyllm_cli.experiments.materials import material_of
-from tinyllm_cli.experiments.outlook import History, gpus, jobs_that_fit, seconds
+from tinyllm_cli.experiments.outlook import History, gpus, jobs_that_fit, seconds, trainings_on_gpus
 from tinyllm_cli.experiments.plans import ablation, alpha_grid, best_on_valid, seeds, table1, train_size
 from tinyllm_cli.experiments.running import Job, Surroundings
 from tinyllm_cli.ingest import ingest
@@ -378,21 +378,29 @@ def test_jobs_fit_into_the_memory_of_the_gpus(
     monkeypatch.setattr("tinyllm_cli.experiments.outlook.threads", lambda: 4)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=64e9))  # not this machine's of now
     assert list(gpus()) == names
+    assert sum(trainings_on_gpus(["nobody/knows"], History(runs=[], evaluations=[])).values()) == (jobs if names else 0)
     fitting, why = jobs_that_fit(["nobody/knows"], 4, History(runs=[], evaluations=[]))
     assert fitting == jobs
     assert ("GPU" in why) == bool(names)
 
 
-def test_a_job_takes_the_gpu_that_fewest_have(tmp_path: Path) -> None:
-    around = Surroundings(db=tmp_path, config=None, threads=1, gpus=("0", "1"))
+@pytest.mark.parametrize(
+    ("room", "taken"),
+    [({"0": 2, "1": 2}, "0101"), ({"0": 3, "1": 1}, "0001"), ({"0": 0, "1": 1}, "1"), ({"0": 0, "1": 0}, "01")],
+)
+def test_a_job_takes_the_gpu_that_has_most_room(tmp_path: Path, room: dict[str, int], taken: str) -> None:
+    around = Surroundings(db=tmp_path, config=None, threads=1, gpus=room)
     cell = Cell(label={}, distill=(), evaluate=None)
     working: list[Job] = []
-    for expected in ("0", "1", "0"):
+    for expected in taken:
         job = Job(position=len(working), cell=cell, surroundings=around, gpu=around.gpu(working))
         assert around.environment(job.gpu)["CUDA_VISIBLE_DEVICES"] == expected
         working.append(job)
-    assert around.gpu(working[1:2]) == "0"
-    assert Surroundings(db=tmp_path, config=None, threads=1, gpus=("0",)).gpu([]) is None
+    assert around.gpu(working[1:]) == taken[0], "what has ended gives its room back"
+
+
+def test_one_gpu_is_no_choice(tmp_path: Path) -> None:
+    assert Surroundings(db=tmp_path, config=None, threads=1, gpus={"0": 4}).gpu([]) is None
 
 
 @pytest.mark.parametrize(

@@ -155,14 +155,15 @@ class Work:
             ) from error
 
     def surroundings(self) -> Surroundings:
-        from tinyllm_cli.experiments.outlook import gpus, threads
+        from tinyllm_cli.experiments.outlook import threads, trainings_on_gpus
         from tinyllm_cli.experiments.running import Surroundings
 
         share = max(1, threads() // self.jobs_that_fit)
         config = self.session.config
         return Surroundings(
-            db=self.store.path.resolve(), config=config and config.resolve(), threads=share, gpus=tuple(gpus())
-        )
+            db=self.store.path.resolve(), config=config and config.resolve(), threads=share,
+            gpus=trainings_on_gpus(self.setup.students, self.history),
+        )  # fmt: skip
 
     @cached_property
     def history(self) -> History:

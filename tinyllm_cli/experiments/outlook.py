@@ -88,16 +88,24 @@ def jobs_that_fit(students: Sequence[str], wanted: int, history: History) -> tup
     import psutil
 
     need = max((_memory(student, history, "host") for student in students), default=_BASE)
-    held = max((_memory(student, history, "gpu") for student in students), default=_BASE)
     here = int(psutil.virtual_memory().available / need)
-    there = sum(int(left / held) for left in gpus().values()) if gpus() else here
+    there = sum(trainings_on_gpus(students, history).values()) if gpus() else here
     fitting = max(1, min(here, there))
     if threads() < min(wanted, fitting):
         return threads(), f"there are {threads()} threads"
     if fitting < wanted:
-        least, where = (need, "memory") if here <= there else (held, "a GPU's memory")
+        least, where = (need, "memory") if here <= there else (_on_gpu(students, history), "a GPU's memory")
         return fitting, f"one needs about {least / 1e9:.1f} GB of {where}"
     return wanted, ""
+
+
+def trainings_on_gpus(students: Sequence[str], history: History) -> dict[str, int]:
+    """How many trainings the free memory of each GPU holds."""
+    return {name: int(left / _on_gpu(students, history)) for name, left in gpus().items()}
+
+
+def _on_gpu(students: Sequence[str], history: History) -> float:
+    return max((_memory(student, history, "gpu") for student in students), default=_BASE)
 
 
 def _memory(student: str, history: History, place: Literal["host", "gpu"]) -> float:

@@ -34,18 +34,18 @@ state first."""
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What every process is given: the database and settings, its share of the processor's threads, and the one of the
-    `gpus` (by their names for CUDA_VISIBLE_DEVICES) that fewest others have."""
+    """What every process is given: the database and settings, its share of the processor's threads, and one of the
+    `gpus` (by their names for CUDA_VISIBLE_DEVICES, with the number of trainings that each has memory for)."""
 
     db: Path
     config: Path | None
     threads: int
-    gpus: tuple[str, ...] = ()
+    gpus: Mapping[str, int] = field(default_factory=dict)
 
     def gpu(self, working: Sequence[Job]) -> str | None:
-        """For a cell that joins these; None where there is nothing to choose."""
+        """For a cell that joins these: the GPU that has room for most others; None where there is nothing to choose."""
         taken = [job.gpu for job in working]
-        return min(self.gpus, key=taken.count) if len(self.gpus) > 1 else None
+        return max(self.gpus, key=lambda gpu: self.gpus[gpu] - taken.count(gpu)) if len(self.gpus) > 1 else None
 
     def environment(self, gpu: str | None) -> dict[str, str]:
         threads = str(self.threads)
