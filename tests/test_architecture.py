@@ -93,7 +93,7 @@ ALLOWED = {
     "agreement": set(),
     "duplicates": {"datasets"},
     "quality": {"gates", "prompts", "records", "selection", "store"},
-    "likeness": {"agreement", "datasets", "prompts", "records", "store"},
+    "likeness": {"agreement", "datasets", "opinions", "prompts", "records", "store"},
     "survey": {"datasets", "duplicates", "gates", "gating", "likeness", "quality", "store", "tasks"},
     "findings": {"duplicates", "quality", "survey"},
     "dossier": {"datasets", "gates", "prompts", "store", "weighing"},

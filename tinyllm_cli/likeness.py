@@ -11,6 +11,7 @@ from itertools import combinations
 
 from tinyllm_cli.agreement import Agreement, agreement, overlap
 from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.opinions import by_themselves
 from tinyllm_cli.prompts import own_answer, rationale_text
 from tinyllm_cli.records import Rationale, Variant
 from tinyllm_cli.store import Store
@@ -95,10 +96,10 @@ class _Sums:
 def own_answers(store: Store, dataset: str, split: str) -> list[OwnAnswers]:
     """Agreement among all teachers that answered this split by themselves, between every two of more than two, and
     among several samples of one."""
-    variants = _unforced(store, dataset, split)
-    names = sorted(variant.teacher for variant in variants)
+    variants = by_themselves(store, dataset, split)
+    names = sorted(variants)
     said: dict[str, list[list[int | None]]] = {name: [] for name in names}
-    for question, replies in side_by_side(store, dataset, split, variants):
+    for question, replies in side_by_side(store, dataset, split, list(variants.values())):
         for name in names:
             said[name].append([_option(question, reply) for reply in replies.get(name, ())])
     first = {name: [row[0] if row else None for row in rows] for name, rows in said.items()}
@@ -111,16 +112,6 @@ def own_answers(store: Store, dataset: str, split: str) -> list[OwnAnswers]:
 
 def _option(question: Question, reply: Rationale) -> int | None:
     return own_answer(reply.answer, reply.text, question.options)
-
-
-def _unforced(store: Store, dataset: str, split: str) -> list[Variant]:
-    """Each teacher's fullest way of answering without the gold answer, of equals the newest."""
-    chosen: dict[str, Variant] = {}
-    for variant in stored_rationales.variants(store, dataset, split):
-        best = chosen.get(variant.teacher)
-        if not variant.teacher_forcing and (best is None or variant.questions > best.questions):
-            chosen[variant.teacher] = variant
-    return list(chosen.values())
 
 
 def side_by_side(

@@ -34,7 +34,9 @@ class Opinions:
 
 def opinions(store: Store, teacher: str, dataset: str, split: str) -> Opinions:
     """Raises UsageProblem when the teacher was never asked without the gold answer."""
-    variant = _unforced(store, teacher, dataset, split)
+    variant = by_themselves(store, dataset, split).get(teacher)
+    if variant is None:
+        raise _never_asked(store, teacher, dataset, split)
     replies = {
         rationale.key: rationale
         for rationale in stored_rationales.iterate(store, dataset, split, variant)
@@ -58,14 +60,25 @@ def how_to_ask(teacher: str, dataset: str, split: str) -> str:
     return f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset} --split {split} --no-teacher-forcing"
 
 
-def _unforced(store: Store, teacher: str, dataset: str, split: str) -> Variant:
+def by_themselves(store: Store, dataset: str, split: str) -> dict[str, Variant]:
+    """Each teacher's fullest way of answering without the gold answer, of equals the newest; by teacher."""
+    chosen: dict[str, Variant] = {}
+    for variant in stored_rationales.variants(store, dataset, split):
+        best = chosen.get(variant.teacher)
+        if not variant.teacher_forcing and (best is None or _fullness(variant) > _fullness(best)):
+            chosen[variant.teacher] = variant
+    return chosen
+
+
+def _fullness(variant: Variant) -> tuple[int, int]:
+    return variant.questions, variant.latest
+
+
+def _never_asked(store: Store, teacher: str, dataset: str, split: str) -> UsageProblem:
     own = [v for v in stored_rationales.variants(store, dataset, split) if v.teacher == teacher]
-    free = [variant for variant in own if not variant.teacher_forcing]
-    if free:
-        return max(free, key=lambda variant: (variant.questions, variant.latest))
     saw = " It saw the gold answers, so its rationales say nothing of its own accuracy." if own else ""
     if any(variant.recipe == RECORDED_RECIPE for variant in own):
         hint = "If its author answered unseen, import the file with --no-teacher-forcing."
     else:
         hint = how_to_ask(teacher, dataset, split)
-    raise UsageProblem(f"{teacher} has not answered {dataset}, split {split}, by itself.{saw}", hint)
+    return UsageProblem(f"{teacher} has not answered {dataset}, split {split}, by itself.{saw}", hint)
