@@ -68,6 +68,14 @@ def test_table1_holds_every_method_that_has_its_material() -> None:
     assert "--model" in inference.evaluate
 
 
+def test_an_untrained_student_reads_as_much_as_a_trained_one() -> None:
+    plan = table1(replace(setup(), more=("--max-input", "64", "--max-input=96")))
+    [inference] = [cell for cell in plan.cells if cell.label["method"] == "inference"]
+    assert inference.evaluate is not None
+    assert value([*inference.evaluate], "--max-input") == "96"
+    assert words(plan, method="finetune")[-1] == "--max-input=96"
+
+
 def test_what_lacks_its_material_is_left_out_with_the_command_that_makes_it() -> None:
     plan = table1(setup(told=frozenset({"ann"})))
     assert {cell.label["method"] for cell in plan.cells} == {"inference", "finetune", "lora", "distill-step-by-step"}

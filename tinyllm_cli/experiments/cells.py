@@ -139,6 +139,13 @@ class Sketch:
         return Plan(name=name, cells=tuple(self.cells), left_out=tuple(self.left_out))
 
 
+def last_value(words: Sequence[str], option: str) -> str | None:
+    """What `option` is set to among a command's words, as the command reads them: the last one counts."""
+    parts = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    found = [parts[place + 1] for place, part in enumerate(parts[:-1]) if part == option]
+    return found[-1] if found else None
+
+
 def alpha_text(alphas: Mapping[str, float]) -> str:
     """As `--alpha` reads it; no teacher at all is 0."""
     return ",".join(f"{name}={alpha:g}" for name, alpha in alphas.items()) or "0"

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from tinyllm_cli.experiments.cells import Cell
+from tinyllm_cli.experiments.cells import Cell, last_value
 from tinyllm_cli.records import Evaluation, Run
 
 _COPIES = 5
@@ -47,7 +47,9 @@ def seconds(cell: Cell, sizes: Mapping[str, int], history: History) -> float | N
     if not alike:
         return None
     whole = sizes[str(cell.label["dataset"])]
-    questions = min(whole, int(_value(cell, "--limit") or whole)) * int(_value(cell, "--epochs") or 1)
+    questions = min(whole, int(last_value(cell.distill, "--limit") or whole)) * int(
+        last_value(cell.distill, "--epochs") or 1
+    )
     speed: float = median(run.figures["questions_per_second"] for run in alike)
     valid: float = median(run.figures.get("evaluating_seconds", 0.0) for run in alike)
     numbers = {run.id for run in own}
@@ -55,16 +57,9 @@ def seconds(cell: Cell, sizes: Mapping[str, int], history: History) -> float | N
     return questions / speed + valid + (median(test) if test and cell.evaluate is not None else 0.0)
 
 
-def _value(cell: Cell, option: str) -> str | None:
-    """As the command reads it: the last one counts."""
-    words = [part for word in cell.distill or () for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    found = [words[place + 1] for place, word in enumerate(words[:-1]) if word == option]
-    return found[-1] if found else None
-
-
 def _teachers(cell: Cell) -> int:
     """How many speak: their tasks are what takes the time."""
-    return (_value(cell, "--alpha") or "").count("=")
+    return (last_value(cell.distill or (), "--alpha") or "").count("=")
 
 
 def student_bytes(student: str, history: History) -> int | None:

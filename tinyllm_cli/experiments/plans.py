@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from tinyllm_cli.experiments.cells import Cell, Label, Material, Plan, Setup, Sketch
+from tinyllm_cli.experiments.cells import Cell, Label, Material, Plan, Setup, Sketch, last_value
 
 GRID = (0.01, 0.1, 0.5, 1.0, 2.0, 3.0)
 """The paper's alphas for each teacher."""
@@ -36,7 +36,9 @@ def table1(setup: Setup, methods: Sequence[str] = METHODS) -> Plan:
 def _method(sketch: Sketch, material: Material, student: str, method: str) -> None:
     alphas = sketch.alphas(material)
     if method == "inference":
-        words = ("--model", student, "--dataset", material.dataset, *sketch.evaluate())
+        longest = last_value(sketch.setup.more, "--max-input")
+        as_trained = () if longest is None else ("--max-input", longest)
+        words = ("--model", student, "--dataset", material.dataset, *as_trained, *sketch.evaluate())
         label: Label = {"dataset": material.dataset, "student": student, "method": method}
         sketch.cells.append(Cell(label=label, distill=None, evaluate=words, edition=sketch.edition(material, student)))
     elif method == "finetune":
