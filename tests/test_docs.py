@@ -66,3 +66,14 @@ def test_links_in_the_documentation_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_tables_of_the_results_follow_from_the_outcomes() -> None:
+    said = subprocess.run(
+        [sys.executable, "docs/results/outcomes.py", "table"], cwd=ROOT, env=environment(),
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    first, second = said.strip().split("\n\n")
+    shown = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert f"\n\n{first}\n\n" in shown
+    assert f"\n\n{second}\n\n" in shown

@@ -21,17 +21,30 @@ from tinyllm_cli.reporting.arms import label_of
 from tinyllm_cli.stats import holm, paired, smallest_difference, wilson
 from tinyllm_cli.store import open_store, runs
 
+_VERSIONS = range(1, CODE + 1)
+_GATED = {version: f"tinyllm (gates {version}, first 1000)" for version in _VERSIONS}
+_WEIGHTED = {version: f"tinyllm (gates {version}, weight, first 1000)" for version in _VERSIONS}
 FINETUNE, RAW = "finetune (first 1000)", "tinyllm (raw, first 1000)"
+
+ARMS = {
+    FINETUNE: "finetune",
+    RAW: "tinyllm, raw",
+    **{_GATED[version]: f"tinyllm, gates {version}" for version in _VERSIONS},
+    **{_WEIGHTED[version]: f"tinyllm, gates {version} and weights" for version in _VERSIONS},
+}
+"""The trial's arms, by the label that the report has for them. `gates 1` are those of version 1."""
+
 PLANNED = (
     (RAW, FINETUNE),
     *(
         pair
-        for version in range(1, CODE + 1)
-        for gated, weighted in [(f"tinyllm (gates {version}, {more}first 1000)" for more in ("", "weight, "))]
+        for gated, weighted in zip(_GATED.values(), _WEIGHTED.values(), strict=True)
         for pair in ((gated, FINETUNE), (weighted, FINETUNE), (gated, RAW), (weighted, gated))
     ),
 )
-"""The comparisons that the trial was made for, which Holm's correction is over. `gates 1` are those of version 1."""
+"""The comparisons that the trial was made for, which Holm's correction is over."""
+
+SETS = {"arc": "ARC", "obqa": "OpenBookQA"}
 
 STUDENT = "smollm2"
 
@@ -100,54 +113,78 @@ def _label(run: Run) -> str:
     raise LookupError(f"Run {run.id} learnt by other gates than the default ones: it is left out.")
 
 
+Outcomes = dict[tuple[str, str], dict[int, list[int]]]
+"""Whether each test question was answered right, by seed, by (arm, data set)."""
+
+
 def table() -> None:
-    known = json.loads(FILE.read_text(encoding="utf-8"))
+    outcomes: Outcomes = defaultdict(dict)
+    valid: dict[tuple[str, str, int], float] = {}
+    for dataset, questions in json.loads(FILE.read_text(encoding="utf-8")).items():
+        for run in questions["runs"].values():
+            outcomes[run["label"], dataset][run["seed"]] = [int(mark) for mark in run["correct"]]
+            valid[run["label"], dataset, run["seed"]] = run["valid"]
     print("| data set | arm | seed | valid | test | 95 % interval |\n| --- | --- | --- | --- | --- | --- |")
-    outcomes: dict[tuple[str, str], dict[int, list[int]]] = defaultdict(dict)
-    for dataset, questions in known.items():
-        for run in sorted(questions["runs"].values(), key=lambda run: (run["label"], run["seed"])):
-            correct = [int(mark) for mark in run["correct"]]
-            outcomes[run["label"], dataset][run["seed"]] = correct
-            low, high = wilson(sum(correct), len(correct))
-            valid = "-" if run["valid"] is None else f"{run['valid']:.1%}"
-            share = f"{sum(correct) / len(correct):.1%}"
-            print(f"| {dataset} | {run['label']} | {run['seed']} | {valid} | {share} | {low:.1%} to {high:.1%} |")
-    print("\n| arm | against | questions | seeds | points | 95 % interval | p | p, Holm | smallest |")
+    for dataset, name in SETS.items():
+        runs_there = [(arm, seed) for arm in ARMS for seed in sorted(outcomes[arm, dataset])]
+        for place, (arm, seed) in enumerate(runs_there):
+            correct = outcomes[arm, dataset][seed]
+            low, high = (100 * limit for limit in wilson(sum(correct), len(correct)))
+            print(
+                f"|{'' if place else f' {name}, n = {len(correct)}'} | {ARMS[arm]} | {seed}"
+                f" | {100 * valid[arm, dataset, seed]:.1f} % | {100 * sum(correct) / len(correct):.1f} %"
+                f" | {low:.1f} to {high:.1f} % |"
+            )
+    print(
+        "\n| arm | against | data | seeds | points | 95 % interval | p | p, Holm | smallest difference it could show |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     drafts = [
         draft
         for one, other in PLANNED
-        for datasets in (*([name] for name in known), *([list(known)] if len(known) > 1 else []))
+        for datasets in (*([name] for name in SETS), list(SETS))
         if (draft := _compared(outcomes, one, other, datasets))
     ]
-    for (row, p, smallest), adjusted in zip(drafts, holm([p for _, p, _ in drafts]), strict=True):
+    before = ""
+    for (arms, row, p, smallest), adjusted in zip(drafts, holm([p for _, _, p, _ in drafts]), strict=True):
         shown = "–" if smallest is None else f"{100 * smallest:.1f}"
-        print(f"{row} {p:.3f} | {adjusted:.3f} | {shown} |")
+        print(f"| {'| |' if arms == before else arms} {row} {p:.3f} | {adjusted:.3f} | {shown} |")
+        before = arms
 
 
 def _compared(
-    outcomes: dict[tuple[str, str], dict[int, list[int]]], one: str, other: str, datasets: list[str]
-) -> tuple[str, float, float | None] | None:
-    """A row, its p and the smallest difference that so many questions show; None where the two share no seed."""
+    outcomes: Outcomes, one: str, other: str, datasets: list[str]
+) -> tuple[str, str, float, float | None] | None:
+    """The arms, the rest of a row, its p and the smallest difference that so many questions show; None where the two
+    share no seed on one of the sets."""
     differences: list[float] = []
     discordant: list[float] = []
-    seeds: set[int] = set()
+    seeds: list[int] = []
     for dataset in datasets:
         ours, theirs = outcomes[one, dataset], outcomes[other, dataset]
         common = sorted(set(ours) & set(theirs))
         if not common:
             return None
-        seeds |= set(common)
+        seeds.append(len(common))
         columns = list(zip(*(zip(ours[seed], theirs[seed], strict=True) for seed in common), strict=True))
         differences += [sum(own - their for own, their in column) / len(common) for column in columns]
         discordant += [sum(own != their for own, their in column) / len(common) for column in columns]
     found = paired(differences)
-    row = (
-        f"| {one} | {other} | {' + '.join(datasets)}, n = {len(differences)} | {len(seeds)} | {100 * found.mean:+.1f}"
-        f" | {100 * found.low:+.1f} to {100 * found.high:+.1f} |"
-    )
+    where = SETS[datasets[0]] if len(datasets) == 1 else f"both, n = {len(differences)}"
+    many = str(seeds[0]) if len(set(seeds)) == 1 else " and ".join(map(str, seeds))
+    row = f"{where} | {many} | {_points(found.mean)} | {_points(found.low)} to {_points(found.high)} |"
     spread = sum(one**2 for one in differences) / len(differences)
-    return row, found.p, smallest_difference(len(differences), spread, sum(discordant) / len(discordant))
+    smallest = smallest_difference(len(differences), spread, sum(discordant) / len(discordant))
+    return f"{_short(one)} | {_short(other)} |", row, found.p, smallest
+
+
+def _short(arm: str) -> str:
+    return ARMS[arm].removeprefix("tinyllm, ")
+
+
+def _points(share: float) -> str:
+    points = round(100 * share, 1)
+    return f"{points:+.1f}" if points else "0.0"
 
 
 if __name__ == "__main__":
