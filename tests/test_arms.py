@@ -43,7 +43,8 @@ def evaluated(
         )  # fmt: skip
         figures = {"valid": [{"step": 9, "accuracy": valid}, {"step": 10, "accuracy": 0.0}], "best_step": 9}
         runs.finish(store, run.id, state, {} if valid is None else figures)
-        subject = Subject(kind="run", name=f"run {run.id}", fingerprint="f", run=run.id)
+        stands_for = fingerprint if valid is None else "step 9"
+        subject = Subject(kind="run", name=f"run {run.id}", fingerprint=stands_for, run=run.id)
     opened = runs.open_evaluation(
         store, subject, dataset, "test", "generate" if teacher else "rank", questions=count, chance=0.25, majority=0.25
     )
@@ -77,6 +78,27 @@ def test_runs_that_differ_in_the_seed_alone_are_one_arm(store: Store) -> None:
     assert (gated.label, gated.treatment, gated.seeds) == ("tinyllm (gated)", "gates", (0, 1, 2))
     assert (gated.mean, gated.spread) == (pytest.approx(0.55), pytest.approx(0.05))
     assert (raw.label, raw.treatment, raw.spread) == ("tinyllm (raw)", "", None)
+
+
+def test_what_an_earlier_checkpoint_answered_is_not_the_finished_runs(store: Store) -> None:
+    """A run that was stopped, evaluated and taken up again: its folder holds another student in the end."""
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(10), fingerprint="step 4")
+    [one] = runs.evaluations(store)
+    figures = {"valid": [{"step": 4, "accuracy": 0.2}, {"step": 8, "accuracy": 0.5}], "best_step": 8}
+    runs.finish(store, one.subject.run or 0, "done", figures)
+    found = report(store)
+    assert found.arms == ()
+    assert [(one.result.accuracy, one.why) for one in found.left_out] == [
+        (0.25, "an earlier checkpoint answered, before the run was done")
+    ]
+    for mark in ("step 8", "step 8 reads 1234"):
+        subject = replace(one.subject, fingerprint=mark)
+        opened = runs.open_evaluation(
+            store, subject, "toy", "test", "rank", questions=40, chance=0.25, majority=0.25
+        )  # fmt: skip
+        runs.complete_evaluation(store, opened.id, 1.0)
+        assert len(report(store).arms) == 1
 
 
 def test_what_has_no_effect_on_the_result_makes_no_other_arm(store: Store) -> None:

@@ -301,6 +301,13 @@ def test_a_lock_file_that_is_left_alone_holds_nobody_up(toy: Store) -> None:
     assert locks(toy.path.parent) == []
 
 
+def test_another_name_of_the_database_has_the_same_locks(store: Store) -> None:
+    link = store.path.with_name("link.db")
+    link.symlink_to(store.path)
+    with open_store(link) as other, holding(store, "run-1") as ours, holding(other, "run-1") as theirs:
+        assert (ours, theirs) == (True, False)
+
+
 def test_a_lock_is_never_held_twice(store: Store) -> None:
     """Not even while its file goes: threads that open it themselves exclude each other as processes do."""
     inside, most, held_at_all = 0, 0, 0

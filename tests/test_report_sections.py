@@ -37,7 +37,8 @@ def trained(store: Store, dataset: str, right: set[int], *, seconds: float, meth
         command="tinyllm distill", versions={"tinyllm": "0"},
     )  # fmt: skip
     runs.finish(store, run.id, "done", {"training_seconds": seconds, **figures})
-    subject = Subject(kind="run", name=f"run {run.id}", fingerprint="f", run=run.id)
+    best = figures.get("best_step")
+    subject = Subject(kind="run", name=f"run {run.id}", fingerprint="f" if best is None else f"step {best}", run=run.id)
     asked = make_questions(40, dataset=dataset, split="test")
     opened = runs.open_evaluation(store, subject, dataset, "test", "rank", questions=40, chance=0.25, majority=0.25)
     answers = [

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from tests.conftest import make_questions, write_dataset
 from tests.models import KINDS, make_folder, weights
 from tinyllm_cli.datasets.catalogue import from_path
-from tinyllm_cli.distill import distill, finished
+from tinyllm_cli.distill import distill, finished, run_folder
 from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.ingest import ingest
 from tinyllm_cli.keeping import Progress
 from tinyllm_cli.material import Plan, gather
 from tinyllm_cli.records import Run
-from tinyllm_cli.resuming import save_state
+from tinyllm_cli.resuming import save_state, state_folder
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Example, Student
@@ -301,11 +301,11 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_weights(
     store: Store, folder: Path, tmp_path: Path, step: int, save_every: float, error: BaseException
 ) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=4, evals_per_epoch=1)
-    whole, expected = final_weights(store, plan)
     broken_off(store, plan, step, error, save_every=save_every)
-    [_, half] = stored_runs.everything(store)
+    [half] = stored_runs.everything(store)
     assert half.state in ("stopped", "failed")
     done, found = final_weights(store, plan)
+    whole, expected = final_weights(store, plan, fresh=True)
     assert (done.id, done.state, done.error) == (half.id, "done", None)
     assert done.figures["steps"] == whole.figures["steps"] == 12
     assert done.figures["valid"] == whole.figures["valid"]
@@ -322,8 +322,6 @@ def test_a_training_that_patience_had_ended_is_not_gone_on_with(
     store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=30, evals_per_epoch=1, patience=2)
-    whole, expected = final_weights(store, plan)
-    assert whole.figures["steps"] < 90
     seen: list[int] = []
 
     def save(folder: Path, training: Training, notes: Mapping[str, Any]) -> None:
@@ -334,12 +332,12 @@ def test_a_training_that_patience_had_ended_is_not_gone_on_with(
 
     monkeypatch.setattr("tinyllm_cli.keeping.save_state", save)
     with pytest.raises(KeyboardInterrupt):
-        distill(
-            store, plan, load_student(plan.student), gather(store, plan), lambda _: None, save_every=0, fresh=True
-        )  # fmt: skip
-    assert seen == [whole.figures["steps"]]
+        distill(store, plan, load_student(plan.student), gather(store, plan), lambda _: None, save_every=0)
     done, found = final_weights(store, plan)
+    whole, expected = final_weights(store, plan, fresh=True)
     assert done.id != whole.id
+    assert seen == [whole.figures["steps"]]
+    assert whole.figures["steps"] < 90
     assert (done.figures["steps"], done.figures["valid"]) == (whole.figures["steps"], whole.figures["valid"])
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
@@ -349,10 +347,10 @@ def test_only_the_very_same_training_is_taken_up(store: Store, folder: Path, tmp
     plan = planned(store, data, folder)
     broken_off(store, plan, 2, KeyboardInterrupt())
     other, _ = final_weights(store, planned(store, data, folder, lr=1e-3))
+    again, _ = final_weights(store, plan)
     anew = replace(plan, command=f"{plan.command} --fresh")
     fresh, _ = final_weights(store, anew, fresh=True)
-    again, _ = final_weights(store, plan)
-    assert [other.id, fresh.id, again.id] == [2, 3, 1]
+    assert [other.id, again.id, fresh.id] == [2, 1, 3]
     broken_off(store, anew, 2, KeyboardInterrupt(), fresh=True)
     taken_up, _ = final_weights(store, anew, fresh=True)
     once_more, _ = final_weights(store, anew, fresh=True)
@@ -373,6 +371,55 @@ def test_a_run_that_is_done_is_found_as_long_as_its_student_and_its_questions_ar
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
     (Path(done.folder) / "config.json").unlink()
     assert finished(store, plan, gather(store, plan)) is None
+
+
+def test_a_training_that_another_process_ended_meanwhile_is_not_done_again(
+    store: Store, folder: Path, tmp_path: Path
+) -> None:
+    """It was asked for before the student was loaded, which takes seconds."""
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    done, _ = final_weights(store, plan)
+    again, _ = final_weights(store, plan)
+    assert again == done
+    assert len(stored_runs.everything(store)) == 1
+
+
+def test_a_state_of_an_earlier_database_is_not_taken_up(store: Store, folder: Path, tmp_path: Path) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    broken_off(store, plan, 2, KeyboardInterrupt())
+    [half] = stored_runs.everything(store)
+    assert not Path(half.folder).exists(), "no student was saved yet"
+    assert state_folder(Path(half.folder)).exists()
+    assert run_folder(store.path, half, plan).name == f"{Path(half.folder).name}-2"
+
+
+@pytest.mark.parametrize("evaluations", [1, 2])
+def test_an_interruption_while_it_is_told_of_an_evaluation_counts_it_once(
+    store: Store, folder: Path, tmp_path: Path, evaluations: int
+) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=4, evals_per_epoch=1)
+
+    def watch(progress: Progress) -> None:
+        if len(progress.valid) == evaluations:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distill(store, plan, load_student(plan.student), gather(store, plan), watch, save_every=3600)
+    done, _ = final_weights(store, plan)
+    assert [point["step"] for point in done.figures["valid"]] == [3, 6, 9, 12]
+
+
+def test_a_best_student_is_known_to_a_state_at_once(store: Store, folder: Path, tmp_path: Path) -> None:
+    """Or a kill in the next minutes leaves a student on disk of which the run knows nothing."""
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=4, evals_per_epoch=1)
+    states = []
+
+    def watch(progress: Progress) -> None:
+        if progress.report and progress.report.step == 4:
+            states.extend(state_folder(Path(progress.run.folder)).glob("step-*/state.json"))
+
+    distill(store, plan, load_student(plan.student), gather(store, plan), watch, save_every=3600)
+    assert [path.parent.name for path in states] == ["step-000000003-1"]
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(store: Store, folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import version
@@ -42,7 +43,7 @@ def distill(
     """Train `student` on `material`, keep the checkpoint with the best valid accuracy, and record it all as a run.
 
     A run of exactly this plan that was broken off is taken up where its state stands, unless `fresh`; one that is done
-    is what `finished` is for. The run's row says 'stopped' after Ctrl-C or a kill, and 'failed' after an error, whose
+    comes back as it is. The run's row says 'stopped' after Ctrl-C or a kill, and 'failed' after an error, whose
     reason it keeps.
 
     Started by torchrun or `accelerate launch`, all processes call this and share the work; the first keeps the
@@ -53,6 +54,8 @@ def distill(
         run = _taken_up_or_begun(store, plan, identity(plan, material), held, fresh=fresh) if processes.first else None
         run = processes.told_by_first(run)
         assert run is not None
+        if run.state == "done":
+            return run
         evaluated = 0
 
         def noting(progress: Progress) -> None:
@@ -87,7 +90,10 @@ def distill(
 
 def finished(store: Store, plan: Plan, material: Material) -> Run | None:
     """The run of exactly this plan that is done and whose student is still there."""
-    alike = stored_runs.same(store, identity(plan, material))
+    return _whole(stored_runs.same(store, identity(plan, material)))
+
+
+def _whole(alike: Sequence[Run]) -> Run | None:
     return next((run for run in alike if run.state == "done" and Path(run.folder, "config.json").exists()), None)
 
 
@@ -104,6 +110,9 @@ def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: E
     """The run, and its lock in `held`. A fresh one takes up none but what the same command, fresh as well, began."""
     with store.writing():
         alike = [run for run in stored_runs.same(store, wanted) if not fresh or run.command == plan.command]
+        whole = None if fresh else _whole(alike)
+        if whole is not None:  # another process has ended it meanwhile
+            return whole
         earlier = next((run for run in alike if run.state != "done"), None)
         claimed = earlier is not None and held.enter_context(stored_runs.claiming(store, earlier.id))
         if earlier is not None and not claimed and not fresh:
@@ -149,12 +158,12 @@ def _begin(store: Store, plan: Plan, wanted: dict[str, Any]) -> Run:
 
 
 def run_folder(database: Path, run: Run, plan: Plan) -> Path:
-    """`tinyllm-runs/3-flan-t5-small-obqa` beside `tinyllm.db`; never a folder that is there already, such as that of
-    an earlier database of the same name."""
+    """`tinyllm-runs/3-flan-t5-small-obqa` beside `tinyllm.db`; never one that is there already, or a state of which is,
+    such as that of an earlier database of the same name."""
     student = plan.student.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
     parent, name = database.resolve().parent / f"{database.stem}-runs", f"{run.id}-{student}-{plan.dataset}"
     numbered = (parent / f"{name}{f'-{number}' if number > 1 else ''}" for number in count(1))
-    return next(folder for folder in numbered if not folder.exists())
+    return next(folder for folder in numbered if not folder.exists() and not state_folder(folder).exists())
 
 
 def versions() -> dict[str, str]:

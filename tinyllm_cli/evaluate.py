@@ -106,8 +106,7 @@ def question_count(store: Store, dataset: str, split: str, limit: int | None) ->
 
 def run_subject(run: Run) -> Subject:
     """A run's student. While it is being trained, its checkpoint on disk changes; so does the fingerprint."""
-    step = run.figures.get("best_step") if run.state != "running" else None
-    fingerprint = f"step {step}" if step is not None else model_fingerprint(run.folder)
+    fingerprint = run.checkpoint or model_fingerprint(run.folder)
     return Subject(kind="run", name=f"run {run.id}", run=run.id, fingerprint=fingerprint)
 
 

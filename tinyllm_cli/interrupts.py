@@ -1,4 +1,5 @@
-"""Ctrl-C, and the end that a machine announces with SIGTERM: held back while something must not be torn."""
+"""Ctrl-C, and the end that a machine announces with SIGTERM or a terminal with SIGHUP: held back while something must
+not be torn."""
 
 from __future__ import annotations
 
@@ -7,30 +8,38 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Both wait until the block is done."""
+    """They wait until the block is done, well or not."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     pending: list[int] = []
-    held = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(each, lambda number, frame: pending.append(number)) for each in held]
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, *_ENDS)}
     try:
+        for each in before:
+            signal.signal(each, lambda number, frame: pending.append(number))
         yield
     finally:
-        for each, handler in zip(held, before, strict=True):
+        for each, handler in before.items():
             signal.signal(each, handler)
-    for number in pending[:1]:
-        signal.raise_signal(number)
+        for number in pending[:1]:
+            signal.raise_signal(number)
 
 
 @contextmanager
 def ended_like_interrupted() -> Iterator[None]:
-    """Within, SIGTERM ends the program as Ctrl-C does, with what that keeps: a pre-emption sends it ahead."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Within, SIGTERM ends the program as Ctrl-C does, with what that keeps: a pre-emption sends it ahead. So does
+    SIGHUP, the end of a connection, except under nohup."""
+    before = {each: signal.getsignal(each) for each in _ENDS}
     try:
+        for each, handler in before.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(each, signal.default_int_handler)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)

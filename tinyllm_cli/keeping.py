@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -138,9 +139,12 @@ class Keeper:
             accuracy = sum(prediction.correct for prediction in predictions) / len(self._material.valid)
         if self._best is None or accuracy >= self._best[0]:
             card = model_card(self._run, step, accuracy if self._material.valid else None)
-            save_student(self._student, self._folder, card)
-            self._best = (accuracy, step)  # not before it lies there: an evaluation goes by what this says
-        if self._material.valid:
+            with undisturbed():  # what lies there and what is said of it change together
+                save_student(self._student, self._folder, card)
+                self._best = (accuracy, step)
+            self._saved_at = -math.inf  # a state that knows of it must not be long in coming
+        known = bool(self._progress.valid) and self._progress.valid[-1][0] == step  # interrupted just after
+        if self._material.valid and not known:
             self._progress.valid.append((step, accuracy))
         self._evaluating_seconds += time.monotonic() - started
         self._watch(self._progress)

@@ -182,6 +182,12 @@ class Run:
     error: str | None = None
 
     @property
+    def checkpoint(self) -> str | None:
+        """What tells its student from an earlier one in the same folder; None where none is named yet."""
+        step = self.figures.get("best_step") if self.state != "running" else None
+        return None if step is None else f"step {step}"
+
+    @property
     def valid_accuracy(self) -> float | None:
         """Of the student that was kept, also while the training goes on; None where no valid split chose it."""
         best = self.figures.get("best_step")

@@ -161,7 +161,7 @@ class Work:
         share = max(1, threads() // self.jobs_that_fit)
         config = self.session.config
         return Surroundings(
-            db=self.store.path.resolve(), config=config and config.resolve(), threads=share,
+            db=self.store.path, config=config and config.resolve(), threads=share,
             gpus=trainings_on_gpus(self.setup.students, self.history),
         )  # fmt: skip
 

@@ -27,7 +27,7 @@ def search(work: Work, trials: int) -> None:
     if work.dry_run or not work.agreed(trials):
         console.result({"experiment": work.name, "trials": trials, "teachers": list(hunt.start)})
         return
-    journal = work.store.path.resolve().parent / f"{work.store.path.stem}-search" / "alpha.log"
+    journal = work.store.path.parent / f"{work.store.path.stem}-search" / "alpha.log"
     with work.opened({"search": hunt.name}) as experiment:
         study = open_study(journal, hunt)
         with console.meter(work.name) as meter, work.interruptible(experiment):

@@ -120,14 +120,22 @@ def arms(evaluations: Sequence[Evaluation], runs: Mapping[int, Run], sizes: Mapp
     made: dict[str, dict[str, Any]] = {}
     for one in evaluations:
         run = runs.get(one.subject.run) if one.subject.run is not None else None
-        if (run is None and one.subject.kind == "run") or (run and run.state != "done"):
-            continue  # its run is gone, or was broken off: what its checkpoint answers is no seed among others
+        if (run is None and one.subject.kind == "run") or (run and why_no_seed(run, one)):
+            continue
         facts = _of_run(run, sizes) if run else _untrained(one)
         made_alike = alike(run, sizes) if run else canonical([facts, one.subject.fingerprint])
         key = canonical([made_alike, one.dataset, one.split, one.scoring, one.questions])
         grouped[key][run.seed if run else 0] = one
         made[key] = facts
     return [_arm(made[key], by_seed, runs) for key, by_seed in grouped.items()]
+
+
+def why_no_seed(run: Run, one: Evaluation) -> str:
+    """Why what a run's student answered is no seed among others; empty where it is one."""
+    if run.state != "done":
+        return f"the run is {run.state}, not done"
+    earlier = run.checkpoint is not None and one.subject.fingerprint.partition(" reads ")[0] != run.checkpoint
+    return "an earlier checkpoint answered, before the run was done" if earlier else ""
 
 
 def alike(run: Run, sizes: Mapping[str, int]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from tinyllm_cli import __version__
 from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.records import Elicitation, Evaluation, Run, TeacherCosts
-from tinyllm_cli.reporting.arms import Arm, arms
+from tinyllm_cli.reporting.arms import Arm, arms, why_no_seed
 from tinyllm_cli.reporting.cases import Case, cases
 from tinyllm_cli.reporting.paper import Paper, paper
 from tinyllm_cli.reporting.pareto import Tradeoff, tradeoffs
@@ -161,8 +161,8 @@ def _left_out(
             least = min(one.questions, sizes.get((one.dataset, one.split), 0))
             if not any(_replaces(later, one, least) for later in valid):
                 yield LeftOut(result=result(one, runs), why="the data set no longer holds these questions as they were")
-        elif run is not None and run.state != "done":
-            yield LeftOut(result=result(one, runs), why=f"the run is {run.state}, not done")
+        elif run is not None and (why := why_no_seed(run, one)):
+            yield LeftOut(result=result(one, runs), why=why)
 
 
 def _replaces(later: Evaluation, one: Evaluation, least: int) -> bool:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from backends.base import Message, Outcome, Sampling
 from tinyllm_cli.interrupts import undisturbed
 from tinyllm_cli.records import Asking, Batch, Prompt
 from tinyllm_cli.store.database import Store, now
 from tinyllm_cli.store.elicitations import Address, Worker, close_waiting
+from tinyllm_cli.store.locks import holding
 from tinyllm_cli.store.rationales import Settled, add_prompts
 
 _OURS = "c.prompt = ? AND c.teacher = ? AND c.sampling = ? AND c.sample = ?"
@@ -168,21 +167,9 @@ def key(store: Store, batch: Batch, question: str) -> str:
     return str(row["key"]) if row else question
 
 
-@contextmanager
-def collecting(store: Store, batch: Batch) -> Iterator[bool]:
+def collecting(store: Store, batch: Batch) -> AbstractContextManager[bool]:
     """Whether nobody else is collecting this batch just now."""
-    path = store.path.with_name(f"{store.path.name}-batch-{batch.number}.lock")
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-        path.unlink(missing_ok=True)
+    return holding(store, f"batch-{batch.number}")
 
 
 def _claimed(store: Store, batch: Batch, asking: Asking, address: Address) -> Prompt | None:

@@ -23,7 +23,7 @@ class Store:
     """An open database. The modules beside this one hold its queries; they take a Store and nothing else."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self.path = path
+        self.path = path.resolve()  # what lies beside it is the same for whoever opens it by another name
         self._db = sqlite_utils.Database(connection)
 
     @contextmanager
@@ -35,8 +35,8 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """All or nothing, and nobody else writes from the beginning of the block on: what it reads stays true."""
-        self.execute("BEGIN IMMEDIATE")
         try:
+            self.execute("BEGIN IMMEDIATE")  # within: Ctrl-C while it waits is raised when it has begun
             yield
             self.execute("COMMIT")
         except BaseException:

@@ -150,14 +150,15 @@ def open_evaluation(
 def forget_stale(store: Store, evaluation: Evaluation) -> None:
     """Drop predictions of questions that are no longer among those asked as they were answered; the evaluation is
     open again then."""
-    dropped = store.execute(
-        "DELETE FROM predictions WHERE evaluation = ? AND NOT EXISTS (SELECT 1 FROM dataset_questions dq WHERE"
-        " dq.dataset = ? AND dq.split = ? AND dq.position < ?"
-        " AND dq.key = predictions.key AND dq.question = predictions.question)",
-        (evaluation.id, evaluation.dataset, evaluation.split, evaluation.questions),
-    ).rowcount
-    if dropped:
-        store.execute("UPDATE evaluations SET correct = NULL WHERE id = ?", (evaluation.id,))
+    with store.writing():
+        dropped = store.execute(
+            "DELETE FROM predictions WHERE evaluation = ? AND NOT EXISTS (SELECT 1 FROM dataset_questions dq WHERE"
+            " dq.dataset = ? AND dq.split = ? AND dq.position < ?"
+            " AND dq.key = predictions.key AND dq.question = predictions.question)",
+            (evaluation.id, evaluation.dataset, evaluation.split, evaluation.questions),
+        ).rowcount
+        if dropped:
+            store.execute("UPDATE evaluations SET correct = NULL WHERE id = ?", (evaluation.id,))
 
 
 def predicted_keys(store: Store, evaluation: int) -> set[str]:
