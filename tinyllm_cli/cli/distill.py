@@ -48,7 +48,7 @@ def distill(
     ] = "google/flan-t5-small",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N training questions.")] = None,
     gates: Annotated[
-        str, _choice(help="default: learn what the gates leave, see tinyllm gate; none: every text as it came.")
+        str, _choice(help="default: learn what the gates leave, see tinyllm gate; none: no text is judged or mended.")
     ] = "default",
     usefulness: Annotated[
         str,

@@ -19,7 +19,7 @@ _SHOWN = 20
 @guarded
 def inspect(
     question: Annotated[
-        list[str], typer.Argument(help="Its id in the data set, the beginning of its hash, or words that it holds.")
+        list[str], typer.Argument(help="Its id in the data set, six or more digits of its hash, or words it holds.")
     ],
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Only in this data set.")] = None,
     split: Annotated[str | None, typer.Option(help="Only in this split: train, valid or test.")] = None,
