@@ -105,10 +105,11 @@ ALLOWED = {
     "collecting": KNOWLEDGE | {"budget", "pending", "tally"},
     "distill": KNOWLEDGE | {"interrupts", "keeping", "material", "resuming"},
     "evaluate": KNOWLEDGE | {"opinions"},
-    "answers": {"errors"},
+    "lines": set(),
+    "answers": {"errors", "lines"},
     "predict": KNOWLEDGE | {"answers"},
     "exporting": KNOWLEDGE,
-    "experiments": KNOWLEDGE | {"gates", "opinions", "resuming", "selection", "voices"},
+    "experiments": KNOWLEDGE | {"gates", "lines", "opinions", "resuming", "selection", "voices"},
     "reporting": KNOWLEDGE | {"dossier", "duplicates", "findings", "gates", "survey", "terminal"},
 }
 BACKENDS_FOR = {

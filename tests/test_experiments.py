@@ -25,6 +25,7 @@ from tinyllm_cli.experiments.materials import material_of
 from tinyllm_cli.experiments.outlook import History, gpus, jobs_that_fit, seconds, trainings_on_gpus
 from tinyllm_cli.experiments.plans import ablation, alpha_grid, best_on_valid, seeds, table1, train_size
 from tinyllm_cli.experiments.running import Job, Surroundings
+from tinyllm_cli.experiments.search import Hunt, open_study
 from tinyllm_cli.ingest import ingest
 from tinyllm_cli.prompts import Recipe, build_prompt, recipe_icl, recorded_prompt
 from tinyllm_cli.records import Asking, Evaluation, Prompt, Run, Subject
@@ -460,3 +461,16 @@ def test_what_a_lora_training_held_says_nothing_of_a_whole_one(monkeypatch: pyte
     monkeypatch.setattr("tinyllm_cli.experiments.outlook.gpus", dict)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=3e9))
     assert jobs_that_fit(["tiny"], 4, History(runs=[small], evaluations=[]))[0] == 2
+
+
+def test_a_search_goes_on_from_a_journal_whose_last_line_is_torn(tmp_path: Path) -> None:
+    """Optuna itself can't: it appends to the torn line."""
+    journal = tmp_path / "search" / "alpha.log"
+    hunt = Hunt(name="h", dataset="toy", student="tiny", start={"ann": 1.0}, seed=0, train=lambda alphas: ())
+    study = open_study(journal, hunt)
+    study.tell(study.ask(), 0.5)
+    with journal.open("r+b") as file:
+        file.truncate(journal.stat().st_size - 4)
+    again = open_study(journal, hunt)
+    again.tell(again.ask(), 0.25)
+    assert [trial.value for trial in open_study(journal, hunt).trials if trial.value is not None][-1] == 0.25

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.lines import cut_torn_line
 
 _HINT = "Choose another --out, or move that file away."
 _START = b'{"id": '
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ def resume(path: Path, stamp: Mapping[str, str]) -> dict[str, Line]:
             )
         if whole:
             found[str(row["id"])] = _line(row)
-    _cut_torn_line(path)  # not before everything above it has turned out to be ours
+    cut_torn_line(path)  # not before everything above it has turned out to be ours
     return found
 
 
@@ -74,19 +74,3 @@ def _rows(path: Path) -> Iterator[tuple[int, Any, bool]]:
             except ValueError:
                 if whole or not line.startswith(_START[: len(line)]):
                     yield number, None, whole
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Cut the file behind its last whole line."""
-    with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        start = end
-        while start > 0:
-            block = min(_BLOCK, start)
-            start = file.seek(start - block)
-            newline = file.read(block).rfind(b"\n")
-            if newline >= 0:
-                start += newline + 1
-                break
-        if start < end:
-            file.truncate(start)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -147,7 +148,7 @@ class Job:
             stderr=self._err,
             env=self.surroundings.environment(self.gpu),
             start_new_session=True,  # Ctrl-C comes through us, once
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(_die_with_parent, os.getpid()),
         )
 
     def _answer(self, code: int) -> Any:
@@ -177,12 +178,14 @@ def _ended(code: int) -> str:
     return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """On Linux a child gets SIGTERM when we are killed, saves its state and goes; elsewhere it goes on to its end."""
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # killed before that was said
+            os._exit(1)
 
 
 def stop(working: Sequence[Job]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 from tinyllm_cli.experiments.cells import Cell
 from tinyllm_cli.experiments.running import Job, Surroundings, stop
+from tinyllm_cli.lines import cut_torn_line
 from tinyllm_cli.records import Run
 from tinyllm_cli.resuming import discard_state, state_folder
 from tinyllm_cli.store import Store
@@ -81,11 +82,13 @@ def open_study(journal: Path, hunt: Hunt) -> Any:
     Raises UsageProblem where Optuna is not installed."""
     try:
         import optuna
-        from optuna.storages.journal import JournalFileBackend
+        from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
     except ImportError as error:
         raise UsageProblem("A search needs Optuna.", "Install it: pip install 'tinyllm-cli[search]'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal.parent.mkdir(parents=True, exist_ok=True)
+    if journal.exists():
+        _mend(journal, JournalFileSymlinkLock(str(journal)))
     study = optuna.create_study(
         storage=optuna.storages.JournalStorage(JournalFileBackend(str(journal))),
         study_name=hunt.name,
@@ -103,6 +106,15 @@ def open_study(journal: Path, hunt: Hunt) -> Any:
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             study.enqueue_trial(trial.params)
     return study
+
+
+def _mend(journal: Path, lock: Any) -> None:
+    """Optuna appends to what a full disk left of a line, and can't read that ever after. `lock` is its own."""
+    lock.acquire()
+    try:
+        cut_torn_line(journal)
+    finally:
+        lock.release()
 
 
 @dataclass(kw_only=True)
@@ -207,9 +219,10 @@ class Search:
             return
         self.study.tell(one.trial, state=TrialState.PRUNED)
         self._note(one, "pruned", run=run.id)
-        ended = stored_runs.find(self.store, run.id)
-        if ended is not None and ended.state == "stopped":
-            discard_state(state_folder(Path(run.folder)))
+        with stored_runs.claiming(self.store, run.id) as ours:
+            ended = stored_runs.find(self.store, run.id)
+            if ours and ended is not None and ended.state == "stopped":
+                discard_state(state_folder(Path(run.folder)))
 
     def _note(self, one: _Trial, state: stored_experiments.CellState, **more: Any) -> None:
         stored_experiments.note(
