@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from tests.conftest import Command, make_questions, write_dataset
 from tests.files import FORMATS, write_rows
 from tinyllm_cli.config import DatasetSpec, Settings, built_in_teachers
-from tinyllm_cli.datasets.catalogue import find_source, from_path, known_names, unknown_dataset
+from tinyllm_cli.datasets.catalogue import Source, find_source, from_path, known_names, unknown_dataset
 from tinyllm_cli.datasets.hub import HUB_DATASETS
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
@@ -223,3 +226,15 @@ def test_a_path_works_where_a_name_does(tmp_path: Path, store: Store, monkeypatc
 def test_the_embedded_data_set_comes_without_any_file(store: Store) -> None:
     assert ingest_named(store, "everyday", NOTHING).splits == {"train": 240, "valid": 60, "test": 100}
     assert not ingest_named(store, "everyday", NOTHING).fresh
+
+
+def test_others_may_write_while_a_source_is_fetched(store: Store) -> None:
+    def read() -> Iterator[Question]:
+        with closing(sqlite3.connect(store.path, timeout=0, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+        yield from make_questions(3)
+
+    assert ingest(store, Source(name="toy", origin="here", fingerprint="1", read=read)).splits == {"train": 3}
+    with pytest.raises(UsageProblem, match="holds no questions"):
+        ingest(store, Source(name="none", origin="here", fingerprint="1", read=lambda: iter(())))

@@ -185,6 +185,14 @@ def test_openbookqa_keeps_the_hubs_splits(hub: Hub, read: Read) -> None:
     assert (questions[2].key, questions[2].text, questions[2].gold) == ("7-2", "The sun 2", "thing 2 C")
 
 
+def test_all_files_are_there_before_the_first_question_comes(hub: Hub, read: Read) -> None:
+    """Whoever stores them would hold the store while the next one is fetched."""
+    hub.add("obqa", train=obqa_rows(2), validation=obqa_rows(2))
+    rows = HUB_DATASETS["obqa"].questions()
+    with pytest.raises(WorldProblem):
+        next(rows)
+
+
 def test_arc_is_its_questions_with_four_options(hub: Hub, read: Read) -> None:
     mixed = [*arc_rows(2, 3), *arc_rows(4), *arc_rows(1, 5)]
     numbered = [{**row, "choices": {**row["choices"], "label": list("1234")}, "answerKey": "3"} for row in arc_rows(2)]
@@ -218,7 +226,8 @@ def test_pubmedqa_is_divided_as_in_the_paper(hub: Hub, read: Read) -> None:
 
 
 def test_a_row_that_the_hub_changed_is_named(hub: Hub, read: Read) -> None:
-    hub.add("obqa", train=[*obqa_rows(2), {**obqa_rows(3)[2], "answerKey": "Z"}])
+    wrong = {**obqa_rows(3)[2], "answerKey": "Z"}
+    hub.add("obqa", train=[*obqa_rows(2), wrong], validation=obqa_rows(1), test=obqa_rows(1))
     with pytest.raises(UsageProblem, match="allenai/openbookqa, train, row 3, field 'answer': 'Z' is not among"):
         read("obqa")
 

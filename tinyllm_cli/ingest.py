@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from tinyllm_cli.config import Settings
 from tinyllm_cli.datasets.catalogue import Source, find_source, unknown_dataset
@@ -51,9 +52,10 @@ def ingest(store: Store, source: Source, report: Report | None = None) -> Ingest
             f"The database already has a data set '{source.name}', from {known.source}.",
             "Give this one another name: tinyllm import PATH --name NAME",
         )
+    rows = _counted(source.read(), report)
+    first = list(islice(rows, 1))  # with it comes what has to be fetched; nobody waits for the store meanwhile
     with store.atomic():
-        rows = _counted(source.read(), report)
-        if not stored.replace(store, source.name, source.origin, source.fingerprint, rows):
+        if not stored.replace(store, source.name, source.origin, source.fingerprint, chain(first, rows)):
             raise UsageProblem(f"{source.origin} holds no questions.")
     return Ingested(name=source.name, origin=source.origin, splits=stored.splits(store, source.name), fresh=True)
 

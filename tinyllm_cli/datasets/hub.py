@@ -41,11 +41,12 @@ class HubDataset:
         return f"hub:{self.repository}/{self.config}@{REVISION}"
 
     def questions(self) -> Iterator[Question]:
-        """Every question of every split.
+        """Every question of every split. All files are here before the first one comes.
 
         Raises WorldProblem when a file is not cached and the hub can't be reached."""
+        paths = {hub_split: self._download(hub_split) for hub_split in self.files}
         for hub_split, ours in self.files.items():
-            path = self._download(hub_split)
+            path = paths[hub_split]
             place = None
             if self.divide is not None:
                 size = sum(1 for _ in read_rows(path))
