@@ -85,7 +85,7 @@ def _of_coverage(one: TeacherQuality, limits: Thresholds) -> Iterator[Finding]:
         yield Finding(
             kind="missing", dataset=one.dataset, grave=one.missing > limits.missing * one.questions,
             text=f"{_of(one.missing, one.questions)} questions of {where} have no rationale of {one.teacher}.",
-            hint=f"Run: {one.mend}" if one.mend else "They lay in a file: import one that has them.",
+            hint=f"Run: {one.mend}" if one.mend else "They were recorded: bring the others in as these came.",
         )  # fmt: skip
     if one.failed:
         yield Finding(
