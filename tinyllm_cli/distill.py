@@ -107,7 +107,8 @@ def _refuse_sharding() -> None:
 
 
 def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: ExitStack, *, fresh: bool) -> Run:
-    """The run, and its lock in `held`. A fresh one takes up none but what the same command, fresh as well, began."""
+    """The run, and its lock in `held` unless it is done. A fresh one takes up none but what the same command, fresh as
+    well, began."""
     with store.writing():
         alike = [run for run in stored_runs.same(store, wanted) if not fresh or run.command == plan.command]
         whole = None if fresh else _whole(alike)

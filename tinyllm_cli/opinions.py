@@ -63,15 +63,11 @@ def how_to_ask(teacher: str, dataset: str, split: str) -> str:
 def by_themselves(store: Store, dataset: str, split: str) -> dict[str, Variant]:
     """Each teacher's fullest way of answering without the gold answer, of equals the newest; by teacher."""
     chosen: dict[str, Variant] = {}
-    for variant in stored_rationales.variants(store, dataset, split):
+    for variant in stored_rationales.variants(store, dataset, split):  # the newest first
         best = chosen.get(variant.teacher)
-        if not variant.teacher_forcing and (best is None or _fullness(variant) > _fullness(best)):
+        if not variant.teacher_forcing and (best is None or variant.questions > best.questions):
             chosen[variant.teacher] = variant
     return chosen
-
-
-def _fullness(variant: Variant) -> tuple[int, int]:
-    return variant.questions, variant.latest
 
 
 def _never_asked(store: Store, teacher: str, dataset: str, split: str) -> UsageProblem:

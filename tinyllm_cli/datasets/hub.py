@@ -45,8 +45,7 @@ class HubDataset:
 
         Raises WorldProblem when a file is not cached and the hub can't be reached."""
         paths = {hub_split: self._download(hub_split) for hub_split in self.files}
-        for hub_split, ours in self.files.items():
-            path = paths[hub_split]
+        for hub_split, path in paths.items():
             place = None
             if self.divide is not None:
                 size = sum(1 for _ in read_rows(path))
@@ -55,7 +54,7 @@ class HubDataset:
                 adapted = self.adapt(row, hub_split, number)
                 if adapted:
                     where = Where(file=f"{self.repository}, {hub_split}", row=number + 1)
-                    split = place(number) if place else ours
+                    split = place(number) if place else self.files[hub_split]
                     yield parse_row(adapted, where, self.columns, dataset=self.name, split=split)
 
     def _download(self, hub_split: str) -> Path:

@@ -47,9 +47,8 @@ def seconds(cell: Cell, sizes: Mapping[str, int], history: History) -> float | N
     if not alike:
         return None
     whole = sizes[str(cell.label["dataset"])]
-    questions = min(whole, int(last_value(cell.distill, "--limit") or whole)) * int(
-        last_value(cell.distill, "--epochs") or 1
-    )
+    limit, epochs = (last_value(cell.distill, option) for option in ("--limit", "--epochs"))
+    questions = min(whole, int(limit or whole)) * int(epochs or 1)
     speed: float = median(run.figures["questions_per_second"] for run in alike)
     valid: float = median(run.figures.get("evaluating_seconds", 0.0) for run in alike)
     numbers = {run.id for run in own}
@@ -96,7 +95,8 @@ def jobs_that_fit(students: Sequence[str], wanted: int, history: History) -> tup
 
 def trainings_on_gpus(students: Sequence[str], history: History) -> dict[str, int]:
     """How many trainings the free memory of each GPU holds."""
-    return {name: int(left / _on_gpu(students, history)) for name, left in gpus().items()}
+    held = _on_gpu(students, history)
+    return {name: int(left / held) for name, left in gpus().items()}
 
 
 def _on_gpu(students: Sequence[str], history: History) -> float:

@@ -28,7 +28,5 @@ def holding(store: Store, name: str) -> Iterator[bool]:
     try:
         yield True
     finally:
-        path.unlink(
-            missing_ok=True
-        )  # still ours: whoever opened it meanwhile notices; after the release it may be theirs
+        path.unlink(missing_ok=True)  # while it is ours: after the release it may be another's
         lock.release()
