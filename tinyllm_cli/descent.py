@@ -27,11 +27,12 @@ def make_optimizer(model: Any, name: str, lr: float, weight_decay: float) -> Any
 
     Raises UsageProblem for an unknown name, or one whose package is missing."""
     import torch
-    from transformers import Trainer, TrainingArguments
 
     parameters = [value for value in model.parameters() if value.requires_grad]
     if name == _FUSED:
         return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+    from transformers import Trainer, TrainingArguments  # seconds, which the usual optimizer needs not cost
+
     if name not in optimizer_names():
         raise UsageProblem(f"There is no optimizer '{name}'.", f"Choose one of: {choices(optimizer_names())}.")
     with tempfile.TemporaryDirectory() as folder:
