@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,10 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import sqlite_utils
-
 from tinyllm_cli.errors import WorldProblem
-from tinyllm_cli.store.schema import APPLICATION_ID, migrations
+
+_pandas = sys.modules.get("pandas")
+sys.modules["pandas"] = None  # type: ignore[assignment]  # sqlite-utils loads it wherever it is: half a second, for nothing
+import sqlite_utils  # noqa: E402
+
+if _pandas is None:
+    del sys.modules["pandas"]
+else:
+    sys.modules["pandas"] = _pandas
+
+from tinyllm_cli.store.schema import APPLICATION_ID, migrations  # noqa: E402
 
 BUSY_SECONDS = 30.0
 _CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log: pages that change again and again are written back once
