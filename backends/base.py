@@ -278,7 +278,10 @@ class Batches(Charging, Protocol):
         """A batch of an uploaded file, with `token` to find it by. None: it can't be told whether it arrived."""
         ...
 
-    def find(self, token: str) -> BatchState | None: ...
+    def find(self, token: str) -> BatchState | None:
+        """The batch that was created with `token`; None when there is none. Raises LookupError when the endpoint lists
+        no batches, and so can't tell."""
+        ...
 
     def state(self, name: str) -> BatchState | None:
         """None when the endpoint knows no such batch."""

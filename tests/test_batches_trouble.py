@@ -143,6 +143,30 @@ def test_a_batch_is_never_created_twice(inside: Command, tmp_path: Path, trouble
     settled(tmp_path, 4)
 
 
+@pytest.mark.parametrize("trouble", [500, "cut"])
+def test_an_endpoint_that_lists_no_batches_is_not_asked_for_a_second_one(
+    inside: Command, tmp_path: Path, trouble: int | str
+) -> None:
+    """Nobody can find a batch there whose creation was not answered; what it may cost to ask again is told before."""
+    lost: list[int | str] = [trouble]
+
+    def blind(method: str, path: str) -> int | str | None:
+        if f"{method} {path}" == "POST /batches":
+            return lost.pop() if lost else None
+        return 404 if f"{method} {path}" == "GET /batches" else None
+
+    with serving_batches(trouble=blind) as server:
+        configure(tmp_path, server.url, questions=4)
+        first = inside(*BATCH, "--no-wait")
+        assert server.calls.count("POST /batches") == 1
+        assert "lists no batches, so it can't be told whether it got there" in first.stderr
+        assert "pays for them twice" in first.stderr
+        second = inside(*BATCH)
+        assert second.returncode == 0, second.stderr
+    assert rows(tmp_path, "SELECT state FROM batches ORDER BY number") == [("failed",), ("completed",)]
+    settled(tmp_path, 4)
+
+
 def test_a_lost_batch_is_searched_for_through_many_pages(inside: Command, tmp_path: Path) -> None:
     with serving_batches(held=True) as server:
         configure(tmp_path, server.url, questions=14, batch_requests=2)

@@ -26,6 +26,8 @@ _UNDER_WAY = timedelta(seconds=120)
 _REMEMBERED = timedelta(days=30)
 """After that no endpoint has an answer any more."""
 
+_MAYBE_PAID = "so it can't be told whether it got there; if it did, asking its questions again pays for them twice"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
@@ -92,7 +94,10 @@ class Collector:
             batch = stored_batches.find(self.store, batch.number)  # it may have come to an end with its submission
             if batch.id is not None or batch.finished is not None:
                 return Standing(batch=batch, note=batch.error or "")
-            state = self.batches.find(batch.token)
+            try:
+                state = self.batches.find(batch.token)
+            except LookupError:
+                return self._close(batch, "failed", f"{batch.url} lists no batches, {_MAYBE_PAID}", alone=True)
             if state is None:
                 if _age(batch) < _UNDER_WAY:
                     return Standing(batch=batch, note="it may still turn up at the endpoint")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
@@ -109,10 +110,12 @@ class OpenAIBatches:
                     raise
                 raise _AnswerLost from None
 
-        try:
-            return self._tried(send)
-        except _AnswerLost:
-            return self.find(token)
+        with suppress(LookupError):  # asking again could make, and cost, a second one
+            try:
+                return self._tried(send)
+            except _AnswerLost:
+                return self.find(token)
+        return None
 
     def find(self, token: str) -> BatchState | None:
         return self._tried(lambda client: self._search(client, token))
@@ -145,7 +148,7 @@ class OpenAIBatches:
             self._client = None
 
     def _search(self, client: OpenAI, token: str) -> BatchState | None:
-        """An endpoint that lists no batches can't tell."""
+        """Raises LookupError when the endpoint lists no batches."""
         from openai import APIStatusError, Omit, omit
 
         after: str | Omit = omit
@@ -154,7 +157,7 @@ class OpenAIBatches:
                 page = object_in(client.batches.with_raw_response.list(limit=_PAGE, after=after).content)
             except APIStatusError as error:
                 if error.status_code in _ABSENT:
-                    return None
+                    raise LookupError(f"{self.url} lists no batches") from None
                 raise
             data = page.get("data")
             batches = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
