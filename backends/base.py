@@ -279,8 +279,7 @@ class Batches(Charging, Protocol):
         ...
 
     def find(self, token: str) -> BatchState | None:
-        """The batch that was created with `token`; None when there is none. Raises LookupError when the endpoint lists
-        no batches, and so can't tell."""
+        """The batch with `token`; None when there is none. Raises LookupError where the endpoint lists no batches."""
         ...
 
     def state(self, name: str) -> BatchState | None:

@@ -60,7 +60,7 @@ ALLOWED = {
     "descent": {"errors"},
     "tracking": {"errors", "keeping"},
     "training": {"descent", "errors", "interrupts", "objective", "students", "tasks"},
-    "resuming": {"training"},
+    "resuming": {"students", "training"},
     "opinions": {"datasets", "errors", "prompts", "records", "store"},
     "labelling": {"datasets", "errors", "opinions", "store", "tasks"},
     "hinting": {"errors", "opinions", "prompts", "store", "tasks"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -154,6 +155,23 @@ def test_saving_again_replaces_the_folder_as_a_whole(tmp_path: Path) -> None:
     assert (tmp_path / "saved" / "README.md").read_text(encoding="utf-8") == "second"
     assert not (tmp_path / "saved" / "left-over.txt").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"source", "saved"}
+
+
+def test_every_byte_is_on_the_disk_before_the_folder_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights of a run that the database calls done survive a power cut."""
+    synced: list[Path] = []
+    fsync = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda number: (synced.append(Path(os.readlink(f"/proc/self/fd/{number}"))), fsync(number))
+    )
+    folder = tmp_path / "runs" / "saved"
+    save_student(make_student(tmp_path / "source", "causal"), folder, "# card\n")
+    *files, last = synced
+    assert {file.name for file in files} == {file.name for file in folder.iterdir()}
+    assert all(file.parent != folder for file in files)
+    assert last == folder.parent
 
 
 def test_what_a_kill_left_of_a_save_is_cleared_up(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ the step's number, so no generator's state is needed.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tinyllm_cli.students.saving import to_disk
 from tinyllm_cli.training import Training
 
 _NAME = "step-{:09d}-{:d}"
@@ -48,11 +48,10 @@ def save_state(folder: Path, training: Training, notes: Mapping[str, Any]) -> No
             "notes": notes,
         }
         (temporary / "state.json").write_text(json.dumps(scalars), encoding="utf-8")
-        for file in temporary.iterdir():
-            _to_disk(file)
+        to_disk(*temporary.iterdir())
         final = folder / _NAME.format(training.done, 1 + max(map(_count, folder.glob("step-*")), default=0))
         temporary.rename(final)
-        _to_disk(folder)
+        to_disk(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -119,12 +118,3 @@ def _optimizer_dict(optimizer: Any, tensors: Mapping[str, Any], rest: Mapping[st
     groups = optimizer.state_dict()["param_groups"]
     restored = [{**group, **saved} for group, saved in zip(groups, rest["groups"], strict=True)]
     return {"state": state, "param_groups": restored}
-
-
-def _to_disk(path: Path) -> None:
-    """A name must not outlive what it names when the power goes."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

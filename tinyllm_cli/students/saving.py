@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -30,6 +31,7 @@ def save_student(student: Student, folder: Path, card: str) -> None:
         _name_the_tokenizer_for_all(temporary)
         (temporary / "README.md").write_text(card, encoding="utf-8")
         temporary.chmod(0o755)
+        to_disk(*temporary.iterdir())
         if folder.exists():  # aside first: a kill between the two renames leaves both, not none
             old = folder.with_name(_OLD.format(folder.name))
             folder.rename(old)
@@ -37,9 +39,20 @@ def save_student(student: Student, folder: Path, card: str) -> None:
             shutil.rmtree(old)
         else:
             temporary.rename(folder)
+        to_disk(folder.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def to_disk(*paths: Path) -> None:
+    """Return when the files and folders are on the disk: a name must not outlive what it names when the power goes."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def clear_up(folder: Path) -> None:
