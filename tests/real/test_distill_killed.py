@@ -59,7 +59,7 @@ def test_kills_at_any_step_change_nothing(tinyllm: Command, tmp_path: Path, kind
     prepare(tmp_path, kind)
     assert tinyllm(*distill("--db", "whole.db", epochs=20)).returncode == 0
     command = distill("--save-every", "0", epochs=20)
-    for _ in range(3):
+    for _ in range(2):
         process = start(tmp_path, *command)
         before = states(tmp_path)
         wait_until(lambda known=before: states(tmp_path) not in ([], known))  # type: ignore[misc]
@@ -100,7 +100,7 @@ def test_signals_that_do_not_stop_lose_no_step(tinyllm: Command, tmp_path: Path)
     prepare(tmp_path, "causal")
     command = distill("--save-every", "0", epochs=20)
     done = 0
-    for _ in range(3):
+    for _ in range(2):
         process = start(tmp_path, *command)
         before = states(tmp_path)
         wait_until(lambda known=before: states(tmp_path) not in ([], known))  # type: ignore[misc]

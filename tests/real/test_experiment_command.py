@@ -146,17 +146,17 @@ def test_a_search_looks_at_valid_and_only_its_best_at_test(tinyllm: Command, scr
     assert found["trials"] == {"complete": 2}
     assert 0.01 <= found["alphas"]["parrot"] <= 3
     assert rows(tmp_path, "SELECT run, split FROM evaluations") == [(found["run"], "test")]
-    search = experiment("alpha", "--student", "student", "--search", "4", *TRAIN)
+    search = experiment("alpha", "--student", "student", "--search", "3", *TRAIN)
     more = tinyllm(*search)
     assert more.returncode == 0, more.stderr
-    assert sum(json.loads(more.stdout)["best"]["trials"].values()) == 4
-    assert rows(tmp_path, "SELECT count(*) FROM runs") == [(4,)]
+    assert sum(json.loads(more.stdout)["best"]["trials"].values()) == 3
+    assert rows(tmp_path, "SELECT count(*) FROM runs") == [(3,)]
     looked_at = {run for (run,) in rows(tmp_path, "SELECT run FROM evaluations WHERE split = 'test'")}
     assert looked_at <= {found["run"], json.loads(more.stdout)["best"]["run"]}
     before = rows(tmp_path, "SELECT * FROM cells")
     assert tinyllm(*search).returncode == 0
     assert rows(tmp_path, "SELECT * FROM cells") == before
-    fewer = tinyllm(*experiment("alpha", "--student", "student", "--search", "4", "--test-limit", "1", *TRAIN))
+    fewer = tinyllm(*experiment("alpha", "--student", "student", "--search", "3", "--test-limit", "1", *TRAIN))
     assert fewer.returncode == 0, fewer.stderr
     assert len(rows(tmp_path, "SELECT * FROM cells")) == len(before) + 1, "one question is another measurement"
 
@@ -184,7 +184,7 @@ def test_a_weak_trial_is_ended_early(tinyllm: Command, scripted: Path, tmp_path:
     prepared(tinyllm, tmp_path)
 
     def search(trials: int) -> dict[str, Any]:
-        more = ("--search", str(trials), *TRAIN, "--epochs", "40", "--evals-per-epoch", "1")
+        more = ("--search", str(trials), *TRAIN, "--epochs", "20", "--evals-per-epoch", "1")
         done = tinyllm(*experiment("alpha", "--student", "student", *more))
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["best"]["trials"]  # type: ignore[no-any-return]
@@ -193,7 +193,7 @@ def test_a_weak_trial_is_ended_early(tinyllm: Command, scripted: Path, tmp_path:
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "tinyllm-search" / "alpha.log")))
     [study] = [optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)]
     [first] = study.trials
-    assert len(first.intermediate_values) == 40
+    assert len(first.intermediate_values) == 20
     did_well = optuna.trial.create_trial(
         params=first.params, distributions=first.distributions, user_attrs=first.user_attrs, value=1.0,
         intermediate_values=dict.fromkeys(first.intermediate_values, 1.0),
@@ -203,7 +203,7 @@ def test_a_weak_trial_is_ended_early(tinyllm: Command, scripted: Path, tmp_path:
     assert search(5) == {"complete": 4, "pruned": 1}
     [(state, figures, folder)] = rows(tmp_path, "SELECT state, figures, folder FROM runs WHERE id = 2")
     assert state == "stopped"
-    assert json.loads(figures)["steps"] < 160
+    assert json.loads(figures)["steps"] < 80
     assert not Path(folder).with_name(f".{Path(folder).name}.state").exists()
     assert rows(tmp_path, "SELECT run, state FROM cells WHERE run = 2") == [(2, "pruned")]
     assert rows(tmp_path, "SELECT count(*) FROM evaluations WHERE run = 2") == [(0,)]

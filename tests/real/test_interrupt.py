@@ -16,6 +16,7 @@ import pytest
 
 from backends.base import Completion, Sampling
 from tests.conftest import Command, environment, keep, make_questions, write_dataset
+from tests.models import make_folder
 from tinyllm_cli.prompts import recorded_prompt
 from tinyllm_cli.records import Asking
 from tinyllm_cli.store import open_store, questions, rationales
@@ -101,11 +102,13 @@ def test_distill_says_that_the_run_is_stopped(tinyllm: Command, tmp_path: Path) 
 
 
 def test_eval_goes_on(tinyllm: Command, tmp_path: Path) -> None:
-    arguments = ("eval", "--model", "smollm2", "--dataset", "everyday", "--scoring", "rank", "--limit", "70")
-    stopped(interrupt(tmp_path, 3.0, *arguments, ready=lambda folder: has_rows(folder, "evaluations")))
+    write_dataset(tmp_path / "toy", test=2000)
+    model = make_folder(tmp_path / "model", "causal")
+    arguments = ("eval", "--model", str(model), "--dataset", "toy", "--scoring", "rank")
+    stopped(interrupt(tmp_path, 0, *arguments, ready=lambda folder: has_rows(folder, "predictions")))
     assert json.loads(tinyllm("report", "--json").stdout)["results"] == []
     assert tinyllm(*arguments).returncode == 0
-    assert json.loads(tinyllm("report", "--json").stdout)["results"][0]["n"] == 70
+    assert json.loads(tinyllm("report", "--json").stdout)["results"][0]["n"] == 2000
 
 
 def test_report_stops(tmp_path: Path) -> None:
