@@ -228,6 +228,12 @@ def _check(options: Mapping[str, Any]) -> None:
         raise BadTeacherConfig("base_url and base_urls exclude each other.", "Put all of them into base_urls.")
     _check_numbers(options)
     _check_prices(options)
+    ours = {"max_tokens", "max_completion_tokens", options["max_tokens_field"], "n", "stream"}
+    if taken := sorted(ours & set(options["extra"])) or sorted({options["max_tokens_field"]} & set(options["omit"])):
+        raise BadTeacherConfig(
+            f"omit and extra can't change {taken[0]}: what is asked, and what it may cost, goes by it.",
+            "Use --max-tokens for the limit, and max_tokens_field for its name.",
+        )
     try:
         json.dumps(options["extra"], allow_nan=False)
     except (TypeError, ValueError) as error:

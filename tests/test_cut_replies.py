@@ -74,6 +74,14 @@ def test_the_shorter_reply_is_kept_when_the_second_call_comes_to_nothing() -> No
     assert "max_tokens is too large" in str(reply.last_error)
 
 
+def test_the_shorter_reply_is_kept_when_the_second_call_ends_the_run() -> None:
+    poor = Answer(status=402, body=json.dumps({"error": {"message": "Insufficient Balance"}}))
+    model = talkative(80)
+    found, _ = asked(lambda number, body: model(number, body) if body["max_tokens"] == 50 else poor, **PRICES)
+    assert isinstance(found["0"], Completion)
+    assert (found["0"].text, found["0"].finish_reason, found["0"].attempts) == ("50 words", "length", 2)
+
+
 def test_an_empty_reply_that_was_cut_is_asked_for_again_too() -> None:
     """A reasoning model may use the whole cap for its thoughts."""
 

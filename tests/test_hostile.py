@@ -76,6 +76,7 @@ FINAL = {
         Answer(status=429, body=json.dumps({"error": {"message": "pay", "code": "insufficient_quota"}})),
         "no money left",
     ),
+    "402": (Answer(status=402, body=json.dumps({"error": {"message": "Insufficient Balance"}})), "no money left.*402"),
     "400": (Answer(status=400, body=json.dumps({"error": {"message": "no stop, please"}})), "every request.*no stop"),
     "a long pause": (Answer(status=429, body="{}", headers={"Retry-After": "7200"}), "come back in 120 minutes"),
     "500": (Answer(status=500, body="oops"), "does not answer as it should.*HTTP 500"),
@@ -182,6 +183,37 @@ def test_what_came_together_with_the_end_of_the_run_is_kept() -> None:
     with serving(behave) as endpoint:
         found, _ = asyncio.run(run(endpoint.url))
     assert sorted(request.key for request, _ in found) == ["0", "1", "3", "4"]
+
+
+def test_what_is_being_answered_when_the_run_ends_is_waited_for() -> None:
+    """It is paid for. What waits for its next attempt is not asked again."""
+    poor = Answer(status=429, body=json.dumps({"error": {"message": "pay", "code": "insufficient_quota"}}))
+
+    def behave(_number: int, body: Body) -> Answer:
+        if "Why 2?" in str(body):
+            return poor
+        return Answer(status=500, body="{}") if "Why 3?" in str(body) else Answer(delay=1.0)
+
+    kept: list[Answered] = []
+    with serving(behave) as endpoint:
+        teacher = backends.create("openai", {"model": "m", "base_url": endpoint.url, "max_in_flight": 8})
+        with pytest.raises(TeacherError, match="no money left"):
+            kept.extend(answer for answers in teacher.generate(ask(8), SAMPLING) for answer in answers)
+        assert len(endpoint.bodies) <= 9
+    assert sorted(request.key for request, _ in kept) == ["0", "1", "4", "5", "6", "7"]
+
+
+def test_a_question_that_moderation_flags_ends_no_run() -> None:
+    flagged = Answer(status=403, body=json.dumps({"error": {"message": "Your input was flagged"}}))
+    found, _ = asked(lambda _n, body: flagged if "Why 0?" in str(body) else Answer(), 3, max_in_flight=1)
+    assert "flagged" in str(found["0"])
+    assert text_of(found["1"]) == text_of(found["2"]) == "It follows."
+
+
+def test_a_key_that_is_withdrawn_in_mid_run_ends_it() -> None:
+    """Ten times 403 without a reply in between are not ten odd questions."""
+    with pytest.raises(TeacherError, match="refuses the key"):
+        asked(lambda number, _b: Answer() if number < 3 else Answer(status=403, body="{}"), 40, max_in_flight=1)
 
 
 def test_a_reply_is_kept_although_its_headers_end_the_run() -> None:

@@ -207,6 +207,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"model": "m", "price_prompt": 1, "price_completion": float("nan")}, "price_completion"),
     ({"model": "m", "price_prompt": 1.0}, "price_prompt and price_completion go together"),
     ({"model": "m", "extra": {"since": {1, 2}}}, "extra"),
+    ({"model": "m", "extra": {"max_completion_tokens": 4000}}, "can't change max_completion_tokens"),
+    ({"model": "m", "extra": {"n": 4}}, "can't change n"),
+    ({"model": "m", "omit": ["max_tokens"]}, "can't change max_tokens"),
     ({"model": "m", "key": "x"}, "no setting 'key'"),
 ]
 

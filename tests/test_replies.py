@@ -104,6 +104,12 @@ def test_a_reply_that_is_all_reasoning_says_what_to_do() -> None:
     assert reason(chat("stop", content="", reasoning_content="Hm")) == "empty reply"
 
 
+@pytest.mark.parametrize(("total", "completion"), [(810, 803), (10, 3), (9, 3), (None, 3), ("many", 3)])
+def test_reasoning_that_only_the_total_counts_is_paid_for_and_cuts_nothing(total: object, completion: int) -> None:
+    found = reply(chat(content="So.", usage={**tokens(7, 3), "total_tokens": total}), cap=50)
+    assert (found.usage.completion, found.cut) == (completion, False)
+
+
 def test_what_a_failure_took_is_told_as_well() -> None:
     _, usage = read(chat(content="", usage=tokens(7, 3)))
     assert usage == Usage(prompt=7, completion=3)

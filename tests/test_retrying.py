@@ -123,6 +123,7 @@ FINAL = [
     says(413),
     says(422),
     says(429, code="insufficient_quota"),
+    says(402),
     ValueError(),
     KeyError(),
 ]
@@ -144,6 +145,7 @@ def test_what_may_not_pass(error: Exception) -> None:
         (says(429), True),
         (says(429, retry_after="3"), True),
         (says(429, code="insufficient_quota"), False),
+        (says(402), False),
         (says(503), False),
         (says(503, retry_after="3"), True),
         (says(529, retry_after_ms="3"), True),
@@ -152,7 +154,7 @@ def test_what_may_not_pass(error: Exception) -> None:
 )
 def test_too_much_is_a_429_or_a_503_that_says_when_to_come_back(error: APIStatusError, too_much: bool) -> None:
     assert overloaded(error) is too_much
-    assert out_of_money(error) is (getattr(error, "code", None) == "insufficient_quota")
+    assert out_of_money(error) is (error.status_code == 402 or error.code == "insufficient_quota")
 
 
 def waits(error: Exception, attempt: int) -> list[float]:

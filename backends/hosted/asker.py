@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from backends.base import Answer, Completion, Failure, Outcome, Prices, Request, Sampling, TeacherError
+from backends.hosted import retrying
 from backends.hosted.client import body_of, connect, is_unreachable, post
 from backends.hosted.endpoints import Endpoint, Endpoints
 from backends.hosted.limits import limiters
 from backends.hosted.replies import Reply, read_reply, whole
-from backends.hosted.retrying import Malformed, TimedOut, may_pass, out_of_money, overloaded, pause_asked, wait
+from backends.hosted.retrying import Malformed, TimedOut, may_pass, overloaded, pause_asked
 from backends.hosted.spent import Spent
 from backends.hosted.timing import Deadlines
 
@@ -25,7 +26,7 @@ __all__ = ["Asker"]
 
 _LINGER = 0.002  # seconds in which what finishes next is taken along, to be committed together
 _MOST_RESTING = 16  # requests that wait for their next attempt while others are taken in
-_HOPELESS = 10  # requests that were refused, with none answered, after which the rest is not tried
+_HOPELESS = 10  # requests that were refused in a row, after which the rest is not tried
 
 
 class Asker:
@@ -48,13 +49,13 @@ class Asker:
         self._clock = clock
         self._clients: dict[str, AsyncOpenAI] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._calling: set[asyncio.Task[Any] | None] = set()  # those at an endpoint
         self._results: asyncio.Queue[tuple[Request, Outcome | Exception] | None] = asyncio.Queue()
-        self._resting = 0
         self._fatal: Exception | None = None
         self._limiters = limiters(options)
         self._deadlines = Deadlines(float(options["timeout"]))
         self._answered, self._rejected = False, 0
-        self.in_flight = 0
+        self.in_flight = self._resting = 0
 
     @property
     def room(self) -> int:
@@ -70,26 +71,38 @@ class Asker:
 
     async def finished(self) -> list[Answer]:
         """What has finished; nothing, when there is only room for more. Raises the error that ends the run, once what
-        came with it is kept."""
+        was being answered is kept: it is paid for."""
         if self._fatal:
             raise self._fatal
         ready = [await self._results.get()]
         if self.in_flight > 1:
             await asyncio.sleep(_LINGER)
-        while not self._results.empty():
-            ready.append(self._results.get_nowait())
-        done: list[Answer] = []
-        for request, outcome in filter(None, ready):
-            if isinstance(outcome, Exception):
-                self._fatal = self._fatal or outcome
-            else:
-                done.append((request, outcome))
+        done = self._sorted(ready)
+        if self._fatal:
+            for task in self._tasks - self._calling:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            done += self._sorted([])
         self.in_flight -= len(done)
         if self._fatal and not done:
             raise self._fatal
         return done
 
+    def _sorted(self, ready: list[tuple[Request, Outcome | Exception] | None]) -> list[Answer]:
+        """The outcomes among `ready` and all that waits beside it; the first error is the one that ends the run."""
+        while not self._results.empty():
+            ready.append(self._results.get_nowait())
+        done: list[Answer] = []
+        for request, outcome in filter(None, ready):
+            if not isinstance(outcome, Exception):
+                done.append((request, outcome))
+            elif self._fatal is None:
+                self._fatal = outcome
+        return done
+
     async def wait_for_room(self) -> None:
+        if self._fatal:
+            raise self._fatal
         await self._endpoints.change()
 
     async def close(self) -> None:
@@ -115,8 +128,8 @@ class Asker:
         reply = await self._tried(request, cap, spent)
         raised = int(cap * self._options["cut_factor"])
         if spent.cut and raised > cap:
-            again = await self._tried(request, raised, spent)
-            if isinstance(again, Reply) or isinstance(reply, Failure):
+            again = await self._longer(request, raised, spent)
+            if again is not None and (isinstance(again, Reply) or isinstance(reply, Failure)):
                 reply, cap = again, raised
         if isinstance(reply, Failure):
             return Failure(
@@ -138,6 +151,18 @@ class Asker:
             last_error=spent.last_error,
             cap=cap if cap != self._sampling.max_tokens else None,
         )
+
+    async def _longer(self, request: Request, cap: int, spent: Spent) -> Reply | Failure | None:
+        """The second call after a cut reply, which stays if this one ends the run."""
+        try:
+            return await self._tried(request, cap, spent)
+        except TeacherError as error:
+            error.__cause__ = error.__context__ = None
+            self._results.put_nowait((request, error))
+        except asyncio.CancelledError:
+            if self._fatal is None:  # by Ctrl-C
+                raise
+        return None
 
     async def _tried(self, request: Request, cap: int, spent: Spent) -> Reply | Failure:
         """Ask until there is an outcome, at most `max_attempts` times."""
@@ -164,14 +189,14 @@ class Asker:
         """The attempts after the first, which came to `first`. Only they pay for the retry machinery."""
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-        retrying = AsyncRetrying(
+        attempts = AsyncRetrying(
             stop=stop_after_attempt(self._options["max_attempts"]),
             retry=retry_if_exception(may_pass),
-            wait=wait,
+            wait=retrying.wait,
             sleep=self._rest,
             reraise=True,
         )
-        async for attempt in retrying:
+        async for attempt in attempts:
             with attempt:
                 if attempt.retry_state.attempt_number == 1:
                     raise first
@@ -180,6 +205,8 @@ class Asker:
 
     async def _rest(self, seconds: float) -> None:
         """Between two attempts. Others may use the place meanwhile."""
+        if self._fatal:
+            raise self._fatal
         self._resting += 1
         self._results.put_nowait(None)
         try:
@@ -189,11 +216,14 @@ class Asker:
 
     async def _call(self, request: Request, body: Mapping[str, Any], cap: int, spent: Spent) -> Reply | Failure:
         """One attempt. Whatever comes of it, the endpoint's pace and health hear of it."""
+        if self._fatal:
+            raise self._fatal
         for limiter, amount in self._limiters:
             await limiter.acquire(amount(request, cap))
         endpoint = await self._endpoints.acquire()
         started = self._clock()
         spent.attempts += 1
+        self._calling.add(asyncio.current_task())
         try:
             async with self._deadlines.one():
                 response = await post(self._client(endpoint), self._options["api"], body)
@@ -204,8 +234,9 @@ class Asker:
             spent.last_error = self._note(endpoint, error, started)
             raise
         finally:
+            self._calling.discard(asyncio.current_task())
             self._endpoints.release(endpoint)
-        self._answered = True
+        self._answered, self._rejected = True, 0
         spent.seconds += self._clock() - started
         spent.add(usage)
         return reply
@@ -217,17 +248,7 @@ class Asker:
         cause = error.__cause__ if isinstance(error, APIConnectionError) else None
         if isinstance(cause, Malformed):
             error = cause
-        if isinstance(error, APIStatusError):
-            words = f"HTTP {error.status_code}: {error.message}"
-        elif isinstance(error, APIConnectionError):
-            words = f"no connection: {cause or error}"
-        elif isinstance(error, TimedOut):
-            words = f"no reply within {self._options['timeout']:g} s"
-        elif isinstance(error, Malformed):
-            words = f"not a completion: {error}"
-        else:
-            raise error
-        words = self._clean(words)
+        words = self._clean(retrying.in_words(error, self._options["timeout"]))
         if isinstance(error, APIStatusError) and overloaded(error):
             self._endpoints.refused(endpoint, started, pause_asked(error.response.headers))
         elif isinstance(error, TimedOut):
@@ -242,24 +263,28 @@ class Asker:
         """Raises TeacherError, in our words (a server's may quote the key), when no request can get past `error`."""
         if may_pass(error):
             return
-        where = str(error.request.url).removesuffix("/chat/completions").removesuffix("/completions")
-        status = error.status_code
-        if status in (401, 403):
+        url, status = str(error.request.url), error.status_code
+        where = url.removesuffix("/chat/completions").removesuffix("/completions")
+        self._rejected += 1
+        if status == 401 or (status == 403 and self._locked_out(error)):
             raise TeacherError(f"{where} refuses the key (HTTP {status}).", f"Check {self._key_name} in .env.")
         if status == 404:
             raise TeacherError(
                 f"{where} knows no model '{self._options['model']}' (HTTP 404).", "Check model and base_url."
             )
-        if out_of_money(error):
+        if retrying.out_of_money(error):
             raise TeacherError(
-                f"{where} says that the account has no money left (HTTP 429).", "What was answered is kept."
+                f"{where} says that the account has no money left (HTTP {status}).", "What was answered is kept."
             )
-        self._rejected += 1
         if self._rejected >= _HOPELESS and not self._answered:
             raise TeacherError(
                 f"{where} refuses every request (HTTP {status}: {self._clean(error.message)}).",
                 "Check the teacher's settings; max_tokens_field, omit and extra shape the request.",
             )
+
+    def _locked_out(self, error: Any) -> bool:
+        """Whether a 403 is for the key: some endpoints say it to a question that their moderation flags."""
+        return self._rejected >= _HOPELESS or not (self._answered or "flagged" in error.message.lower())
 
     def _client(self, endpoint: Endpoint) -> AsyncOpenAI:
         if endpoint.url not in self._clients:
@@ -271,5 +296,5 @@ class Asker:
         return content.replace(self._key.encode(), b"***") if self._key else content
 
     def _clean(self, text: str) -> str:
-        short = " ".join(text.split()).replace(self._key, "***") if self._key else " ".join(text.split())
-        return whole(short[:200])
+        short = " ".join(text.split())
+        return whole((short.replace(self._key, "***") if self._key else short)[:200])

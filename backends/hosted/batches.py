@@ -203,7 +203,7 @@ class OpenAIBatches:
             return TeacherError(f"{self.url} refuses the key (HTTP {status}).", f"Check {self._key_name} in .env.")
         if out_of_money(error):
             return TeacherError(
-                f"{self.url} says that the account has no money left (HTTP 429).", "What was submitted is kept."
+                f"{self.url} says that the account has no money left (HTTP {status}).", "What was submitted is kept."
             )
         if status in _ABSENT:
             return TeacherError(

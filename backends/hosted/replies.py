@@ -88,9 +88,12 @@ def _why_unwilling(choice: dict[str, Any], message: dict[str, Any]) -> str | Non
 
 
 def _usage(stated: object, finish_reason: object, cap: int) -> Usage:
+    """Some endpoints count reasoning in the total alone, and charge for it as for any other token."""
     counts = stated if isinstance(stated, dict) else {}
-    prompt, completion = _count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens"))
+    prompt, completion, total = (_count(counts.get(f"{what}_tokens")) for what in ("prompt", "completion", "total"))
     cut = finish_reason == "length" or (completion is not None and completion >= cap)
+    if prompt is not None and completion is not None and total is not None:
+        completion = max(completion, total - prompt)
     return Usage(prompt=prompt, completion=completion, cut=cut)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from openai import APIStatusError
     from tenacity import RetryCallState
 
-__all__ = ["Malformed", "TimedOut", "may_pass", "out_of_money", "overloaded", "pause_asked", "wait"]
+__all__ = ["Malformed", "TimedOut", "in_words", "may_pass", "out_of_money", "overloaded", "pause_asked", "wait"]
 
 _PASSING = {408, 409, 429}
 _CROWDED = {503, 529}
@@ -38,9 +38,24 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, (APIConnectionError, Malformed, TimedOut))
 
 
+def in_words(error: Exception, timeout: float) -> str:
+    """What an endpoint did; its own words may quote the key. Raises `error` when it is no endpoint's."""
+    from openai import APIConnectionError, APIStatusError
+
+    if isinstance(error, APIStatusError):
+        return f"HTTP {error.status_code}: {error.message}"
+    if isinstance(error, APIConnectionError):
+        return f"no connection: {error.__cause__ or error}"
+    if isinstance(error, TimedOut):
+        return f"no reply within {timeout:g} s"
+    if isinstance(error, Malformed):
+        return f"not a completion: {error}"
+    raise error
+
+
 def out_of_money(error: Any) -> bool:
-    """A 429 that no waiting mends."""
-    return getattr(error, "code", None) == "insufficient_quota"
+    """402, or a 429 that no waiting mends."""
+    return getattr(error, "code", None) == "insufficient_quota" or getattr(error, "status_code", None) == 402
 
 
 def overloaded(error: APIStatusError) -> bool:
