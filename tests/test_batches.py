@@ -125,6 +125,17 @@ def test_a_budget_holds_for_what_is_submitted_and_not_answered(inside: Command, 
     settled(tmp_path, 12)
 
 
+def test_teachers_that_are_asked_the_same_share_a_budget(inside: Command, tmp_path: Path) -> None:
+    with serving_batches() as server:
+        configure(tmp_path, server.url, questions=4)
+        settings = (tmp_path / "tinyllm.toml").read_text(encoding="utf-8")
+        (tmp_path / "tinyllm.toml").write_text(settings + settings.replace(".gpt]", ".other]"), encoding="utf-8")
+        done = inside(*BATCH, "--teacher", "other", "--max-tokens-total", "3000")
+    submitted = len(server.requests())
+    assert 4 < submitted < 8
+    assert f"{110 * submitted} of 3,000 tokens taken, {3000 - 110 * submitted:,} left" in done.stdout, done.stdout
+
+
 def test_submitting_ends_at_once_and_a_new_process_collects(tinyllm: Command, tmp_path: Path) -> None:
     with serving_batches(held=True) as server:
         configure(tmp_path, server.url, questions=12)

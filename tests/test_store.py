@@ -245,3 +245,15 @@ def test_reading_a_split_goes_on_over_pages_and_stops_at_the_limit(store: Store)
     assert list(stored_questions.iterate(store, "toy", "train")) == questions
     assert list(stored_questions.iterate(store, "toy", "train", 700)) == questions[:700]
     assert list(stored_questions.iterate(store, "toy", "train", 5000)) == questions
+
+
+def test_what_must_last_is_synced_with_its_commit(store: Store) -> None:
+    def failing() -> None:
+        with store.lasting():
+            assert store.one("PRAGMA synchronous") == {"synchronous": 2}
+            raise OSError
+
+    assert store.one("PRAGMA synchronous") == {"synchronous": 1}
+    with pytest.raises(OSError):  # noqa: PT011
+        failing()
+    assert store.one("PRAGMA synchronous") == {"synchronous": 1}

@@ -116,8 +116,9 @@ class _Submission:
         for ask in asks:
             if ask.address in fitting:
                 continue
-            sampling, key = self._worker.asking.sampling, standing_for(ask.address)
-            if not self._budget.reserve(self._batches, ask.request, sampling, under=key):
+            asking = self._worker.asking
+            key = standing_for(asking.teacher, asking.hash, ask.address)
+            if not self._budget.reserve(self._batches, ask.request, asking.sampling, under=key):
                 self.out_of_budget = True
                 break
             fitting[ask.address] = ask
@@ -161,5 +162,7 @@ class _Submission:
             batch = stored_batches.find(self._store, filling.number)
             stored_batches.close(self._store, batch, "failed", str(error), alone=False)
             raise
-        if state is not None:
+        if state is None:
+            stored_batches.submitting(self._store, filling.number)  # from now on it may turn up
+        else:
             stored_batches.seen(self._store, filling.number, state.id, state.status)

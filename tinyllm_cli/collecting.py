@@ -132,7 +132,7 @@ class Collector:
                 oddities = ["its endpoint has forgotten the results"]
             rest = list(stored_batches.left(self.store, batch)) if self.budget.bounded else []
             for address in rest:
-                self._settle(address, Failure(reason="not asked"))
+                self._settle(batch, address, Failure(reason="not asked"))
             with dead(self.store, batch.elicitation) as alone:
                 return self._close(
                     batch, state.status, "; ".join(filter(None, [state.trouble, *oddities])), alone=alone
@@ -169,13 +169,13 @@ class Collector:
                 self.collected.failed.add(address)
             key = stored_batches.key(self.store, batch, one.prompt.question) if failed else ""
             self.collected.tally.count(Request(split="", key=key, messages=(), sample=one.sample), outcome)
-            self._settle(address, outcome)
+            self._settle(batch, address, outcome)
         self.watch()
         return kept
 
-    def _settle(self, address: Address, outcome: Outcome) -> None:
+    def _settle(self, batch: Batch, address: Address, outcome: Outcome) -> None:
         """What an earlier command submitted is none of this one's budget."""
-        reserved = standing_for(address)
+        reserved = standing_for(batch.teacher, batch.sampling, address)
         if self.budget.holds(reserved):
             self.budget.settle(reserved, outcome)
 

@@ -225,9 +225,9 @@ def address_of(name: str) -> Address | None:
     return (match[1], int(match[2])) if match else None
 
 
-def standing_for(address: Address) -> Request:
-    """A request without its text, for bookkeeping."""
-    return Request(split="", key=name_of(address), messages=(), sample=address[1])
+def standing_for(teacher: str, sampling: str, address: Address) -> Request:
+    """A request without its text, for bookkeeping. Several teachers may be asked the same."""
+    return Request(split=f"{teacher} {sampling}", key=name_of(address), messages=(), sample=address[1])
 
 
 def _request(question: Question, sample: int, messages: tuple[Message, ...]) -> Request:

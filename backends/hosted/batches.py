@@ -16,10 +16,10 @@ from backends.base import BatchAnswer, BatchState, OutOfReach, Prices, Request, 
 from backends.hosted.batchfiles import PATHS, lines, object_in, read_answer, read_state, request_line
 from backends.hosted.client import body_of, connect_waiting, is_unreachable
 from backends.hosted.replies import Api, whole
-from backends.hosted.retrying import Malformed, may_pass, out_of_money, pause_asked
+from backends.hosted.retrying import Malformed, may_pass, out_of_money, overloaded, pause_asked
 
 if TYPE_CHECKING:
-    from openai import OpenAI
+    from openai import APIStatusError, OpenAI
     from tenacity import RetryCallState
 
 __all__ = ["OpenAIBatches"]
@@ -86,14 +86,9 @@ class OpenAIBatches:
         return self._tried(send)
 
     def create(self, file: str, token: str) -> BatchState | None:
-        unclear = False
-
         def send(client: OpenAI) -> BatchState:
             from openai import APIConnectionError, APIStatusError
 
-            nonlocal unclear
-            if unclear and (found := self._search(client, token)) is not None:
-                return found
             try:
                 answer = client.batches.with_raw_response.create(
                     input_file_id=file,
@@ -103,17 +98,18 @@ class OpenAIBatches:
                 )
                 return self._state(object_in(answer.content))
             except APIStatusError as error:
-                unclear = unclear or error.status_code != 429
-                raise
+                if _says_no(error):
+                    raise
+                raise _AnswerLost from None
             except (APIConnectionError, Malformed) as error:
                 if is_unreachable(error.__cause__):
                     raise
                 raise _AnswerLost from None
 
-        with suppress(LookupError):  # asking again could make, and cost, a second one
-            try:
-                return self._tried(send)
-            except _AnswerLost:
+        try:
+            return self._tried(send)
+        except _AnswerLost:  # asking again could make, and cost, a second one
+            with suppress(LookupError, TeacherError):
                 return self.find(token)
         return None
 
@@ -237,6 +233,12 @@ def _download(client: OpenAI, *, name: str, file: BinaryIO) -> None:
         raise LookupError(name) from None
     except httpx2.RequestError as error:  # broken in the middle
         raise APIConnectionError(request=error.request) from error
+
+
+def _says_no(error: APIStatusError) -> bool:
+    """Whether nothing came of it for sure: a 5xx may be a gateway's word while what is behind it still works."""
+    status = error.status_code
+    return (status < 500 and status not in (408, 409)) or status in _ABSENT or overloaded(error)
 
 
 def _cause(error: Exception) -> str:

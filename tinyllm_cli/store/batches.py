@@ -48,8 +48,9 @@ def fill(store: Store, number: int, worker: Worker, requests: Sequence[tuple[Pro
 
 
 def submitting(store: Store, number: int) -> None:
-    """From now on the endpoint may have it."""
-    store.execute("UPDATE batches SET state = 'submitting', submitted = ? WHERE number = ?", (now(), number))
+    """From now on the endpoint may have it, and no power cut may make us forget that."""
+    with store.lasting():
+        store.execute("UPDATE batches SET state = 'submitting', submitted = ? WHERE number = ?", (now(), number))
 
 
 def seen(store: Store, number: int, name: str, state: str) -> None:

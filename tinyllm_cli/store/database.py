@@ -52,6 +52,15 @@ class Store:
             self._db.rollback()
             raise
 
+    @contextmanager
+    def lasting(self) -> Iterator[None]:
+        """What is committed within is on the disk, whatever befalls the machine; else the last seconds may be lost."""
+        self.execute("PRAGMA synchronous = FULL")
+        try:
+            yield
+        finally:
+            self.execute("PRAGMA synchronous = NORMAL")
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         return self._db.conn.execute(sql, parameters)
 
