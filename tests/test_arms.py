@@ -163,6 +163,13 @@ def test_evaluations_of_questions_that_are_gone_are_left_out_and_told(store: Sto
     assert (row["accuracy"], row["why"]) == (0.75, found.left_out[0].why)
 
 
+def test_the_first_questions_of_a_split_in_another_order_are_other_questions(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(10), method="inference", count=20)
+    questions.replace(store, "toy", "here", "2", [*make_questions(80), *reversed(make_questions(40, split="test"))])
+    assert [one.why for one in report(store).left_out] == ["the data set no longer holds these questions as they were"]
+
+
 def test_an_evaluation_that_was_made_again_is_not_told(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(30), method="inference")
@@ -274,6 +281,22 @@ def test_an_ablation_changes_one_thing(store: Store) -> None:
     }  # fmt: skip
 
 
+def test_an_ablation_compares_seeds_that_both_have(store: Store) -> None:
+    data(store, "toy", 40)
+    for seed, right in enumerate((30, 12, 12)):
+        evaluated(store, "toy", first(right), seed=seed)
+    evaluated(store, "toy", first(28), shuffled=True)
+    evaluated(store, "toy", first(20), method="finetune", seed=7)
+    found = report(store)
+    [sheet] = [one for one in sheets(found) if one.name.startswith("ablation")]
+    under = {row.label: row.cells[0].under for row in sheet.groups[0].rows}
+    assert under["rationales shuffled"] == "-5.0 (1 of 3 seeds)"
+    assert under["no rationales"] == "no seed in common"
+    rows = {row["variant"]: row["difference"] for row in files(found)["ablation"]}
+    assert rows["rationales shuffled"] == pytest.approx(-0.05)
+    assert rows["no rationales"] is None
+
+
 def test_fine_tuning_alone_makes_no_ablation(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(30))
@@ -303,6 +326,19 @@ def test_figure_2_has_a_line_for_each_method_and_one_across(store: Store) -> Non
     assert [(point.x, point.arm.mean) for point in sweep.series[0].points] == [(10, 0.05), (40, 0.25), (80, 0.5)]
     assert sweep.level is not None
     assert sweep.level.mean == 15 / 40
+
+
+def test_figure_2_is_of_one_recipe(store: Store) -> None:
+    data(store, "toy", 40)
+    for size in (10, 80):
+        evaluated(store, "toy", first(10), limit=size, lr=1.0)
+        evaluated(store, "toy", first(20), limit=size, lr=3.0)
+    evaluated(store, "toy", first(30), method="finetune", lr=1.0, valid=0.9)
+    evaluated(store, "toy", first(25), method="finetune", lr=3.0, valid=0.5)
+    [sweep] = report(store).paper.sizes
+    assert [point.arm.mean for point in sweep.series[0].points] == [0.5, 0.5], "the newest of equally many points"
+    assert sweep.level is not None
+    assert sweep.level.mean == 25 / 40
 
 
 def test_figure_3_varies_one_teachers_alpha_and_leaves_the_others(store: Store) -> None:

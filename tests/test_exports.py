@@ -22,7 +22,7 @@ from tinyllm_cli.reporting.latex import latex
 from tinyllm_cli.reporting.markdown import markdown
 from tinyllm_cli.reporting.page import html_page
 from tinyllm_cli.reporting.sheets import sheets
-from tinyllm_cli.reporting.spreadsheets import files, text
+from tinyllm_cli.reporting.spreadsheets import files, text, write_folder
 from tinyllm_cli.store import Store
 
 HOSTILE = "=1+1|[x](http://evil) *bold* <script> 50% \\input{/etc/passwd} $x_1$ #&~^{} \x1b[31mred\n\n# head"
@@ -39,6 +39,15 @@ def full(store: Store) -> Store:
         evaluated(store, "toy", first(size // 5), limit=size, alpha={"ann": 1.0, "bob": 1.0}, student=HOSTILE)
     evaluated(store, "toy", first(30), teacher=HOSTILE)
     return store
+
+
+def test_a_file_of_an_earlier_report_does_not_outlive_its_rows(full: Store, tmp_path: Path) -> None:
+    full.execute("UPDATE runs SET state = 'stopped' WHERE id = 1")
+    (tmp_path / "notes.csv").write_text("mine", encoding="utf-8")
+    assert tmp_path / "left-out.csv" in write_folder(tmp_path, report(full))
+    full.execute("UPDATE runs SET state = 'done' WHERE id = 1")
+    assert set(write_folder(tmp_path, report(full))) | {tmp_path / "notes.csv"} == set(tmp_path.glob("*.csv"))
+    assert not (tmp_path / "left-out.csv").exists()
 
 
 def test_figures_are_the_same_in_every_form(full: Store) -> None:

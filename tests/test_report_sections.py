@@ -119,6 +119,27 @@ def test_curves_are_means_over_seeds_and_told_apart_by_arm(store: Store) -> None
     assert [curve.label for curve in rationale_plot.curves] == ["tinyllm (raw)"]
 
 
+def test_a_curve_is_of_finished_runs_one_for_each_seed_as_far_as_all_go(store: Store) -> None:
+    """A training that was broken off, or done twice, makes no rise or fall that no run had."""
+    data(store, "toy", 40)
+
+    def train(state: str, *accuracies: float, **settings: object) -> None:
+        valid = [{"step": step, "accuracy": accuracy} for step, accuracy in enumerate(accuracies, start=1)]
+        run = trained(store, "toy", first(20), seconds=9, valid=valid, **settings)
+        store.execute("UPDATE runs SET state = ? WHERE id = ?", (state, run.id))
+
+    train("stopped", 0.1, 0.1, seed=0)
+    train("done", 0.2, 0.2, seed=0)
+    train("done", 0.4, 0.5, 0.6, seed=0)
+    train("done", 0.6, 0.7, seed=1)
+    train("stopped", 0.3, method="finetune")
+    [panel] = panels(runs.everything(store), {"toy": 80})
+    assert panel.plots[0].described == (
+        "tinyllm (raw): from 50.0 % at step 1 to 60.0 % at step 2;"
+        " finetune, stopped: from 30.0 % at step 1 to 30.0 % at step 1"
+    )
+
+
 def test_many_arms_are_drawn_in_several_panels_and_long_curves_in_few_points(store: Store) -> None:
     data(store, "toy", 40)
     curve = [{"step": step, "answer": 1000.0 / step} for step in range(1, 401)]

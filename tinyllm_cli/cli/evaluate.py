@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyllm_cli.cli.choosing import loader
+from tinyllm_cli.cli.choosing import loader, resolved
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
@@ -101,6 +101,7 @@ def _target(
     dataset = dataset or _only_dataset(store)
     limits = Limits(input=max_input)
     if model is not None:
+        model = resolved(model)
         return _Target(
             dataset=dataset, subject=model_subject("model", model, model, limits), model=model, limits=limits
         )

@@ -85,6 +85,13 @@ class Arm:
         """What must be the same to be compared."""
         return self.dataset, self.split, self.scoring, self.n
 
+    def ahead_of(self, other: Arm) -> tuple[float | None, int]:
+        """How much more it gets right than `other`, over the seeds that both have (None without any), and how many."""
+        theirs = dict(zip(other.seeds, other.accuracies, strict=True))
+        ours = zip(self.seeds, self.accuracies, strict=True)
+        found = [accuracy - theirs[seed] for seed, accuracy in ours if seed in theirs]
+        return (fmean(found) if found else None), len(found)
+
 
 def label_of(run: Run) -> str:
     """The method, and what of its settings tells it from the paper's: `tinyllm raw`, `tinyllm gated, weight`."""

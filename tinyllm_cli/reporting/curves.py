@@ -33,23 +33,23 @@ class Panel:
 
 @dataclass(frozen=True, kw_only=True)
 class _Trained:
-    """Runs that differ in their seed alone."""
+    """Runs that differ in their seed alone: for each seed the newest that is done; where none is, the newest run."""
 
     label: str
     runs: tuple[Run, ...]
 
     def valid(self) -> Points:
-        return _means((point["step"], point["accuracy"]) for run in self.runs for point in run.figures.get("valid", ()))
+        return _means(
+            [[(point["step"], point["accuracy"]) for point in run.figures.get("valid", ())] for run in self.runs]
+        )
 
     def losses(self, *, of_answers: bool) -> Points:
         """Of the answers, or the mean over the teachers' rationales; each step's mean over the runs."""
-        found = _means(
-            (point["step"], loss)
+        found = _means([
+            [(point["step"], loss) for point in run.figures.get("curve", ()) for name, loss in point.items()
+             if name != "step" and (name == ANSWER) == of_answers]
             for run in self.runs
-            for point in run.figures.get("curve", ())
-            for name, loss in point.items()
-            if name != "step" and (name == ANSWER) == of_answers
-        )
+        ])  # fmt: skip
         size = -(-len(found) // _POINTS) or 1
         return [(fmean(x for x, _ in piece), fmean(y for _, y in piece)) for piece in _pieces(found, size)]
 
@@ -69,14 +69,19 @@ def _by_place(runs: Iterable[Run], sizes: Mapping[str, int]) -> Mapping[tuple[st
     for run in runs:
         if len(run.figures.get("curve", ())) > 1 or run.figures.get("valid"):
             grouped[run.student, run.dataset][alike(run, sizes)].append(run)
-    return {place: list(_labelled(arms.values())) for place, arms in grouped.items()}
+    return {place: list(_labelled(map(_of_seeds, arms.values()))) for place, arms in grouped.items()}
+
+
+def _of_seeds(runs: Sequence[Run]) -> list[Run]:
+    done = {run.settings.get("seed"): run for run in runs if run.state == "done"}
+    return list(done.values()) or [runs[-1]]
 
 
 def _labelled(arms: Iterable[Sequence[Run]]) -> Iterator[_Trained]:
     """With the number of the first run where a label does not tell two arms apart."""
     taken: set[str] = set()
     for runs in arms:
-        label = label_of(runs[0])
+        label = label_of(runs[0]) + ("" if runs[0].state == "done" else f", {runs[0].state}")
         label = f"{label}, run {runs[0].id}" if label in taken else label
         taken.add(label)
         yield _Trained(label=label, runs=tuple(runs))
@@ -130,9 +135,11 @@ def _pieces(whole: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     return (whole[start : start + size] for start in range(0, len(whole), size))
 
 
-def _means(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The mean figure at each step, in order."""
+def _means(of_runs: Sequence[Points]) -> list[tuple[float, float]]:
+    """The mean figure at each step that every run has, in order."""
     found: dict[float, list[float]] = defaultdict(list)
-    for step, figure in points:
-        found[step].append(figure)
-    return [(step, fmean(found[step])) for step in sorted(found)]
+    for points in of_runs:
+        for step, figure in points:
+            found[step].append(figure)
+    shared = set(found).intersection(*({step for step, _ in points} for points in of_runs))
+    return [(step, fmean(found[step])) for step in sorted(shared)]

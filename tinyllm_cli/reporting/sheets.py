@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinyllm_cli.reporting.ablation import WHOLE, Ablation
-from tinyllm_cli.reporting.arms import METHODS
+from tinyllm_cli.reporting.arms import METHODS, Arm
 from tinyllm_cli.reporting.cells import HOW_MEASURED, Cell, Group, Row, Sheet, arm_cell, number, p_text, short, slug
 from tinyllm_cli.reporting.contests import Contest
 from tinyllm_cli.reporting.data import LeftOut, Report, Result
@@ -44,11 +44,7 @@ def ablation_sheet(one: Ablation, paper: Paper, *, first: bool) -> Sheet:
     whole = Row(label=WHOLE, note=_alphas(one), cells=tuple(arm_cell(one.whole[name]) for name in names))
     rows = [whole]
     for variant in one.variants:
-        cells = []
-        for name in names:
-            arm = variant.arms.get(name)
-            cell = arm_cell(arm) if arm else Cell()
-            cells.append(Cell(text=cell.text, under=f"{100 * (arm.mean - one.whole[name].mean):+.1f}") if arm else cell)
+        cells = [_beside(variant.arms.get(name), one.whole[name]) for name in names]
         rows.append(Row(label=variant.label, cells=tuple(cells)))
     groups = [Group(rows=tuple(rows))]
     if paper.published is not None and first:
@@ -59,8 +55,19 @@ def ablation_sheet(one: Ablation, paper: Paper, *, first: bool) -> Sheet:
         title=f"What each part is worth: {short(one.student)}, scored by {one.scoring}",
         head=("variant", *(f">{name}" for name in names)),
         groups=tuple(groups),
-        notes=("Accuracy on test in percent, and below it the difference to the whole in points.",),
+        notes=(
+            "Accuracy on test in percent, and below it the difference to the whole in points, over the seeds that both"
+            " have.",
+        ),
     )
+
+
+def _beside(arm: Arm | None, whole: Arm) -> Cell:
+    if arm is None:
+        return Cell()
+    ahead, seeds = arm.ahead_of(whole)
+    few = f" ({seeds} of {len(whole.seeds)} seeds)" if arm.seeds != whole.seeds else ""
+    return Cell(text=arm_cell(arm).text, under="no seed in common" if ahead is None else f"{100 * ahead:+.1f}{few}")
 
 
 def _alphas(one: Ablation) -> str:

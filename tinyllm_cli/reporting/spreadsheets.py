@@ -23,12 +23,14 @@ _ARM = ("method", "treatment", "student", "alphas", "icl", "shuffled", "size", "
 
 
 def write_folder(folder: Path, report: Report) -> list[Path]:
-    """The files that have rows; the folder is made where it is not there."""
+    """The files that have rows, and none of an earlier report; the folder is made where it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, rows in files(report).items():
-        if rows:
-            path = folder / f"{name}.csv"
+        path = folder / f"{name}.csv"
+        if not rows:
+            path.unlink(missing_ok=True)
+        else:
             path.write_text(text(rows), encoding="utf-8", newline="")
             written.append(path)
     return written
@@ -50,7 +52,7 @@ def files(report: Report) -> dict[str, list[dict[str, Any]]]:
             for dataset, share in (*gain.by_dataset.items(), *([("mean", gain.mean)] if gain.mean is not None else []))
         ],
         "ablation": [
-            {"variant": label, "difference": arm.mean - one.whole[dataset].mean, **arm_row(arm)}
+            {"variant": label, "difference": arm.ahead_of(one.whole[dataset])[0], **arm_row(arm)}
             for one in paper.ablations
             for label, arms in (("TinyLLM", one.whole), *((v.label, v.arms) for v in one.variants))
             for dataset, arm in arms.items()

@@ -31,7 +31,8 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One plot. `level` is drawn as a dotted line across: full fine-tuning on as many questions as the last point."""
+    """One plot. `level` is drawn as a dotted line across: full fine-tuning on as many questions as the last point,
+    by the same recipe."""
 
     kind: str
     student: str
@@ -72,20 +73,32 @@ def _own(found: Sequence[Arm], table: MainTable, student: str, column: Column) -
 
 
 def _sizes(own: Sequence[Arm], student: str, column: Column) -> Sweep | None:
-    series = []
+    """By the recipe that makes the most points, then the newest."""
     told = [arm for arm in own if arm.method in ("tinyllm", "distill-step-by-step")]
+    drawn = [(recipe, _by_size(arms)) for recipe, arms in _grouped(told, lambda arm: arm.recipe)]
+    recipe, series = max(drawn, key=lambda one: _weight(one[1]), default=("", []))
+    if not series:
+        return None
+    whole = max(point.x for line in series for point in line.points)
+    tuned = [arm for arm in own if (arm.method, arm.size, arm.recipe) == ("finetune", whole, recipe)]
+    level = stands_for(tuned).arm if tuned else None
+    return _sweep("train-size", student, column, own, sorted(series, key=_tinyllm_first), level)
+
+
+def _by_size(told: Sequence[Arm]) -> list[Series]:
+    series = []
     for (method, treatment, names), arms in _grouped(told, lambda a: (a.method, a.treatment, tuple(a.alpha))):
-        best = _longest(arms, lambda arm: (arm.alpha, arm.recipe, arm.gates), lambda arm: float(arm.size))
+        best = _longest(arms, lambda arm: (arm.alpha, arm.gates), lambda arm: float(arm.size))
         if len(best) > 1:
             whose = f" ({names[0]})" if method == "distill-step-by-step" else ""
             treated = f" + {treatment}" if treatment else ""
             series.append(Series(label=f"{METHODS[method]}{whose}{treated}", points=best))
-    if not series:
-        return None
-    whole = max(point.x for line in series for point in line.points)
-    tuned = [arm for arm in own if arm.method == "finetune" and arm.size == whole]
-    level = stands_for(tuned).arm if tuned else None
-    return _sweep("train-size", student, column, own, sorted(series, key=_tinyllm_first), level)
+    return series
+
+
+def _weight(series: Sequence[Series]) -> tuple[int, int]:
+    arms = [point.arm for line in series for point in line.points]
+    return len(arms), max((max(arm.evaluations) for arm in arms), default=0)
 
 
 def _alphas(own: Sequence[Arm], student: str, column: Column) -> Sweep | None:

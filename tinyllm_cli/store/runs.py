@@ -206,11 +206,13 @@ def evaluations(store: Store) -> list[Evaluation]:
 
 
 def outdated(store: Store) -> set[int]:
-    """The complete evaluations that answered a question which their split no longer holds as it was."""
+    """The complete evaluations that answered a question which their split, or as much of it as they were limited to,
+    no longer holds as it was."""
     rows = store.rows(
         "SELECT id FROM evaluations e WHERE correct IS NOT NULL AND EXISTS ("
         " SELECT 1 FROM predictions p LEFT JOIN dataset_questions dq ON dq.dataset = e.dataset AND dq.split = e.split"
-        " AND dq.key = p.key AND dq.question = p.question WHERE p.evaluation = e.id AND dq.key IS NULL)"
+        " AND dq.key = p.key AND dq.question = p.question AND dq.position < e.questions"
+        " WHERE p.evaluation = e.id AND dq.key IS NULL)"
     )
     return {row["id"] for row in rows}
 
