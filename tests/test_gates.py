@@ -305,3 +305,47 @@ def test_settings_come_from_the_file_and_make_other_verdicts(tmp_path: Path) -> 
 def test_a_wrong_setting_is_named(table: dict[str, object], message: str) -> None:
     with pytest.raises(UsageProblem, match=message):
         gate_settings(table)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Geese fly south, so the answer isn't a goose. Hedgehogs sleep on their fat.",
+        "We can't choose (a), since geese fly south. A hedgehog lowers its heartbeat.",
+        "Geese don't sleep. They fly south when it is cold.",
+        "Birds with fat sleep. Birds with fat don't sleep when it is warm outside.",
+        "It's a hedgehog, whose heartbeat slows down when it's cold.",
+        "The animal's winter sleep is a hedgehog's.",
+    ],
+)
+def test_the_typographic_apostrophe_is_one(text: str) -> None:
+    plain, curled = check(text), check(text.replace("'", "’"))
+    assert (curled.verdict, curled.text.replace("’", "'"), gates(curled)) == (plain.verdict, plain.text, gates(plain))
+
+
+def test_options_after_the_eighth_have_letters_as_well() -> None:
+    many = replace(QUESTION, options=tuple(f"animal number {number}" for number in range(10)), answer=1)
+    reason = "Its heartbeat slows down in the cold and it lives on fat."
+    found = {end: judge(f"{reason} {end}", many, GateSettings()) for end in ("So the answer is (b).", "Answer: (b)")}
+    assert {verdict.verdict for verdict in found.values()} == {"kept"}
+    assert gates(judge(f"{reason} So the answer is (j).", many, GateSettings())) == ["wrong-answer"]
+    assert gates(judge(f"{reason}\nAnswer: (j)", many, GateSettings())) == ["wrong-answer"]
+    assert "letter-only" in gates(judge("The correct answer is (i).", replace(many, answer=8), GateSettings()))
+
+
+@pytest.mark.parametrize("end", ["", "\nAnswer: (b)", " So the answer is (b).", " The answer is (b) Igel."])
+def test_in_another_language_the_answer_may_be_stated_in_english(end: str) -> None:
+    """As the prompt asks for it."""
+    german = replace(
+        QUESTION, text="Welches Tier schläft durch den Winter?", options=("die Gans", "Igel", "der Fuchs", "das Reh")
+    )
+    text = "Igel finden in der Kälte keine Insekten. Darum senken sie ihren Herzschlag und warten auf den Frühling."
+    assert judge(text + end, german, GateSettings()) == Verdict(verdict="kept", text=text + end)
+
+
+def test_headings_of_steps_begin_no_other_question() -> None:
+    steps = (
+        "## Step 1: Look at what is asked.\nIt is cold in winter.\n## Step 2: Conclude.\nHedgehogs then live on fat."
+    )
+    assert check(steps) == Verdict(verdict="kept", text=steps)
+    assert gates(check(f"{GOOD}\n## Question 2\nWhich animal flies?")) == ["run-on"]

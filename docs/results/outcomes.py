@@ -21,7 +21,10 @@ from tinyllm_cli.reporting.arms import label_of
 from tinyllm_cli.stats import holm, paired, smallest_difference, wilson
 from tinyllm_cli.store import open_store, runs
 
-_VERSIONS = range(1, CODE + 1)
+_AS_BEFORE = {4: 3}
+"""Versions of the gates that decide about every rationale of the trial as an earlier one did."""
+
+_VERSIONS = sorted(set(range(1, CODE + 1)) - set(_AS_BEFORE))
 _GATED = {version: f"tinyllm (gates {version}, first 1000)" for version in _VERSIONS}
 _WEIGHTED = {version: f"tinyllm (gates {version}, weight, first 1000)" for version in _VERSIONS}
 FINETUNE, RAW = "finetune (first 1000)", "tinyllm (raw, first 1000)"
@@ -109,7 +112,7 @@ def _label(run: Run) -> str:
     settings = GateSettings(max_tokens=run.settings["max_target"])
     for version in range(1, CODE + 1):
         if settings.hash_under(version) == gates:
-            return label_of(run).replace("gated", f"gates {version}")
+            return label_of(run).replace("gated", f"gates {_AS_BEFORE.get(version, version)}")
     raise LookupError(f"Run {run.id} learnt by other gates than the default ones: it is left out.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tinyllm_cli.datasets.question import Question
@@ -20,24 +21,40 @@ def wrong_language(text: str, question: Question) -> str | None:
     if not few and plain < 0.3 and _latin(text) > 0.7:
         return "is in another script than the question"
     own, theirs = words(text), words(asked)
-    pieces = [words(one.text) for one in sentences(text)]
-    if _english(theirs) < 0.1 and not any(_english(piece) >= 0.2 for piece in pieces):
+    if _unknown(text, theirs):
         return None
+    pieces = [words(one.text) for one in sentences(text)]
     foreign = sum(len(piece) for piece in pieces if _foreign(piece, theirs))
     return "is in another language than the question" if foreign >= 4 and 3 * foreign >= len(own) else None
 
 
 def understood(text: str, question: Question) -> str:
     """Without sentences in another language, which explain nothing to the student."""
-    if _nothing_foreign(text) or (text.isascii() and _english(words(text)) > 0.4):
+    if _nothing_foreign(text) or (_ascii(text) and _english(words(text)) > 0.4):
         return text
     asked = words(f"{question.text} {' '.join(question.options)}")
+    if _unknown(text, asked):
+        return text
     return " ".join(one.text for one in sentences(text) if not _foreign(words(one.text), asked)) or text
 
 
 def _nothing_foreign(text: str) -> bool:
     """Told at a glance: no letter and no function word of another language, as in most texts."""
-    return text.isascii() and ELSEWHERE.isdisjoint(words(text))
+    return _ascii(text) and ELSEWHERE.isdisjoint(words(text))
+
+
+def _ascii(text: str) -> bool:
+    return text.isascii() or text.replace("’", "'").isascii()
+
+
+_ANSWER = re.compile(r"\b(?:answer|option|choice)\s*(?:is\b|:)", re.IGNORECASE)
+
+
+def _unknown(text: str, asked: Sequence[str]) -> bool:
+    """Neither the question is English nor any sentence, but for the one that states the answer as it was asked to."""
+    return _english(asked) < 0.1 and not any(
+        _english(words(one.text)) >= 0.2 for one in sentences(text) if not _ANSWER.search(one.text)
+    )
 
 
 def _foreign(own: Sequence[str], known: Sequence[str]) -> bool:

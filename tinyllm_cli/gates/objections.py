@@ -16,16 +16,16 @@ _CLAIM = re.compile(
     r"(?:(?:answer|option|choice|solution)(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left)))?"
     r"\s*(?:(?:would|must|should|will)\s+be|is|[*_]*:[*_]*|=)|left\s+with|leaves(?:\s+us)?(?:\s+with)?)"
     r"\s*(?:only\s+)?(?:the\s+)?(?:answer|option|choice)?\s*:?\s*[\"'“‘*]*"
-    r"(?:\(([a-h])\)|([a-h])(?=[).:,;\"'”’*]|\s*(?:\n|$)|\s+(?:because|since|as|which)\b))",
+    r"(?:\(([a-z])\)|([a-h])(?=[).:,;\"'”’*]|\s*(?:\n|$)|\s+(?:because|since|as|which)\b))",
     re.IGNORECASE,
 )
 _LETTER_RIGHT = re.compile(
-    r"(?:\(([a-h])\)|\b(?:option|answer|choice)\s+([a-h])\b|^[ \t]*([a-h])\))(?:[^.\n()]{0,60}?)"
+    r"(?:\(([a-z])\)|\b(?:option|answer|choice)\s+([a-h])\b|^[ \t]*([a-z])\))(?:[^.\n()]{0,60}?)"
     r"\s(?:is|would\s+be|must\s+be)\s+(?:the\s+|an?\s+)?(?:most\s+|only\s+)?(?:correct|right|best|true|answer)\b",
     re.IGNORECASE | re.MULTILINE,
 )
 _CHOOSE = re.compile(
-    r"\b(?:choose|select|pick|go\s+with|choosing)\s+(?:the\s+)?(?:option\s+|answer\s+|choice\s+)?\(([a-h])\)",
+    r"\b(?:choose|select|pick|go\s+with|choosing)\s+(?:the\s+)?(?:option\s+|answer\s+|choice\s+)?\(([a-z])\)",
     re.IGNORECASE,
 )
 _ANNOUNCING = ("answer", "option", "choice", "solution", "left", "leaves", "thing", "possibility")
@@ -36,7 +36,7 @@ _SAID = re.compile(
     r"|of\s+the\s+(?:above|given)\s+(?:choices|options)|left\s+with|leaves\s+us\s+with",
     re.IGNORECASE,
 )
-_IT_IS = re.compile(r"(?:so,?\s+)?it(?:\s+is|'s)\s+(.{1,80})", re.IGNORECASE)
+_IT_IS = re.compile(r"(?:so,?\s+)?it(?:\s+is|['’]s)\s+(.{1,80})", re.IGNORECASE)
 _CONCLUDES = re.compile(r"^(?:so|thus|therefore|hence|consequently|in\s+conclusion|finally)\b", re.IGNORECASE)
 
 
@@ -73,7 +73,7 @@ def _denied(text: str, question: Question) -> bool:
 
 _UNLIKE = re.compile(
     r"\b(?:not|no|non|never|neither|nor|none|without|except|cannot|incorrect|wrong|false|less|least|unlikely"
-    r"|aside\s+from|other\s+than)\b|n't\b",
+    r"|aside\s+from|other\s+than)\b|n['’]t\b",
     re.IGNORECASE,
 )
 
@@ -196,7 +196,7 @@ def letter_only(text: str, question: Question) -> str | None:
     asserts = claim(text, question) is not None or any(_says_no_more(text, option) for option in question.options)
     if not asserts or _explains(text, question):
         return None
-    rest = re.sub(r"\(?\b[a-h]\)", " ", understood(text, question), flags=re.IGNORECASE)
+    rest = re.sub(r"\(?\b[a-z]\)", " ", understood(text, question), flags=re.IGNORECASE)
     rest = _CLAIM.sub(" ", rest)
     own = _option_stems(question.options)
     left = [word for word in content(rest) if word not in own and word not in FILLER_STEMS and not word.isdigit()]

@@ -38,7 +38,7 @@ _STRAY = re.compile(
 
 _NEXT = re.compile(
     r"""(?:^|\n)[ \t]*(?:
-      \#+(?:[ \t]|\n|$|\w)
+      \#+(?!\#|[ \t]*step\b)(?:[ \t]|\n|$|\w)
     | (?:question|problem|exercise|q)\s*(?:\.|no\.?|number)?\s*\d*\s*[:.)\]]
     | (?:question|problem|exercise|example)\s+\d+\b
     | q\s*\.?\s*\d+
@@ -131,7 +131,7 @@ def up_to_whole_sentence(text: str, style: bool) -> Repair | None:
     return rest, f"stops at '{short(last.text[-40:])}'"
 
 
-_OPTION = re.compile(r"\d{1,2}\.\s*\([a-h]\)|[a-h]")
+_OPTION = re.compile(r"\d{1,2}\.\s*\([a-z]\)|[a-h]")
 """An answer that is a letter alone."""
 
 

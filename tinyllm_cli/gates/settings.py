@@ -16,7 +16,7 @@ GATES = (
 )  # fmt: skip
 """Their names, in the order in which a table shows them."""
 
-CODE = 3
+CODE = 4
 """Counts up when a gate decides otherwise than before, so that stored verdicts are made anew."""
 
 

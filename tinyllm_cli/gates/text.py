@@ -28,13 +28,13 @@ _CONNECTIVE = re.compile(
 _ENUMERATED = re.compile(r"^[\W_]*(?:[^\W\d_]+\s+)?\d{1,2}\s*[.:)]+(?!\d)")
 _NO_WORD = re.compile(r"[\W_]+")
 NEGATION = re.compile(
-    r"\b(?:not|no|never|neither|nor|incorrect|wrong|false|cannot|isn't|aren't|doesn't|don't|can't|except|eliminate)\b|n't\b",
+    r"\b(?:not|no|never|neither|nor|incorrect|wrong|false|cannot|except|eliminate)\b|n['’]t\b",
     re.IGNORECASE,
 )
 _END = re.compile(rf"[.!?…。！？।۔؟][{re.escape(_CLOSING)}]*$")
 _STATED = re.compile(  # `The answer is (b)`, `**Answer: (b) fur**`: no full stop is wanted
-    r"(?:\b(?:answer|option|choice) is:? (?:option )?(?:\(?[a-h]\)|[b-h]|['\"“‘][^'\"”’]+['\"”’])"
-    r"|^[*_]*(?:final |correct )?answer:[*_]* *(?:\(?[a-h]\)[^.\n()]{0,80}|[a-h]))[*_]*$",
+    r"(?:\b(?:answer|option|choice) is:? (?:option )?(?:\(?[a-z]\)|[b-h]|['\"“‘][^'\"”’]+['\"”’])"
+    r"|^[*_]*(?:final |correct )?answer:[*_]* *(?:\(?[a-z]\)[^.\n()]{0,80}|[a-h]))[*_]*$",
     re.IGNORECASE,
 )
 _ENUMERATOR = re.compile(
@@ -96,8 +96,8 @@ def _add(found: list[Sentence], text: str, start: int, end: int) -> None:
 
 @lru_cache(maxsize=256)  # of a question and of the sentences of its rationale, in whatever round
 def words(text: str) -> tuple[str, ...]:
-    """Lower-case words, numbers included."""
-    return tuple(_WORD.findall(text.lower()))
+    """Lower-case words, numbers included; the typographic apostrophe is one."""
+    return tuple(_WORD.findall(text.lower().replace("’", "'")))
 
 
 @lru_cache(maxsize=64)
