@@ -111,6 +111,18 @@ def test_without_rationales_there_is_a_finding(store: Store, asked: list[Questio
     assert "tinyllm elicit" in of_kind(found, "no-rationales").hint
 
 
+def test_a_teacher_that_only_failed_is_missed(store: Store, asked: list[Question], write: Write) -> None:
+    """A training would go on without it and not say a word."""
+    for question in asked:
+        write("t5", question, LIGHT)
+    write("llama", asked[0], None)
+    found = of_kind(survey(store, "toy"), "no-rationales")
+    assert found.text == "llama was asked about toy, split train, and gave no usable reply."
+    assert found.grave
+    write("llama", asked[1], LIGHT)
+    assert not [one for one in findings(survey(store, "toy"), None) if one.kind == "no-rationales"]
+
+
 def test_copies_in_the_test_split_are_grave(store: Store, asked: list[Question], write: Write) -> None:
     for question in asked:
         write("t5", question, LIGHT)

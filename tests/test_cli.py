@@ -108,7 +108,7 @@ def test_pickle_weights_are_refused(tinyllm: Command, tmp_path: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(tmp_path / "old")
     (tmp_path / "old" / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
     done = tinyllm("eval", "--model", "./old", "--dataset", "everyday", "--scoring", "rank")
-    failed(done, 1, "./old", "no safetensors weights, and pickle files are not loaded")
+    failed(done, 1, "/old", "no safetensors weights, and pickle files are not loaded")
 
 
 def test_a_run_that_is_not_there(tinyllm: Command) -> None:

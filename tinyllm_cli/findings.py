@@ -66,6 +66,10 @@ def _of_teachers(survey: Survey, measure: Measure | None, limits: Thresholds) ->
         yield Finding(kind="no-rationales", dataset=name, grave=True,
                       text=f"No teacher has written a rationale for {name}, split {_LEARNED}.",
                       hint=f"Run: tinyllm elicit --teacher NAME --dataset {name}")  # fmt: skip
+    for teacher in survey.silent.get(_LEARNED, ()):
+        yield Finding(kind="no-rationales", dataset=name, grave=True,
+                      text=f"{teacher} was asked about {name}, split {_LEARNED}, and gave no usable reply.",
+                      hint="tinyllm inspect shows the reason; tinyllm elicit asks it again.")  # fmt: skip
     for one in learned:
         yield from _of_coverage(one, limits)
         yield from _of_gates(one, limits)
@@ -75,7 +79,7 @@ def _of_teachers(survey: Survey, measure: Measure | None, limits: Thresholds) ->
                 kind="targets-cut", dataset=name, grave=one.targets_cut > limits.targets_cut * texts,
                 text=f"{_of(one.targets_cut, texts)} rationales of {one.teacher} for {name} are longer than"
                 f" --max-target {measure.max_target} and lose their end (longest: {one.longest} tokens).",
-                hint=f"Train with --max-target {one.longest} to keep them whole.",
+                hint=f"Train with --max-target {one.longest}, or more, to keep them whole.",
             )  # fmt: skip
 
 

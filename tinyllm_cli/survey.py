@@ -20,6 +20,7 @@ from tinyllm_cli.likeness import Overlap, OwnAnswers, overlaps, own_answers
 from tinyllm_cli.quality import TeacherQuality, chosen_variants, quality
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import surveys as stored_surveys
 from tinyllm_cli.tasks import ANSWER_PREFIX, student_input
 
 _PAGE = 500
@@ -58,11 +59,12 @@ class InputLengths:
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """`inputs` is empty where no student's tokens were counted."""
+    """`inputs` is empty where no student's tokens were counted. `silent`: by split, the teachers that gave no reply."""
 
     dataset: str
     splits: dict[str, int]
     teachers: tuple[TeacherQuality, ...]
+    silent: dict[str, list[str]]
     inputs: tuple[InputLengths, ...]
     repeats: tuple[Repeats, ...]
     overlaps: tuple[Overlap, ...]
@@ -98,6 +100,7 @@ def survey(
         dataset=dataset,
         splits=sizes,
         teachers=tuple(teachers),
+        silent={split: stored_surveys.silent(store, dataset, split) for split in sizes},
         inputs=tuple(_inputs(split, streams[split](), measure) for split in sizes) if measure else (),
         repeats=tuple(repeats(streams)),
         overlaps=tuple(alike),

@@ -34,7 +34,7 @@ def audit(
     max_input: Annotated[int, typer.Option(min=8, help="The student's longest input in tokens.")] = 1024,
     max_target: Annotated[int, typer.Option(min=2, help="The student's longest target in tokens.")] = 256,
     gates: Annotated[
-        str, typer.Option(help="default: what the gates leave is what counts; none: nothing is judged or mended.")
+        str, typer.Option(help="default: what the gates leave is what counts; none: all, up to an invented question.")
     ] = "default",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there are grave findings, for CI.")] = False,
     allow: Annotated[

@@ -48,7 +48,8 @@ def distill(
     ] = "google/flan-t5-small",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N training questions.")] = None,
     gates: Annotated[
-        str, _choice(help="default: learn what the gates leave, see tinyllm gate; none: no text is judged or mended.")
+        str,
+        _choice(help="default: learn what the gates leave, see tinyllm gate; none: all, up to an invented question."),
     ] = "default",
     usefulness: Annotated[
         str,

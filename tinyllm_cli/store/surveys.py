@@ -33,6 +33,18 @@ def unanswered(store: Store, dataset: str, split: str, variant: Variant) -> int:
     return int(row["n"]) if row else 0
 
 
+def silent(store: Store, dataset: str, split: str) -> list[str]:
+    """Teachers that were asked about a split and gave no reply to any of its questions."""
+    rows = store.rows(
+        "SELECT f.teacher FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
+        " WHERE dq.dataset = ? AND dq.split = ? EXCEPT"
+        " SELECT r.teacher FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
+        " WHERE dq.dataset = ? AND dq.split = ? ORDER BY 1",
+        (dataset, split, dataset, split),
+    )
+    return [row["teacher"] for row in rows]
+
+
 def spent(store: Store, dataset: str, split: str, variant: Variant) -> Spent:
     """By what every call came to, failed and repeated ones included; where no asking is on record, as for replies
     of an earlier tinyllm, by the replies alone."""
