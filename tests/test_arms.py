@@ -3,6 +3,7 @@ what comes out for known counts."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -201,6 +202,33 @@ def test_an_ablation_and_a_sweep_hold_the_gates_and_the_questions(store: Store) 
     evaluated(store, "toy", first(12), method="distill-step-by-step", gates="strict", data="new")
     [ablation] = report(store).paper.ablations
     assert [one.label for one in ablation.variants] == ["without bob: ann alone"]
+
+
+def test_a_training_on_an_earlier_state_of_the_data_stands_for_nothing(store: Store) -> None:
+    """Its valid split may have been easier, and what is compared has to have learnt the same questions."""
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), valid=0.9, data="old")
+    evaluated(store, "toy", first(10), method="finetune", valid=0.3, data="old")
+    evaluated(store, "toy", first(20), valid=0.5, data="new")
+    assert only_table(store).columns[0].data == "old", "of more methods"
+    evaluated(store, "toy", first(18), method="finetune", valid=0.3, data="new")
+    evaluated(store, "toy", first(9), method="inference")
+    found = report(store)
+    [block] = found.paper.tables[0].blocks
+    assert {line.method: line.entries["toy"].arm.mean * 40 for line in block.lines} == {
+        "inference": 9, "finetune": 18, "tinyllm": 20,
+    }  # fmt: skip
+    assert {one.difference * 40 for one in found.paper.contests} == {11, 2}
+    assert "2 of all arms learned the data set in another state" in html_page(found)
+
+
+def test_the_size_of_a_training_is_what_it_had(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(20), valid=0.5)
+    figures = store.one("SELECT figures FROM runs WHERE id = 1")
+    assert figures is not None
+    store.execute("UPDATE runs SET figures = ?", (json.dumps({**json.loads(figures["figures"]), "questions": 60}),))
+    assert [arm.size for arm in report(store).arms] == [60]
 
 
 def test_the_setting_that_stands_for_a_method_is_chosen_on_valid(store: Store) -> None:

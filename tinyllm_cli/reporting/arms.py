@@ -148,8 +148,12 @@ def why_no_seed(run: Run, one: Evaluation) -> str:
 def alike(run: Run, sizes: Mapping[str, int]) -> str:
     """The same for runs that differ in their seed alone."""
     # Not by the label: it tells a limit of all questions from none.
-    told_apart = {name: value for name, value in _of_run(run, sizes).items() if name != "label"}
-    return canonical([told_apart, _material(run), run.settings.get("prefixes")])
+    told_apart = {name: value for name, value in _of_run(run, sizes).items() if name not in ("label", "size")}
+    return canonical([told_apart, _limited(run, sizes), _material(run), run.settings.get("prefixes")])
+
+
+def _limited(run: Run, sizes: Mapping[str, int]) -> int:
+    return min(filter(None, (sizes.get(run.dataset), run.settings.get("limit"))), default=0)
 
 
 def _untrained(one: Evaluation) -> dict[str, Any]:
@@ -160,7 +164,6 @@ def _untrained(one: Evaluation) -> dict[str, Any]:
 
 def _of_run(run: Run, sizes: Mapping[str, int]) -> dict[str, Any]:
     settings = run.settings
-    whole, limit = sizes.get(run.dataset), settings.get("limit")
     told = run.method in ("tinyllm", "distill-step-by-step")
     rest = {name: value for name, value in settings.items() if name not in _TOLD_APART | _OF_NO_EFFECT}
     return {
@@ -171,7 +174,7 @@ def _of_run(run: Run, sizes: Mapping[str, int]) -> dict[str, Any]:
         "treatment": treatment_of(settings) if told else "",
         "icl": settings.get("icl"),
         "shuffled": bool(settings.get("shuffled")),
-        "size": min(filter(None, (whole, limit)), default=0),
+        "size": run.figures.get("questions") or _limited(run, sizes),
         "recipe": canonical(rest),
         "gates": settings.get("gates") or "",
         "data": settings.get("data") or "",

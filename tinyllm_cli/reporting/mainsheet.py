@@ -121,6 +121,11 @@ def _notes(table: MainTable, paper: Paper, usual: int) -> Iterator[str]:
             "Where several settings of a method were trained (alphas, teachers, and so on), the one that did best on"
             " valid stands for it, of those under most seeds; test has no say."
         )
+    if table.aside:
+        yield (
+            f"{table.aside} of all arms learned the data set in another state, before or after its train or"
+            " valid questions were edited: they are not compared here."
+        )
     yield from _searched(paper)
     if paper.published is not None:
         yield "The paper's figures are its own, from its Table 1; their mean is over the data sets shown here."

@@ -16,11 +16,13 @@ from tinyllm_cli.reporting.arms import METHODS, Arm
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A data set as the table shows it: `n` test questions, students trained on `size` of `whole` questions."""
+    """A data set as the table shows it: `n` test questions, students trained on `size` of `whole` questions. `data`
+    changes with these and with the valid split: of a data set that was edited, one state is shown."""
 
     dataset: str
     n: int
     size: int
+    data: str
     whole: int
     chance: float
     majority: float
@@ -70,7 +72,10 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class MainTable:
+    """`aside` counts the arms that learned another state of a data set than the one shown."""
+
     scoring: str
+    aside: int
     columns: tuple[Column, ...]
     teachers: tuple[Line, ...]
     blocks: tuple[Block, ...]
@@ -88,6 +93,7 @@ def main_tables(found: Sequence[Arm], sizes: Mapping[str, int]) -> list[MainTabl
         tables.append(
             MainTable(
                 scoring=scoring,
+                aside=sum(_of_another_state(arm, columns) for arm in own),
                 columns=columns,
                 teachers=tuple(_teachers(teachers, columns, scoring)),
                 blocks=tuple(_blocks(own, columns)),
@@ -97,12 +103,20 @@ def main_tables(found: Sequence[Arm], sizes: Mapping[str, int]) -> list[MainTabl
 
 
 def comparable(found: Iterable[Arm], column: Column) -> list[Arm]:
-    """Those that were trained on as many questions and answered the same ones, controls left out."""
+    """Those that were trained on the same questions and answered the same ones, controls left out."""
     return [
         arm for arm in found
         if arm.dataset == column.dataset and arm.n == column.n and not arm.shuffled and arm.icl is None
-        and (arm.method == "inference" or arm.size == column.size)
+        and _learned(arm, column.size, column.data)
     ]  # fmt: skip
+
+
+def _learned(arm: Arm, size: int, data: str) -> bool:
+    """Whether an arm was trained on these questions. Labels and hints of teachers make other data of them."""
+    if arm.method == "inference":
+        return True
+    as_they_are = arm.method in ("finetune", "distill-step-by-step", "tinyllm")
+    return arm.size == size and (not as_they_are or "" in (arm.data, data) or arm.data == data)
 
 
 def stands_for(candidates: Sequence[Arm]) -> Entry:
@@ -114,19 +128,32 @@ def stands_for(candidates: Sequence[Arm]) -> Entry:
     return Entry(arm=chosen, tried=len(candidates), finalists=len(finalists), on_valid=bool(known))
 
 
+def _of_another_state(arm: Arm, columns: Iterable[Column]) -> bool:
+    [column] = [one for one in columns if one.dataset == arm.dataset]
+    return arm.n == column.n and _learned(arm, column.size, "") and not _learned(arm, column.size, column.data)
+
+
 def _columns(students: Sequence[Arm], sizes: Mapping[str, int]) -> Iterator[Column]:
-    """Of each data set the questions and the training size that most methods have in common; then the most."""
+    """Of each data set the questions, and those of training, that most methods have in common; then the most, then
+    the newest."""
     for dataset in dict.fromkeys(arm.dataset for arm in _in_order(students)):
         own = [arm for arm in students if arm.dataset == dataset]
-        methods: dict[tuple[int, int], set[tuple[str, str]]] = defaultdict(set)
-        for arm in own:
-            for size in {other.size for other in own if other.n == arm.n} if arm.method == "inference" else {arm.size}:
-                methods[size, arm.n].add((arm.student, arm.method))
-        size, n = max(methods, key=lambda key: (len(methods[key]), key))
-        one = next(arm for arm in own if arm.n == n)
+        learned = {(arm.size, arm.data) for arm in own if arm.method != "inference"} or {(0, "")}
+        held = {
+            (size, n, data): [arm for arm in own if arm.n == n and _learned(arm, size, data)]
+            for size, data in learned for n in {arm.n for arm in own}
+        }  # fmt: skip
+        (size, n, data), arms = max(held.items(), key=_most_in_common)
         yield Column(
-            dataset=dataset, n=n, size=size, whole=sizes.get(dataset, 0), chance=one.chance, majority=one.majority
-        )
+            dataset=dataset, n=n, size=size, data=data, whole=sizes.get(dataset, 0),
+            chance=arms[0].chance, majority=arms[0].majority,
+        )  # fmt: skip
+
+
+def _most_in_common(held: tuple[tuple[int, int, str], Sequence[Arm]]) -> tuple[int, int, int, int]:
+    (size, n, _), arms = held
+    newest = max((max(arm.evaluations) for arm in arms if arm.method != "inference"), default=0)
+    return len({(arm.student, arm.method) for arm in arms}), size, n, newest
 
 
 def _teachers(found: Sequence[Arm], columns: Sequence[Column], scoring: str) -> Iterator[Line]:
