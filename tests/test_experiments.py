@@ -15,17 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.base import Completion, Failure, Sampling
-from tests.conftest import Command, keep, write_dataset
+from tests.conftest import Command, keep, make_questions, write_dataset
 from tests.models import record_run
 from tinyllm_cli.config import load_settings
 from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.experiments.cells import Cell, Material, Plan, Setup
 from tinyllm_cli.experiments.materials import material_of
 from tinyllm_cli.experiments.outlook import History, gpus, jobs_that_fit, seconds, trainings_on_gpus
 from tinyllm_cli.experiments.plans import ablation, alpha_grid, best_on_valid, seeds, table1, train_size
 from tinyllm_cli.experiments.running import Job, Surroundings
-from tinyllm_cli.experiments.search import Hunt, open_study
+from tinyllm_cli.experiments.search import Hunt, Search, open_study
 from tinyllm_cli.ingest import ingest
 from tinyllm_cli.prompts import Recipe, build_prompt, recipe_icl, recorded_prompt
 from tinyllm_cli.records import Asking, Evaluation, Prompt, Run, Subject
@@ -34,6 +35,7 @@ from tinyllm_cli.store import Store
 from tinyllm_cli.store import experiments as stored_experiments
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import runs as stored_runs
 
 BOTH = frozenset({"ann", "bob"})
 
@@ -474,3 +476,31 @@ def test_a_search_goes_on_from_a_journal_whose_last_line_is_torn(tmp_path: Path)
     again = open_study(journal, hunt)
     again.tell(again.ask(), 0.25)
     assert [trial.value for trial in open_study(journal, hunt).trials if trial.value is not None][-1] == 0.25
+
+
+def test_a_search_counts_no_trial_whose_run_is_another_databases(store: Store, tmp_path: Path) -> None:
+    """The journal lies beside the database, and may outlive it."""
+    hunt = Hunt(name="h", dataset="toy", student="tiny", start={"ann": 1.0}, seed=0, train=lambda alphas: ())
+    study = open_study(tmp_path / "alpha.log", hunt)
+    trial = study.ask()
+    alpha = round(trial.suggest_float("ann", 0.01, 3.0, log=True), 4)
+    trial.set_user_attr("run", 1)
+    study.tell(trial, 0.5)
+    surroundings = Surroundings(db=store.path, config=None, threads=1)
+    search = Search(store=store, experiment=1, study=study, hunt=hunt, surroundings=surroundings)
+
+    def found() -> int:
+        return search.carry_out(0, 1, lambda *_: None).run
+
+    with pytest.raises(WorldProblem, match="No trial was trained"):
+        found()
+    stored_questions.replace(store, "toy", "here", "1", make_questions(4))
+    run = stored_runs.start(
+        store, method="tinyllm", student="tiny", dataset="toy", alpha={"ann": alpha + 1}, seed=0, settings={},
+        lineage={}, command="tinyllm distill", versions={},
+    )  # fmt: skip
+    stored_runs.finish(store, run.id, "done", {})
+    with pytest.raises(WorldProblem, match="No trial was trained"):
+        found()
+    store.execute("UPDATE runs SET alpha = ?", (json.dumps({"ann": alpha}),))
+    assert found() == run.id == 1

@@ -164,11 +164,17 @@ class Search:
         from optuna.trial import TrialState
 
         found: list[Any] = self.study.get_trials(deepcopy=False, states=[TrialState[state] for state in states])
-        return found
+        return [trial for trial in found if trial.state != TrialState.COMPLETE or self._is_here(trial)]
+
+    def _is_here(self, trial: Any) -> bool:
+        """The journal may be older than the database, whose runs have the same numbers."""
+        run = stored_runs.find(self.store, int(trial.user_attrs["run"]))
+        wanted = (self.hunt.student, self.hunt.dataset, self.hunt.seed, _rounded(trial.params))
+        return run is not None and run.state == "done" and (run.student, run.dataset, run.seed, run.alpha) == wanted
 
     def _begin(self) -> None:
         trial = self.study.ask()
-        alphas = {name: round(trial.suggest_float(name, LOWEST, HIGHEST, log=True), 4) for name in self.hunt.start}
+        alphas = _rounded({name: trial.suggest_float(name, LOWEST, HIGHEST, log=True) for name in self.hunt.start})
         label = {"dataset": self.hunt.dataset, "trial": trial.number, **alpha_labels(alphas)}
         position = stored_experiments.add_cell(self.store, self.experiment, label)
         cell = Cell(label=label, distill=self.hunt.train(alphas), evaluate=None)
@@ -239,10 +245,15 @@ class Search:
         counts["failed"] = len(self._failed)
         return Found(
             run=int(best.user_attrs["run"]),
-            alphas={name: round(value, 4) for name, value in best.params.items()},
+            alphas=_rounded(best.params),
             valid=float(best.value),
             trials={state: count for state, count in counts.items() if count},
         )
+
+
+def _rounded(alphas: Mapping[str, float]) -> dict[str, float]:
+    """As they are trained with."""
+    return {name: round(value, 4) for name, value in alphas.items()}
 
 
 def alpha_labels(alphas: Mapping[str, float]) -> dict[str, float]:
