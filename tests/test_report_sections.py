@@ -159,7 +159,7 @@ def test_the_front_holds_what_no_other_arm_beats(store: Store) -> None:
         trained(store, "toy", first(right), seconds=seconds, method="finetune", student=f"tiny-{right}")
     evaluated(store, "toy", first(8), method="inference")
     found = report(store)
-    [tradeoff] = tradeoffs(found.arms, found.runs, found.teachers, found.asked)
+    [tradeoff] = tradeoffs(found.arms, found.runs, found.asked)
     best = front((one.seconds or 0.0, one) for one in tradeoff.students)
     assert [one.arm.mean for one in best] == [0.2, 0.25, 0.5, 0.75]
     [plot] = plots(tradeoff)
@@ -206,6 +206,25 @@ def test_money_is_what_the_rationales_cost_that_an_arm_chose_from(store: Store) 
     assert [plot.x_title for plot in plots(tradeoff)] == [
         "seconds of training", "money spent on teachers; unknown for 1 arms"
     ]  # fmt: skip
+
+
+def test_a_teachers_own_answers_cost_what_those_it_was_evaluated_on_did(store: Store) -> None:
+    data(store, "toy", 40)
+    for teacher, backend, costs in (("ann", "openai", 0.5), ("bob", "vllm", None)):
+        asking = Asking(teacher=teacher, backend=backend, model="m", revision="1", sampling=Sampling())
+        rationales.add_asking(store, asking)
+        for recipe, replies in ((Recipe(icl=0, teacher_forcing=False), 80), (Recipe(teacher_forcing=False), 4)):
+            cost = None if costs is None else costs * replies
+            store.execute(
+                "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, replies, failures, calls,"
+                " cost, started) VALUES (?, ?, 'toy', 'test', ?, 'done', ?, 0, ?, ?, 'now')",
+                (teacher, asking.hash, recipe.name, replies, replies, cost),
+            )
+        evaluated(store, "toy", first(8), teacher=teacher)
+    for right in (5, 6):
+        trained(store, "toy", first(right), seconds=5, method="finetune", student=f"tiny-{right}")
+    [tradeoff] = report(store).tradeoffs
+    assert {one.label: one.money for one in tradeoff.teachers} == {"ann": 20.0, "bob": 0.0}
 
 
 def test_a_teacher_that_costs_nothing_is_drawn_beside_wide_costs() -> None:

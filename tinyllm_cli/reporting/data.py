@@ -141,7 +141,7 @@ def collect(store: Store, *, samples: int, with_paper: bool = False, gates: Gate
         left_out=tuple(_left_out(everything, changed, by_id, places)),
         arms=tuple(found),
         paper=made,
-        tradeoffs=tuple(tradeoffs(found, runs, costs, asked)),
+        tradeoffs=tuple(tradeoffs(found, runs, asked)),
         cases=tuple(cases(store, made.tables, names, samples, gates or GateSettings())),
     )
 

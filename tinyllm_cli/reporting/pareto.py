@@ -5,6 +5,7 @@ An arm is on the Pareto front when none that takes as little is as accurate.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from tinyllm_cli.prompts import recipe_named
-from tinyllm_cli.records import Elicitation, Run, TeacherCosts
+from tinyllm_cli.records import Elicitation, Run
 from tinyllm_cli.reporting.arms import METHODS, Arm
 from tinyllm_cli.reporting.cells import Cell, Group, Row, Sheet, arm_cell, number, short, slug
 from tinyllm_cli.reporting.drawing import (
@@ -63,11 +64,9 @@ class Tradeoff:
     teachers: tuple[Taken, ...]
 
 
-def tradeoffs(
-    found: Sequence[Arm], runs: Sequence[Run], costs: Sequence[TeacherCosts], asked: Sequence[Elicitation]
-) -> list[Tradeoff]:
+def tradeoffs(found: Sequence[Arm], runs: Sequence[Run], asked: Sequence[Elicitation]) -> list[Tradeoff]:
     """Of everything that was evaluated on test, where at least two arms may be weighed against each other."""
-    prices = _Prices(costs, asked)
+    prices = _Prices(asked)
     by_id = {run.id: run for run in runs}
     tested = [arm for arm in found if arm.split == "test"]
     teachers = [arm for arm in tested if arm.method == "teacher"]
@@ -111,8 +110,7 @@ def _teacher(arm: Arm, prices: _Prices) -> Taken:
 class _Prices:
     """What a rationale cost, by teacher and way of asking: failed and repeated calls are part of the price."""
 
-    def __init__(self, costs: Sequence[TeacherCosts], asked: Sequence[Elicitation]) -> None:
-        self._costs = costs
+    def __init__(self, asked: Sequence[Elicitation]) -> None:
         self._asked = asked
 
     def of_run(self, run: Run) -> float | None:
@@ -137,13 +135,17 @@ class _Prices:
         return sum(paid) / sum(one.replies for one in own if one.cost is not None) if paid else None
 
     def of_answers(self, arm: Arm) -> float | None:
-        """Of a teacher's own answers to a split, given without having seen the right ones."""
-        own = [
-            one for one in self._costs
-            if (one.teacher, one.dataset, one.split) == (arm.label, arm.dataset, arm.split)
-            and (recipe := recipe_named(one.recipe)) is not None and not recipe.teacher_forcing
-        ]  # fmt: skip
-        return own[-1].cost if own else None
+        """Of a teacher's own answers to as many questions of a split, given without having seen the right ones. Of
+        several ways of asking the one with most replies was evaluated."""
+        ways: Counter[tuple[str, str]] = Counter()
+        for one in self._asked:
+            recipe = recipe_named(one.recipe)
+            if (one.teacher, one.dataset, one.split) == (arm.label, arm.dataset, arm.split):
+                ways[one.sampling, one.recipe] += one.replies if recipe and not recipe.teacher_forcing else 0
+        for (sampling, recipe_name), replies in ways.most_common(1):
+            each = self._each(arm.label, arm.dataset, {"sampling": sampling, "recipe": recipe_name})
+            return each * arm.n if each is not None and replies else None
+        return None
 
 
 def _replies(record: Mapping[str, Any]) -> int:
