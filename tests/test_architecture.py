@@ -110,7 +110,7 @@ ALLOWED = {
     "predict": KNOWLEDGE | {"answers"},
     "exporting": KNOWLEDGE,
     "experiments": KNOWLEDGE | {"gates", "lines", "opinions", "resuming", "selection", "voices"},
-    "reporting": KNOWLEDGE | {"dossier", "duplicates", "findings", "gates", "survey", "terminal"},
+    "reporting": KNOWLEDGE | {"dossier", "duplicates", "findings", "gates", "quality", "survey", "terminal"},
 }
 BACKENDS_FOR = {
     "students": {"backends.checkpoints"},

@@ -242,6 +242,20 @@ def test_a_teacher_that_costs_nothing_is_drawn_beside_wide_costs() -> None:
     assert {level.text.partition(",")[0] for level in by_money.levels} == {"free", "local"}
 
 
+def test_a_case_shows_the_reply_that_distill_learns(store: Store) -> None:
+    """Not a later trial with another recipe on a few questions."""
+    data(store, "toy", 40)
+    explained(store, "toy", "train", [0, 1, 2], "Because so it is.")
+    asked = make_questions(80, dataset="toy")
+    prompt = build_prompt(asked[1], Recipe(icl=0, teacher_forcing=False), [])
+    teacher = rationales.variants(store, "toy", "train")[0].teacher
+    same = Asking(teacher=teacher, backend="scripted", model="m", revision="1", sampling=Sampling())
+    rationales.add_asking(store, same)
+    keep(store, same, prompt, 0, Completion(text="Answer: (b)", finish_reason="stop"))
+    shown = {case.key: [one.reply.text for one in case.exhibits] for case in collect(store, samples=4).cases}
+    assert shown["train-1"] == ["Because so it is."]
+
+
 def test_cases_are_questions_on_which_the_methods_disagree(store: Store) -> None:
     data(store, "toy", 40)
     trained(store, "toy", {0, 1, 2, 3, 7}, seconds=5)

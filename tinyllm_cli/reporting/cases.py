@@ -3,13 +3,14 @@ wrote; where nothing was evaluated, questions with rationales."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from tinyllm_cli.datasets.question import LETTERS, option_line
 from tinyllm_cli.dossier import Exhibit, dossier
 from tinyllm_cli.gates import GateSettings
+from tinyllm_cli.quality import chosen_variants
 from tinyllm_cli.reporting.arms import Arm
 from tinyllm_cli.reporting.cells import short
 from tinyllm_cli.reporting.maintable import Line, MainTable
@@ -61,14 +62,24 @@ def cases(
     """Up to `count` for each of these data sets, each kind in turn. Where teachers wrote about fewer of them, training
     questions with rationales follow, spread evenly."""
     for name in names:
+        taught = {split: _taught(store, name, split) for split in ("test", "train")}
         chosen = [
-            _case(store, name, "test", key, why, lines, gates)
+            _case(store, name, "test", key, why, lines, gates, taught["test"])
             for key, why, lines in _instructive(store, tables, name, count)
         ]
         yield from chosen
         left = count - sum(bool(case.exhibits) for case in chosen)
         for key in stored_rationales.explained(store, name, left) if left else ():
-            yield _case(store, name, "train", key, TO_READ, {}, gates)
+            yield _case(store, name, "train", key, TO_READ, {}, gates, taught["train"])
+
+
+_Way = tuple[str, str, str]
+"""A teacher, its sampling and its recipe."""
+
+
+def _taught(store: Store, dataset: str, split: str) -> set[_Way]:
+    """The way of asking each teacher that `distill` learns from."""
+    return {(one.teacher, one.sampling, one.recipe) for one in chosen_variants(store, dataset, split)}
 
 
 def _instructive(
@@ -125,7 +136,8 @@ def _evaluations(kind: _Kind) -> tuple[list[int], list[int]]:
 
 
 def _case(
-    store: Store, dataset: str, split: str, key: str, why: str, lines: Mapping[str, Arm], gates: GateSettings
+    store: Store, dataset: str, split: str, key: str, why: str, lines: Mapping[str, Arm], gates: GateSettings,
+    taught: Collection[_Way],
 ) -> Case:  # fmt: skip
     place = next(one for one in lookup.places(store, key, dataset, split) if one.key == key)
     found = dossier(store, place, gates)
@@ -140,7 +152,7 @@ def _case(
         options=tuple(option_line(index, text) for index, text in enumerate(question.options)),
         answer=question.answer,
         answered=tuple(_answered(store, label, arm, key) for label, arm in lines.items()),
-        exhibits=tuple(_newest(found.exhibits)),
+        exhibits=tuple(_shown(found.exhibits, taught)),
     )
 
 
@@ -155,7 +167,9 @@ def _answered(store: Store, who: str, arm: Arm, key: str) -> Answered:
     )
 
 
-def _newest(exhibits: Sequence[Exhibit]) -> Iterator[Exhibit]:
-    """Each teacher's first sample, as it was asked last."""
-    by_teacher = {one.reply.teacher: one for one in exhibits if one.reply.sample == 0}
-    return iter(by_teacher.values())
+def _shown(exhibits: Sequence[Exhibit], taught: Collection[_Way]) -> Iterator[Exhibit]:
+    """Each teacher's first sample, asked as for `distill`, else as it was asked last."""
+    firsts = [one for one in exhibits if one.reply.sample == 0]
+    firsts.sort(key=lambda one: (one.reply.teacher, one.reply.sampling, one.reply.recipe) in taught)
+    by_teacher = {one.reply.teacher: one for one in firsts}
+    return iter(sorted(by_teacher.values(), key=exhibits.index))
