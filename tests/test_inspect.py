@@ -189,6 +189,13 @@ def test_the_command_shows_the_exchange(inside: Command, store: Store, asked: li
     assert "Explain in one to three sentences" in inside("inspect", "train-1", "--prompts").stdout
 
 
+def test_the_gates_go_by_the_students_limit(inside: Command, store: Store, asked: list[Question]) -> None:
+    say(store, asked[0], "It floats because wood is light. " + "Its pores are full of air. " * 20)
+    shown = ("inspect", asked[0].key, "--max-target", "12")
+    assert "too-long" in inside(*shown).stdout
+    assert "too-long" not in inside(*shown[:2]).stdout
+
+
 def test_a_recorded_rationale_has_no_prompt_and_its_answer_may_be_anything(
     inside: Command, store: Store, asked: list[Question]
 ) -> None:

@@ -24,6 +24,9 @@ def inspect(
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Only in this data set.")] = None,
     split: Annotated[str | None, typer.Option(help="Only in this split: train, valid or test.")] = None,
     prompts: Annotated[bool, typer.Option("--prompts", help="Show the prompts as they were sent.")] = False,
+    max_target: Annotated[
+        int, typer.Option(min=2, help="Longest target of the student in tokens, as in distill, for the gates.")
+    ] = 256,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,
@@ -38,7 +41,6 @@ def inspect(
     from tinyllm_cli.dossier import dossier
     from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.store import lookup
-    from tinyllm_cli.training import TrainSettings
 
     session = Session(db, config, Console(json=json, quiet=quiet))
     wanted = " ".join(question)
@@ -49,7 +51,7 @@ def inspect(
         if len({place.question for place in places}) > 1:
             _choose(session, places)
             return
-        found = dossier(store, places[0], gate_settings(session.settings.gates, TrainSettings().max_target))
+        found = dossier(store, places[0], gate_settings(session.settings.gates, max_target))
     for renderable in show(found, prompts=prompts):
         session.console.show(renderable)
     session.console.result(found.as_json())

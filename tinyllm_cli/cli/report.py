@@ -32,6 +32,9 @@ def report(
     csv: Annotated[Path | None, typer.Option("--csv", help="Write each table as a CSV file into this folder.")] = None,
     with_paper: Annotated[bool, typer.Option("--with-paper", help="Put the paper's own figures beside.")] = False,
     samples: Annotated[int, typer.Option(min=0, help="Case studies to show for each data set.")] = 5,
+    max_target: Annotated[
+        int, typer.Option(min=2, help="Longest target of the student in tokens, as in distill, for the gates.")
+    ] = 256,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,
@@ -51,11 +54,12 @@ def report(
         )
     session = Session(db, config, Console(json=json, quiet=quiet))
     with closing(session.open_store(create=False)) as store:
+        from tinyllm_cli.gates import gate_settings
         from tinyllm_cli.reporting.data import collect
         from tinyllm_cli.store import runs
 
         runs.bury_the_dead(store)
-        gates = _gates(session)
+        gates = gate_settings(session.settings.gates, max_target)
         found = collect(store, samples=samples, with_paper=with_paper, gates=gates)
         audit = _audit(session, store, gates) if html is not None else None
     _show(session, found)
@@ -146,11 +150,3 @@ def _audit(session: Session, store: Store, gates: GateSettings) -> AuditSection:
     with session.console.meter("report") as meter:
         read = count(1)
         return audit_section(store, gates, watch=lambda what: meter(next(read), 0, what))
-
-
-def _gates(session: Session) -> GateSettings:
-    """As `distill` has them by default."""
-    from tinyllm_cli.gates import gate_settings
-    from tinyllm_cli.training import TrainSettings
-
-    return gate_settings(session.settings.gates, TrainSettings().max_target)
