@@ -11,7 +11,7 @@ from backends.base import Completion, Sampling
 from tests.conftest import keep, make_questions
 from tests.test_reporting import HOSTILE, Page
 from tinyllm_cli.gates import GateSettings
-from tinyllm_cli.prompts import Recipe, build_prompt
+from tinyllm_cli.prompts import Recipe, build_prompt, recorded_prompt
 from tinyllm_cli.records import Asking
 from tinyllm_cli.reporting.audit import AuditSection, audit_section
 from tinyllm_cli.reporting.data import collect
@@ -67,6 +67,21 @@ def test_the_example_is_the_one_that_a_gate_found(section: AuditSection) -> None
     [example] = [one for one in section.examples if one.gate == "run-on"]
     assert (example.gate, example.key, example.exhibit.reply.teacher) == ("run-on", "train-0", "<i>evil</i>")
     assert example.exhibit.pieces == ((HOSTILE.removesuffix(' "too"'), True), (' "too"', False))
+
+
+def test_an_example_is_of_texts_that_are_learned_now(store: Store) -> None:
+    """An edited row of a recording replaces its old text, which stays in the store."""
+    train = make_questions(2)
+    questions.replace(store, "toy", "here", "1", train)
+    asking = Asking(teacher="expert", backend="recorded", model="m", revision="1", sampling=Sampling())
+    rationales.add_asking(store, asking)
+    fine = "It follows from what the thing is made of."
+    for text in (f"Let's think step by step. {fine}", fine):
+        prompt = recorded_prompt(train[0], teacher_forcing=True, edition=text)
+        keep(store, asking, prompt, 0, Completion(text=text, finish_reason="stop"))
+        assert {one.gate for one in audit_section(store, GateSettings()).examples} == (
+            {"boilerplate"} if text != fine else set()
+        )
 
 
 def test_without_rationales_there_is_no_section(store: Store) -> None:

@@ -12,6 +12,7 @@ from tinyllm_cli.dossier import Exhibit, dossier
 from tinyllm_cli.duplicates import Repeats, repeats
 from tinyllm_cli.findings import Finding, findings
 from tinyllm_cli.gates import GateSettings
+from tinyllm_cli.quality import chosen_variants
 from tinyllm_cli.store import Store, lookup
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
@@ -60,7 +61,12 @@ def audit_section(
 
 
 def _examples(store: Store, dataset: str, gates: GateSettings) -> Iterator[Example]:
-    for faulty in stored_surveys.one_by_gate(store, dataset, gates.hash):
+    """One for each gate, of what `distill` learns."""
+    shown: dict[str, stored_surveys.Faulty] = {}
+    for variant in chosen_variants(store, dataset, "train"):
+        for faulty in stored_surveys.one_by_gate(store, dataset, variant, gates.hash):
+            shown.setdefault(faulty.gate, faulty)
+    for faulty in shown.values():
         [place] = lookup.places(store, faulty.key, dataset, "train")
         for exhibit in dossier(store, place, gates).exhibits:
             if exhibit.reply.id == faulty.rationale:

@@ -86,13 +86,16 @@ class Faulty:
     key: str
 
 
-def one_by_gate(store: Store, dataset: str, gates: str) -> list[Faulty]:
-    """For each gate the first training rationale in which it found something, run with the settings `gates`."""
+def one_by_gate(store: Store, dataset: str, variant: Variant, gates: str) -> list[Faulty]:
+    """For each gate the first training rationale of this variant, as `rationales.iterate` gives them, in which it found
+    something, run with the settings `gates`; the gate that found most comes first."""
     rows = store.rows(
-        "SELECT json_extract(f.value, '$[0]') AS gate, min(v.rationale) AS rationale, dq.key"
-        " FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
-        " JOIN verdicts v ON v.rationale = r.id, json_each(v.findings) f"
-        " WHERE dq.dataset = ? AND dq.split = 'train' AND v.gates = ? GROUP BY 1 ORDER BY count(*) DESC",
-        (dataset, gates),
+        "WITH learned AS (SELECT max(r.id) AS id, dq.key FROM dataset_questions dq"
+        " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ?"
+        " AND dq.split = 'train' AND r.teacher = ? AND r.sampling = ? AND p.recipe = ? GROUP BY dq.position, r.sample)"
+        " SELECT json_extract(f.value, '$[0]') AS gate, min(learned.id) AS rationale, learned.key"
+        " FROM learned JOIN verdicts v ON v.rationale = learned.id, json_each(v.findings) f WHERE v.gates = ?"
+        " GROUP BY 1 ORDER BY count(*) DESC",
+        (dataset, variant.teacher, variant.sampling, variant.recipe, gates),
     )
     return [Faulty(**row) for row in rows]
