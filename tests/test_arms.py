@@ -418,6 +418,18 @@ def test_data_sets_are_compared_apart_and_together(store: Store) -> None:
     assert all(one.adjusted >= one.p for one in found.values())
 
 
+def test_data_sets_with_other_numbers_of_seeds_are_told(store: Store) -> None:
+    for name, seeds in (("one", 3), ("two", 1)):
+        data(store, name, 40)
+        for seed in range(seeds):
+            evaluated(store, name, first(30), seed=seed)
+            evaluated(store, name, first(20), seed=seed, method="finetune")
+    found = report(store)
+    notes = {one.dataset: (one.fewest_seeds, one.seeds) for one in found.paper.contests}
+    assert notes == {"one": (3, 3), "two": (1, 1), "one + two": (1, 3)}
+    assert "n = 80, 1 to 3 seeds" in html_page(found)
+
+
 def test_seeds_are_paired_with_their_own(store: Store) -> None:
     data(store, "toy", 40)
     for seed in range(2):

@@ -30,7 +30,8 @@ class Contest:
     contests of the report. `discordant` is the share of questions that just one of the two got right, a mean over
     seeds; `spread` the mean of the questions' squared differences, each a mean over seeds; `smallest` the least
     difference that so many questions of such a spread would show in four cases of five, None where they would show
-    none, even if all were for one side."""
+    none, even if all were for one side. Of several data sets each may have another number of seeds: `seeds` is the
+    highest, `fewest_seeds` the lowest."""
 
     part: str
     arm: str
@@ -40,6 +41,7 @@ class Contest:
     scoring: str
     n: int
     seeds: int
+    fewest_seeds: int
     difference: float
     low: float
     high: float
@@ -97,6 +99,7 @@ def _fought(store: Store, duel: Duel, together: Sequence[Sequence[tuple[int, int
         scoring=first.scoring,
         n=n,
         seeds=max(map(len, together)),
+        fewest_seeds=min(map(len, together)),
         difference=found.mean,
         low=found.low,
         high=found.high,

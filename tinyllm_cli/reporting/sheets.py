@@ -110,7 +110,8 @@ def contests_sheet(contests: Sequence[Contest]) -> Sheet:
 
 def _contest(one: Contest) -> Row:
     clear = one.adjusted < 0.05
-    seeds = f", {one.seeds} seeds" if one.seeds > 1 else ""
+    span = f"{one.fewest_seeds} to {one.seeds}" if one.fewest_seeds < one.seeds else str(one.seeds)
+    seeds = f", {span} seeds" if one.seeds > 1 else ""
     return Row(
         label=one.arm,
         note=f"against {one.against}",
