@@ -229,7 +229,7 @@ def _check(options: Mapping[str, Any]) -> None:
     _check_numbers(options)
     _check_prices(options)
     ours = {"max_tokens", "max_completion_tokens", options["max_tokens_field"], "n", "stream"}
-    if taken := sorted(ours & set(options["extra"])) or sorted({options["max_tokens_field"]} & set(options["omit"])):
+    if taken := sorted((ours & set(options["extra"])) | ({options["max_tokens_field"]} & set(options["omit"]))):
         raise BadTeacherConfig(
             f"omit and extra can't change {taken[0]}: what is asked, and what it may cost, goes by it.",
             "Use --max-tokens for the limit, and max_tokens_field for its name.",

@@ -203,6 +203,36 @@ def test_what_is_being_answered_when_the_run_ends_is_waited_for() -> None:
     assert sorted(request.key for request, _ in kept) == ["0", "1", "4", "5", "6", "7"]
 
 
+def test_what_is_in_hand_when_the_run_ends_waits_for_nothing() -> None:
+    """Ctrl-C while the rest is waited for must not lose it."""
+    options = {"model": "m", "api": "chat", "timeout": 60.0, "patience": 60.0, "max_attempts": 3, "cut_factor": 1.0}
+    options |= {"max_tokens_field": "max_tokens", "omit": [], "extra": {}}
+    options |= {"requests_per_minute": None, "tokens_per_minute": None}
+
+    async def run(url: str) -> list[list[str]]:
+        loop = asyncio.get_running_loop()
+        place = Place(url=url, pace=Pace(8))
+        asker = Asker(options, [place], SAMPLING, key="", key_name="K", prices=None, clock=loop.time)
+        for request in ask(4):
+            asker.start(loop, request)
+        while len(endpoint.bodies) < 4 or place.in_flight > 1:
+            await asyncio.sleep(0.01)
+        found = [[request.key for request, _ in await asker.finished()] for _ in range(2)]
+        with pytest.raises(TeacherError, match="refuses the key"):
+            await asker.finished()
+        await asker.close()
+        return found
+
+    def behave(_number: int, body: Body) -> Answer:
+        if "Why 2?" in str(body):
+            return Answer(status=401, body="{}")
+        return Answer(delay=2.0 if "Why 3?" in str(body) else 0.0)
+
+    with serving(behave) as endpoint:
+        found = asyncio.run(run(endpoint.url))
+    assert [sorted(keys) for keys in found] == [["0", "1"], ["3"]]
+
+
 def test_a_question_that_moderation_flags_ends_no_run() -> None:
     flagged = Answer(status=403, body=json.dumps({"error": {"message": "Your input was flagged"}}))
     found, _ = asked(lambda _n, body: flagged if "Why 0?" in str(body) else Answer(), 3, max_in_flight=1)

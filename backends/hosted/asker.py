@@ -14,8 +14,8 @@ from backends.hosted import retrying
 from backends.hosted.client import body_of, connect, is_unreachable, post
 from backends.hosted.endpoints import Endpoint, Endpoints
 from backends.hosted.limits import limiters
+from backends.hosted.refusals import Refusals
 from backends.hosted.replies import Reply, read_reply, whole
-from backends.hosted.retrying import Malformed, TimedOut, may_pass, overloaded, pause_asked
 from backends.hosted.spent import Spent
 from backends.hosted.timing import Deadlines
 
@@ -26,7 +26,6 @@ __all__ = ["Asker"]
 
 _LINGER = 0.002  # seconds in which what finishes next is taken along, to be committed together
 _MOST_RESTING = 16  # requests that wait for their next attempt while others are taken in
-_HOPELESS = 10  # requests that were refused in a row, after which the rest is not tried
 
 
 class Asker:
@@ -44,7 +43,7 @@ class Asker:
         clock: Callable[[], float],
     ) -> None:
         self._options, self._sampling, self._prices = options, sampling, prices
-        self._key, self._key_name = key, key_name
+        self._key = key
         self._endpoints = Endpoints(all=endpoints, patience=float(options["patience"]), clock=clock)
         self._clock = clock
         self._clients: dict[str, AsyncOpenAI] = {}
@@ -54,7 +53,7 @@ class Asker:
         self._fatal: Exception | None = None
         self._limiters = limiters(options)
         self._deadlines = Deadlines(float(options["timeout"]))
-        self._answered, self._rejected = False, 0
+        self._refusals = Refusals(options["model"], key_name, self._clean)
         self.in_flight = self._resting = 0
 
     @property
@@ -72,20 +71,21 @@ class Asker:
     async def finished(self) -> list[Answer]:
         """What has finished; nothing, when there is only room for more. Raises the error that ends the run, once what
         was being answered is kept: it is paid for."""
-        if self._fatal:
-            raise self._fatal
-        ready = [await self._results.get()]
-        if self.in_flight > 1:
-            await asyncio.sleep(_LINGER)
-        done = self._sorted(ready)
-        if self._fatal:
+        done: list[Answer] = []
+        if not self._fatal:
+            ready = [await self._results.get()]
+            if self.in_flight > 1:
+                await asyncio.sleep(_LINGER)
+            done = self._sorted(ready)
+        while self._fatal and not done:
             for task in self._tasks - self._calling:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            done += self._sorted([])
+            if self._tasks:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            done = self._sorted([])
+            if not (done or self._tasks):
+                self._go_on()
         self.in_flight -= len(done)
-        if self._fatal and not done:
-            raise self._fatal
         return done
 
     def _sorted(self, ready: list[tuple[Request, Outcome | Exception] | None]) -> list[Answer]:
@@ -101,9 +101,13 @@ class Asker:
         return done
 
     async def wait_for_room(self) -> None:
+        self._go_on()
+        await self._endpoints.change()
+
+    def _go_on(self) -> None:
+        """Raises the error that ends the run, once there is one."""
         if self._fatal:
             raise self._fatal
-        await self._endpoints.change()
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -117,9 +121,12 @@ class Asker:
         try:
             outcome: Outcome | Exception = await self._ask(request)
         except Exception as error:  # noqa: BLE001 - raised where the answers are waited for
-            if isinstance(error, TeacherError):
-                error.__cause__ = error.__context__ = None  # what the server said may quote the key
             outcome = error
+        self._put(request, outcome)
+
+    def _put(self, request: Request, outcome: Outcome | Exception) -> None:
+        if isinstance(outcome, TeacherError):
+            outcome.__cause__ = outcome.__context__ = None  # what the server said may quote the key
         self._results.put_nowait((request, outcome))
 
     async def _ask(self, request: Request) -> Outcome:
@@ -157,8 +164,7 @@ class Asker:
         try:
             return await self._tried(request, cap, spent)
         except TeacherError as error:
-            error.__cause__ = error.__context__ = None
-            self._results.put_nowait((request, error))
+            self._put(request, error)
         except asyncio.CancelledError:
             if self._fatal is None:  # by Ctrl-C
                 raise
@@ -173,13 +179,13 @@ class Asker:
             try:
                 return await self._call(request, body, cap, spent)
             except Exception as error:
-                if not may_pass(error):
+                if not retrying.may_pass(error):
                     raise
                 return await self._retried(error, request, body, cap, spent)
         except Exception as error:
             if isinstance(error, APIStatusError):
-                self._reject(error)
-            elif not may_pass(error):
+                self._refusals.weigh(error)
+            elif not retrying.may_pass(error):
                 raise
         return Failure(reason=spent.last_error or "")
 
@@ -191,7 +197,7 @@ class Asker:
 
         attempts = AsyncRetrying(
             stop=stop_after_attempt(self._options["max_attempts"]),
-            retry=retry_if_exception(may_pass),
+            retry=retry_if_exception(retrying.may_pass),
             wait=retrying.wait,
             sleep=self._rest,
             reraise=True,
@@ -205,8 +211,7 @@ class Asker:
 
     async def _rest(self, seconds: float) -> None:
         """Between two attempts. Others may use the place meanwhile."""
-        if self._fatal:
-            raise self._fatal
+        self._go_on()
         self._resting += 1
         self._results.put_nowait(None)
         try:
@@ -216,8 +221,7 @@ class Asker:
 
     async def _call(self, request: Request, body: Mapping[str, Any], cap: int, spent: Spent) -> Reply | Failure:
         """One attempt. Whatever comes of it, the endpoint's pace and health hear of it."""
-        if self._fatal:
-            raise self._fatal
+        self._go_on()
         for limiter, amount in self._limiters:
             await limiter.acquire(amount(request, cap))
         endpoint = await self._endpoints.acquire()
@@ -229,14 +233,14 @@ class Asker:
                 response = await post(self._client(endpoint), self._options["api"], body)
             reply, usage = read_reply(self._without_key(response.content), self._options["api"], cap)
             self._endpoints.answered(endpoint, started)
-            self._endpoints.pause(endpoint, pause_asked(response.headers))
+            self._endpoints.pause(endpoint, retrying.pause_asked(response.headers))
         except Exception as error:
             spent.last_error = self._note(endpoint, error, started)
             raise
         finally:
             self._calling.discard(asyncio.current_task())
             self._endpoints.release(endpoint)
-        self._answered, self._rejected = True, 0
+        self._refusals.end()
         spent.seconds += self._clock() - started
         spent.add(usage)
         return reply
@@ -246,45 +250,18 @@ class Asker:
         from openai import APIConnectionError, APIStatusError
 
         cause = error.__cause__ if isinstance(error, APIConnectionError) else None
-        if isinstance(cause, Malformed):
+        if isinstance(cause, retrying.Malformed):
             error = cause
         words = self._clean(retrying.in_words(error, self._options["timeout"]))
-        if isinstance(error, APIStatusError) and overloaded(error):
-            self._endpoints.refused(endpoint, started, pause_asked(error.response.headers))
-        elif isinstance(error, TimedOut):
+        if isinstance(error, APIStatusError) and retrying.overloaded(error):
+            self._endpoints.refused(endpoint, started, retrying.pause_asked(error.response.headers))
+        elif isinstance(error, retrying.TimedOut):
             self._endpoints.timed_out(endpoint, started, words)
-        elif may_pass(error):
+        elif retrying.may_pass(error):
             self._endpoints.failed(endpoint, words, unreachable=is_unreachable(cause))
         else:  # it lives, and doesn't like this request
             endpoint.failures = 0
         return words
-
-    def _reject(self, error: Any) -> None:
-        """Raises TeacherError, in our words (a server's may quote the key), when no request can get past `error`."""
-        if may_pass(error):
-            return
-        url, status = str(error.request.url), error.status_code
-        where = url.removesuffix("/chat/completions").removesuffix("/completions")
-        self._rejected += 1
-        if status == 401 or (status == 403 and self._locked_out(error)):
-            raise TeacherError(f"{where} refuses the key (HTTP {status}).", f"Check {self._key_name} in .env.")
-        if status == 404:
-            raise TeacherError(
-                f"{where} knows no model '{self._options['model']}' (HTTP 404).", "Check model and base_url."
-            )
-        if retrying.out_of_money(error):
-            raise TeacherError(
-                f"{where} says that the account has no money left (HTTP {status}).", "What was answered is kept."
-            )
-        if self._rejected >= _HOPELESS and not self._answered:
-            raise TeacherError(
-                f"{where} refuses every request (HTTP {status}: {self._clean(error.message)}).",
-                "Check the teacher's settings; max_tokens_field, omit and extra shape the request.",
-            )
-
-    def _locked_out(self, error: Any) -> bool:
-        """Whether a 403 is for the key: some endpoints say it to a question that their moderation flags."""
-        return self._rejected >= _HOPELESS or not (self._answered or "flagged" in error.message.lower())
 
     def _client(self, endpoint: Endpoint) -> AsyncOpenAI:
         if endpoint.url not in self._clients:
