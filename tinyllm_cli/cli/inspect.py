@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet, Session, guarded
 
 if TYPE_CHECKING:
     from tinyllm_cli.store.lookup import Place
@@ -24,9 +24,7 @@ def inspect(
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Only in this data set.")] = None,
     split: Annotated[str | None, typer.Option(help="Only in this split: train, valid or test.")] = None,
     prompts: Annotated[bool, typer.Option("--prompts", help="Show the prompts as they were sent.")] = False,
-    max_target: Annotated[
-        int, typer.Option(min=2, help="Longest target of the student in tokens, as in distill, for the gates.")
-    ] = 256,
+    max_target: MaxTarget = 256,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet, Session, guarded
 
 if TYPE_CHECKING:
     from tinyllm_cli.gates import GateSettings
@@ -32,9 +32,7 @@ def report(
     csv: Annotated[Path | None, typer.Option("--csv", help="Write each table as a CSV file into this folder.")] = None,
     with_paper: Annotated[bool, typer.Option("--with-paper", help="Put the paper's own figures beside.")] = False,
     samples: Annotated[int, typer.Option(min=0, help="Case studies to show for each data set.")] = 5,
-    max_target: Annotated[
-        int, typer.Option(min=2, help="Longest target of the student in tokens, as in distill, for the gates.")
-    ] = 256,
+    max_target: MaxTarget = 256,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,

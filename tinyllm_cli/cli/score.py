@@ -15,7 +15,7 @@ import typer
 
 from tinyllm_cli.cli.choosing import dataset_with_rationales, loader, resolved, variants_of
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet, Session, guarded
 from tinyllm_cli.terminal import plain, plain_table, printable
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ def score(
     gates: Annotated[
         str, typer.Option(help="default: what the gates leave, as distill learns it; none: all.")
     ] = "default",
-    max_target: Annotated[
-        int, typer.Option(min=2, help="Longest target of the student in tokens, as in distill, for the gates.")
-    ] = 256,
+    max_target: MaxTarget = 256,
     icl: Annotated[
         int | None, typer.Option(min=0, help="The rationales that were asked for with so many in-context examples.")
     ] = None,

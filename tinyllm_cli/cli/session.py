@@ -32,6 +32,9 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=_COMMON)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no hints.", rich_help_panel=_COMMON)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_COMMON)]
+MaxTarget = Annotated[
+    int, typer.Option(min=2, help="Longest target of the student in tokens, as in distill, for the gates.")
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -87,10 +87,13 @@ class Arm:
 
     def ahead_of(self, other: Arm) -> tuple[float | None, int]:
         """How much more it gets right than `other`, over the seeds that both have (None without any), and how many."""
-        theirs = dict(zip(other.seeds, other.accuracies, strict=True))
-        ours = zip(self.seeds, self.accuracies, strict=True)
-        found = [accuracy - theirs[seed] for seed, accuracy in ours if seed in theirs]
+        found = [self.accuracies[ours] - other.accuracies[theirs] for ours, theirs in self.same_seeds(other)]
         return (fmean(found) if found else None), len(found)
+
+    def same_seeds(self, other: Arm) -> list[tuple[int, int]]:
+        """Where the seeds that both have stand in each."""
+        theirs = {seed: place for place, seed in enumerate(other.seeds)}
+        return [(place, theirs[seed]) for place, seed in enumerate(self.seeds) if seed in theirs]
 
 
 def label_of(run: Run) -> str:

@@ -62,15 +62,14 @@ def cases(
     """Up to `count` for each of these data sets, each kind in turn. Where teachers wrote about fewer of them, training
     questions with rationales follow, spread evenly."""
     for name in names:
-        taught = {split: _taught(store, name, split) for split in ("test", "train")}
-        chosen = [
-            _case(store, name, "test", key, why, lines, gates, taught["test"])
-            for key, why, lines in _instructive(store, tables, name, count)
-        ]
+        instructive = _instructive(store, tables, name, count)
+        taught = _taught(store, name, "test") if instructive else set()
+        chosen = [_case(store, name, "test", key, why, lines, gates, taught) for key, why, lines in instructive]
         yield from chosen
         left = count - sum(bool(case.exhibits) for case in chosen)
+        taught = _taught(store, name, "train") if left else set()
         for key in stored_rationales.explained(store, name, left) if left else ():
-            yield _case(store, name, "train", key, TO_READ, {}, gates, taught["train"])
+            yield _case(store, name, "train", key, TO_READ, {}, gates, taught)
 
 
 _Way = tuple[str, str, str]

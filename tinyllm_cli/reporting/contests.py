@@ -71,8 +71,7 @@ def common(one: Arm, other: Arm) -> list[tuple[int, int]]:
         return []
     if not other.runs:
         return [(own, other.evaluations[-1]) for own in one.evaluations]
-    theirs = dict(zip(other.seeds, other.evaluations, strict=True))
-    return [(own, theirs[seed]) for seed, own in zip(one.seeds, one.evaluations, strict=True) if seed in theirs]
+    return [(one.evaluations[ours], other.evaluations[theirs]) for ours, theirs in one.same_seeds(other)]
 
 
 def _fought(store: Store, duel: Duel, together: Sequence[Sequence[tuple[int, int]]]) -> Contest | None:

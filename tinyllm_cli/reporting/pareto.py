@@ -139,13 +139,14 @@ class _Prices:
         several ways of asking the one with most replies was evaluated."""
         ways: Counter[tuple[str, str]] = Counter()
         for one in self._asked:
-            recipe = recipe_named(one.recipe)
-            if (one.teacher, one.dataset, one.split) == (arm.label, arm.dataset, arm.split):
-                ways[one.sampling, one.recipe] += one.replies if recipe and not recipe.teacher_forcing else 0
-        for (sampling, recipe_name), replies in ways.most_common(1):
-            each = self._each(arm.label, arm.dataset, {"sampling": sampling, "recipe": recipe_name})
-            return each * arm.n if each is not None and replies else None
-        return None
+            alike = (one.teacher, one.dataset, one.split) == (arm.label, arm.dataset, arm.split)
+            if alike and (recipe := recipe_named(one.recipe)) is not None and not recipe.teacher_forcing:
+                ways[one.sampling, one.recipe] += one.replies
+        if not ways:
+            return None
+        sampling, recipe_name = max(ways, key=ways.__getitem__)
+        each = self._each(arm.label, arm.dataset, {"sampling": sampling, "recipe": recipe_name})
+        return None if each is None else each * arm.n
 
 
 def _replies(record: Mapping[str, Any]) -> int:
