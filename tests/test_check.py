@@ -228,11 +228,11 @@ def test_a_check_that_the_budget_has_no_room_for_says_what_the_most_would_be(ins
         done = inside(*ELICIT, "--yes", "--budget", "0.0001")
     assert endpoint.bodies == []
     assert "The other 12 requests will take up to" in done.stdout
-    assert "3,072 out, up to 0.06" in done.stdout
+    assert "9,216 out, up to 0.18" in done.stdout
     assert "0.0000 of 0.0001 spent, 0.0001 left. 12 requests are not asked yet." in done.stdout
 
 
-def test_a_dry_run_counts_at_the_cap_until_replies_tell_better(inside: Command, tmp_path: Path) -> None:
+def test_a_dry_run_counts_every_reply_as_cut_until_replies_tell_better(inside: Command, tmp_path: Path) -> None:
     with serving(lambda _n, _b: Answer()) as endpoint:
         write_host(tmp_path, endpoint.url, **PRICES)
         before = inside(*ELICIT, "--dry-run")
@@ -244,11 +244,11 @@ def test_a_dry_run_counts_at_the_cap_until_replies_tell_better(inside: Command, 
         warm = teacher(inside(*ELICIT, "--dry-run", "--json"))["estimate"]
         each_once(endpoint, 3)
     assert "Would ask host (m) 12 times about toy/train; 0 are answered already. Nothing was asked." in before.stdout
-    assert (cold["requests"], cold["completion_tokens"], cold["upper"]) == (12, 12 * 256, True)
-    assert cold["prompt_tokens"] == pytest.approx(12 * size / 4, rel=0.02)
-    assert cold["cost"] == pytest.approx((cold["prompt_tokens"] + 20 * 12 * 256) / 1e6)
+    assert (cold["requests"], cold["completion_tokens"], cold["upper"]) == (12, 12 * (256 + 512), True)
+    assert cold["prompt_tokens"] == pytest.approx(2 * 12 * size / 4, rel=0.02)
+    assert cold["cost"] == pytest.approx((cold["prompt_tokens"] + 20 * 12 * (256 + 512)) / 1e6)
     assert (
-        f"It would take up to {cold['prompt_tokens']:,} tokens in and 3,072 out, up to {cold['cost']:.4f} in money"
+        f"It would take up to {cold['prompt_tokens']:,} tokens in and 9,216 out, up to {cold['cost']:.4f} in money"
         in (before.stdout)
     )
     assert "Would ask host (m) 9 times about toy/train; 3 are answered already." in after.stdout

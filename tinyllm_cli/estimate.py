@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backends.base import Charging, Hosted, Teacher
+from backends.base import Charging, Hosted, Request, Sampling, Teacher
 from tinyllm_cli.pending import Job, Missing
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationales as stored_rationales
@@ -18,7 +18,8 @@ _BYTES_PER_TOKEN = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """For `requests` more. `upper`: the replies are counted at their cap, for want of any to go by. None: unknown."""
+    """For `requests` more. `upper`: the replies are counted at their cap, for want of any to go by, and each as cut
+    where cut ones are asked for once more. None: unknown."""
 
     requests: int
     prompt_tokens: int
@@ -31,15 +32,24 @@ class Estimate:
 
 def unasked(store: Store, job: Job, missing: Missing, teacher: Teacher | Charging) -> Estimate:
     """For all that is missing, without a call. Walks through `missing`."""
-    requests = size = 0
+    requests = size = most = 0
     for page in missing.pages():
         requests += len(page)
-        size += sum(len(message.content.encode()) for ask in page for message in ask.request.messages)
+        for ask in page:
+            calls, tokens = _at_worst(teacher, ask.request, job.sampling)
+            size += calls * sum(len(message.content.encode()) for message in ask.request.messages)
+            most += tokens
     seen = stored_rationales.seen(store, missing.asking, job.dataset, job.split, job.recipe.name)
     known = seen.prompt_tokens is not None and seen.completion_tokens is not None
     prompt = requests * (seen.prompt_tokens or 0) if known else size / _BYTES_PER_TOKEN
-    completion = requests * ((seen.completion_tokens or 0) if known else job.sampling.max_tokens)
+    completion = requests * (seen.completion_tokens or 0) if known else most
     return _priced(teacher, requests, prompt, completion, upper=not known)
+
+
+def _at_worst(teacher: Teacher | Charging, request: Request, sampling: Sampling) -> tuple[int, int]:
+    """(calls, completion tokens) when the reply comes cut."""
+    most = teacher.at_most(request, sampling)[1] if isinstance(teacher, Charging) else sampling.max_tokens
+    return (2 if most > sampling.max_tokens else 1), most
 
 
 def after_check(store: Store, job: Job, tally: Tally, missing: Missing, teacher: Teacher | Charging) -> Estimate:
