@@ -213,14 +213,15 @@ def test_a_teachers_own_answers_cost_what_those_it_was_evaluated_on_did(store: S
     for teacher, backend, costs in (("ann", "openai", 0.5), ("bob", "vllm", None)):
         asking = Asking(teacher=teacher, backend=backend, model="m", revision="1", sampling=Sampling())
         rationales.add_asking(store, asking)
-        for recipe, replies in ((Recipe(icl=0, teacher_forcing=False), 80), (Recipe(teacher_forcing=False), 4)):
-            cost = None if costs is None else costs * replies
+        evaluated_on = Recipe(teacher_forcing=False)
+        for recipe, replies in ((Recipe(icl=0, teacher_forcing=False), 80), (evaluated_on, 40)):
+            cost = None if costs is None else costs * replies * (1 if recipe == evaluated_on else 3)
             store.execute(
                 "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, replies, failures, calls,"
                 " cost, started) VALUES (?, ?, 'toy', 'test', ?, 'done', ?, 0, ?, ?, 'now')",
                 (teacher, asking.hash, recipe.name, replies, replies, cost),
             )
-        evaluated(store, "toy", first(8), teacher=teacher)
+        evaluated(store, "toy", first(8), teacher=teacher, fingerprint=f"{asking.hash} {evaluated_on.name}")
     for right in (5, 6):
         trained(store, "toy", first(right), seconds=5, method="finetune", student=f"tiny-{right}")
     [tradeoff] = report(store).tradeoffs

@@ -72,7 +72,7 @@ def evaluate_teacher(store: Store, teacher: str, *, dataset: str, split: str, li
                 how_to_ask(teacher, dataset, split),
             )
         predictions.append(_teacher_prediction(question, own))
-    subject = Subject(kind="teacher", name=teacher, fingerprint=f"{own.variant.sampling} {own.variant.recipe}")
+    subject = Subject.asked(teacher, own.variant.sampling, own.variant.recipe)
     evaluation = _open(store, subject, dataset, split, "generate", total, limit)
     stored_runs.forget_stale(store, evaluation)
     stored_runs.add_predictions(store, evaluation.id, predictions)

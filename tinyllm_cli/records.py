@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -204,6 +205,30 @@ class Subject:
     """Tells two states of one name apart (a folder that changed, a teacher asked differently)."""
 
     run: int | None = None
+
+    @classmethod
+    def asked(cls, teacher: str, sampling: str, recipe: str) -> Subject:
+        """A teacher by what it wrote when it was asked in this way."""
+        return cls(kind="teacher", name=teacher, fingerprint=f"{sampling} {recipe}")
+
+    @property
+    def way(self) -> tuple[str, str] | None:
+        """(sampling, recipe) of a teacher by what it wrote; None for one whose model answers here."""
+        told = _ASKED.fullmatch(self.fingerprint) if self.kind == "teacher" else None
+        return (told[1], told[2]) if told else None
+
+    def reading(self, digest: str) -> Subject:
+        """The same, with hints beside the questions."""
+        return replace(self, fingerprint=f"{self.fingerprint}{_READS}{digest}")
+
+    @property
+    def state(self) -> str:
+        """The fingerprint without the hints."""
+        return self.fingerprint.partition(_READS)[0]
+
+
+_READS = " reads "
+_ASKED = re.compile(r"([0-9a-f]{32}) (.+)")
 
 
 @dataclass(frozen=True, kw_only=True)

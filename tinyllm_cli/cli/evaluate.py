@@ -192,15 +192,13 @@ def _evaluate(
 
 def _reading(store: Store, target: _Target, split: str, limit: int | None) -> tuple[Subject, Hints]:
     """What the subject reads beside the questions, which is part of what it is."""
-    from dataclasses import replace
-
     from tinyllm_cli.hinting import hinting
     from tinyllm_cli.tasks import NO_HINTS
 
     if not target.reads:
         return target.subject, NO_HINTS
     found = hinting(store, target.reads, target.dataset, split, limit)
-    return replace(target.subject, fingerprint=f"{target.subject.fingerprint} reads {found.digest}"), found.hints
+    return target.subject.reading(found.digest), found.hints
 
 
 def _show(session: Session, store: Store, done: list[Evaluation]) -> None:

@@ -46,7 +46,7 @@ class Arm:
     `spread` is the standard deviation over seeds, None for a single one; `valid` is the mean accuracy on the valid
     split of the kept checkpoints. `treatment` says what was done with raw rationales, `recipe` stands for the settings
     of the training that the other fields don't tell, `size` counts training questions; `gates` changes with the gates'
-    settings, `data` with the training and valid questions."""
+    settings, `data` with the training and valid questions; `way` is the (sampling, recipe) of a teacher's replies."""
 
     label: str
     method: str
@@ -60,6 +60,7 @@ class Arm:
     gates: str = ""
     data: str = ""
     trained_on: str | None = None
+    way: tuple[str, str] | None = None
     dataset: str
     split: str
     scoring: str
@@ -144,7 +145,7 @@ def why_no_seed(run: Run, one: Evaluation) -> str:
     """Why what a run's student answered is no seed among others; empty where it is one."""
     if run.state != "done":
         return f"the run is {run.state}, not done"
-    earlier = run.checkpoint is not None and one.subject.fingerprint.partition(" reads ")[0] != run.checkpoint
+    earlier = run.checkpoint is not None and one.subject.state != run.checkpoint
     return "an earlier checkpoint answered, before the run was done" if earlier else ""
 
 
@@ -161,7 +162,7 @@ def _limited(run: Run, sizes: Mapping[str, int]) -> int:
 
 def _untrained(one: Evaluation) -> dict[str, Any]:
     if one.subject.kind == "teacher":
-        return {"label": one.subject.name, "method": "teacher", "student": one.subject.name}
+        return {"label": one.subject.name, "method": "teacher", "student": one.subject.name, "way": one.subject.way}
     return {"label": "inference", "method": "inference", "student": one.subject.name}
 
 

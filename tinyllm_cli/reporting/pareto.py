@@ -5,14 +5,12 @@ An arm is on the Pareto front when none that takes as little is as accurate.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
 from typing import Any
 
-from tinyllm_cli.prompts import recipe_named
 from tinyllm_cli.records import Elicitation, Run
 from tinyllm_cli.reporting.arms import METHODS, Arm
 from tinyllm_cli.reporting.cells import Cell, Group, Row, Sheet, arm_cell, number, short, slug
@@ -135,17 +133,11 @@ class _Prices:
         return sum(paid) / sum(one.replies for one in own if one.cost is not None) if paid else None
 
     def of_answers(self, arm: Arm) -> float | None:
-        """Of a teacher's own answers to as many questions of a split, given without having seen the right ones. Of
-        several ways of asking the one with most replies was evaluated."""
-        ways: Counter[tuple[str, str]] = Counter()
-        for one in self._asked:
-            alike = (one.teacher, one.dataset, one.split) == (arm.label, arm.dataset, arm.split)
-            if alike and (recipe := recipe_named(one.recipe)) is not None and not recipe.teacher_forcing:
-                ways[one.sampling, one.recipe] += one.replies
-        if not ways:
-            return None
-        sampling, recipe_name = max(ways, key=ways.__getitem__)
-        each = self._each(arm.label, arm.dataset, {"sampling": sampling, "recipe": recipe_name})
+        """Of a teacher's own answers to a split; a local model that ranks the options costs nothing."""
+        if arm.way is None:
+            return 0.0
+        sampling, recipe = arm.way
+        each = self._each(arm.label, arm.dataset, {"sampling": sampling, "recipe": recipe})
         return None if each is None else each * arm.n
 
 
