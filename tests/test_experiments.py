@@ -79,6 +79,15 @@ def test_an_untrained_student_reads_as_much_as_a_trained_one() -> None:
     assert words(plan, method="finetune")[-1] == "--max-input=96"
 
 
+def test_fine_tuning_that_lora_was_asked_for_is_called_lora_and_done_once() -> None:
+    small = replace(setup(), more=("--lora", "8"))
+    assert "finetune" not in {cell.label["method"] for cell in (*table1(small).cells, *seeds(small).cells)}
+    assert value(words(table1(small), method="lora"), "--lora") == "8"
+    assert value(words(table1(small, ["finetune", "tinyllm"]), method="lora"), "--alpha") == "0"
+    whole = replace(setup(), more=("--lora", "8", "--lora=0"))
+    assert {"finetune", "lora"} <= {cell.label["method"] for cell in table1(whole).cells}
+
+
 def test_what_lacks_its_material_is_left_out_with_the_command_that_makes_it() -> None:
     plan = table1(setup(told=frozenset({"ann"})))
     assert {cell.label["method"] for cell in plan.cells} == {"inference", "finetune", "lora", "distill-step-by-step"}

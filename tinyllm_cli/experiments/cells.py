@@ -88,6 +88,11 @@ class Setup:
     test_limit: int | None = None
     fingerprints: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def on_answers(self) -> str:
+        """The method that trains on the answers alone: with LoRA where `more` asks for it."""
+        return "finetune" if last_value(self.more, "--lora") in (None, "0") else "lora"
+
 
 @dataclass
 class Sketch:

@@ -21,8 +21,10 @@ METHODS = ("inference", "finetune", "lora", "standard-kd", "distill-step-by-step
 
 
 def table1(setup: Setup, methods: Sequence[str] = METHODS) -> Plan:
-    """Every method on every data set and student."""
+    """Every method on every data set and student; fine-tuning once, where all of it is with LoRA."""
     sketch = Sketch(setup)
+    once = setup.on_answers == "lora" and "lora" in methods
+    methods = [method for method in methods if not (once and method == "finetune")]
     for material, student in sketch.each():
         for method in methods:
             if method != "teachers":
@@ -42,7 +44,7 @@ def _method(sketch: Sketch, material: Material, student: str, method: str) -> No
         label: Label = {"dataset": material.dataset, "student": student, "method": method}
         sketch.cells.append(Cell(label=label, distill=None, evaluate=words, edition=sketch.edition(material, student)))
     elif method == "finetune":
-        sketch.add(material, student, {"method": method})
+        sketch.add(material, student, {"method": sketch.setup.on_answers})
     elif method == "lora":
         sketch.add(material, student, {"method": method}, "--method", method)
     elif method in ("standard-kd", "pinto"):
@@ -153,7 +155,7 @@ def train_size(setup: Setup, fractions: Sequence[float] = FRACTIONS) -> Plan:
                 sketch.add(material, student, label, alphas={name: alpha}, limit=limit)
         if not alphas:
             _lacks_rationales(sketch, material, "distill-step-by-step")
-        sketch.add(material, student, {"method": "finetune", "fraction": 1.0})
+        sketch.add(material, student, {"method": setup.on_answers, "fraction": 1.0})
     return sketch.plan("train-size")
 
 
@@ -209,5 +211,5 @@ def seeds(setup: Setup) -> Plan:
             sketch.add(
                 material, student, {"method": "tinyllm" if len(alphas) > 1 else "distill-step-by-step"}, alphas=alphas
             )
-        sketch.add(material, student, {"method": "finetune"})
+        sketch.add(material, student, {"method": setup.on_answers})
     return sketch.plan("seeds")
