@@ -84,7 +84,7 @@ def test_labels_are_what_most_teachers_say(store: Store, tmp_path: Path) -> None
     assert [lesson.question.key for lesson in material.lessons] == ["train-0", "train-1", "train-2"]
     targets = [lesson.tasks[0].target for lesson in material.lessons]
     assert targets == ["thing 0 c", "thing 1 b", "thing 2 b"]  # of equals, the teacher named first
-    assert material.lineage["one"]["questions"] == 2
+    assert (material.lineage["one"]["questions"], material.lineage["one"]["silent"]) == (2, 2)
 
 
 def test_teachers_that_say_nothing_teach_nothing(store: Store, tmp_path: Path) -> None:

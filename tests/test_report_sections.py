@@ -197,12 +197,15 @@ def test_money_is_what_the_rationales_cost_that_an_arm_chose_from(store: Store) 
     gated = source | {"rationales": 1, "rejected": {"echo": 1}, "empty": 1, "unchosen": 1}
     trained(store, "toy", first(24), seconds=6, gates="g", lineage={"ann": gated})
     trained(store, "toy", first(10), seconds=5, method="finetune")
+    labels = source | {"answers": 3, "silent": 1}
+    trained(store, "toy", first(8), seconds=7, method="standard-kd", lineage={"ann": labels})
     trained(store, "toy", first(12), seconds=5, student="other",
             lineage={"bob": {**source, "recipe": "recorded", "rationales": 4, "digest": "d"}})  # fmt: skip
     [tradeoff] = report(store).tradeoffs
     assert [(one.arm.student, one.arm.mean, one.money) for one in tradeoff.students] == [
-        ("tiny", 0.5, 1.0), ("tiny", 0.6, 1.0), ("tiny", 0.25, 0.0), ("other", 0.3, None),
-    ], "what the gates rejected was paid for as well"  # fmt: skip
+        ("tiny", 0.5, 1.0), ("tiny", 0.6, 1.0), ("tiny", 0.25, 0.0), ("tiny", 0.2, 1.0),
+        ("other", 0.3, None),
+    ], "what the gates rejected and what named no option was paid for as well"  # fmt: skip
     assert [plot.x_title for plot in plots(tradeoff)] == [
         "seconds of training", "money spent on teachers; unknown for 1 arms"
     ]  # fmt: skip

@@ -18,7 +18,7 @@ def labelled(
     store: Store, questions: Sequence[Question], voices: Sequence[Voice]
 ) -> tuple[list[Question], dict[str, Mapping[str, Any]]]:
     """Training questions whose answer is what most of the teachers say, alpha being the weight of a vote, without
-    those of which none says anything; and the record of who said what.
+    those of which none says anything; and the record of who said what, `silent` being the replies that name none.
 
     Raises UsageProblem when no teacher says anything."""
     dataset = questions[0].dataset
@@ -39,11 +39,13 @@ def labelled(
     for voice, own in teachers.items():
         pairs = list(zip(questions, said[voice.teacher], strict=True))
         stated = [f"{question.hash}\0{option}\0" for question, option in pairs if option is not None]
+        silent = sum(question.key in own.replies for question, option in pairs if option is None)
         lineage[voice.teacher] = {
             **own.variant.source,
             "questions": len(stated),
             "answers": len(stated),
             "right": sum(option == question.answer for question, option in pairs),
+            **({"silent": silent} if silent else {}),
             "digest": hashlib.sha256("".join(stated).encode()).hexdigest()[:16],
         }
     return agreed, lineage

@@ -142,8 +142,8 @@ class _Prices:
 
 
 def _replies(record: Mapping[str, Any]) -> int:
-    """All that a run chose from: what its gates rejected and what it left was paid for as well."""
-    left = sum(record.get("rejected", {}).values()) + record.get("empty", 0) + record.get("unchosen", 0)
+    """All that a run chose from: what was rejected, left or named no option was paid for as well."""
+    left = sum(record.get("rejected", {}).values()) + sum(record.get(why, 0) for why in ("empty", "unchosen", "silent"))
     return int(record.get("rationales", record.get("answers", 0)) + left)
 
 
