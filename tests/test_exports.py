@@ -211,6 +211,16 @@ def test_csv_into_a_file_says_that_it_takes_a_folder(inside: Command, full: Stor
     assert "--csv r" in done.stderr
 
 
+def test_a_folder_that_no_file_goes_into_is_not_called_written(inside: Command, store: Store, tmp_path: Path) -> None:
+    data(store, "toy", 40)
+    done = inside("report", "--csv", "tables")
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / "tables").iterdir())
+    assert "No file in" in done.stderr
+    assert "there are no rows yet" in done.stderr
+    assert "Written" not in done.stderr
+
+
 def test_without_a_table_evaluations_are_written(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(30), teacher="ann")

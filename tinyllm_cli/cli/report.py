@@ -68,8 +68,11 @@ def report(
             "Finish the runs, or evaluate them again, with: tinyllm eval. The files list them.",
         )
     session.console.result(found.as_json())
-    for path in _written(found, audit, html, md, latex, csv):
+    written = list(_written(found, audit, html, md, latex, csv))
+    for path in written:
         session.console.note(f"Written: {path.resolve()}")
+    if csv is not None and csv not in written:
+        session.console.note(f"No file in {csv.resolve()}: there are no rows yet.")
     if not found.results:
         session.console.next("tinyllm eval")
     elif found.paper.missing:
@@ -137,8 +140,8 @@ def _written(
     if csv is not None:
         from tinyllm_cli.reporting.spreadsheets import write_folder
 
-        write_folder(csv, found)
-        yield csv
+        if write_folder(csv, found):
+            yield csv
 
 
 def _audit(session: Session, store: Store, gates: GateSettings) -> AuditSection:
