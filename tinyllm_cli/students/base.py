@@ -27,6 +27,13 @@ class Limits:
     input: int = 1024
     target: int = 256
 
+    def within(self, window: int | None, *, shared: bool) -> Limits:
+        """No more than a model with `window` positions can read; `shared`: the target stands behind the input."""
+        if window is None:
+            return self
+        target = min(self.target, max(window // 2, window - self.input) if shared else window)
+        return Limits(input=min(self.input, window - target if shared else window), target=target)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:

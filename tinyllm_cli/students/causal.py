@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
-from backends.checkpoints import Checkpoint
+from backends.checkpoints import Checkpoint, window
 from tinyllm_cli.students.base import (
     IGNORED,
     Example,
@@ -45,9 +45,11 @@ class CausalStudent:
         self.tokenizer: Any = checkpoint.tokenizer
         self.device = checkpoint.device
         self.grain = grain(self.device)
+        self._window = window(self.model.config)
         self._takes_keep = "logits_to_keep" in inspect.signature(self.model.forward).parameters
 
     def encode(self, tasks: Sequence[Task], limits: Limits) -> list[Example]:
+        limits = limits.within(self._window, shared=True)
         bodies = self.tokenizer([task.input for task in tasks])["input_ids"]
         cues = {cue: self.tokenizer(cue, add_special_tokens=False)["input_ids"] for cue in (ANSWER_CUE, RATIONALE_CUE)}
         examples = []
@@ -112,6 +114,8 @@ class CausalStudent:
         order = sorted(range(len(inputs)), key=lambda index: -len(inputs[index]))  # as `_read` joins them
         rows = [inputs[index] for index in order]
         ids = pad(rows, self.tokenizer.pad_token_id, left=True, device=self.device)
+        if self._window is not None:
+            max_new_tokens = max(1, min(max_new_tokens, self._window - ids.shape[1]))
         with torch.inference_mode():
             output = self.model.generate(
                 input_ids=ids,

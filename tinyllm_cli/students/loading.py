@@ -26,8 +26,8 @@ def load_ruler(name: str, *, trust_remote_code: bool = False) -> Ruler:
     """What counts tokens as the student `name` would, without loading its weights.
 
     Raises ModelUnavailable with the reason and the ways on."""
-    tokenizer, kind = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    return Ruler(tokenizer=tokenizer, kind=kind)
+    tokenizer, kind, window = load_tokenizer(name, trust_remote_code=trust_remote_code)
+    return Ruler(tokenizer=tokenizer, kind=kind, window=window)
 
 
 def model_fingerprint(name: str) -> str:

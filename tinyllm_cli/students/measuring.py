@@ -9,16 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.causal import ANSWER_CUE, RATIONALE_CUE
 from tinyllm_cli.tasks import ANSWER
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ruler:
-    """A student's tokenizer, as a measure."""
+    """A student's tokenizer, as a measure; `window` are the positions that it has, where it tells."""
 
     tokenizer: Any
     kind: Literal["seq2seq", "causal"]
+    window: int | None = None
+
+    def limits(self, wanted: Limits) -> Limits:
+        """Those that the student keeps to."""
+        return wanted.within(self.window, shared=self.kind == "causal")
 
     def inputs(self, texts: Sequence[str], task: str = ANSWER) -> list[int]:
         """Tokens of each input, with what the student adds to it for this task."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from backends.checkpoints import Checkpoint
+from backends.checkpoints import Checkpoint, window
 from tinyllm_cli.students.base import (
     IGNORED,
     Example,
@@ -37,8 +37,10 @@ class Seq2SeqStudent:
         self.tokenizer: Any = checkpoint.tokenizer
         self.device = checkpoint.device
         self.grain = grain(self.device)
+        self._window = window(self.model.config)
 
     def encode(self, tasks: Sequence[Task], limits: Limits) -> list[Example]:
+        limits = limits.within(self._window, shared=False)
         inputs = self.tokenizer([task.input for task in tasks])["input_ids"]
         examples = []
         for task, ids in zip(tasks, inputs, strict=True):
@@ -113,7 +115,7 @@ class Seq2SeqStudent:
             output = self.model.generate(
                 encoder_outputs=BaseModelOutput(last_hidden_state=self._read(inputs)),
                 attention_mask=mask(inputs, left=False, device=self.device),
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=min(max_new_tokens, self._window or max_new_tokens),
                 do_sample=False,
                 custom_generate=greedy,
             )
