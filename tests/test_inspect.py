@@ -95,7 +95,7 @@ def test_a_dossier_holds_all_that_hangs_on_the_content(store: Store, asked: list
     rationale = say(store, asked[1], "It is plain. Answer: (b)")
     say(store, asked[1], None, sample=1)
     judged(store, rationale, "repaired", "It is plain.", ("run-on", "a next question"))
-    store.execute("INSERT INTO usefulness VALUES (?, 'h', 'tiny 1', 0.25, '2026')", (rationale,))
+    store.execute("INSERT INTO usefulness VALUES (?, 'h', 'tiny 1', 0.25, '2026', 0)", (rationale,))
     run = record_run(store, tmp_path)
     for split, key in (("train", "train-1"), ("test", "again")):
         subject = Subject(kind="run", name=f"run {run.id}", run=run.id)

@@ -59,6 +59,8 @@ OWL = Question(
         ("The correct choice is B.", f"The correct choice is {MASK}."),
         ("Choice b hunts. **Answer:** B", f"Choice {MASK} hunts. **Answer:** {MASK}"),
         ("answer:b", f"answer:{MASK}"),
+        ("The answer has to be b. It is clearly an owl.", f"The answer has to be {MASK}. It is clearly {MASK}."),
+        ("It is clearly (b); the option left is b.", f"It is clearly {MASK}; the option left is {MASK}."),
         ("Answer = b", f"Answer = {MASK}"),
         ("It hunts, so it must be B.", f"It hunts, so it must be {MASK}."),
         ("B is right, and C is wrong.", f"{MASK} is right, and C is wrong."),
@@ -112,6 +114,11 @@ def test_the_answer_is_masked_and_nothing_else(text: str, left: str) -> None:
             f'It has no drug. It must be "{MASK}" since none helps.',
         ),
         ("no", "Nothing helps. **No**", f"Nothing helps. **{MASK}**"),
+        ("no", "The answer is (b) no.", f"The answer is (b) {MASK}."),
+        ("no", "Answer: (b) no", f"Answer: (b) {MASK}"),
+        ("no", "Therefore, no. So the answer is clearly no.", f"Therefore, {MASK}. So the answer is clearly {MASK}."),
+        ("no", "So no drug helps.", "So no drug helps."),
+        ("C++", "Vitamin C. The answer is (b) C++.", f"Vitamin C. The answer is (b) {MASK}."),
         ("A", "A cell has a wall. Answer: A", f"A cell has a wall. Answer: {MASK}"),
     ],
 )
@@ -344,6 +351,15 @@ def test_a_model_is_found_by_its_name_though_another_ones_begins_so(store: Store
         gathered(store, replace(weighing, usefulness="none"))
 
 
+def test_what_one_model_began_to_score_is_gone_on_with_by_that_model(store: Store, tmp_path: Path) -> None:
+    variant = prepared(store, tmp_path)
+    gains_by_hand(store, variant, lambda sample: 1.0, "org/few 0123456789ab", limit=2)
+    gains_by_hand(store, variant, lambda sample: 1.0, "org/most 0123456789ab", limit=7)
+    with pytest.raises(UsageProblem, match="5 of 12 rationales of ann for toy have no score by org/most") as refused:
+        gathered(store, Selection(gates=GateSettings(), usefulness="weight"))
+    assert refused.value.hint == "Run: tinyllm score --dataset toy --teacher ann --model org/most"
+
+
 def test_the_hint_names_the_model_whose_name_was_begun(store: Store, tmp_path: Path) -> None:
     variant = prepared(store, tmp_path)
     gains_by_hand(store, variant, lambda sample: 1.0, "org/small 0123456789ab", limit=10)
@@ -441,6 +457,28 @@ def test_a_probe_tells_a_leak_from_a_reason(tmp_path: Path) -> None:
     assert found["rationale"] >= 0.9
     assert found["question and rationale"] >= 0.9
     assert found["question and masked rationale"] <= found["question and rationale"] - 0.3
+
+
+def test_inputs_that_lose_their_end_are_counted_whenever_they_were_scored(
+    inside: Command, scripted: Path, tmp_path: Path
+) -> None:
+    folder = write_dataset(tmp_path / "toy", train=4)
+    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+    rows[0]["context"] = "The thing is far away. " * 400
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    make_folder(tmp_path / "student", "causal")
+    assert inside("elicit", "--teacher", "parrot", "--dataset", "toy").returncode == 0
+    for _ in range(2):
+        done = inside("score", "--model", "student")
+        assert "1 of parrot's inputs were longer than the model reads" in done.stdout
+        [parrot] = json.loads(inside("score", "--model", "student", "--json").stdout)["teachers"]
+        assert parrot["inputs_cut"] == 1
+    leak = inside("score", "--model", "student", "--leakage", "4", "--gates", "none")
+    assert "3 of parrot's inputs were longer" in leak.stdout
+    assert "Next: tinyllm score --dataset toy --model " in leak.stderr
+    assert "--gates none" in leak.stderr
+    plain = ("distill", "--alpha", "0", "--student", "student", "--usefulness", "filter", "--dry-run")
+    assert "finetune learns no rationales: --usefulness and --samples change nothing." in inside(*plain).stderr
 
 
 def test_the_command_scores_and_distill_learns_by_it(inside: Command, scripted: Path, tmp_path: Path) -> None:

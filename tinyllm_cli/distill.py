@@ -131,7 +131,6 @@ def _taken_up_or_begun(store: Store, plan: Plan, wanted: dict[str, Any], held: E
 
 def identity(plan: Plan, material: Material) -> dict[str, Any]:
     """What makes two trainings the same one."""
-    told = bool(plan.active) and plan.teaching == "rationales"
     return {
         "method": plan.method,
         "student": plan.student,
@@ -141,8 +140,8 @@ def identity(plan: Plan, material: Material) -> dict[str, Any]:
         "settings": {
             **asdict(plan.settings),
             "limit": plan.limit,
-            "prefixes": {voice.teacher: voice.prefix for voice in plan.active} if told else {},
-            **(plan.selection.identity() if told else {}),
+            "prefixes": {voice.teacher: voice.prefix for voice in plan.active} if plan.told else {},
+            **(plan.selection.identity() if plan.told else {}),
             "fingerprint": model_fingerprint(plan.student),
             "data": material.digest,
         },

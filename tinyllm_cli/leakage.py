@@ -21,13 +21,15 @@ CONDITIONS = ("question", "rationale", "question and rationale", "question and m
 
 @dataclass(frozen=True, kw_only=True)
 class Probed:
-    """How many of `n` questions the probe answers right under one condition, with the 95 % Wilson interval."""
+    """How many of `n` questions the probe answers right under one condition, with the 95 % Wilson interval, and how
+    many inputs were cut."""
 
     condition: str
     n: int
     correct: int
     low: float
     high: float
+    inputs_cut: int
 
     @property
     def accuracy(self) -> float:
@@ -49,6 +51,7 @@ def probe(ranker: Ranker, pairs: Sequence[tuple[Question, str]], limits: Limits)
 
 
 def _result(name: str, ranker: Ranker, asked: list[Question], limits: Limits, hints: Hints) -> Probed:
-    correct = sum(prediction.correct for prediction in rank(ranker, asked, limits, hints))
+    answers = list(rank(ranker, asked, limits, hints))
+    correct, cut = (sum(getattr(one, what) for one in answers) for what in ("correct", "input_cut"))
     low, high = wilson(correct, len(asked))
-    return Probed(condition=name, n=len(asked), correct=correct, low=low, high=high)
+    return Probed(condition=name, n=len(asked), correct=correct, low=low, high=high, inputs_cut=cut)

@@ -14,9 +14,15 @@ MASK = "___"
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 """Scripts in which a word may stand within a run of letters."""
 
-_NAMES = r"\b(?:answers?|options?|choices?|alternative|solution)\b"
-_EQUALS = r"[^\w.!?\n]{0,4}\b(?:is|are|was|be|would\s+be|must\s+be|should\s+be|will\s+be)\b"
-_GAP = r"(?:[:=][^\w.!?]{0,6}|[^\w.!?\n]{0,6})"
+_NAMES = (
+    r"\b(?:answers?|options?|choices?|alternative|solution)\b"
+    r"(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left))\b)?"
+)
+_EQUALS = r"[^\w.!?\n]{0,4}\b(?:is|are|was|be|(?:would|must|should|will|has\s+to)\s+be)\b"
+_GAP = (
+    r"(?:[:=][^\w.!?]{0,6}|[^\w.!?\n]{0,6})"
+    r"(?:(?:clearly|definitely|likely|obviously|probably|simply|still|surely|therefore|thus)\s+)?"
+)
 _IT_IS = r"\b(?:it|this|that|one|letter)(?:['’]s|\s+is|\s+(?:must|should|would|has\s+to)\s+be)\s+"
 _THEN = r"(?=\s*(?:[.,;!\n(]|$)|\s+(?:because|since|as|which)\b)"
 _SO = r"(?:^|[.!?,;:\n][ \t]*|\b(?:so|thus|hence|therefore|that|only|and|but|means|think|because)\s+)"
@@ -58,10 +64,14 @@ def _words(gold: str) -> re.Pattern[str]:
     beside its letters, such as Thai, they are found as they are written. A word that says nothing by itself, such as
     `no`, is the option only where it is named as the answer."""
     own = gold.strip().strip("\"'“”‘’.,;:!?。，！？()")
-    words = re.findall(r"\w+", re.sub(r"^(?:the|an?)\s+(?=\w)", "", own, flags=re.IGNORECASE))
+    bare = re.sub(r"^(?:the|an?)\s+(?=\w)", "", own, flags=re.IGNORECASE)
+    words = re.findall(r"\w+", bare)
     if not words or any(unicodedata.category(letter) in ("Mn", "Mc") for letter in own):
         return re.compile(re.escape(own or gold.strip()))
-    if len(words) == 1 and (words[0].lower() in STOPWORDS or re.fullmatch("[a-z]", words[0], re.IGNORECASE)):
+    letter = len(words) == 1 and re.fullmatch("[a-z]", words[0], re.IGNORECASE)
+    if letter and bare != words[0]:  # C++ is no C
+        return re.compile(rf"(?<!\w){re.escape(bare)}", re.IGNORECASE)
+    if letter or (len(words) == 1 and words[0].lower() in STOPWORDS):
         return _named(words[0])
     last = "|".join(map(re.escape, sorted(_numbers(words[-1]), key=len, reverse=True)))
     named = r"\W+".join([*map(re.escape, words[:-1]), f"(?:{last})"])
@@ -71,11 +81,13 @@ def _words(gold: str) -> re.Pattern[str]:
 
 
 def _named(word: str) -> re.Pattern[str]:
-    """`No, ...`, `the answer is no`, `it must be "no"`. What stands before the word is a group, and stays."""
+    """`No, ...`, `so no.`, `the answer is (b) no`, `it must be "no"`. What stands before the word is a group, and
+    stays."""
     ends = r"(?=[\"'”’*]*\s*(?:[.,:;!?()\n]|$)|[\"'”’*]*\s+(?:because|since|as|which)\b)"
-    opens = r"[\"'“‘*]*"
+    opens = r"(?:\(?\b[a-z]\)[:.]?\s*)?[\"'“‘*]*"
+    before = rf"(?:^|[.!?:\n])[ \t]*|\b(?:so|thus|hence|therefore),?\s+|{_NAMES}(?:{_EQUALS})?{_GAP}|{_IT_IS}"
     return re.compile(
-        rf"((?:^|[.!?:\n])[ \t]*{opens}|{_NAMES}(?:{_EQUALS})?{_GAP}{opens}|{_IT_IS}{opens}){re.escape(word)}{ends}",
+        rf"((?:{before}){opens}){re.escape(word)}{ends}",
         re.IGNORECASE,
     )
 

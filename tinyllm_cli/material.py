@@ -53,6 +53,11 @@ class Plan:
         """The teachers that count. One with an alpha of 0 costs nothing."""
         return tuple(voice for voice in self.voices if voice.alpha > 0)
 
+    @property
+    def told(self) -> bool:
+        """Whether rationales are learnt."""
+        return bool(self.active) and self.teaching == "rationales"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Material:

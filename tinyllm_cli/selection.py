@@ -181,11 +181,12 @@ def _scores(
         )
     if not whole:
         questions_in_all = stored_questions.splits(store, dataset)["train"]
-        missing = wanted - max((len(one.gains) for one in found), default=0)
-        scorer = found[0].model if named is not None and found else named
+        best = max(found, key=lambda one: len(one.gains), default=None)
+        missing = wanted - (len(best.gains) if best else 0)
+        scorer = _FINGERPRINT.sub("", best.model) if best and (best.gains or named) else named
         raise UsageProblem(
             f"{missing} of {wanted} rationales of {variant.teacher} for {dataset} have no score"
-            + (f" by {named}." if named else "."),
+            + (f" by {named or scorer}." if named or scorer else "."),
             f"Run: {_how_to_score(dataset, variant, selection, scorer, limit if limit < questions_in_all else None)}",
         )
     return whole[0]

@@ -38,11 +38,13 @@ Watch = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scored:
-    """A rationale's text as it would be learnt, and what it is worth."""
+    """A rationale's text as it would be learnt, and what it is worth. `cut`: the model read less than the question with
+    the text."""
 
     rationale: Rationale
     text: str
     gain: float
+    cut: bool
 
 
 def score(
@@ -59,13 +61,13 @@ def score(
         if missing:
             ranker = ranker or load()
             fresh = _gains(ranker, missing, mask, Limits())
-            gains |= fresh
-            stored_usefulness.add(
-                store, model, [Gain(rationale=id, text=hashes[id], gain=gain) for id, gain in fresh.items()]
-            )
+            found = [Gain(rationale=id, text=hashes[id], gain=gain, cut=cut) for id, (gain, cut) in fresh.items()]
+            stored_usefulness.add(store, model, found)
+            gains |= {one.rationale: one for one in found}
         done += len(chunk)
         watch(done)
-        yield from (Scored(rationale=one, text=text, gain=gains[one.id]) for one, text, _ in chunk)
+        for one, text, _ in chunk:
+            yield Scored(rationale=one, text=text, gain=gains[one.id].gain, cut=gains[one.id].cut)
 
 
 def texts_with_questions(
@@ -83,27 +85,34 @@ def texts_with_questions(
 
 def _gains(
     ranker: Ranker, chunk: Iterable[tuple[Rationale, str, Question]], mask: bool, limits: Limits
-) -> dict[int, float]:
-    """By rationale id. Samples of one question are read one after the other."""
+) -> dict[int, tuple[float, bool]]:
+    """By rationale id, with whether its input was cut. Samples of one question are read one after the other."""
     rounds: dict[int, list[tuple[Rationale, str, Question]]] = defaultdict(list)
     asked: dict[str, Question] = {}
     for rationale, text, question in chunk:
         rounds[rationale.sample].append((rationale, masked(text, question) if mask else text, question))
         asked[question.key] = question
     without = gold_scores(ranker, list(asked.values()), limits)
-    gains: dict[int, float] = {}
+    gains: dict[int, tuple[float, bool]] = {}
     for entries in rounds.values():
         hints = {question.key: (text,) for _, text, question in entries}
         read = gold_scores(ranker, [question for _, _, question in entries], limits, hints)
-        gains |= {one.id: read[question.key] - without[question.key] for one, _, question in entries}
+        for one, _, question in entries:
+            likely, cut = read[question.key]
+            gains[one.id] = likely - without[question.key][0], cut
     return gains
 
 
-def gold_scores(ranker: Ranker, questions: list[Question], limits: Limits, hints: Hints = NO_HINTS) -> dict[str, float]:
-    """The log-probability of each question's gold option, by key: the softmax, over its options, of their mean
-    log-likelihoods per token."""
+def gold_scores(
+    ranker: Ranker, questions: list[Question], limits: Limits, hints: Hints = NO_HINTS
+) -> dict[str, tuple[float, bool]]:
+    """By key, the log-probability of each question's gold option (the softmax, over its options, of their mean
+    log-likelihoods per token), and whether its input was cut."""
     answers = {question.key: question.answer for question in questions}
-    return {one.key: _log_softmax(one.scores or (), answers[one.key]) for one in rank(ranker, questions, limits, hints)}
+    return {
+        one.key: (_log_softmax(one.scores or (), answers[one.key]), one.input_cut)
+        for one in rank(ranker, questions, limits, hints)
+    }
 
 
 def _log_softmax(scores: Sequence[float], index: int) -> float:

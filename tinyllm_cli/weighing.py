@@ -62,7 +62,7 @@ def scores_of(
     for model in models:
         gains: dict[int, float] = {}
         for page in _pages(hashes.items()):
-            gains |= stored_usefulness.stored(store, model, page)
+            gains |= {one: known.gain for one, known in stored_usefulness.stored(store, model, page).items()}
         found.append(Scores(model=model, gains=gains))
     return sorted(found, key=lambda one: -len(one.gains))
 

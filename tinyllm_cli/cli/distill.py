@@ -186,6 +186,7 @@ def distill(
                 f"This is {plan.method}, not {method}: {len(plan.active)} teachers have an alpha above 0.",
                 "Set --alpha and --lora to what the method needs, or leave --method out.",
             )
+        _say_what_has_no_effect(session, plan)
         material = gather(store, plan)
         announce(session, plan, material, chosen=choice.chosen)
         if dry_run:
@@ -218,6 +219,13 @@ def _refuse_without_rationales(method: str | None, *, about_them: bool) -> None:
             f"--method {method} learns no teacher's rationales, which --shuffle-rationales and --icl are about.",
             "Leave them out, or choose another method.",
         )
+
+
+def _say_what_has_no_effect(session: Session, plan: Plan) -> None:
+    """No error: an experiment gives all methods the same words."""
+    by = plan.selection
+    if not plan.told and (by.usefulness != "none" or by.usefulness_model or by.samples):
+        session.console.note(f"{plan.method} learns no rationales: --usefulness and --samples change nothing.")
 
 
 def _answer_as_it_is(session: Session, student: str, dataset: str | None) -> None:

@@ -91,6 +91,7 @@ def score(
         }
         if leakage is not None:
             _leak(session, store, chosen, split, texts, load, leakage)
+            session.console.next(_scoring(chosen, split, model, teacher, limit, gates, max_target, icl))
             return
         name = f"{model} {model_fingerprint(model)}".strip()
         found = {}
@@ -102,6 +103,7 @@ def score(
         several = len(stored_usefulness.models(store, chosen)) > 1
     session.console.show(_table(chosen, split, model, found, mask=mask_answer))
     for who, summary in found.items():
+        _say_cut(session, f"{who}'s", summary.cut)
         for one in summary.extremes:
             session.console.show(_example(who, one))
     session.console.result({"dataset": chosen, "split": split, "model": model, "teachers": _as_json(found)})
@@ -116,6 +118,24 @@ def score(
         session.console.next(shlex.join(["tinyllm", "audit", "--dataset", chosen]))
 
 
+def _scoring(
+    dataset: str, split: str, model: str, teachers: list[str] | None, limit: int | None, gates: str, max_target: int,
+    icl: int | None,
+) -> str:  # fmt: skip
+    """The command that scores the texts that were probed, for the same model."""
+    given = {"--split": split if split != "train" else None, "--model": model if model != "smollm2" else None,
+             "--limit": limit, "--gates": gates if gates == "none" else None, "--icl": icl,
+             "--max-target": max_target if max_target != 256 else None}  # fmt: skip
+    words = [word for option, value in given.items() if value is not None for word in (option, str(value))]
+    of = [word for teacher in teachers or [] for word in ("--teacher", teacher)]
+    return shlex.join(["tinyllm", "score", "--dataset", dataset, *of, *words])
+
+
+def _say_cut(session: Session, whose: str, count: int) -> None:
+    if count:
+        session.console.say(f"{count} of {whose} inputs were longer than the model reads, and lost their end.")
+
+
 def _count(meter: Meter, done: int) -> None:
     meter(done, 0)
 
@@ -127,6 +147,7 @@ class _Summary:
     count: int = 0
     of_use: int = 0
     total: float = 0.0
+    cut: int = 0
     extremes: list[Scored] = field(default_factory=list)
 
     @property
@@ -143,6 +164,7 @@ def _summed(scored: Iterable[Scored], show: int) -> _Summary:
         summary.count += 1
         summary.of_use += one.gain > 0
         summary.total += one.gain
+        summary.cut += one.cut
         for heap, value in ((best, one.gain), (worst, -one.gain)):
             heappush(heap, (value, -number, one))
             if len(heap) > show:
@@ -184,6 +206,8 @@ def _leak(
              for name, (right, n) in own.items() if n]  # fmt: skip
     head = ["rationales of", "what is read", ">n", ">accuracy", "95 % interval"]
     session.console.show(plain_table(f"What a probe answers on {dataset}/{split}", head, rows))
+    for name, results in found.items():
+        _say_cut(session, f"{name}'s", sum(one.inputs_cut for one in results))
     session.console.result(
         {
             "dataset": dataset, "split": split,
@@ -192,7 +216,6 @@ def _leak(
             "own": {name: {"right": right, "n": n} for name, (right, n) in own.items()},
         }
     )  # fmt: skip
-    session.console.next(f"tinyllm score --dataset {dataset}")
 
 
 def _own_accuracy(store: Store, dataset: str, split: str, teacher: str) -> tuple[int, int]:
@@ -229,6 +252,7 @@ def _as_json(found: Mapping[str, _Summary]) -> list[dict[str, Any]]:
     return [
         {
             "teacher": name, "rationales": one.count, "mean_gain": one.mean, "of_use": one.of_use,
+            "inputs_cut": one.cut,
             "examples": [{"key": each.rationale.key, "gain": each.gain, "text": each.text} for each in one.extremes],
         }
         for name, one in found.items()

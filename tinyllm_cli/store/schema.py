@@ -46,6 +46,12 @@ def m005_verdicts(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m006_cut(db: Database) -> None:
+    for statement in _statements(tables.CUT):
+        db.execute(statement)
+
+
 def _statements(script: str) -> Iterator[str]:
     """The script's statements with their comments, which stay readable in the file's schema."""
     statement = ""

@@ -263,3 +263,7 @@ CREATE TABLE cells (
     PRIMARY KEY (experiment, position)
 ) STRICT, WITHOUT ROWID;
 """
+
+CUT = """
+ALTER TABLE usefulness ADD COLUMN input_cut INTEGER; -- the model read less than question and text; NULL: unknown
+"""

@@ -11,20 +11,29 @@ from tinyllm_cli.store.database import Store, now
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gain:
-    """`text` is the hash of what was scored, `gain` in nats."""
+    """`text` is the hash of what was scored, `gain` in nats. `cut`: the model read less than the question and the text.
+    """
 
     rationale: int
     text: str
     gain: float
+    cut: bool = False
 
 
-def stored(store: Store, model: str, texts: Mapping[int, str]) -> dict[int, float]:
+def stored(store: Store, model: str, texts: Mapping[int, str]) -> dict[int, Gain]:
     """The gains of these rationales as these texts (hashes), by id, as far as they are known."""
     marks = ",".join("?" * len(texts))
     rows = store.rows(
-        f"SELECT rationale, text, gain FROM usefulness WHERE model = ? AND rationale IN ({marks})", (model, *texts)
+        f"SELECT rationale, text, gain, input_cut FROM usefulness WHERE model = ? AND rationale IN ({marks})",
+        (model, *texts),
     )
-    return {row["rationale"]: row["gain"] for row in rows if texts[row["rationale"]] == row["text"]}
+    return {
+        row["rationale"]: Gain(
+            rationale=row["rationale"], text=row["text"], gain=row["gain"], cut=bool(row["input_cut"])
+        )
+        for row in rows
+        if texts[row["rationale"]] == row["text"]
+    }
 
 
 def add(store: Store, model: str, gains: Sequence[Gain]) -> None:
@@ -32,8 +41,9 @@ def add(store: Store, model: str, gains: Sequence[Gain]) -> None:
     moment = now()
     with store.atomic():
         store.executemany(
-            "INSERT OR REPLACE INTO usefulness VALUES (?, ?, ?, ?, ?)",
-            [(one.rationale, one.text, model, one.gain, moment) for one in gains],
+            "INSERT OR REPLACE INTO usefulness (rationale, text, model, gain, created, input_cut)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            [(one.rationale, one.text, model, one.gain, moment, one.cut) for one in gains],
         )
 
 
