@@ -108,7 +108,7 @@ ALLOWED = {
     "lines": set(),
     "answers": {"errors", "lines"},
     "predict": KNOWLEDGE | {"answers"},
-    "exporting": KNOWLEDGE,
+    "exporting": KNOWLEDGE | {"card", "hinting"},
     "experiments": KNOWLEDGE | {"gates", "lines", "opinions", "resuming", "selection", "voices"},
     "reporting": KNOWLEDGE | {"dossier", "duplicates", "findings", "gates", "quality", "survey", "terminal"},
 }

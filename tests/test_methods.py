@@ -145,6 +145,14 @@ def test_a_pinto_student_answers_by_what_it_reads(tinyllm: Command, store: Store
     refused = tinyllm("predict", "Case 9 of test?", "--option", "yes", "--option", "no")
     assert refused.returncode == 2
     assert "tinyllm eval --run 1" in refused.stderr
+    says = "    Rationale: WHAT painter WRITES, WITHOUT THE GOLD ANSWER\n"
+    run = json.loads(done.stdout)
+    assert says in (Path(run["folder"]) / "README.md").read_text(encoding="utf-8")
+    if kind == "causal":
+        out = tinyllm("export", "--to", "gguf", "--out", "out", "--json")
+        assert out.returncode == 0, out.stderr
+        assert json.loads(out.stdout)["agreements"][0]["correct_after"] == 4, "it reads the hints here as well"
+        assert says in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
 def test_pinto_needs_a_text_for_every_question(store: Store, tmp_path: Path) -> None:

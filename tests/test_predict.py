@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+import tinyllm_cli
 from tests.conftest import make_questions
 from tests.files import FORMATS, write_rows
 from tests.models import KINDS, make_folder, make_student, record_run
@@ -224,6 +226,7 @@ def ask(tmp_path: Path) -> Callable[..., Result]:
     return run
 
 
+QUESTIONS = str(Path(tinyllm_cli.__file__).parent / "data" / "everyday" / "test.jsonl")
 TWO = ("--option", "[bold]this[/bold]", "--option", "that\x1b[31m")
 
 
@@ -259,6 +262,31 @@ def test_a_model_outside_a_run_needs_no_database_and_takes_the_teachers_prefixes
     assert "expert, llama2, smollm2, t5" in refused.stderr
 
 
+def test_a_model_is_the_same_one_however_its_path_was_typed(
+    causal: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(tmp_path / "student", "causal")
+    write_rows(tmp_path / "q.jsonl", rows_of(make_questions(2)))
+    monkeypatch.chdir(tmp_path)
+    for model in ("./student", str(folder)):
+        done = CliRunner().invoke(app, ["predict", "--file", "q.jsonl", "--out", "a.jsonl", "--model", model])
+        assert done.exit_code == 0, done.output
+    assert "2 of 2 questions answered, 2 of them before" in done.output
+
+
+def test_long_options_that_begin_alike_are_told_apart_and_a_cut_one_is_said(causal: Student) -> None:
+    long = "thing " * 20
+    [one] = make_questions(1)
+    asked = replace(one, options=(f"{long}first", f"{long}second"), answer=1)
+    short = Manner(name="run 1", model="tiny", scoring="rank", limits=Limits(input=96, target=8), voices={})
+    [found] = answer(causal, [asked], short)
+    assert found.probabilities[0] != found.probabilities[1]
+    assert not found.prediction.input_cut
+    endless = replace(asked, options=("thing " * 600 + "first", "thing " * 600 + "second"))
+    [found] = answer(causal, [endless], short)
+    assert found.prediction.input_cut
+
+
 def test_the_command_ends_with_1_when_rows_were_unusable(ask: Callable[..., Result], tmp_path: Path) -> None:
     good, bad = rows_of(make_questions(2))
     path = write_rows(tmp_path / "q.jsonl", [good, {**bad, "options": []}])
@@ -286,6 +314,8 @@ def test_the_command_ends_with_1_when_rows_were_unusable(ask: Callable[..., Resu
         (("Which?", "--file", "q.jsonl", "--out", "a.jsonl"), "exclude each other"),
         (("Which?", *TWO, "--map", "id=n"), "--map belongs to --file"),
         (("--file", "nowhere.jsonl", "--out", "a.jsonl"), "There is no file nowhere.jsonl"),
+        (("--file", QUESTIONS, "--out", "-"), "answers go into a file"),
+        (("--file", QUESTIONS, "--out", "/dev/null"), "answers go into a file"),
     ],
 )
 def test_a_command_that_cannot_be_carried_out_says_why(

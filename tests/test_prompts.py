@@ -147,8 +147,13 @@ def test_an_option_is_matched_by_its_text_and_its_letter(options: list[str], dat
     assert match_option(f"({letter}) {other}", options) is None
 
 
-def test_two_options_that_read_the_same_match_nothing() -> None:
+def test_two_options_that_read_the_same_match_nothing_but_their_own_spelling() -> None:
     assert match_option("cat", ["Cat", "the cat", "dog"]) is None
+    assert match_option("the cat", ["Cat", "the cat", "dog"]) == 1
+    assert match_option("Rr", ["R", "rr", "Rr", "RR"]) == 2
+    assert match_option("5", ["5", ".5", "5'"]) == 0
+    assert match_option(" ", ["", "dog"]) is None
+    assert stated_answer("It is dominant. The answer is RR", ["rr", "Rr", "RR"]) == 2
 
 
 pieces = st.sampled_from([*STOP, "\n", "Rain falls.", " ", "<think>", "</think>"])

@@ -34,7 +34,7 @@ def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
         "| --- | --- |",
         f"| data set | {run.dataset}, split train |",
         f"| alpha | {', '.join(f'{name}={weight:g}' for name, weight in run.alpha.items()) or 'none'} |",
-        f"| checkpoint | step {step}, chosen on the valid split |",
+        f"| checkpoint | step {step}, {'the last' if valid_accuracy is None else 'chosen on the valid split'} |",
         f"| valid accuracy (rank) | {'no valid split' if valid_accuracy is None else f'{valid_accuracy:.1%}'} |",
         f"| seed | {run.seed} |",
         f"| started | {run.started} |",
@@ -63,7 +63,13 @@ def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
         "    Options:",
         "    (a) FIRST OPTION",
         "    (b) SECOND OPTION",
+        *(f"    Rationale: WHAT {teacher} WRITES, WITHOUT THE GOLD ANSWER" for teacher in read_beside(run)),
         "",
         "A causal student continues after a further line `Answer:`. It answers with the text of an option.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def read_beside(run: Run) -> tuple[str, ...]:
+    """The teachers whose texts stand in every input of the run's student, in their order."""
+    return tuple(run.lineage) if run.method == "pinto" else ()

@@ -110,10 +110,13 @@ def run_subject(run: Run) -> Subject:
     return Subject(kind="run", name=f"run {run.id}", run=run.id, fingerprint=fingerprint)
 
 
-def model_subject(kind: Literal["model", "teacher"], name: str, model: str, limits: Limits) -> Subject:
-    """A model that was not trained here. The fingerprint changes with the input limit and with a local model's
-    files."""
-    fingerprint = f"{model} inputs up to {limits.input} {model_fingerprint(model)}".strip()
+def model_subject(
+    kind: Literal["model", "teacher"], name: str, model: str, limits: Limits, revision: str | None = None
+) -> Subject:
+    """A model that was not trained here. The fingerprint changes with the input limit, with a revision that was asked
+    for and with a local model's files."""
+    state = model_fingerprint(model) or (f"revision {revision}" if revision else "")
+    fingerprint = f"{model} inputs up to {limits.input} {state}".strip()
     return Subject(kind=kind, name=name, fingerprint=fingerprint)
 
 

@@ -204,6 +204,11 @@ def answer_file(
     Raises UsageProblem when `out` is not a file of such answers."""
     if out.exists() and out.samefile(path):
         raise UsageProblem("--out is the file of questions itself.", "Choose another name for the answers.")
+    if str(out) == "-" or (out.exists() and not out.is_file()):
+        raise UsageProblem(
+            f"--out is {out}, and answers go into a file, which a killed run goes on with.",
+            "Name a file: --out answers.jsonl",
+        )
     stamp = {"by": manner.name, "scoring": manner.scoring, "manner": manner.digest}
     stored = resume(out, stamp)
     report = Report(questions=found.questions)

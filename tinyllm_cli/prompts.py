@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.base import Message
@@ -171,7 +171,7 @@ def stated_answer(reply: str, options: Sequence[str]) -> int | None:
     text = rationale_text(reply)
     tail = re.split(_SIGN, text, flags=re.IGNORECASE)[-1]
     if not tail.lstrip("\"'*").startswith("("):
-        same = _matching(_normal(tail), options)
+        same = _same(tail, options)
         if same is not None:
             return same
     letters = LETTERS[: len(options)]
@@ -187,11 +187,11 @@ def stated_answer(reply: str, options: Sequence[str]) -> int | None:
 
 
 def match_option(text: str, options: Sequence[str]) -> int | None:
-    """The option that `text` is: by its text after normalising, or by its letter alone or before that text.
+    """The option that `text` is: by its text, as it stands or after normalising, or by its letter alone or before that
+    text.
 
-    None when it is no option, or more than one after normalising."""
-    wanted = _normal(text)
-    same = _matching(wanted, options)
+    None when it is no option, or more than one."""
+    same = _same(text, options)
     if same is not None:
         return same
     letter = _LETTER.fullmatch(text.strip())
@@ -202,9 +202,13 @@ def match_option(text: str, options: Sequence[str]) -> int | None:
     return index if not rest or rest == _normal(options[index]) else None
 
 
-def _matching(wanted: str, options: Iterable[str]) -> int | None:
-    found = [index for index, option in enumerate(options) if _normal(option) == wanted]
-    return found[0] if wanted and len(found) == 1 else None
+def _same(text: str, options: Sequence[str]) -> int | None:
+    """Where options differ in no more than what normalising takes away (`Rr`, `rr`), their own spelling counts."""
+    for spelt in (str.strip, _normal):
+        found = [index for index, option in enumerate(options) if spelt(option) == spelt(text) != ""]
+        if len(found) == 1:
+            return found[0]
+    return None
 
 
 def _normal(text: str) -> str:

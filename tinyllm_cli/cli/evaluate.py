@@ -119,7 +119,7 @@ def _teacher_target(session: Session, store: Store, teacher: str, dataset: str, 
     spec = session.settings.teachers.get(name)
     options = spec.options if spec and spec.backend == "huggingface" else {}
     model, revision = str(options.get("model") or ""), options.get("revision")
-    subject = model_subject("teacher", name, model, limits)
+    subject = model_subject("teacher", name, model, limits, revision)
     return _Target(dataset=dataset, subject=subject, model=model, limits=limits, teacher=name, revision=revision)
 
 
@@ -138,16 +138,17 @@ def _teacher_scorings(target: _Target, scoring: str) -> tuple[Scoring, ...]:
 
 
 def _run_target(store: Store, run_id: int | None, dataset: str | None) -> _Target:
+    from tinyllm_cli.card import read_beside
     from tinyllm_cli.cli.choosing import run_with_student
     from tinyllm_cli.evaluate import run_subject
     from tinyllm_cli.students.base import Limits
 
     run = run_with_student(store, run_id)
     limits = Limits(input=int(run.settings["max_input"]), target=int(run.settings["max_target"]))
-    reads = tuple(run.lineage) if run.method == "pinto" else ()
     return _Target(
-        dataset=dataset or run.dataset, subject=run_subject(run), model=run.folder, limits=limits, reads=reads
-    )
+        dataset=dataset or run.dataset, subject=run_subject(run), model=run.folder, limits=limits,
+        reads=read_beside(run),
+    )  # fmt: skip
 
 
 def _only_dataset(store: Store) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -50,7 +51,7 @@ def export(
         )  # fmt: skip
     _show(session, done)
     session.console.result({"run": chosen.id, "format": to, "quantize": quantize, **_plain(done)})
-    session.console.next(f"cat {done.folder / 'README.md'}")
+    session.console.next(shlex.join(["cat", str(done.folder / "README.md")]))
 
 
 def _show(session: Session, done: Exported) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyllm_cli.cli.choosing import loader
+from tinyllm_cli.cli.choosing import loader, resolved
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
@@ -123,7 +123,8 @@ def _manner(
 
     prefixes: dict[str, str]
     if model is not None:
-        name, where, owner, limits = model, model, model, Limits(input=max_input)
+        where = resolved(model)
+        name, owner, limits = where, model, Limits(input=max_input)
         prefixes = {teacher: spec.prefix for teacher, spec in session.settings.teachers.items()}
     else:
         with closing(session.open_store(create=False)) as store:
@@ -254,7 +255,8 @@ def _report(session: Session, found: Survey, report: Report, out: Path) -> None:
     if found.problems:
         raise WorldProblem(
             f"{len(found.problems)} of {len(found.problems) + found.questions} rows could not be used.",
-            "The others are answered. Correct these and run the same command again: only what is missing is asked.",
+            ("The others are answered. " if found.questions else "")
+            + "Correct these and run the same command again: only what is missing is asked.",
         )
 
 

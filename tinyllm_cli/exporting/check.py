@@ -13,7 +13,7 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.records import Prediction, Scoring
 from tinyllm_cli.students.answering import generate, rank
 from tinyllm_cli.students.base import Example, Limits, Ranker, Student, Writer
-from tinyllm_cli.tasks import Task
+from tinyllm_cli.tasks import NO_HINTS, Hints, Task
 
 TOLERANCE = 0.01
 """Nats per token. Two implementations in float32 differ in the fourth decimal; a wrong scale, which leaves greedy text
@@ -67,22 +67,28 @@ class Borrowed:
         return self._student.encode(tasks, limits)
 
 
-def predictions_of(student: Student, questions: Sequence[Question], limits: Limits, *, text: bool) -> Predictions:
+def predictions_of(
+    student: Student, questions: Sequence[Question], limits: Limits, hints: Hints = NO_HINTS, *, text: bool
+) -> Predictions:
     """What the student answers before it is exported."""
-    found: dict[Scoring, Mapping[str, Prediction]] = {"rank": _by_key(rank(student, questions, limits))}
+    found: dict[Scoring, Mapping[str, Prediction]] = {"rank": _by_key(rank(student, questions, limits, hints))}
     if text:
-        found["generate"] = _by_key(generate(student, questions, limits))
+        found["generate"] = _by_key(generate(student, questions, limits, hints))
     return found
 
 
 def compare(
-    before: Predictions, exported: Ranker | Writer, questions: Sequence[Question], limits: Limits
+    before: Predictions,
+    exported: Ranker | Writer,
+    questions: Sequence[Question],
+    limits: Limits,
+    hints: Hints = NO_HINTS,
 ) -> list[Agreement]:
     """An agreement for each scoring in `before`; an exported model that is asked for text must be a Writer."""
     agreements = []
     for scoring, old in before.items():
         answers = rank if scoring == "rank" else generate
-        new = _by_key(answers(exported, questions, limits))  # type: ignore[arg-type]
+        new = _by_key(answers(exported, questions, limits, hints))  # type: ignore[arg-type]
         pairs = [(old[question.key], new[question.key]) for question in questions]
         differences = [
             abs(a - b) for one, other in pairs for a, b in zip(one.scores or (), other.scores or (), strict=True)

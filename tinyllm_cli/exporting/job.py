@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import cast
 
 from tinyllm_cli import __version__
+from tinyllm_cli.card import read_beside
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem, WorldProblem, choices
 from tinyllm_cli.exporting.check import Agreement, Format, compare, predictions_of
+from tinyllm_cli.hinting import hinting
 from tinyllm_cli.records import Run
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.loading import load_student
-from tinyllm_cli.tasks import ANSWER_PREFIX
+from tinyllm_cli.tasks import ANSWER_PREFIX, NO_HINTS
 
 FORMATS = {"onnx": "as_onnx", "ctranslate2": "as_ctranslate2", "gguf": "as_gguf"}
 Watch = Callable[[str], None]
@@ -62,17 +64,19 @@ def export(
     if os.path.lexists(out):
         raise UsageProblem(f"{out} is there already.", "Choose another --out, or move it away.")
     split, asked = _questions(store, run, questions)
+    beside = read_beside(run)
+    hints = hinting(store, beside, run.dataset, split, questions).hints if beside else NO_HINTS
     limits = Limits(input=int(run.settings["max_input"]), target=int(run.settings["max_target"]))
     student = load_student(run.folder, device="cpu")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         watch(f"Asking the student {len(asked)} questions of {run.dataset}, split {split}.")
-        before = predictions_of(student, asked, limits, text=module.WRITES_TEXT)
+        before = predictions_of(student, asked, limits, hints, text=module.WRITES_TEXT)
         watch(f"Writing {format_name}.")
         module.write(student, run.folder, temporary, int8)
         watch("Asking what was written the same questions.")
-        agreements = tuple(compare(before, module.load(temporary, student), asked, limits))
+        agreements = tuple(compare(before, module.load(temporary, student), asked, limits, hints))
         if format_name != "gguf":  # a GGUF file carries its tokenizer
             student.tokenizer.save_pretrained(temporary)
         exported = Exported(
@@ -147,6 +151,7 @@ def _readme(run: Run, format_name: str, module: Format, exported: Exported, int8
         "    Options:",
         "    (a) FIRST OPTION",
         "    (b) SECOND OPTION",
+        *(f"    Rationale: WHAT {teacher} WRITES, WITHOUT THE GOLD ANSWER" for teacher in read_beside(run)),
         "    Context: TEXT",
         "",
         "The last line is left out where a question has no context. A causal student continues after a further line"

@@ -11,8 +11,7 @@ from tinyllm_cli.store.database import Store, now
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gain:
-    """`text` is the hash of what was scored, `gain` in nats. `cut`: the model read less than the question and the text.
-    """
+    """`text` is the hash of what was scored, `gain` in nats. `cut`: the model read less than question and text."""
 
     rationale: int
     text: str

@@ -19,6 +19,7 @@ GENERATE_BUDGET = 16_000
 reads all the weights. So the long answers of many questions had better run together."""
 
 MAX_ANSWER_TOKENS = 64
+MAX_OPTION_TOKENS = 256
 
 
 def rank(
@@ -41,7 +42,7 @@ def rank(
                 option=best,
                 correct=best == question.answer,
                 scores=tuple(scores),
-                input_cut=encoded[question.key][0].input_cut,
+                input_cut=any(option.input_cut or option.target_cut for option in encoded[question.key]),
             )
 
 
@@ -86,7 +87,9 @@ def explain(
 
 
 def _encode_options(student: Ranker, question: Question, limits: Limits, hints: Hints) -> list[Example]:
+    """Options are read whole, whatever a student learns to write: cut ones may look the same."""
     text = student_input(ANSWER_PREFIX, question, hints)
+    limits = replace(limits, target=max(limits.target, MAX_OPTION_TOKENS))
     return student.encode([Task(name=ANSWER, input=text, target=option) for option in question.options], limits)
 
 
