@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -42,7 +43,30 @@ def plain_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]] =
     for name in head:
         number = name.startswith(">")
         heading = plain(name.removeprefix(">"))
-        table.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(plain, row))
     return table
+
+
+_LEAST, _LEAST_HEADING = 12, 10  # what is left of words, and of a heading's, where a terminal is narrow
+_PADDING = 2
+
+
+def width_of(table: Table, wanted: int) -> int:
+    """How wide to show a table of plain cells where there are `wanted` columns: as wide or, so that no figure loses a
+    digit and no name vanishes, wider. Headings are folded before that."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    def longest(cells: Iterable[RenderableType], between: str) -> int:
+        texts = (cell.plain if isinstance(cell, Text) else str(cell) for cell in cells)
+        return max((cell_len(part) for text in texts for part in text.split(between)), default=0)
+
+    for column in table.columns:
+        widest = longest(column.cells, "\n")
+        column.min_width = max(
+            widest if column.justify == "right" else min(widest, _LEAST),
+            min(longest([column.header], " "), _LEAST_HEADING),
+        )
+    return max(wanted, sum((column.min_width or 0) + _PADDING for column in table.columns))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tinyllm_cli.terminal import REORDERING, printable
+from tinyllm_cli.terminal import REORDERING, printable, width_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,8 +40,12 @@ class Console:
 
     def show(self, renderable: RenderableType) -> None:
         """A table or the like, as part of the result."""
+        from rich.table import Table
+
         if not self.json:
-            self._rich(error=False).print(renderable)
+            console = self._rich(error=False)
+            width = width_of(renderable, console.width) if isinstance(renderable, Table) else console.width
+            console.print(renderable, width=width, crop=False)
 
     def result(self, value: Any) -> None:
         """The result as one JSON object, when that was asked for."""

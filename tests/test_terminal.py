@@ -1,0 +1,47 @@
+"""Tables on a terminal of any width: no figure loses a digit, no name vanishes."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.table import Table
+
+from tinyllm_cli.cli.console import Console
+from tinyllm_cli.terminal import plain_table
+
+NAME = st.from_regex(r"[A-Za-z][A-Za-z0-9./-]{0,40}", fullmatch=True)
+FIGURE = st.from_regex(r"[0-9]{1,8}(/[0-9]{1,8}|\.[0-9]{4}| % \([0-9]{1,3} %\))?", fullmatch=True)
+
+
+def printed(table: Table, width: int) -> list[str]:
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
+        patch.setenv("COLUMNS", str(width))
+        Console().show(table)
+    return out.getvalue().splitlines()
+
+
+@given(names=st.lists(NAME, min_size=1, max_size=6), width=st.integers(1, 120), data=st.data())
+def test_every_figure_is_whole_at_any_width(names: list[str], width: int, data: st.DataObject) -> None:
+    figures = data.draw(st.lists(FIGURE, min_size=len(names), max_size=len(names)))
+    table = plain_table("", ["teacher", *(f">{name}" for name in names)], [[names[0], *figures]])
+    lines = printed(table, width)
+    row = lines[next(place for place, line in enumerate(lines) if "─" in line) + 1].split()
+    assert row[1:] == " ".join(figures).split()
+    assert names[0].startswith(row[0])
+
+
+def test_a_narrow_terminal_folds_names_and_keeps_to_its_width() -> None:
+    table = plain_table("A", ["teacher", ">questions"], [["meta-llama/Llama-3.1-70B-Instruct", "1150/1200"]])
+    assert [line.rstrip() for line in printed(table, 30)[2:]] == [
+        " teacher            questions",
+        " ────────────────────────────",
+        " meta-llama/Llama   1150/1200",
+        " -3.1-70B-Instruc",
+        " t",
+        "",
+    ]
