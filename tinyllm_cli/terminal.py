@@ -50,7 +50,7 @@ def plain_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]] =
 
 
 _LEAST, _LEAST_HEADING = 12, 10  # what is left of words, and of a heading's, where a terminal is narrow
-_PADDING = 2
+_PADDING = 3  # left, right, and between columns
 
 
 def width_of(table: Table, wanted: int) -> int:

@@ -44,8 +44,9 @@ class Console:
 
         if not self.json:
             console = self._rich(error=False)
-            width = width_of(renderable, console.width) if isinstance(renderable, Table) else console.width
-            console.print(renderable, width=width, crop=False)
+            if isinstance(renderable, Table):
+                console.width = width_of(renderable, console.width)
+            console.print(renderable)
 
     def result(self, value: Any) -> None:
         """The result as one JSON object, when that was asked for."""
