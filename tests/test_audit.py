@@ -89,7 +89,22 @@ def test_what_is_missing_is_counted_and_the_way_to_ask_for_it_named(
     asking = "tinyllm elicit --teacher t5 --dataset toy --split train --icl 0"
     assert missing.hint == f"Run: {asking} --temperature 0 --top-p 1 --max-tokens 64 --seed 0"
     assert missing.grave
-    assert "1 of these" in of_kind(found, "failed").text
+    failed = of_kind(found, "failed")
+    assert failed.text == "1 of 10 questions of toy, split train were asked, and t5 gave no usable reply."
+    assert failed.hint.endswith(f"To ask again: {asking} --temperature 0 --top-p 1 --max-tokens 64 --seed 0")
+
+
+def test_samples_that_are_missing_are_found(store: Store, asked: list[Question], write: Write) -> None:
+    for question in asked:
+        write("t5", question, LIGHT)
+    for sample in (1, 2):
+        write("t5", asked[0], LIGHT, sample=sample)
+        for question in asked[1:]:
+            write("t5", question, None, sample=sample)
+    found = of_kind(survey(store, "toy"), "missing")
+    assert found.text == ("18 of 30 samples of t5 for toy, split train are missing: not every question has 3.")
+    assert found.grave
+    assert "--samples 3" in found.hint
 
 
 def test_a_recording_can_t_be_asked_for_more(store: Store, asked: list[Question], write: Write) -> None:
@@ -195,7 +210,19 @@ def test_answers_that_disagree_are_a_finding(store: Store, asked: list[Question]
         write("b", question, f"Answer: ({'abcd'[(number + 1) % 4]})", free=True)
     found = survey(store, "toy")
     assert found.own_answers[0].agreement.alpha < 0
-    assert "hardly agree" in of_kind(found, "disagree").text
+    assert "hardly agree beyond chance" in of_kind(found, "disagree").text
+    assert of_kind(found, "disagree").grave
+
+
+def test_where_nearly_all_answers_are_one_option_agreement_by_chance_is_no_grave_fault(
+    store: Store, asked: list[Question], write: Write
+) -> None:
+    for number, question in enumerate(asked):
+        write("a", question, f"Answer: ({'b' if number == 0 else 'a'})", free=True)
+        write("b", question, "Answer: (a)", free=True)
+    found = of_kind(survey(store, "toy"), "disagree")
+    assert "the same to 90 %" in found.text
+    assert not found.grave
 
 
 def test_what_the_student_would_cut_is_counted(
@@ -313,6 +340,8 @@ def test_what_was_typed_wrong_is_said(inside: Command, scripted: Path, tmp_path:
     done = inside("audit")
     assert (done.returncode, "has rationales" in done.stderr) == (2, True)
     assert inside("audit", "--dataset", "toy", "--allow", "everything").returncode == 2
+    unmeasured = inside("audit", "--dataset", "toy", "--strict", "--quiet")
+    assert (unmeasured.returncode, "--allow inputs-cut" in unmeasured.stderr) == (2, True)
     nowhere = inside("audit", "--dataset", "toy", "--student", "./nowhere")
     assert (nowhere.returncode, "no model at nowhere" in nowhere.stderr) == (1, True)
 

@@ -85,6 +85,13 @@ def test_words_are_taken_literally(store: Store, asked: list[Question], words: s
     assert keys(store, words) == ["toy/test odd"]
 
 
+def test_words_are_found_in_any_case_and_script(store: Store, asked: list[Question]) -> None:
+    own = replace(asked[0], key="ru", text="Змея живёт где?", options=("École", "Straße"))
+    questions.replace(store, "third", "here", "1", [own])
+    for words in ("змея", "ЖИВЁТ", "école STRASSE"):
+        assert keys(store, words) == ["third/train ru"]
+
+
 def test_an_id_comes_before_a_hash_and_both_before_words(store: Store, asked: list[Question]) -> None:
     other = replace(asked[0], key=asked[1].hash[:8], text="What is this?")
     questions.replace(store, "third", "here", "1", [other])

@@ -14,7 +14,7 @@ from typing import Any
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.gates import GateSettings, judge
-from tinyllm_cli.prompts import stated_answer, without_thinking
+from tinyllm_cli.prompts import own_answer, without_thinking
 from tinyllm_cli.store import Store, lookup
 from tinyllm_cli.weighing import text_hash
 
@@ -75,9 +75,10 @@ def _exhibit(question: Question, reply: lookup.Reply, gates: GateSettings) -> Ex
         text_hash(left, question, mask=True): "the answer masked",
         text_hash(left, question, mask=False): "as it is",
     }
+    beyond = reply.answer is not None and reply.answer >= len(question.options)  # a fault to be seen; -1 is "unknown"
     return Exhibit(
         reply=reply,
-        stated=reply.answer if reply.answer is not None else stated_answer(reply.text, question.options),
+        stated=reply.answer if beyond else own_answer(reply.answer, reply.text, question.options),
         verdict=verdict,
         findings=findings,
         pieces=tuple(pieces(reply.text, "" if verdict == "rejected" else left)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinyllm_cli.datasets.question import SPLITS, Question, canonical
@@ -71,7 +71,7 @@ def _pairs(index: _Index, questions: Iterable[Question]) -> Iterator[Pair]:
     """The first partner of each indexed question that has one, the closest kind before any other."""
     partners: dict[int, Pair] = {}
     for question in questions:
-        for number, kind in index.like(question):
+        for number, kind in index.like(question, partners):
             known = partners.get(number)
             if known is None or (known.kind == "near" and kind != "near"):
                 partners[number] = Pair(first=question.key, second=index.keys[number], kind=kind)
@@ -104,8 +104,9 @@ class _Index:
             for word in self._rarest(words):
                 self._by_word[word].append(number)
 
-    def like(self, question: Question) -> Iterator[tuple[int, str]]:
-        """(number, kind) of the indexed questions that are like this one."""
+    def like(self, question: Question, settled: Container[int] = ()) -> Iterator[tuple[int, str]]:
+        """(number, kind) of the indexed questions that are like this one, without those nearly like it that are
+        `settled`: where all questions are made alike, everything else would be compared with everything."""
         same = self._same.get(_digest(question), [])
         for number in same:
             yield number, "same" if self._gold[number] == _plain(question.gold) else "answer"
@@ -113,7 +114,7 @@ class _Index:
         candidates = {number for word in self._rarest(words) for number in self._by_word.get(word, ())}
         context: frozenset[str] | None = None
         for number in sorted(candidates.difference(same)):
-            if _close(words, self._words[number]):
+            if number not in settled and _close(words, self._words[number]):
                 context = frozenset(_plain(question.context or "").split()) if context is None else context
                 if _close(context, self._contexts[number]):
                     yield number, "near"
@@ -128,6 +129,8 @@ def _close(one: frozenset[str], other: frozenset[str]) -> bool:
     """Whether they share enough of their words and all of their numbers, which are what tells arithmetic apart."""
     if one == other:
         return True
+    if not NEAR * len(one) <= len(other) <= len(one) / NEAR:
+        return False
     different = one ^ other
     return len(one & other) >= NEAR * len(one | other) and not any(map(_has_digit, different))
 

@@ -19,6 +19,7 @@ KINDS = (
 _LEARNED = "train"
 _SHOWN = 5
 _ENOUGH = 10  # questions, before teachers are called alike or at odds
+_MOSTLY = 0.8  # of answers the same: where one option is nearly always right, chance alone comes to that
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +95,16 @@ def _of_coverage(one: TeacherQuality, limits: Thresholds) -> Iterator[Finding]:
     if one.failed:
         yield Finding(
             kind="failed", dataset=one.dataset, grave=one.failed > limits.failed * one.questions,
-            text=f"{one.failed} of these were asked, and {one.teacher} gave no usable reply.",
-            hint="The same command asks them again; tinyllm inspect shows the reason.",
+            text=f"{_of(one.failed, one.questions)} questions of {where} were asked, and {one.teacher} gave no usable"
+            " reply.",
+            hint="tinyllm inspect shows the reason." + (f" To ask again: {one.mend}" if one.mend else ""),
+        )  # fmt: skip
+    if lacking := one.wanted - one.rationales:
+        yield Finding(
+            kind="missing", dataset=one.dataset, grave=lacking > limits.missing * one.wanted,
+            text=f"{_of(lacking, one.wanted)} samples of {one.teacher} for {where} are missing: not every question has"
+            f" {one.samples}.",
+            hint=f"Run: {one.mend}" if one.mend else "They were recorded: bring the others in as these came.",
         )  # fmt: skip
 
 
@@ -174,11 +183,12 @@ def _of_likeness(survey: Survey, limits: Thresholds) -> Iterator[Finding]:
                 hint="One of them teaches as much as all, for less.",
             )  # fmt: skip
     for own in survey.own_answers:
-        if own.agreement.alpha < limits.disagree and own.agreement.questions >= _ENOUGH:
+        found = own.agreement
+        if found.alpha < limits.disagree and found.questions >= _ENOUGH:
             yield Finding(
-                kind="disagree", dataset=survey.dataset, grave=True,
+                kind="disagree", dataset=survey.dataset, grave=found.same < _MOSTLY,
                 text=f"The own answers of {' and '.join(own.teachers)} to {survey.dataset}, split {own.split}, hardly"
-                f" agree (alpha {own.agreement.alpha:.2f}).",
+                f" agree beyond chance (alpha {found.alpha:.2f}; the same to {100 * found.same:.0f} %).",
                 hint="Don't learn labels from them before you know who is right: tinyllm eval --teacher NAME",
             )  # fmt: skip
 

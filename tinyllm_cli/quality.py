@@ -73,6 +73,11 @@ class TeacherQuality:
     def missing(self) -> int:
         return self.questions - self.covered
 
+    @property
+    def wanted(self) -> int:
+        """Rationales if each question that has one had as many samples as any."""
+        return self.covered * self.samples
+
 
 def chosen_variants(store: Store, dataset: str, split: str) -> list[Variant]:
     """The way of asking each teacher that `distill` would learn from."""

@@ -1,4 +1,5 @@
-"""Foreign text on its way to the terminal: never markup, and without characters that could steer it."""
+"""Foreign text on its way to the terminal: never markup, and without characters that could steer it. And tables of it,
+which lose nothing where a terminal is narrow."""
 
 from __future__ import annotations
 
@@ -50,12 +51,12 @@ def plain_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]] =
 
 
 _LEAST, _LEAST_HEADING = 12, 10  # what is left of words, and of a heading's, where a terminal is narrow
-_PADDING = 3  # left, right, and between columns
+_PADDING, _EDGES = 3, 2  # left of a column, right of it and between two; left and right of all
 
 
-def width_of(table: Table, wanted: int) -> int:
-    """How wide to show a table of plain cells where there are `wanted` columns: as wide or, so that no figure loses a
-    digit and no name vanishes, wider. Headings are folded before that."""
+def fit(table: Table, wanted: int) -> int:
+    """Fold a table of plain cells to `wanted` columns, headings and words, and say how wide it is then: wider where
+    figures would lose a digit or names vanish."""
     from rich.cells import cell_len
     from rich.text import Text
 
@@ -63,10 +64,17 @@ def width_of(table: Table, wanted: int) -> int:
         texts = (cell.plain if isinstance(cell, Text) else str(cell) for cell in cells)
         return max((cell_len(part) for text in texts for part in text.split(between)), default=0)
 
-    for column in table.columns:
-        widest = longest(column.cells, "\n")
-        column.min_width = max(
-            widest if column.justify == "right" else min(widest, _LEAST),
-            min(longest([column.header], " "), _LEAST_HEADING),
-        )
-    return max(wanted, sum((column.min_width or 0) + _PADDING for column in table.columns))
+    around = _PADDING * len(table.columns) + _EDGES
+    widest = [longest(column.cells, "\n") for column in table.columns]
+    headings = [longest([column.header], "\n") for column in table.columns]
+    if sum(map(max, widest, headings)) + around <= wanted:
+        return wanted
+    least = 0
+    for column, width in zip(table.columns, widest, strict=True):
+        heading = min(longest([column.header], " "), _LEAST_HEADING)
+        if column.justify == "right":
+            column.width = max(width, heading)  # Rich narrows only columns of no fixed width
+        else:
+            column.min_width = max(min(width, _LEAST), heading)
+        least += column.width or column.min_width or 0
+    return max(wanted, least + around)

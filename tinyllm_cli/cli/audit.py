@@ -68,7 +68,8 @@ def audit(
     with closing(session.open_store(create=False)) as store:
         names = [ingest_named(store, name, session.settings).name for name in dataset or ()] or datasets_to_audit(store)
         standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
-        measure = _measure(session, student, max_input, max_target, trust_remote_code)
+        measured = strict and not {"inputs-cut", "targets-cut"} <= set(allow or ())
+        measure = _measure(session, student, max_input, max_target, trust_remote_code, must=measured)
         with session.console.meter("reading") as meter:
             read = count(1)
             found = run_audit(
@@ -85,10 +86,12 @@ def audit(
 
 
 def _measure(
-    session: Session, student: str | None, max_input: int, max_target: int, trust_remote_code: bool
+    session: Session, student: str | None, max_input: int, max_target: int, trust_remote_code: bool, *, must: bool
 ) -> Measure | None:
-    """The student's limits. A student that was named must be there; the usual one is a convenience."""
+    """The student's limits. A student that was named must be there; the usual one is a convenience, unless lengths
+    `must` be known."""
     from backends.base import ModelUnavailable
+    from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.students.base import Limits
     from tinyllm_cli.students.loading import load_ruler
     from tinyllm_cli.survey import Measure
@@ -99,6 +102,11 @@ def _measure(
     except ModelUnavailable:
         if student is not None:
             raise
+        if must:
+            raise UsageProblem(
+                f"--strict can't tell what a student would cut: {name} can't be had here.",
+                "Name a --student, or let it pass: --allow inputs-cut --allow targets-cut",
+            ) from None
         session.console.note(f"Lengths are in characters: {name} can't be had here. Name a --student to count tokens.")
         return None
     limits = ruler.limits(Limits(input=max_input, target=max_target))

@@ -108,7 +108,14 @@ def _answers_row(own: OwnAnswers) -> list[str]:
     who = ", ".join(own.teachers) if len(own.teachers) > 1 else f"{own.teachers[0]}, several samples"
     found = own.agreement
     interval = f"{found.low:.2f} to {found.high:.2f}"
-    return [own.split, who, "own answers", f"{found.alpha:.2f}", interval, str(found.questions)]
+    return [
+        own.split,
+        who,
+        f"own answers, {100 * found.same:.0f} % the same",
+        f"{found.alpha:.2f}",
+        interval,
+        str(found.questions),
+    ]
 
 
 def share(part: int, whole: int) -> str:

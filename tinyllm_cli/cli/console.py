@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tinyllm_cli.terminal import REORDERING, printable, width_of
+from tinyllm_cli.terminal import REORDERING, fit, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,7 +45,7 @@ class Console:
         if not self.json:
             console = self._rich(error=False)
             if isinstance(renderable, Table):
-                console.width = width_of(renderable, console.width)
+                console.width = fit(renderable, console.width)
             console.print(renderable)
 
     def result(self, value: Any) -> None:

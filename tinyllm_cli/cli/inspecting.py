@@ -34,7 +34,8 @@ def show(found: Dossier, *, prompts: bool) -> Iterator[RenderableType]:
         yield _text("No teacher has written about it.", "dim")
     for refusal in found.refusals:
         yield _text(
-            f"\n{refusal.teacher} ({refusal.recipe}) gave no usable reply, {refusal.attempts} times asked, last"
+            f"\n{refusal.teacher} ({refusal.recipe}{f', sample {refusal.sample}' if refusal.sample else ''}) gave no"
+            f" usable reply, {refusal.attempts} times asked, last"
             f" {refusal.at[:16]}: {refusal.reason}"
         )
     if found.guesses:

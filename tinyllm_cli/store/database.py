@@ -34,6 +34,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path.resolve()  # what lies beside it is the same for whoever opens it by another name
         self._db = sqlite_utils.Database(connection)
+        connection.create_function("casefold", 1, str.casefold, deterministic=True)  # SQLite's own knows ASCII alone
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

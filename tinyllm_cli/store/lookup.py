@@ -114,8 +114,8 @@ def places(store: Store, wanted: str, dataset: str | None, split: str | None) ->
         found = _places(store, "dq.question LIKE ?", (f"{wanted}%",), dataset, split)
     words = wanted.split()
     if not found and words:
-        has = " AND ".join(rf"{_WORDS} LIKE ? ESCAPE '\'" for _ in words)
-        found = _places(store, has, tuple(f"%{_literally(word)}%" for word in words), dataset, split)
+        has = " AND ".join(f"instr(casefold({_WORDS}), ?)" for _ in words)
+        found = _places(store, has, tuple(word.casefold() for word in words), dataset, split)
     return found
 
 
@@ -130,11 +130,6 @@ def _places(
         (*values, dataset, dataset, split, split),
     )
     return [Place(**row) for row in rows]
-
-
-def _literally(word: str) -> str:
-    """A word for LIKE, in which % and _ are themselves."""
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def question_at(store: Store, place: Place) -> Question:
