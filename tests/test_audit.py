@@ -22,6 +22,7 @@ from tinyllm_cli.quality import TeacherQuality
 from tinyllm_cli.records import Asking
 from tinyllm_cli.store import Store, questions, rationales
 from tinyllm_cli.students.loading import load_ruler
+from tinyllm_cli.students.measuring import Ruler
 from tinyllm_cli.survey import Measure, Survey, survey
 
 Write = Callable[..., None]
@@ -242,6 +243,23 @@ def test_what_the_student_would_cut_is_counted(
     assert (lengths.split, lengths.questions, lengths.cut) == ("train", 10, 10)
     wide = replace(tight, max_input=max(one.longest for one in found.inputs), max_target=one.longest)
     assert not {"inputs-cut", "targets-cut"} & {one.kind for one in findings(survey(store, "toy", measure=wide), wide)}
+
+
+def test_options_that_a_student_cannot_tell_apart_are_found(store: Store) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    own = [replace(one, options=("thing", "number")) for one in make_questions(3)]
+    own += [replace(one, key="unread", options=("水", "树")) for one in own[:1]]
+    own += [replace(one, key="twice", options=("thing", "thing")) for one in own[:1]]
+    questions.replace(store, "toy", "here", "1", own)
+    inner = Tokenizer(models.WordLevel({"<unk>": 0, "thing": 1, "number": 2}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    ruler = Ruler(tokenizer=PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>"), kind="seq2seq")
+    measure = Measure(student="tiny", ruler=ruler, max_input=1024, max_target=256)
+    found = of_kind(survey(store, "toy", measure=measure), "unreadable", measure)
+    assert found.text.startswith("1 of 5 train questions of toy have options that are the same to tiny")
+    assert found.grave
 
 
 def test_a_finding_is_grave_beyond_its_threshold_only(store: Store, asked: list[Question], write: Write) -> None:

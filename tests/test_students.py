@@ -9,6 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from tests.conftest import SHARED, make_questions
 from tests.models import KINDS, make_folder, make_student
@@ -90,6 +92,24 @@ def test_a_causal_student_hears_a_cue_for_answers_and_another_for_rationales(tmp
     answer, rationale = student.encode([task("Why?", "x"), task("Why?", "x", "t5")], WIDE)
     assert student.tokenizer.decode(answer.input) == f"Why?{ANSWER_CUE}"
     assert student.tokenizer.decode(rationale.input) == f"Why?{RATIONALE_CUE}"
+
+
+def test_a_causal_student_is_asked_in_training_as_anybody_asks_it_elsewhere(tmp_path: Path) -> None:
+    """With a tokenizer that joins a full stop and the line break behind it, as those of Llama 3 and Qwen do."""
+    text = "Why?\nOptions:\n(a) thing.\n(b) number."
+    inner = Tokenizer(models.BPE())
+    joins = pre_tokenizers.Split(Regex(r"[^\s\p{L}]+[\r\n]*|\s*[\r\n]+|\s?\p{L}+|\s+"), "isolated")
+    inner.pre_tokenizer = pre_tokenizers.Sequence([joins, pre_tokenizers.ByteLevel(use_regex=False)])
+    trainer = trainers.BpeTrainer(special_tokens=["<pad>", "</s>"], show_progress=False)
+    inner.train_from_iterator([f"{text}{ANSWER_CUE} thing."] * 5, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="</s>")
+    student = load_student(str(make_folder(tmp_path, "causal", tokenizer=tokenizer)))
+    assert ids(student, text) + ids(student, ANSWER_CUE) != ids(student, text + ANSWER_CUE)
+    [example] = student.encode([task(text, "thing.")], WIDE)
+    assert [*example.input] == ids(student, text + ANSWER_CUE)
+    [cut] = student.encode([task(text, "thing.")], Limits(input=len(example.input) - 1))
+    assert cut.input_cut
+    assert len(cut.input) < len(example.input)
 
 
 def test_logits_of_an_example_do_not_depend_on_the_batch_it_is_in(student: Student) -> None:

@@ -13,8 +13,8 @@ from tinyllm_cli.quality import TeacherQuality
 from tinyllm_cli.survey import InputLengths, Measure, Survey
 
 KINDS = (
-    "no-rationales", "missing", "failed", "rejected", "cut-off", "inputs-cut", "targets-cut", "duplicates",
-    "near-duplicates", "contradictions", "alike", "disagree",
+    "no-rationales", "missing", "failed", "rejected", "cut-off", "inputs-cut", "targets-cut",
+    "unreadable", "duplicates", "near-duplicates", "contradictions", "alike", "disagree",
 )  # fmt: skip
 _LEARNED = "train"
 _SHOWN = 5
@@ -31,6 +31,7 @@ class Thresholds:
     rejected: float = 0.2
     cut_off: float = 0.5
     inputs_cut: float = 0.01
+    unreadable: float = 0.01
     targets_cut: float = 0.05
     duplicates: float = 0.0
     near_duplicates: float = 0.01
@@ -132,6 +133,13 @@ def _of_questions(survey: Survey, measure: Measure | None, limits: Thresholds) -
     for lengths in survey.inputs:
         if lengths.cut and measure is not None:
             yield _cut_inputs(survey.dataset, lengths, measure, limits)
+        if lengths.alike and measure is not None:
+            yield Finding(
+                kind="unreadable", dataset=survey.dataset, grave=lengths.alike > limits.unreadable * lengths.questions,
+                text=f"{_of(lengths.alike, lengths.questions)} {lengths.split} questions of {survey.dataset} have"
+                f" options that are the same to {measure.student}: its vocabulary lacks what tells them apart.",
+                hint="Of such options it always takes the first. Choose a student that knows their script and signs.",
+            )  # fmt: skip
     for shared in survey.repeats:
         yield from _shared(survey, shared, limits)
 

@@ -35,6 +35,10 @@ class Ruler(Protocol):
 
     def targets(self, texts: Sequence[str]) -> list[int]: ...
 
+    def same(self, texts: Sequence[str]) -> bool:
+        """Whether different texts among these are the same to it."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
@@ -48,13 +52,15 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class InputLengths:
-    """A split's questions as a student reads them, in its tokens; `cut` are longer than its limit."""
+    """A split's questions as a student reads them, in its tokens; `cut` are longer than its limit, and `alike` have
+    options that it can't tell apart."""
 
     split: str
     questions: int
     mean: float
     longest: int
     cut: int
+    alike: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +123,12 @@ def opened(store: Store, dataset: str) -> dict[str, Callable[[], Iterator[Questi
 
 
 def _inputs(split: str, questions: Iterator[Question], measure: Measure) -> InputLengths:
-    count = total = longest = cut = 0
-    while page := [student_input(ANSWER_PREFIX, question) for question in islice(questions, _PAGE)]:
-        for length in measure.ruler.inputs(page):
+    count = total = longest = cut = alike = 0
+    while page := list(islice(questions, _PAGE)):
+        alike += sum(measure.ruler.same(question.options) for question in page)
+        for length in measure.ruler.inputs([student_input(ANSWER_PREFIX, question) for question in page]):
             count += 1
             total += length
             longest = max(longest, length)
             cut += length > measure.max_input
-    return InputLengths(split=split, questions=count, mean=total / count, longest=longest, cut=cut)
+    return InputLengths(split=split, questions=count, mean=total / count, longest=longest, cut=cut, alike=alike)

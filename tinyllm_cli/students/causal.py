@@ -37,6 +37,11 @@ ANSWER_CUE = "\nAnswer:"
 RATIONALE_CUE = "\nRationale:"
 
 
+def cue_of(task: str) -> str:
+    """What stands behind the input, and the target goes on from."""
+    return ANSWER_CUE if task == ANSWER else RATIONALE_CUE
+
+
 class CausalStudent:
     kind: Literal["causal"] = "causal"
 
@@ -50,20 +55,27 @@ class CausalStudent:
 
     def encode(self, tasks: Sequence[Task], limits: Limits) -> list[Example]:
         limits = limits.within(self._window, shared=True)
-        bodies = self.tokenizer([task.input for task in tasks])["input_ids"]
-        cues = {cue: self.tokenizer(cue, add_special_tokens=False)["input_ids"] for cue in (ANSWER_CUE, RATIONALE_CUE)}
+        # In one piece with its cue, as anybody types it who asks the student elsewhere: some tokenizers join the full
+        # stop that a question ends in with the line break behind it.
+        inputs = self.tokenizer([task.input + cue_of(task.name) for task in tasks])["input_ids"]
         examples = []
-        for task, body in zip(tasks, bodies, strict=True):
-            cue = cues[ANSWER_CUE if task.name == ANSWER else RATIONALE_CUE]
-            room = limits.input - len(cue)
+        for task, ids in zip(tasks, inputs, strict=True):
+            cut = len(ids) > limits.input
             target, target_cut = target_ids(self.tokenizer, f" {task.target}", limits.target)
             examples.append(
                 Example(
-                    name=task.name, weight=task.weight, share=task.share, input=(*body[:room], *cue),
-                    target=target, input_cut=len(body) > room, target_cut=target_cut,
+                    name=task.name, weight=task.weight, share=task.share,
+                    input=tuple(self._cut(task, limits.input) if cut else ids),
+                    target=target, input_cut=cut, target_cut=target_cut,
                 )
             )  # fmt: skip
         return examples
+
+    def _cut(self, task: Task, limit: int) -> list[int]:
+        """The beginning of an input, and its cue."""
+        cue: list[int] = self.tokenizer(cue_of(task.name), add_special_tokens=False)["input_ids"]
+        body: list[int] = self.tokenizer(task.input)["input_ids"]
+        return [*body[: max(0, limit - len(cue))], *cue]
 
     def target_logits(self, batch: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
         # The last target token predicts nothing that is asked for, but must be there for `logits_to_keep`'s count.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tinyllm_cli.students.base import Limits
-from tinyllm_cli.students.causal import ANSWER_CUE, RATIONALE_CUE
+from tinyllm_cli.students.causal import cue_of
 from tinyllm_cli.tasks import ANSWER
 
 
@@ -28,16 +28,18 @@ class Ruler:
 
     def inputs(self, texts: Sequence[str], task: str = ANSWER) -> list[int]:
         """Tokens of each input, with what the student adds to it for this task."""
-        added = 0
-        if self.kind == "causal":
-            cue = ANSWER_CUE if task == ANSWER else RATIONALE_CUE
-            added = len(self.tokenizer(cue, add_special_tokens=False)["input_ids"])
-        return [len(ids) + added for ids in self._ids(texts)]
+        cue = cue_of(task) if self.kind == "causal" else ""
+        return [len(ids) for ids in self._ids([text + cue for text in texts])]
 
     def targets(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each target, with the one that ends it."""
         lead = " " if self.kind == "causal" else ""
         return [len(ids) + 1 for ids in self._ids([lead + text for text in texts], add_special_tokens=False)]
+
+    def same(self, texts: Sequence[str]) -> bool:
+        """Whether different texts among these have the same tokens, as those of a script have that it doesn't know."""
+        distinct = set(texts)
+        return len({tuple(ids) for ids in self._ids([*distinct], add_special_tokens=False)}) < len(distinct)
 
     def _ids(self, texts: Sequence[str], **options: bool) -> list[list[int]]:
         # verbose: a text beyond the model's own length is what is being looked for, no reason to warn.
