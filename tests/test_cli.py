@@ -129,6 +129,15 @@ def test_debug_shows_the_traceback(tinyllm: Command) -> None:
     assert "no database" in done.stderr
 
 
+def test_a_terminal_of_another_encoding_shows_what_it_lacks_as_an_escape(tinyllm: Command, tmp_path: Path) -> None:
+    row = {"id": "1", "question": "Où?", "options": ["à", "é"], "answer_index": 0}
+    (tmp_path / "train.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    assert tinyllm("import", "train.jsonl", "--name", "toy").returncode == 0
+    done = tinyllm("inspect", "1", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "O\\xf9?" in done.stdout
+
+
 def test_debug_shows_no_control_characters(inside: Command, tmp_path: Path) -> None:
     done = inside("distill", "--alpha", "0", "--dataset", "no\x1b[2Jbody", "--debug")
     assert done.returncode == 2

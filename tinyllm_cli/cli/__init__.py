@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -66,6 +67,9 @@ def root(
 
 def main() -> None:
     """The entry point of the `tinyllm` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a character that the terminal's encoding lacks ends no command
+            stream.reconfigure(errors="backslashreplace")
     for name, value in dotenv_values(Path.cwd() / ".env").items():  # before options and libraries look at it
         if value:  # .env.example, copied as it is, sets nothing
             os.environ.setdefault(name, value)
