@@ -97,6 +97,15 @@ def test_what_lacks_its_material_is_left_out_with_the_command_that_makes_it() ->
     assert "--split test --no-teacher-forcing" in said["bob itself"]
 
 
+def test_a_teacher_that_was_named_and_wrote_nothing_is_said_to_be_in_no_run() -> None:
+    three = replace(setup(alphas={"ann": 1.0, "bob": 1.0, "cat": 1.0}), seeds=(0,))
+    for plan in (ablation(three), seeds(three), train_size(three), table1(three, ["tinyllm"])):
+        [lacking] = [one for one in plan.left_out if one.teacher == "cat"]
+        assert lacking.what == "cat in every run on toy: it has written no rationale"
+        assert lacking.command == "tinyllm elicit --teacher cat --dataset toy"
+    assert not table1(three, ["finetune"]).left_out
+
+
 def test_the_ablation_takes_away_one_thing_at_a_time() -> None:
     three = {"ann": 1.0, "bob": 1.0, "cid": 1.0}
     told = frozenset(three)
@@ -308,6 +317,7 @@ def test_cells_of_a_process_that_is_gone_are_planned_again(store: Store) -> None
         (["table1", "--alpha", "nobody=1"], "no teacher called 'nobody'"),
         (["seeds", "--", "--seed", "3"], "--seed can't stand after --."),
         (["seeds", "--", "--dry-run"], "--dry-run can't stand after --."),
+        (["seeds", "--", "-st5"], "--student can't stand after --."),
         (["seeds", "--", "--learning-rate", "3"], "No such option: --learning-rate."),
         (["seeds", "--", "--epochs", "x"], "'--epochs'"),
         (["alpha"], "nothing that this experiment could train"),

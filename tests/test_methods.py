@@ -165,6 +165,8 @@ def test_pinto_needs_a_text_for_every_question(store: Store, tmp_path: Path) -> 
     material = gather(store, plan)
     assert material.lessons[1].tasks[0].input.endswith("\nRationale: It is blue.")
     assert list(material.hints.values()) == [["It is red."], ["It is blue."]]
+    hint(store, "valid", [1, 0])
+    assert gather(store, plan).digest != material.digest, "another training: its checkpoint is chosen by other hints"
 
 
 def test_inference_trains_nothing(tinyllm: Command, tmp_path: Path) -> None:

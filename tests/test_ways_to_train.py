@@ -57,7 +57,7 @@ def test_an_unknown_optimizer_lists_the_known_ones() -> None:
     with pytest.raises(UsageProblem, match="no optimizer 'adamwx'") as problem:
         make_optimizer(torch.nn.Linear(2, 2), "adamwx", 1e-3, 0.0)
     assert "adafactor" in problem.value.hint
-    assert "lomo" not in optimizer_names()
+    assert not {"lomo", "schedule_free_adamw"} & set(optimizer_names())
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -113,11 +113,26 @@ def test_patience_ends_a_training_that_gets_no_better(store: Store, folder: Path
     plan = planned(store, contrary(tmp_path / "toy"), folder, patience=2, **changes)
     done = run(store, plan, lambda progress, student: None)
     curve = done.figures["valid"]
-    best = max(curve, key=lambda point: (point["accuracy"], point["step"]))
+    best = max(point["accuracy"] for point in curve)
+    as_good = [place for place, point in enumerate(curve) if point["accuracy"] == best]
     assert done.state == "done"
     assert done.figures["steps"] == curve[-1]["step"] < 90
-    assert len([point for point in curve if point["step"] > best["step"]]) == 2
-    assert done.figures["best_step"] == best["step"]
+    assert len(curve) - 1 - as_good[0] == 2
+    assert done.figures["best_step"] == curve[as_good[-1]]["step"]
+
+
+def test_patience_ends_a_training_that_stands_still(store: Store, folder: Path, tmp_path: Path) -> None:
+    plan = planned(store, contrary(tmp_path / "toy"), folder, patience=2, epochs=9, evals_per_epoch=1, lr=0.0)
+    assert len(run(store, plan, lambda progress, student: None).figures["valid"]) == 3
+
+
+@pytest.mark.parametrize("wrong", [{"lr": 1e-8}, {"warmup_steps": 500}])
+def test_a_schedule_that_these_numbers_are_not_for_is_refused_before_a_step(
+    store: Store, folder: Path, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    plan = planned(store, contrary(tmp_path / "toy"), folder, schedule="polynomial", **wrong)
+    with pytest.raises(UsageProblem, match="polynomial"):
+        run(store, plan, lambda progress, student: None)
 
 
 def test_tensorboard_gets_the_curves(inside: Command, tmp_path: Path) -> None:

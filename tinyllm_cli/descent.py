@@ -13,7 +13,8 @@ SCHEDULES = (
 """Those of transformers' that need nothing but numbers of steps."""
 
 _FUSED = "adamw_torch_fused"
-_OF_THE_MODEL = ("galore", "apollo", "lomo", "adalomo")  # they need a loop of their own
+_POLYNOMIAL_END = 1e-7  # as transformers sets it
+_OF_THE_MODEL = ("galore", "apollo", "lomo", "adalomo", "schedule_free")  # they need a loop of their own
 
 
 def optimizer_names() -> list[str]:
@@ -49,7 +50,15 @@ def make_optimizer(model: Any, name: str, lr: float, weight_decay: float) -> Any
 
 
 def make_schedule(name: str, optimizer: Any, warmup_steps: int, steps: int) -> Any:
-    """The schedule of `SCHEDULES` by this name."""
+    """The schedule of `SCHEDULES` by this name.
+
+    Raises UsageProblem for one that these numbers are not for."""
     from transformers import get_scheduler
 
+    if name == "polynomial" and (warmup_steps >= steps or optimizer.param_groups[0]["lr"] <= _POLYNOMIAL_END):
+        raise UsageProblem(
+            f"--schedule polynomial goes down to a learning rate of {_POLYNOMIAL_END:g} after the warm-up, and this"
+            f" training has {steps} steps, {warmup_steps} of warm-up.",
+            "Choose a higher --lr, fewer --warmup-steps, or another --schedule.",
+        )
     return get_scheduler(name, optimizer, warmup_steps, steps)

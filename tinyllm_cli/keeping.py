@@ -151,10 +151,12 @@ class Keeper:
         return self._out_of_patience()
 
     def _out_of_patience(self) -> bool:
+        """Counted from the first evaluation that was as good as any: one that is only as good again is no better."""
         patience = self._plan.settings.patience
-        if not patience or not self._material.valid or self._best is None:
+        if not patience or not self._progress.valid:
             return False
-        return sum(step > self._best[1] for step, _ in self._progress.valid) >= patience
+        accuracies = [accuracy for _, accuracy in self._progress.valid]
+        return len(accuracies) - 1 - accuracies.index(max(accuracies)) >= patience
 
     def figures(self) -> dict[str, Any]:
         flat = [example for examples in self._examples for example in examples]

@@ -71,8 +71,9 @@ class Material:
 
     @property
     def digest(self) -> str:
-        """Changes with any question of train or valid, and with their order."""
-        asked = [[lesson.question.hash for lesson in self.lessons], [question.hash for question in self.valid]]
+        """Changes with any question of train or valid, with their order, and with the hints."""
+        asked: list[Any] = [[lesson.question.hash for lesson in self.lessons], [one.hash for one in self.valid]]
+        asked += [sorted(self.hints.items())] if self.hints else []
         return hashlib.sha256(canonical(asked).encode()).hexdigest()[:16]
 
 

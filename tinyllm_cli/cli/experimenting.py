@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tinyllm_cli.experiments.running import Job, Surroundings
     from tinyllm_cli.store import Store
 
-_OURS = ("--alpha", "--dataset", "-d", "--student", "-s", "--seed", "--limit", "--method", "--icl",
-         "--shuffle-rationales", "--db", "--config", "--json", "--dry-run", "--fresh")  # fmt: skip
+_OURS = frozenset({"--alpha", "--dataset", "--student", "--seed", "--limit", "--method", "--icl",
+                   "--shuffle-rationales", "--db", "--config", "--json", "--dry-run", "--fresh"})  # fmt: skip
 """Options of distill that a plan sets itself, or that would take its runs out of its hands."""
 
 _WIDTH = 60
@@ -41,9 +41,6 @@ def setup(
     from tinyllm_cli.students.loading import model_fingerprint
     from tinyllm_cli.voices import named_weights, parse_alpha
 
-    taken = next((word for word in more if word.partition("=")[0] in _OURS), None)
-    if taken is not None:
-        raise UsageProblem(f"{taken} can't stand after --.", "The plan sets it; see tinyllm experiment --help.")
     _check_options(more)
     names = list(dict.fromkeys(ingest_named(store, name, session.settings).name for name in datasets))
     names = names or sorted(stored_rationales.datasets_with_rationales(store))
@@ -63,7 +60,7 @@ def setup(
 
 
 def _check_options(more: Sequence[str]) -> None:
-    """Raises UsageProblem for options that distill doesn't take, before any run starts."""
+    """Raises UsageProblem for options that distill doesn't take, or that a plan sets, before any run starts."""
     import typer
     from typer.exceptions import TyperException
     from typer.main import get_command
@@ -74,10 +71,16 @@ def _check_options(more: Sequence[str]) -> None:
     alone = typer.Typer(add_completion=False)
     alone.command()(distill)
     try:
-        get_command(alone).make_context("distill", list(more))
+        context = get_command(alone).make_context("distill", list(more))
     except TyperException as error:
         said = getattr(error, "format_message", error.__str__)()  # names the option, where typer knows it
         raise UsageProblem(f"What stands after -- is for distill. {said}.", "See tinyllm distill --help.") from error
+    for one in context.command.params:
+        source = context.get_parameter_source(one.name or "")
+        if source is not None and source.name == "COMMANDLINE" and not _OURS.isdisjoint(one.opts):
+            raise UsageProblem(
+                f"{max(one.opts, key=len)} can't stand after --.", "The plan sets it; see tinyllm experiment --help."
+            )
 
 
 @dataclass

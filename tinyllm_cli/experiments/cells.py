@@ -141,6 +141,18 @@ class Sketch:
         return {name: alpha for name, alpha in self.setup.alphas.items() if name in material.told and alpha > 0}
 
     def plan(self, name: str) -> Plan:
+        """With what teachers lack for it: where rationales are learnt, those of a teacher without any are not."""
+        known = {one.command for one in self.left_out}
+        learnt = {
+            cell.label["dataset"] for cell in self.cells if (last_value(cell.distill or (), "--alpha") or "0") != "0"
+        }
+        for material, (teacher, alpha) in product(self.setup.materials, self.setup.alphas.items()):
+            command = f"tinyllm elicit --teacher {teacher} --dataset {material.dataset}"
+            lacks = alpha > 0 and teacher not in material.told and material.dataset in learnt
+            if lacks and command not in known:
+                self.miss(
+                    f"{teacher} in every run on {material.dataset}: it has written no rationale", command, teacher
+                )
         return Plan(name=name, cells=tuple(self.cells), left_out=tuple(self.left_out))
 
 

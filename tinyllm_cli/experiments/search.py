@@ -97,7 +97,7 @@ def open_study(journal: Path, hunt: Hunt) -> Any:
         load_if_exists=True,
     )
     # Seeded by what it knows: a search that goes on must not draw the same numbers again.
-    seed = 1000 * hunt.seed + len(study.trials)
+    seed = (1000 * hunt.seed + len(study.trials)) % 2**32
     study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=4, multivariate=True)
     if not study.trials:
         study.enqueue_trial({name: min(max(alpha, LOWEST), HIGHEST) for name, alpha in hunt.start.items()})
