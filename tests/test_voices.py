@@ -209,3 +209,12 @@ def test_alpha_zero_needs_questions_and_no_rationales(store: Store) -> None:
 def test_a_prefix_comes_from_the_settings_or_the_teachers_name() -> None:
     assert prefix_of("parrot", SETTINGS) == "squawk: "
     assert prefix_of("somebody", SETTINGS) == "somebody: "
+
+
+def test_no_teacher_is_learned_from_under_the_name_of_the_answers_task(store: Store) -> None:
+    add_dataset(store, "toy", "ann", "answer")
+    for alpha in (None, "answer=1"):
+        said, hint = rejected(store, alpha, "toy")
+        assert "A teacher that is called 'answer' can't be learned from" in said
+        assert "another name" in hint
+    assert alphas(choose(store, SETTINGS, parse_alpha("ann=1,answer=0"), "toy")) == {"ann": 1.0, "answer": 0.0}

@@ -11,7 +11,7 @@ from tinyllm_cli.errors import UsageProblem, choices
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.tasks import Voice
+from tinyllm_cli.tasks import ANSWER, Voice
 
 Alpha = Mapping[str, float] | float
 """Weights by teacher as typed, or one weight for every teacher that has rationales."""
@@ -68,6 +68,11 @@ def choose(store: Store, settings: Settings, alpha: Alpha | None, dataset: str |
         lacking = sorted(active - available.get(chosen, set()))
         if lacking:
             raise _no_rationales(chosen, lacking[0])
+    if weights.get(ANSWER):  # its rationales would count as answers
+        raise UsageProblem(
+            f"A teacher that is called '{ANSWER}' can't be learned from: so the answer's own task is called.",
+            "Give it another name in tinyllm.toml, or where its rationales are imported.",
+        )
     voices = tuple(Voice(teacher=name, prefix=prefix_of(name, settings), alpha=a) for name, a in weights.items())
     return Choice(dataset=chosen, voices=voices, chosen=dataset is None)
 
