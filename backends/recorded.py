@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise BadTeacherConfig(f"There is no file {path}.") from error
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         raise BadTeacherConfig(f"{path} can't be read: {error}.") from error
 
 
@@ -188,7 +189,7 @@ def _records(path: Path) -> Iterator[Any]:
     """The file's rows, one at a time."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     opener = gzip.open if suffixes[-1:] == [".gz"] else open
-    with opener(path, "rt", encoding="utf-8", newline="") as file:
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         if ".csv" in suffixes:
             yield from csv.DictReader(file)
             return

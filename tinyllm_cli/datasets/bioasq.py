@@ -37,6 +37,6 @@ def bioasq_questions(path: Path, dataset: str) -> Iterator[Question]:
             text=str(row["body"]).strip(),
             options=OPTIONS,
             answer=answer_index(str(answer).lower().rstrip("."), OPTIONS, (), where),
-            context="\n".join(str(snippet.get("text", "")) for snippet in row.get("snippets", ())) or None,
+            context="\n".join(str(snippet.get("text", "")) for snippet in row.get("snippets") or ()) or None,
         )
         number += 1

@@ -85,7 +85,7 @@ def from_path(path: Path, columns: Mapping[str, str], name: str | None = None) -
         return Source(
             name=named,
             origin=str(path.resolve()),
-            fingerprint=_fingerprint([path], {}),
+            fingerprint=_fingerprint({"": path}, {}),
             read=lambda: bioasq_questions(path, named),
         )
     return _from_files(named, {_SPLIT_NAMES.get(stem.lower(), "train"): path}, columns, origin=str(path.resolve()))
@@ -127,8 +127,9 @@ def _rationale_files(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("rationales/*")):
         if format_of(path) in (".jsonl", ".csv"):
-            teacher = path.name.removesuffix(".gz").rsplit(".", 2)[0]
-            found.setdefault(teacher, []).append(path)
+            stem = path.name.removesuffix(".gz").rpartition(".")[0]
+            teacher, _, split = stem.rpartition(".")
+            found.setdefault(teacher if split.lower() in _SPLIT_NAMES else stem, []).append(path)  # gpt-4.1 has a dot
     return found
 
 
@@ -151,7 +152,7 @@ def _from_files(
     return Source(
         name=name,
         origin=origin,
-        fingerprint=_fingerprint(list(paths.values()), columns),
+        fingerprint=_fingerprint(paths, columns),
         read=read,
         rationale_files=rationale_files or {},
         authors_folder=authors_folder,
@@ -167,9 +168,13 @@ def _stated_split(row: Mapping[str, Any], where: Where) -> str | None:
     return _SPLIT_NAMES[str(stated).lower()]
 
 
-def _fingerprint(paths: list[Path], columns: Mapping[str, str]) -> str:
-    """Changes when a file may have: size and time of each, and the mapping. Reads no content."""
-    stats = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
+def _fingerprint(paths: Mapping[str, Path], columns: Mapping[str, str]) -> str:
+    """Changes when a file may have, by its place, size and time, with the split that it is, and with the mapping. Reads
+    no content."""
+    stats = [
+        [split, path.parent.name, path.name, path.stat().st_size, path.stat().st_mtime_ns]
+        for split, path in paths.items()
+    ]
     return hashlib.sha256(canonical([stats, dict(columns)]).encode()).hexdigest()[:16]
 
 

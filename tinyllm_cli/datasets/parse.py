@@ -157,6 +157,8 @@ def _options(
         raise where.problem("options", "expected a list of texts.")
     options = tuple(str(item).strip() for item in raw)
     _check_options(options, where)
+    if len(labels) not in (0, len(options)):
+        raise where.problem("options", f"there are {len(options)} of them, and {len(labels)} labels.")
     return options, tuple(map(str, labels))
 
 

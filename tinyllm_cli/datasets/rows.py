@@ -117,18 +117,25 @@ def _csv(path: Path, file: IO[bytes]) -> Iterator[Any]:
     import io
 
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        for row in csv.DictReader(text):
-            yield {name: value for name, value in row.items() if name is not None}
+        for number, row in enumerate(csv.DictReader(text), start=1):
+            if None in row:
+                raise UsageProblem(
+                    f"{path.name}, row {number}: it has more cells than there are names in the first line.",
+                    "Put texts that hold a comma into quotes.",
+                )
+            yield dict(row)
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+    import glob
+
     from datasets import disable_progress_bars, load_dataset
     from datasets.utils.logging import CRITICAL, set_verbosity
 
     disable_progress_bars()
     set_verbosity(CRITICAL)  # what it would log is in the error as well
     try:
-        yield from load_dataset("parquet", data_files=str(path), split="train", streaming=True)
+        yield from load_dataset("parquet", data_files=glob.escape(str(path)), split="train", streaming=True)
     except ValueError as error:  # what pyarrow raises for a file that only has the name
         raise UsageProblem(f"{path} is not a readable parquet file ({error}).") from error
 
