@@ -130,6 +130,11 @@ class RecordedTeacher:
         where = f"{path.name}, row {number}"
         if not isinstance(record, dict):
             raise BadTeacherConfig(f"{where}: expected an object with fields, found {type(record).__name__}.")
+        if None in record:  # where csv puts cells that have no name above them
+            raise BadTeacherConfig(
+                f"{where}: it has more cells than there are names in the first line.",
+                "Put texts that hold a comma into quotes.",
+            )
         for field in (self._fields["id_field"], self._fields["rationale_field"]):
             if record.get(field) is None:
                 raise BadTeacherConfig(

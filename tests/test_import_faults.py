@@ -60,3 +60,12 @@ def test_a_damaged_archive_of_recordings_is_told(inside: Command, tmp_path: Path
     assert done.returncode != 0
     assert "can't be read" in done.stderr
     assert "defect" not in done.stderr
+
+
+def test_a_recorded_text_that_a_comma_would_cut_is_refused(inside: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=2)
+    (tmp_path / "r.csv").write_text("id,rationale\ntrain-0,It is plain, as anybody sees.\n")
+    assert inside("import", "toy").returncode == 0
+    done = inside("import", "r.csv", "--teacher", "ann", "--dataset", "toy")
+    assert done.returncode == 2
+    assert "more cells" in done.stderr

@@ -174,6 +174,18 @@ def test_rows_that_cannot_be_used_are_named_and_the_others_answered(causal: Stud
     assert [row["id"] for row in lines(tmp_path / "out.jsonl")] == [good["id"], twin["id"]]
 
 
+def test_a_csv_row_with_too_many_cells_is_named_and_the_others_answered(causal: Student, tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text("id,question,a,b\n1,Which, if any, floats?,cork,iron\n2,Which sinks?,cork,iron\n")
+    columns = {"options": "a,b"}
+    found = survey(path, columns)
+    assert [str(problem) for problem in found.problems] == [
+        "q.csv, row 1: it has more cells than there are names in the first line."
+    ]
+    answer_file(lambda: causal, path, columns, tmp_path / "out.jsonl", manner(), found, lambda *_: None)
+    assert [row["id"] for row in lines(tmp_path / "out.jsonl")] == ["2"]
+
+
 def test_a_file_without_rows_is_no_file_of_questions(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text("\n")
     with pytest.raises(UsageProblem, match=r"q\.jsonl has no questions"):

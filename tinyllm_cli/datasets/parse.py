@@ -62,6 +62,11 @@ def parse_row(
     """The row as a Question. Where no answer is required, a row without one gets UNKNOWN.
 
     Raises UsageProblem naming the row and the field that is missing or wrong."""
+    if None in row:  # where csv puts cells that have no name above them
+        raise UsageProblem(
+            f"{where.file}, row {where.row}: it has more cells than there are names in the first line.",
+            "Put texts that hold a comma into quotes.",
+        )
     key = str(where.row if columns.get("id") == ROW_NUMBER else _value(row, "id", columns, where))
     text = str(_value(row, "question", columns, where)).strip()
     if not text:

@@ -117,13 +117,7 @@ def _csv(path: Path, file: IO[bytes]) -> Iterator[Any]:
     import io
 
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        for number, row in enumerate(csv.DictReader(text), start=1):
-            if None in row:
-                raise UsageProblem(
-                    f"{path.name}, row {number}: it has more cells than there are names in the first line.",
-                    "Put texts that hold a comma into quotes.",
-                )
-            yield dict(row)
+        yield from csv.DictReader(text)
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
