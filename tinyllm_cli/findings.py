@@ -16,6 +16,9 @@ KINDS = (
     "no-rationales", "missing", "failed", "rejected", "cut-off", "inputs-cut", "targets-cut",
     "unreadable", "duplicates", "near-duplicates", "contradictions", "alike", "disagree",
 )  # fmt: skip
+MEASURED = frozenset({"inputs-cut", "targets-cut", "unreadable"})
+"""Those that only a student's tokenizer tells."""
+
 _LEARNED = "train"
 _SHOWN = 5
 _ENOUGH = 10  # questions, before teachers are called alike or at odds
@@ -87,11 +90,12 @@ def _of_teachers(survey: Survey, measure: Measure | None, limits: Thresholds) ->
 
 def _of_coverage(one: TeacherQuality, limits: Thresholds) -> Iterator[Finding]:
     where = f"{one.dataset}, split {one.split}"
+    bring = f"Run: {one.mend}" if one.mend else "They were recorded: bring the others in as these came."
     if one.missing:
         yield Finding(
             kind="missing", dataset=one.dataset, grave=one.missing > limits.missing * one.questions,
             text=f"{_of(one.missing, one.questions)} questions of {where} have no rationale of {one.teacher}.",
-            hint=f"Run: {one.mend}" if one.mend else "They were recorded: bring the others in as these came.",
+            hint=bring,
         )  # fmt: skip
     if one.failed:
         yield Finding(
@@ -105,7 +109,7 @@ def _of_coverage(one: TeacherQuality, limits: Thresholds) -> Iterator[Finding]:
             kind="missing", dataset=one.dataset, grave=lacking > limits.missing * one.wanted,
             text=f"{_of(lacking, one.wanted)} samples of {one.teacher} for {where} are missing: not every question has"
             f" {one.samples}.",
-            hint=f"Run: {one.mend}" if one.mend else "They were recorded: bring the others in as these came.",
+            hint=bring,
         )  # fmt: skip
 
 

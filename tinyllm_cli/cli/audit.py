@@ -55,7 +55,7 @@ def audit(
     from tinyllm_cli.audit import audit as run_audit
     from tinyllm_cli.audit import datasets_to_audit
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.findings import KINDS
+    from tinyllm_cli.findings import KINDS, MEASURED
     from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.ingest import ingest_named
 
@@ -68,7 +68,7 @@ def audit(
     with closing(session.open_store(create=False)) as store:
         names = [ingest_named(store, name, session.settings).name for name in dataset or ()] or datasets_to_audit(store)
         standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
-        measured = strict and not {"inputs-cut", "targets-cut"} <= set(allow or ())
+        measured = strict and not set(allow or ()) >= MEASURED
         measure = _measure(session, student, max_input, max_target, trust_remote_code, must=measured)
         with session.console.meter("reading") as meter:
             read = count(1)
@@ -92,6 +92,7 @@ def _measure(
     `must` be known."""
     from backends.base import ModelUnavailable
     from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.findings import MEASURED
     from tinyllm_cli.students.base import Limits
     from tinyllm_cli.students.loading import load_ruler
     from tinyllm_cli.survey import Measure
@@ -105,7 +106,7 @@ def _measure(
         if must:
             raise UsageProblem(
                 f"--strict can't tell what a student would cut: {name} can't be had here.",
-                "Name a --student, or let it pass: --allow inputs-cut --allow targets-cut",
+                f"Name a --student, or let it pass: {' '.join(f'--allow {kind}' for kind in sorted(MEASURED))}",
             ) from None
         session.console.note(f"Lengths are in characters: {name} can't be had here. Name a --student to count tokens.")
         return None
