@@ -59,15 +59,22 @@ def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
         "",
         "## How to ask it",
         "",
+        *input_lines(run),
+        "",
+        "A causal student continues after a further line `Answer:`. It answers with the text of an option.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def input_lines(run: Run) -> list[str]:
+    """An input as the run's student learned to read it, but for a context; in Markdown, as code."""
+    return [
         f"    {ANSWER_PREFIX}QUESTION",
         "    Options:",
         "    (a) FIRST OPTION",
         "    (b) SECOND OPTION",
         *(f"    Rationale: WHAT {teacher} WRITES, WITHOUT THE GOLD ANSWER" for teacher in read_beside(run)),
-        "",
-        "A causal student continues after a further line `Answer:`. It answers with the text of an option.",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def read_beside(run: Run) -> tuple[str, ...]:

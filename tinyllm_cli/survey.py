@@ -35,8 +35,8 @@ class Ruler(Protocol):
 
     def targets(self, texts: Sequence[str]) -> list[int]: ...
 
-    def same(self, texts: Sequence[str]) -> bool:
-        """Whether different texts among these are the same to it."""
+    def alike(self, groups: Sequence[Sequence[str]]) -> list[bool]:
+        """Of each group, whether different texts in it are the same to it."""
         ...
 
 
@@ -60,7 +60,7 @@ class InputLengths:
     mean: float
     longest: int
     cut: int
-    alike: int = 0
+    alike: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ def opened(store: Store, dataset: str) -> dict[str, Callable[[], Iterator[Questi
 def _inputs(split: str, questions: Iterator[Question], measure: Measure) -> InputLengths:
     count = total = longest = cut = alike = 0
     while page := list(islice(questions, _PAGE)):
-        alike += sum(measure.ruler.same(question.options) for question in page)
+        alike += sum(measure.ruler.alike([question.options for question in page]))
         for length in measure.ruler.inputs([student_input(ANSWER_PREFIX, question) for question in page]):
             count += 1
             total += length

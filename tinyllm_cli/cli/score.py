@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -82,6 +82,10 @@ def score(
     session = Session(db, config, Console(json=json, quiet=quiet))
     model = resolved(model)
     load = loader(model, trust_remote_code=trust_remote_code)
+    # The words by which a next command takes the very same texts.
+    same = _words({"--limit": limit, "--icl": icl}) + _words(
+        {"--gates": gates, "--max-target": max_target}, usual={"default", 256}
+    )
     with closing(session.open_store(create=False)) as store:
         chosen = dataset_with_rationales(session, store, split, dataset)
         standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
@@ -91,7 +95,9 @@ def score(
         }
         if leakage is not None:
             _leak(session, store, chosen, split, texts, load, leakage)
-            session.console.next(_scoring(chosen, split, model, teacher, limit, gates, max_target, icl))
+            of = [word for name in teacher or [] for word in ("--teacher", name)]
+            of += _words({"--split": split, "--model": model}, usual={"train", "smollm2"})
+            session.console.next(shlex.join(["tinyllm", "score", "--dataset", chosen, *of, *same]))
             return
         name = f"{model} {model_fingerprint(model)}".strip()
         found = {}
@@ -108,27 +114,18 @@ def score(
             session.console.show(_example(who, one))
     session.console.result({"dataset": chosen, "split": split, "model": model, "teachers": _as_json(found)})
     if split == "train" and mask_answer:
-        given = {"--alpha": ",".join(f"{who}=1" for who in found) if teacher else None,
-                 "--usefulness-model": name if several else None, "--limit": limit, "--icl": icl,
-                 "--gates": gates if gates == "none" else None,
-                 "--max-target": max_target if max_target != 256 else None}  # fmt: skip
-        same = [word for option, value in given.items() if value is not None for word in (option, str(value))]
-        session.console.next(shlex.join(["tinyllm", "distill", "--dataset", chosen, "--usefulness", "weight", *same]))
+        alpha = ",".join(f"{who}=1" for who in found) if teacher else None
+        by = _words({"--alpha": alpha, "--usefulness-model": name if several else None})
+        weighing = ["tinyllm", "distill", "--dataset", chosen, "--usefulness", "weight"]
+        session.console.next(shlex.join([*weighing, *by, *same]))
     else:
         session.console.next(shlex.join(["tinyllm", "audit", "--dataset", chosen]))
 
 
-def _scoring(
-    dataset: str, split: str, model: str, teachers: list[str] | None, limit: int | None, gates: str, max_target: int,
-    icl: int | None,
-) -> str:  # fmt: skip
-    """The command that scores the texts that were probed, for the same model."""
-    given = {"--split": split if split != "train" else None, "--model": model if model != "smollm2" else None,
-             "--limit": limit, "--gates": gates if gates == "none" else None, "--icl": icl,
-             "--max-target": max_target if max_target != 256 else None}  # fmt: skip
-    words = [word for option, value in given.items() if value is not None for word in (option, str(value))]
-    of = [word for teacher in teachers or [] for word in ("--teacher", teacher)]
-    return shlex.join(["tinyllm", "score", "--dataset", dataset, *of, *words])
+def _words(options: Mapping[str, object], usual: Container[object] = ()) -> list[str]:
+    """The options that are given and not as `usual`, as words of a command."""
+    given = {option: value for option, value in options.items() if value is not None and value not in usual}
+    return [word for option, value in given.items() for word in (option, str(value))]
 
 
 def _say_cut(session: Session, whose: str, count: int) -> None:

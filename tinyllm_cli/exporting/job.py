@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from tinyllm_cli import __version__
-from tinyllm_cli.card import read_beside
+from tinyllm_cli.card import input_lines, read_beside
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem, WorldProblem, choices
 from tinyllm_cli.exporting.check import Agreement, Format, compare, predictions_of
@@ -24,7 +24,7 @@ from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.loading import load_student
-from tinyllm_cli.tasks import ANSWER_PREFIX, NO_HINTS
+from tinyllm_cli.tasks import NO_HINTS
 
 FORMATS = {"onnx": "as_onnx", "ctranslate2": "as_ctranslate2", "gguf": "as_gguf"}
 Watch = Callable[[str], None]
@@ -147,11 +147,7 @@ def _readme(run: Run, format_name: str, module: Format, exported: Exported, int8
         "",
         "INPUT is written as the student learned it:",
         "",
-        f"    {ANSWER_PREFIX}QUESTION",
-        "    Options:",
-        "    (a) FIRST OPTION",
-        "    (b) SECOND OPTION",
-        *(f"    Rationale: WHAT {teacher} WRITES, WITHOUT THE GOLD ANSWER" for teacher in read_beside(run)),
+        *input_lines(run),
         "    Context: TEXT",
         "",
         "The last line is left out where a question has no context. A causal student continues after a further line"

@@ -36,10 +36,11 @@ class Ruler:
         lead = " " if self.kind == "causal" else ""
         return [len(ids) + 1 for ids in self._ids([lead + text for text in texts], add_special_tokens=False)]
 
-    def same(self, texts: Sequence[str]) -> bool:
-        """Whether different texts among these have the same tokens, as those of a script have that it doesn't know."""
-        distinct = set(texts)
-        return len({tuple(ids) for ids in self._ids([*distinct], add_special_tokens=False)}) < len(distinct)
+    def alike(self, groups: Sequence[Sequence[str]]) -> list[bool]:
+        """Of each group, whether different texts in it have the same tokens, as those of a script have that the
+        tokenizer doesn't know."""
+        ids = iter(self._ids([text for group in groups for text in group], add_special_tokens=False))
+        return [len({tuple(next(ids)) for _ in group}) < len(set(group)) for group in groups]
 
     def _ids(self, texts: Sequence[str], **options: bool) -> list[list[int]]:
         # verbose: a text beyond the model's own length is what is being looked for, no reason to warn.
