@@ -141,6 +141,9 @@ class RecordedTeacher:
                     f"{where}: there is no field '{field}'.",
                     f"The row has {', '.join(map(str, record))}. Name yours with id_field and rationale_field.",
                 )
+            if isinstance(record[field], (dict, list)):
+                kind = "an object" if isinstance(record[field], dict) else "a list"
+                raise BadTeacherConfig(f"{where}, field '{field}': expected a text, found {kind}.")
         answer = record.get(self._fields["answer_field"])
         try:
             index = None if answer in (None, "") else _whole(answer)

@@ -69,3 +69,44 @@ def test_a_recorded_text_that_a_comma_would_cut_is_refused(inside: Command, tmp_
     done = inside("import", "r.csv", "--teacher", "ann", "--dataset", "toy")
     assert done.returncode == 2
     assert "more cells" in done.stderr
+
+
+def test_structured_values_where_a_text_belongs_are_refused(inside: Command, tmp_path: Path) -> None:
+    for field in ("id", "question"):
+        (tmp_path / "train.jsonl").write_text(json.dumps({**ROW, field: ["What", "floats?"]}))
+        done = inside("import", "train.jsonl", "--name", "toy")
+        assert (done.returncode, f"field '{field}': expected a text, found a list" in done.stderr) == (2, True)
+    (tmp_path / "train.jsonl").write_text(json.dumps({**ROW, "options": [["cork"], ["iron"]]}))
+    assert inside("import", "train.jsonl", "--name", "toy").returncode == 2
+    (tmp_path / "train.jsonl").write_text(json.dumps({**ROW, "context": {"passages": []}}))
+    assert "found an object" in inside("import", "train.jsonl", "--name", "toy").stderr
+
+
+def test_a_structured_rationale_is_refused(inside: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=1)
+    assert inside("import", "toy").returncode == 0
+    (tmp_path / "notes.jsonl").write_text(json.dumps({"id": "train-0", "rationale": {"steps": ["cork is light"]}}))
+    done = inside("import", "notes.jsonl", "--teacher", "notes", "--dataset", "toy")
+    assert (done.returncode, "expected a text, found an object" in done.stderr) == (2, True)
+
+
+def test_a_single_files_split_may_stand_at_the_end_of_its_name(inside: Command, tmp_path: Path) -> None:
+    (tmp_path / "quiz_test.jsonl").write_text(json.dumps(ROW))
+    assert json.loads(inside("import", "quiz_test.jsonl", "--json").stdout)["splits"] == {"test": 1}
+
+
+def test_rationales_in_a_format_that_is_not_read_are_told(inside: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=1)
+    (tmp_path / "toy" / "rationales").mkdir()
+    (tmp_path / "toy" / "rationales" / "ann.parquet").write_bytes(b"PAR1")
+    done = inside("import", "toy")
+    assert (done.returncode, "ann.parquet" in done.stderr) == (2, True)
+
+
+def test_what_belongs_to_a_data_set_does_not_go_with_rationales(inside: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=1)
+    assert inside("import", "toy").returncode == 0
+    (tmp_path / "notes.jsonl").write_text(json.dumps({"id": "train-0", "rationale": "cork is light"}))
+    for extra in (["--name", "x"], ["--map", "id=nr"], ["--rename", "a=b"]):
+        done = inside("import", "notes.jsonl", "--teacher", "notes", "--dataset", "toy", *extra)
+        assert (done.returncode, "Leave them out" in done.stderr) == (2, True)

@@ -49,6 +49,16 @@ def test_ids_that_repeat_across_splits_are_told_apart_by_the_files_names(tinyllm
     ]
 
 
+def test_a_row_that_may_belong_to_two_questions_is_refused(tinyllm: Command, tmp_path: Path) -> None:
+    numbered(tmp_path / "toy")
+    notes = rows(tmp_path / "notes.jsonl", {"id": 1, "rationale": "of which?"})
+    assert tinyllm("import", "toy").returncode == 0
+    done = tinyllm("import", notes, "--teacher", "notes", "--dataset", "toy")
+    assert done.returncode == 2
+    assert "The id '1' stands for different questions" in done.stderr
+    assert stored(tinyllm, tmp_path) == []
+
+
 def test_a_split_in_the_row_goes_before_the_files_name(tinyllm: Command, tmp_path: Path) -> None:
     numbered(tmp_path / "toy")
     notes = rows(

@@ -41,7 +41,8 @@ def opened(
 ) -> Iterator[Recording]:
     """What the files of `teacher` hold for `dataset`; they are read once, for all splits, within the context.
 
-    Raises UsageProblem when they hold nothing for it, BadTeacherConfig when a row is wrong."""
+    Raises UsageProblem when they hold nothing for it, or a row may belong to two questions, BadTeacherConfig when a
+    row is wrong."""
     spec = TeacherSpec(
         name=teacher,
         backend="recorded",
@@ -51,6 +52,7 @@ def opened(
     )
     with closing(RecordedTeacher(spec.options)) as recorded:
         contents = recorded.contents().values()
+        _check_ids(store, dataset, teacher, recorded)
         splits = _matches(store, dataset, recorded)
         if not splits:
             raise UsageProblem(
@@ -65,6 +67,16 @@ def opened(
             rows=sum(content.rows for content in contents),
             unmatched=max(0, sum(content.questions for content in contents) - sum(splits.values())),
         )
+
+
+def _check_ids(store: Store, dataset: str, teacher: str, recorded: RecordedTeacher) -> None:
+    for key in stored_questions.ambiguous_ids(store, dataset):
+        if recorded.edition(Request(split="", key=key, messages=())) is not None:
+            raise UsageProblem(
+                f"The id '{key}' stands for different questions in the splits of {dataset}, and {teacher}'s rationale"
+                " for it names no split.",
+                "Add a field `split` to its rows, or name the file by its split: TEACHER.train.jsonl",
+            )
 
 
 def _matches(store: Store, dataset: str, recorded: RecordedTeacher) -> dict[str, int]:

@@ -63,6 +63,11 @@ def import_data(
         raise UsageProblem(
             "--teacher and --dataset go together.", "They say whose rationales PATH holds, and for what."
         )
+    if teacher and (name or column or rename):
+        raise UsageProblem(
+            "--name, --map and --rename are for a data set, and --teacher says that PATH holds rationales.",
+            "Leave them out; rows of rationales need the fields id and rationale.",
+        )
     with closing(session.open_store()) as store:
         if teacher and dataset:
             results = _import_rationales(session, store, path, teacher, dataset, teacher_forcing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -88,7 +89,12 @@ def from_path(path: Path, columns: Mapping[str, str], name: str | None = None) -
             fingerprint=_fingerprint({"": path}, {}),
             read=lambda: bioasq_questions(path, named),
         )
-    return _from_files(named, {_SPLIT_NAMES.get(stem.lower(), "train"): path}, columns, origin=str(path.resolve()))
+    return _from_files(named, {_split_of(stem): path}, columns, origin=str(path.resolve()))
+
+
+def _split_of(stem: str) -> str:
+    """`test`, or a name that ends in it, such as `quiz_test`; train for any other."""
+    return _SPLIT_NAMES.get(re.split(r"[_\-]", stem.lower())[-1], "train")
 
 
 def _configured(spec: DatasetSpec) -> Source:
@@ -126,7 +132,12 @@ def _rationale_files(folder: Path) -> dict[str, list[Path]]:
     """`rationales/TEACHER.SPLIT.jsonl[.gz]` (or .csv) beside the questions, by teacher."""
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("rationales/*")):
-        if format_of(path) in (".jsonl", ".csv"):
+        kind = format_of(path)
+        if kind in (".json", ".parquet"):
+            raise UsageProblem(
+                f"{path} can't be read: recorded rationales are .jsonl or .csv.", "Convert it, or move it."
+            )
+        if kind:
             stem = path.name.removesuffix(".gz").rpartition(".")[0]
             teacher, _, split = stem.rpartition(".")
             found.setdefault(teacher if split.lower() in _SPLIT_NAMES else stem, []).append(path)  # gpt-4.1 has a dot

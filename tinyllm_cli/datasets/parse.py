@@ -67,14 +67,12 @@ def parse_row(
             f"{where.file}, row {where.row}: it has more cells than there are names in the first line.",
             "Put texts that hold a comma into quotes.",
         )
-    key = str(where.row if columns.get("id") == ROW_NUMBER else _value(row, "id", columns, where))
-    text = str(_value(row, "question", columns, where)).strip()
+    key = _text(where.row if columns.get("id") == ROW_NUMBER else _value(row, "id", columns, where), "id", where)
+    text = _text(_value(row, "question", columns, where), "question", where).strip()
     if not text:
         raise where.problem("question", "it is empty.")
     options, labels = _options(row, columns, where)
     context = _value(row, "context", columns, where, required=False)
-    for field, part in [("id", key), ("question", text), ("context", context), *(("options", o) for o in options)]:
-        _check_characters(str(part), field, where)
     answer = _answer(row, columns, where, required=answer_required)
     return Question(
         dataset=dataset,
@@ -83,7 +81,7 @@ def parse_row(
         text=text,
         options=options,
         answer=UNKNOWN if answer is None else answer_index(answer, options, labels, where),
-        context=_joined(context) if context else None,
+        context=_joined(context, where) if context else None,
     )
 
 
@@ -128,9 +126,10 @@ def _value(
     raise where.problem(columns.get(field, field), "it is missing.", hint + ".")
 
 
-def _joined(context: Any) -> str:
+def _joined(context: Any, where: Where) -> str:
     """A context in paragraphs is one text."""
-    return "\n".join(map(str, context)) if isinstance(context, (list, tuple)) else str(context)
+    paragraphs = context if isinstance(context, (list, tuple)) else [context]
+    return "\n".join(_text(paragraph, "context", where) for paragraph in paragraphs)
 
 
 def _answer(row: Mapping[str, Any], columns: Mapping[str, str], where: Where, *, required: bool) -> Any:
@@ -160,7 +159,7 @@ def _options(
         raw, labels = [item.get("text") for item in raw], [item.get("label") for item in raw]
     if not isinstance(raw, Sequence) or isinstance(raw, str) or any(item is None for item in raw):
         raise where.problem("options", "expected a list of texts.")
-    options = tuple(str(item).strip() for item in raw)
+    options = tuple(_text(item, "options", where).strip() for item in raw)
     _check_options(options, where)
     if len(labels) not in (0, len(options)):
         raise where.problem("options", f"there are {len(options)} of them, and {len(labels)} labels.")
@@ -182,12 +181,16 @@ def _cells(row: Mapping[str, Any], names: Sequence[str], where: Where) -> list[A
     return cells
 
 
-def _check_characters(text: str, field: str, where: Where) -> None:
+def _text(value: Any, field: str, where: Where) -> str:
+    if isinstance(value, (Mapping, list, tuple)):
+        raise where.problem(field, f"expected a text, found {'an object' if isinstance(value, Mapping) else 'a list'}.")
+    text = str(value)
     try:
         text.encode()
     except UnicodeEncodeError as error:
         half = f"\\u{ord(text[error.start]):x}"
         raise where.problem(field, f"{half} is half of a character, whose other half is missing.") from error
+    return text
 
 
 def _check_options(options: tuple[str, ...], where: Where) -> None:

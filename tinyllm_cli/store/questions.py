@@ -83,6 +83,12 @@ def splits(store: Store, dataset: str) -> dict[str, int]:
     return {split: found[split] for split in SPLITS if split in found}
 
 
+def ambiguous_ids(store: Store, dataset: str) -> Iterator[str]:
+    """Ids that mean different questions in different splits."""
+    query = "SELECT key FROM dataset_questions WHERE dataset = ? GROUP BY key HAVING count(DISTINCT question) > 1"
+    return (row["key"] for row in store.rows(query, (dataset,)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SplitProfile:
     """What a split's questions look like. Words are what spaces and line ends separate, context and options included;
