@@ -115,9 +115,10 @@ def test_the_beginning_of_a_name_finds_the_teacher(store: Store) -> None:
     assert choice.dataset == "riddle"
     assert choice.chosen
     assert [(voice.teacher, voice.prefix, voice.alpha) for voice in choice.voices] == [
-        ("t5", "explain: ", 1.0),
         ("llama2", "rationale: ", 0.5),
+        ("t5", "explain: ", 1.0),
     ]
+    assert choose(store, SETTINGS, parse_alpha("llama=0.5,t5=1"), None) == choice  # the same training
 
 
 def test_a_teacher_that_wrote_wins_over_one_that_is_only_configured(store: Store) -> None:

@@ -73,7 +73,10 @@ def choose(store: Store, settings: Settings, alpha: Alpha | None, dataset: str |
             f"A teacher that is called '{ANSWER}' can't be learned from: so the answer's own task is called.",
             "Give it another name in tinyllm.toml, or where its rationales are imported.",
         )
-    voices = tuple(Voice(teacher=name, prefix=prefix_of(name, settings), alpha=a) for name, a in weights.items())
+    # Sorted: in which order the teachers are typed makes no other training.
+    voices = tuple(
+        Voice(teacher=name, prefix=prefix_of(name, settings), alpha=weights[name]) for name in sorted(weights)
+    )
     return Choice(dataset=chosen, voices=voices, chosen=dataset is None)
 
 
