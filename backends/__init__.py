@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from types import UnionType
 from typing import Any
 
 from backends.base import BadTeacherConfig, Teacher
@@ -49,18 +50,19 @@ def create(backend: str, settings: Mapping[str, Any]) -> Teacher:
 
 
 def take(settings: Mapping[str, Any], backend: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings over the defaults in `known`.
+    """Settings over the defaults in `known`, where a type stands for a setting without a default: None.
 
     Raises BadTeacherConfig for a name that isn't in `known`, so that a misspelt option can't be ignored, and for a
-    value of another type than the default's."""
+    value of another type."""
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise BadTeacherConfig(
             f"The {backend} backend has no setting '{unknown[0]}'.", f"It takes: {', '.join(sorted(known))}."
         )
     for name, value in settings.items():
-        wanted = type(known[name])
+        wanted = known[name] if isinstance(known[name], type | UnionType) else type(known[name])
         fits = isinstance(value, (int, float) if wanted is float else wanted) and (wanted is bool or value is not True)
         if known[name] is not None and not fits:
             raise BadTeacherConfig(f"The {backend} backend's setting '{name}' can't be {value!r}.")
-    return {**known, **settings}
+    defaults = {name: None if isinstance(value, type | UnionType) else value for name, value in known.items()}
+    return {**defaults, **settings}

@@ -6,7 +6,6 @@ and code that comes with a model runs only when the user asks for it.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import io
 import os
@@ -28,7 +27,6 @@ __all__ = [
     "Checkpoint",
     "best_device",
     "embedded_path",
-    "fingerprint",
     "load",
     "load_tokenizer",
     "logs_of_transformers_off",
@@ -131,26 +129,6 @@ def _source(name: str, *, revision: str | None, trust_remote_code: bool) -> tupl
     elif local:
         where = str(_existing(Path(where).expanduser()))
     return where, common
-
-
-def fingerprint(name: str) -> str:
-    """A short text that changes when a local model's files do, wherever they lie; empty for anything else.
-
-    Reads the small files, and of large ones the size, the beginning and the end."""
-    path = Path(name).expanduser()
-    if not name or not path.exists():
-        return ""
-    wanted = (".safetensors", ".gguf", ".json")
-    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in wanted)
-    digest = hashlib.sha256()
-    for file in files:
-        size = file.stat().st_size
-        digest.update(f"{file.name if path.is_dir() else ''} {size} ".encode())
-        with file.open("rb") as opened:
-            digest.update(opened.read(1 << 16))
-            opened.seek(max(0, size - (1 << 16)))
-            digest.update(opened.read())
-    return digest.hexdigest()[:12]
 
 
 def embedded_path(name: str) -> Path:

@@ -10,18 +10,18 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from backends import take
-from backends.base import Answer, BadTeacherConfig, Completion, Failure, Message, Request, Sampling
-from backends.checkpoints import Checkpoint, fingerprint, load, logs_of_transformers_off, window
+from backends.base import Answer, BadTeacherConfig, Completion, Failure, Message, Outcome, Request, Sampling
+from backends.checkpoints import Checkpoint, load, logs_of_transformers_off, window
+from backends.fingerprints import model_identity
 
 __all__ = ["HuggingFaceTeacher"]
 
 _SETTINGS: Mapping[str, Any] = {
-    "model": None,
-    "revision": None,
+    "model": str,
+    "revision": str,
     "dtype": "auto",
     "device": "auto",
     "batch_size": 32,
@@ -42,15 +42,13 @@ class HuggingFaceTeacher:
             raise BadTeacherConfig(
                 "A huggingface teacher needs a model.", 'Give `model = "..."` in its table of tinyllm.toml.'
             )
-        if self._options["batch_size"] < 1:
-            raise BadTeacherConfig("batch_size must be 1 or more.")
+        for name in ("batch_size", "max_input_tokens"):
+            if self._options[name] < 1:
+                raise BadTeacherConfig(f"{name} must be 1 or more.")
         self._loaded: Checkpoint | None = None
 
     def identity(self) -> Mapping[str, str]:
-        """A local model is known by its files, not by the path that was typed."""
-        model, revision = str(self._options["model"]), str(self._options["revision"] or "")
-        local = fingerprint(model)
-        return {"model": Path(model).name, "revision": local} if local else {"model": model, "revision": revision}
+        return model_identity(self._options["model"], self._options["revision"])
 
     def describe(self) -> Mapping[str, Any]:
         if self._loaded is None:
@@ -129,23 +127,37 @@ class HuggingFaceTeacher:
         fitting = [(request, ids) for request, ids in pairs if len(ids) <= limit]
         if not fitting:
             return
+        yield from self._answers(checkpoint, fitting, sampling)
+
+    def _answers(
+        self, checkpoint: Checkpoint, pairs: list[tuple[Request, list[int]]], sampling: Sampling
+    ) -> Iterator[Answer]:
+        """Where the memory does not suffice for all at once, half at a time."""
         started = time.monotonic()
-        replies = _generate(checkpoint, [ids for _, ids in fitting], sampling, _seed(fitting[0][0], sampling))
-        share = (time.monotonic() - started) / len(fitting)
-        for (request, ids), (text, tokens, finished) in zip(fitting, replies, strict=True):
-            if not text.strip():
-                yield request, Failure(reason="empty reply")
-                continue
-            yield (
-                request,
-                Completion(
-                    text=text,
-                    finish_reason="stop" if finished else "length",
-                    prompt_tokens=len(ids),
-                    completion_tokens=tokens,
-                    seconds=share,
-                ),
-            )
+        replies = _generate(checkpoint, [ids for _, ids in pairs], sampling, _seed(pairs[0][0], sampling))
+        if replies is None and len(pairs) == 1:
+            yield pairs[0][0], Failure(reason=f"out of memory with a prompt of {len(pairs[0][1])} tokens")
+            return
+        if replies is None:
+            half = len(pairs) // 2
+            yield from self._answers(checkpoint, pairs[:half], sampling)
+            yield from self._answers(checkpoint, pairs[half:], sampling)
+            return
+        share = (time.monotonic() - started) / len(pairs)
+        for (request, ids), (text, tokens, finished) in zip(pairs, replies, strict=True):
+            yield request, _outcome(text, tokens, finished, prompt_tokens=len(ids), seconds=share)
+
+
+def _outcome(text: str, tokens: int, finished: bool, *, prompt_tokens: int, seconds: float) -> Outcome:
+    if not text.strip():
+        return Failure(reason="empty reply")
+    return Completion(
+        text=text,
+        finish_reason="stop" if finished else "length",
+        prompt_tokens=prompt_tokens,
+        completion_tokens=tokens,
+        seconds=seconds,
+    )
 
 
 def _rendered(checkpoint: Checkpoint, messages: Sequence[Message]) -> str:
@@ -174,8 +186,9 @@ def _seed(first: Request, sampling: Sampling) -> int:
 
 def _generate(
     checkpoint: Checkpoint, prompts: list[list[int]], sampling: Sampling, seed: int
-) -> list[tuple[str, int, bool]]:
-    """(text, new tokens, finished by itself) for each prompt. Texts end before the first stop sequence."""
+) -> list[tuple[str, int, bool]] | None:
+    """(text, new tokens, finished by itself) for each prompt, or None when the memory does not suffice. Texts end
+    before the first stop sequence."""
     import torch
 
     tokenizer, model = checkpoint.tokenizer, checkpoint.model
@@ -189,12 +202,32 @@ def _generate(
             "top_p": sampling.top_p,
             "top_k": 0,
         }
-    if sampling.stop:
-        options |= {"stop_strings": list(sampling.stop), "tokenizer": tokenizer}
+    options["stopping_criteria"] = _stopping(tokenizer, sampling.stop)
     with torch.inference_mode(), logs_of_transformers_off():
-        output = model.generate(**padded, max_new_tokens=sampling.max_tokens, **options)
+        try:
+            output = model.generate(**padded, max_new_tokens=sampling.max_tokens, **options)
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            return None
     skip = padded["input_ids"].shape[1] if checkpoint.kind == "causal" else 1  # or the decoder's start token
     return [_reply(tokenizer, model, row, sampling) for row in output[:, skip:].tolist()]
+
+
+def _stopping(tokenizer: Any, stop: Sequence[str]) -> list[Any]:
+    """What ends a reply at a stop sequence, rather than cutting it afterwards."""
+    from transformers import StopStringCriteria
+
+    try:
+        return [StopStringCriteria(tokenizer, list(stop))] if stop else []
+    except ValueError:  # a vocabulary of whole words, from which it can't tell what may come next
+        return []
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _reply(tokenizer: Any, model: Any, ids: list[int], sampling: Sampling) -> tuple[str, int, bool]:

@@ -26,7 +26,7 @@ from backends.hosted.prices import OPENAI_URL, is_private, listed_prices
 __all__ = ["OpenAICompatibleTeacher"]
 
 _SETTINGS: Mapping[str, Any] = {
-    "model": None,
+    "model": str,
     "base_url": None,
     "base_urls": [],
     "api_key_env": "OPENAI_API_KEY",

@@ -26,12 +26,13 @@ from backends.base import Answer, BadTeacherConfig, Completion, Failure, Outcome
 __all__ = ["Contents", "RecordedTeacher"]
 
 _SETTINGS: Mapping[str, Any] = {
-    "path": None,
+    "path": str | list,
     "id_field": "id",
     "rationale_field": "rationale",
     "split_field": "split",
     "answer_field": "answer_index",
 }
+_MOST = 1_000_000  # as an answer's index
 _PAGE = 100  # rationales that are committed together
 _SPLITS = {"train": "train", "valid": "valid", "validation": "valid", "dev": "valid", "val": "valid", "test": "test"}
 Row = tuple[str, str, str, int | None]  # split ('' = any), id, rationale, answer
@@ -115,7 +116,7 @@ class RecordedTeacher:
             for path in self._paths:
                 for row in self._rows(path):
                     index.execute(
-                        "INSERT INTO recorded SELECT ?1, ?2, count(*), ?3, ?4 FROM recorded"
+                        "INSERT INTO recorded SELECT ?1, ?2, coalesce(max(sample) + 1, 0), ?3, ?4 FROM recorded"
                         " WHERE id = ?2 AND split = ?1",
                         row,
                     )
@@ -135,28 +136,36 @@ class RecordedTeacher:
                 f"{where}: it has more cells than there are names in the first line.",
                 "Put texts that hold a comma into quotes.",
             )
-        for field in (self._fields["id_field"], self._fields["rationale_field"]):
-            if record.get(field) is None:
-                raise BadTeacherConfig(
-                    f"{where}: there is no field '{field}'.",
-                    f"The row has {', '.join(map(str, record))}. Name yours with id_field and rationale_field.",
-                )
-            if isinstance(record[field], (dict, list)):
-                kind = "an object" if isinstance(record[field], dict) else "a list"
-                raise BadTeacherConfig(f"{where}, field '{field}': expected a text, found {kind}.")
+        key, text = (self._text(where, record, field) for field in ("id_field", "rationale_field"))
+        if not key:
+            raise BadTeacherConfig(f"{where}: its id is empty.")
         answer = record.get(self._fields["answer_field"])
         try:
             index = None if answer in (None, "") else _whole(answer)
         except (TypeError, ValueError, OverflowError) as error:
-            raise BadTeacherConfig(f"{where}: the answer index {answer!r} is not a whole number.") from error
+            shown = repr(answer)[:40]
+            raise BadTeacherConfig(f"{where}: the answer index {shown} is not an option's number.") from error
         split = _split_of(record.get(self._fields["split_field"]), path)
-        key, text = str(record[self._fields["id_field"]]), str(record[self._fields["rationale_field"]])
         try:
             f"{split}{key}{text}".encode()
         except UnicodeEncodeError as error:
             half = f"\\u{ord(error.object[error.start]):x}"
             raise BadTeacherConfig(f"{where}: {half} is half of a character, whose other half is missing.") from error
         return split, key, text, index
+
+    def _text(self, where: str, record: Mapping[str, Any], setting: str) -> str:
+        """A missing text is '', which fails its question alone."""
+        field = self._fields[setting]
+        if field not in record:
+            raise BadTeacherConfig(
+                f"{where}: there is no field '{field}'.",
+                f"The row has {', '.join(map(str, record))}. Name yours with id_field and rationale_field.",
+            )
+        value = record[field]
+        if isinstance(value, (dict, list)):
+            kind = "an object" if isinstance(value, dict) else "a list"
+            raise BadTeacherConfig(f"{where}, field '{field}': expected a text, found {kind}.")
+        return "" if value is None else str(value)
 
 
 def _split_of(stated: Any, path: Path) -> str:
@@ -167,9 +176,9 @@ def _split_of(stated: Any, path: Path) -> str:
 
 
 def _whole(value: Any) -> int:
-    """2, "2" or 2.0, as some tools write it; a ValueError for 2.5."""
+    """2, "2" or 2.0, as some tools write it; a ValueError for 2.5, and for what counts no options."""
     number = float(value)
-    if not number.is_integer():
+    if not number.is_integer() or isinstance(value, bool) or abs(number) > _MOST:
         raise ValueError(value)
     return int(number)
 
@@ -205,7 +214,7 @@ def _records(path: Path) -> Iterator[Any]:
             if not line.strip():
                 continue
             record = None
-            with suppress(json.JSONDecodeError):
+            with suppress(ValueError, RecursionError):
                 record = json.loads(line)
             if record is None:
                 raise BadTeacherConfig(f"{path.name}, line {number}: this is not JSON.")

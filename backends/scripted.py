@@ -7,6 +7,7 @@ request depends on the request alone, so that a resumed run writes what an undis
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from backends.base import Answer, BadTeacherConfig, Completion, Failure, Outcome
 
 __all__ = ["ScriptedTeacher"]
 
-_SETTINGS: Mapping[str, Any] = {"replies": None, "path": None, "delay": 0.0, "log": None}
+_SETTINGS: Mapping[str, Any] = {"replies": list, "path": str, "delay": 0.0, "log": str}
 
 
 class ScriptedTeacher:
@@ -28,6 +29,8 @@ class ScriptedTeacher:
         options = take(settings, "scripted", _SETTINGS)
         self._replies = options["replies"] or self._from_file(options["path"])
         self._delay = float(options["delay"])
+        if not (all(isinstance(reply, str) for reply in self._replies) and 0 <= self._delay < math.inf):
+            raise BadTeacherConfig("Scripted `replies` are texts, and `delay` is a number of seconds, 0 or more.")
         self._log = Path(options["log"]) if options["log"] else None
 
     @staticmethod

@@ -11,21 +11,20 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from backends import take
 from backends.base import Answer, Completion, Request, Sampling, TeacherError
-from backends.checkpoints import fingerprint
 from backends.engine import invocation
 from backends.engine.server import Refused, Server
+from backends.fingerprints import model_identity
 from backends.openai_compatible import OpenAICompatibleTeacher
 
 __all__ = ["VLLMTeacher"]
 
 _SETTINGS: Mapping[str, Any] = {
-    "model": None,
-    "revision": None,
+    "model": str,
+    "revision": str,
     "command": None,
     "engine": {},
     "max_in_flight": None,
@@ -57,10 +56,7 @@ class VLLMTeacher:
         self._facts: dict[str, Any] = {}
 
     def identity(self) -> Mapping[str, str]:
-        """A local model is known by its files, not by the path that was typed."""
-        model, revision = str(self._options["model"]), str(self._options["revision"] or "")
-        local = fingerprint(model)
-        return {"model": Path(model).name, "revision": local} if local else {"model": model, "revision": revision}
+        return model_identity(self._options["model"], self._options["revision"])
 
     def describe(self) -> Mapping[str, Any]:
         return self._facts

@@ -113,7 +113,7 @@ ALLOWED = {
     "reporting": KNOWLEDGE | {"dossier", "duplicates", "findings", "gates", "quality", "survey", "terminal"},
 }
 BACKENDS_FOR = {
-    "students": {"backends.checkpoints"},
+    "students": {"backends.checkpoints", "backends.fingerprints"},
     "datasets": {"backends.hub"},
     "recordings": {"backends.recorded"},
 }

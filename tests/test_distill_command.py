@@ -116,7 +116,7 @@ def test_a_run_records_how_it_was_made(tinyllm: Command, scripted: Path, tmp_pat
     assert figures["tokens"] > 0
     card = (Path(run["folder"]) / "README.md").read_text("utf-8")
     assert run["command"] in card
-    assert "parrot=1, owl=0.5" in card
+    assert "owl=0.5, parrot=1" in card
 
 
 def test_the_same_command_gives_the_same_student_and_the_lineage_the_same_digest(

@@ -211,6 +211,33 @@ def test_a_closed_teacher_loads_again(causal: Tiny) -> None:
     ]
 
 
+def test_a_batch_over_the_memory_is_asked_in_halves(causal: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from transformers import GenerationMixin
+
+    room, generate = 2, GenerationMixin.generate
+
+    def in_little_memory(self: Any, *, input_ids: Any, **options: Any) -> Any:
+        if len(input_ids) > room:
+            raise torch.OutOfMemoryError("no more")
+        return generate(self, input_ids=input_ids, **options)
+
+    wanted = [reply.text for reply in replies(causal.teacher(), list(map(ask, PROMPTS))).values()]
+    monkeypatch.setattr(GenerationMixin, "generate", in_little_memory)
+    assert [reply.text for reply in replies(causal.teacher(), list(map(ask, PROMPTS))).values()] == wanted
+    room = 0
+    [(_, failed)] = answers(causal.teacher(), [ask("Why?")], GREEDY)
+    assert isinstance(failed, Failure)
+    assert failed.reason.startswith("out of memory")
+
+
+def test_stop_sequences_that_a_vocabulary_cannot_spell_still_end_a_reply(causal: Tiny) -> None:
+    whole = next(iter(replies(causal.teacher(), [ask(PROMPTS[0])]).values())).text
+    stop = f" {whole.split()[1]}"
+    [cut] = replies(causal.teacher(), [ask(PROMPTS[0])], Sampling(max_tokens=12, stop=(stop, "\u2603"))).values()
+    assert cut.text == whole[: whole.index(stop)]
+
+
 def test_half_precision_that_overflows_is_refused(causal: Tiny) -> None:
     with pytest.raises(BadTeacherConfig, match="dtype 'float16' is not supported"):
         answers(causal.teacher(dtype="float16"), [ask("Why?")], GREEDY)

@@ -62,7 +62,7 @@ def _jsonl(path: Path, file: IO[bytes]) -> Iterator[Any]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageProblem(f"{path}, line {number}: this is not JSON ({error}).") from error
         yield row
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backends.checkpoints import EMBEDDED, best_device, fingerprint, load, load_tokenizer
+from backends.checkpoints import EMBEDDED, best_device, load, load_tokenizer
+from backends.fingerprints import fingerprint
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.causal import CausalStudent
 from tinyllm_cli.students.measuring import Ruler
