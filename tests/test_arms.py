@@ -309,6 +309,21 @@ def test_an_ablation_changes_one_thing(store: Store) -> None:
     }  # fmt: skip
 
 
+def test_an_ablation_and_its_contests_call_the_whole_as_the_main_table_does(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30))
+    evaluated(store, "toy", first(28), gates="g")
+    evaluated(store, "toy", first(20), gates="g", shuffled=True)
+    found = report(store)
+    labels = {line.label for line in found.paper.tables[0].blocks[0].lines}
+    assert labels == {"TinyLLM", "TinyLLM + gates"}
+    [one] = found.paper.ablations
+    assert (one.label, one.whole["toy"].mean) == ("TinyLLM + gates", 0.7)
+    parts = {contest.arm: contest.difference for contest in found.paper.contests if contest.part != "methods"}
+    assert parts == {"TinyLLM + gates": pytest.approx(0.2)}
+    assert files(found)["ablation"][0]["variant"] == "TinyLLM + gates"
+
+
 def test_an_ablation_compares_seeds_that_both_have(store: Store) -> None:
     data(store, "toy", 40)
     for seed, right in enumerate((30, 12, 12)):

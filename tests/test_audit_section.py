@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 import pytest
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from backends.base import Completion, Sampling
 from tests.conftest import keep, make_questions
@@ -15,8 +14,7 @@ from tinyllm_cli.prompts import Recipe, build_prompt, recorded_prompt
 from tinyllm_cli.records import Asking
 from tinyllm_cli.reporting.audit import AuditSection, audit_section
 from tinyllm_cli.reporting.data import collect
-from tinyllm_cli.reporting.page import html_page
-from tinyllm_cli.reporting.tables import percent
+from tinyllm_cli.reporting.page import environment, html_page
 from tinyllm_cli.store import Store, questions, rationales, verdicts
 from tinyllm_cli.store.verdicts import StoredVerdict
 
@@ -42,14 +40,8 @@ def section(store: Store) -> AuditSection:
 
 
 def page(section: AuditSection) -> Page:
-    environment = Environment(
-        loader=PackageLoader("tinyllm_cli", "reporting/templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["percent"] = percent
-    return Page(
-        "".join(environment.get_template(f"_{name}.html.j2").render(audit=section) for name in ("audit", "copies"))
-    )
+    templates = [environment().get_template(f"_{name}.html.j2") for name in ("audit", "copies")]
+    return Page("".join(template.render(audit=section) for template in templates))
 
 
 def test_the_section_shows_the_figures_and_hostile_text_as_text(section: AuditSection) -> None:

@@ -21,7 +21,7 @@ from tinyllm_cli.reporting.background import data_sheets, run_sheet, teacher_she
 from tinyllm_cli.reporting.cases import TO_READ
 from tinyllm_cli.reporting.curves import panels
 from tinyllm_cli.reporting.data import collect
-from tinyllm_cli.reporting.drawing import BOTTOM, TOP, Mark, by_ratio, from_zero, legible, rounds, upward
+from tinyllm_cli.reporting.drawing import BOTTOM, TOP, Mark, Tick, by_ratio, from_zero, legible, rounds, spaced, upward
 from tinyllm_cli.reporting.page import html_page
 from tinyllm_cli.reporting.pareto import Taken, Tradeoff, front, plots, tradeoff_sheet, tradeoffs
 from tinyllm_cli.store import Store, questions, rationales, runs
@@ -229,6 +229,17 @@ def test_a_teachers_own_answers_cost_what_those_it_was_evaluated_on_did(store: S
         trained(store, "toy", first(right), seconds=5, method="finetune", student=f"tiny-{right}")
     [tradeoff] = report(store).tradeoffs
     assert {one.label: one.money for one in tradeoff.teachers} == {"ann": 20.0, "bob": 0.0}
+
+
+@given(st.lists(st.floats(40, 440), min_size=1, max_size=30, unique=True))
+def test_labels_of_an_axis_are_never_written_over_each_other(places: list[float]) -> None:
+    ticks = [Tick(at=at, text=f"{at:.3g}") for at in sorted(places)]
+    kept = spaced(ticks)
+    assert kept[-1] == ticks[-1]
+    for left, right in pairwise(kept):
+        assert right.at - left.at >= 6 * (len(left.text) + len(right.text)) / 2
+    for tick in ticks:
+        assert tick in kept or any(0 < one.at - tick.at < 60 for one in kept), "only what has no room is left out"
 
 
 def test_a_teacher_that_costs_nothing_is_drawn_beside_wide_costs() -> None:

@@ -17,7 +17,7 @@ from tinyllm_cli.records import Asking, Prediction, Subject
 from tinyllm_cli.reporting.data import Report, collect
 from tinyllm_cli.reporting.page import html_page
 from tinyllm_cli.reporting.tables import accuracy_tables, report_tables
-from tinyllm_cli.store import Store, questions, rationales, runs
+from tinyllm_cli.store import Store, lookup, questions, rationales, runs
 
 HOSTILE = "<script>alert('x')</script> [bold red]loud[/bold red] & {{ 7919 * 104729 }} [/] 'quoted' \"too\""
 
@@ -122,6 +122,57 @@ def test_an_unknown_cost_is_not_zero(store: Store) -> None:
     keep(store, asking, recorded_prompt(asked[0], teacher_forcing=True), 0, reply)
     assert collect(store, samples=1).teachers[0].cost is None
     assert "unknown" in Page(html_page(collect(store, samples=1))).text
+
+
+def test_a_cost_of_which_a_part_is_unknown_says_so(store: Store) -> None:
+    asked = make_questions(2)
+    questions.replace(store, "toy", "here", "1", asked)
+    asking = Asking(teacher="dear", backend="scripted", model="m", revision="1", sampling=Sampling())
+    rationales.add_asking(store, asking)
+    for question, cost in zip(asked, (0.5, None), strict=True):
+        reply = Completion(text="So.", finish_reason="stop", cost=cost)
+        keep(store, asking, recorded_prompt(question, teacher_forcing=True), 0, reply)
+    found = collect(store, samples=0)
+    assert (found.teachers[0].cost, found.teachers[0].partly) == (0.5, True)
+    assert "at least 0.5000" in Page(html_page(found)).text
+
+
+def test_what_was_asked_for_one_split_costs_nothing_in_another(store: Store) -> None:
+    """A question that stands in two splits; every call of the elicitation counts, and only where it was asked."""
+    [asked] = make_questions(1)
+    questions.replace(store, "toy", "here", "1", [asked, replace(asked, split="test")])
+    asking = Asking(teacher="dear", backend="scripted", model="m", revision="1", sampling=Sampling())
+    rationales.add_asking(store, asking)
+    prompt = recorded_prompt(asked, teacher_forcing=True)
+    keep(store, asking, prompt, 0, Completion(text="So.", finish_reason="stop", cost=0.5))
+    store.execute(
+        "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, replies, calls, cost, started)"
+        " VALUES ('dear', ?, 'toy', 'train', ?, 'done', 1, 2, 0.75, '2026')",
+        (asking.hash, prompt.recipe),
+    )
+    assert [(one.split, one.cost) for one in collect(store, samples=0).teachers] == [("train", 0.75), ("test", None)]
+
+
+def test_a_failure_that_an_edited_recording_mended_is_told_no_more(store: Store) -> None:
+    [asked] = make_questions(1)
+    questions.replace(store, "toy", "here", "1", [asked])
+    asking = Asking(teacher="notes", backend="recorded", model="m", revision="", sampling=Sampling())
+    rationales.add_asking(store, asking)
+    keep(store, asking, recorded_prompt(asked, "empty", teacher_forcing=True), 0, Failure(reason="it is empty"))
+    assert len(lookup.refusals(store, asked.hash)) == 1
+    for edition in ("first", "second"):
+        reply = Completion(text=edition, finish_reason="recorded")
+        keep(store, asking, recorded_prompt(asked, edition, teacher_forcing=True), 0, reply)
+    assert lookup.refusals(store, asked.hash) == []
+    [teacher] = collect(store, samples=0).teachers
+    assert (teacher.rationales, teacher.failures) == (1, 0)
+
+
+def test_what_reorders_a_line_does_not_reach_the_page(store: Store) -> None:
+    questions.replace(store, "toy\u202e", "here\u2066", "1", make_questions(1, dataset="toy\u202e"))
+    shown = html_page(collect(store, samples=1))
+    assert not {"\u202e", "\u2066"} & set(shown)
+    assert "toy\N{REPLACEMENT CHARACTER}" in shown
 
 
 def test_a_question_that_stands_in_two_places_is_paid_once(store: Store) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import bootstrap, permutation_test
+from scipy.stats import binomtest, bootstrap, permutation_test
 
 from tinyllm_cli.stats import Difference, holm, mcnemar, paired, smallest_difference, wilson
 
@@ -106,6 +106,19 @@ def test_wilson_is_the_published_interval() -> None:
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
     assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+
+
+@given(st.integers(1, 2000), st.floats(0, 1))
+def test_wilson_is_scipys_and_goes_on_smoothly_between_whole_numbers(total: int, share: float) -> None:
+    """A mean over seeds is no whole number of right answers."""
+    correct = share * total
+    below, above = math.floor(correct), min(total, math.ceil(correct))
+    for whole in (below, above):
+        expected = binomtest(whole, total).proportion_ci(0.95, method="wilson")
+        assert wilson(whole, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    for limit in (0, 1):
+        found = wilson(correct, total)[limit]
+        assert wilson(below, total)[limit] - 1e-12 <= found <= wilson(above, total)[limit] + 1e-12
 
 
 @pytest.mark.parametrize(("questions", "discordant"), [(500, 0.3), (1665, 0.25), (1165, 0.1)])

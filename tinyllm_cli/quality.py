@@ -66,6 +66,9 @@ class TeacherQuality:
     prompt_tokens: int | None
     completion_tokens: int | None
     cost: float | None
+    partly: bool
+    """The cost is at least this: some of it is unknown."""
+
     mend: str | None
     """The command that asks for what is missing; None where a recording is all there is."""
 
@@ -94,7 +97,7 @@ def quality(
     left = iter(stream)
     while page := list(islice(left, _PAGE)):
         count.add(page)
-    taken = stored_surveys.spent(store, dataset, split, variant)
+    taken = stored_surveys.spent(store, dataset, split, (variant.teacher, variant.sampling, variant.recipe))
     texts = count.verdicts["kept"] + count.verdicts["repaired"]
     return TeacherQuality(
         dataset=dataset, split=split, teacher=variant.teacher, model=variant.model, recipe=variant.recipe,
@@ -106,7 +109,8 @@ def quality(
         tokens=count.tokens / texts if texts and lengths else None,
         longest=count.longest if texts and lengths else None,
         targets_cut=count.cut if lengths else None,
-        prompt_tokens=taken.prompt_tokens, completion_tokens=taken.completion_tokens, cost=taken.cost,
+        prompt_tokens=taken.prompt_tokens, completion_tokens=taken.completion_tokens,
+        cost=taken.cost, partly=taken.partly,
         mend=how_to_ask(store, dataset, split, variant, count.samples),
     )  # fmt: skip
 

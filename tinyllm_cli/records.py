@@ -99,7 +99,8 @@ class Rationale:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherCosts:
-    """What one teacher's rationales for one split of a data set came to."""
+    """What one teacher's rationales for one split of a data set came to. `cost` is None when unknown; `partly`: some of
+    it is, and the cost is at least this."""
 
     teacher: str
     model: str
@@ -114,6 +115,7 @@ class TeacherCosts:
     completion_tokens: int | None
     seconds: float | None
     cost: float | None
+    partly: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm, sqrt
+from statistics import NormalDist
 
 CONFIDENCE = 0.95
 POWER = 0.8
@@ -14,14 +15,15 @@ _SEEDS = 1000
 """The most seeds that a question's mean difference may come from."""
 
 
-def wilson(correct: int, total: int) -> tuple[float, float]:
-    """The Wilson score interval of a proportion at 95 %, as (low, high) in 0..1.
+def wilson(correct: float, total: int) -> tuple[float, float]:
+    """The Wilson score interval of a proportion at 95 %, as (low, high) in 0..1. `correct` may be a mean over seeds.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference (1927)."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(correct, total).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
+    share, z = correct / total, NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    middle = share + z**2 / (2 * total)
+    reach = z * sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    low, high = ((middle + way * reach) / (1 + z**2 / total) for way in (-1, 1))
+    return (0.0 if correct == 0 else low), (1.0 if correct == total else high)
 
 
 def mcnemar(only_one: int, only_other: int) -> float:

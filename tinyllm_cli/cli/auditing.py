@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.gates import GATES
+from tinyllm_cli.reporting.cells import money
 from tinyllm_cli.terminal import plain_table
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _quality_row(one: TeacherQuality) -> list[str]:
         str(one.failed),
         "-" if length is None else f"{length:.0f}",
         *([] if one.targets_cut is None else ["-" if one.longest is None else str(one.longest), str(one.targets_cut)]),
-        "-" if one.cost is None else f"{one.cost:.4f}",
+        money(one.cost, one.partly) or "-",
     ]
 
 

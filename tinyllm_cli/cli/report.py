@@ -68,9 +68,10 @@ def report(
             "Finish the runs, or evaluate them again, with: tinyllm eval. The files list them.",
         )
     session.console.result(found.as_json())
-    written = list(_written(found, audit, html, md, latex, csv))
-    for path in written:
+    written = []
+    for path in _written(found, audit, html, md, latex, csv):
         session.console.note(f"Written: {path.resolve()}")
+        written.append(path)
     if csv is not None and csv not in written:
         session.console.note(f"No file in {csv.resolve()}: there are no rows yet.")
     if not found.results:

@@ -58,7 +58,11 @@ def _sweep_plot(sweep: Sweep, width: int) -> str:
 
     by_alpha = sweep.kind == "alpha"
     what = "alpha" if by_alpha else "training questions"
-    figure = _figure(f"Accuracy in percent by {what}: {short(sweep.student)} on {sweep.dataset}", width, _HEIGHT)
+    figure = _figure(
+        f"Accuracy in percent by {what}: {short(sweep.student)} on {sweep.dataset}, scored by {sweep.scoring}",
+        width,
+        _HEIGHT,
+    )
     legend = []
     for line, mark in zip(sweep.series, cycle(_MARKS), strict=False):
         points = [point for point in line.points if point.x > 0]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tinyllm_cli.reporting.arms import Arm
-from tinyllm_cli.reporting.maintable import Column, MainTable, comparable, stands_for
+from tinyllm_cli.reporting.maintable import Column, MainTable, comparable, line_name, stands_for
 
 WHOLE = "TinyLLM"
 NOTHING = "no rationales"
@@ -30,6 +30,12 @@ class Ablation:
     columns: tuple[Column, ...]
     whole: Mapping[str, Arm]
     variants: tuple[Variant, ...]
+
+    @property
+    def label(self) -> str:
+        """The whole as the main table calls it, where it is the same one on every data set."""
+        treatments = {arm.treatment for arm in self.whole.values()}
+        return line_name("tinyllm", treatments.pop()) if len(treatments) == 1 else WHOLE
 
 
 def ablations(found: Sequence[Arm], tables: Sequence[MainTable]) -> list[Ablation]:

@@ -197,7 +197,7 @@ def _arm(facts: Mapping[str, Any], by_seed: Mapping[int, Evaluation], runs: Mapp
     first = found[0]
     accuracies = [(one.correct or 0) / one.questions for one in found]
     mean = sum(one.correct or 0 for one in found) / (first.questions * len(found))
-    low, high = wilson(round(mean * first.questions), first.questions)
+    low, high = wilson(mean * first.questions, first.questions)
     numbers = [one.subject.run for one in found if one.subject.run is not None]
     valid = [accuracy for number in numbers if (accuracy := runs[number].valid_accuracy) is not None]
     return Arm(

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from tinyllm_cli.records import Run, TeacherCosts
-from tinyllm_cli.reporting.cells import Cell, Group, Row, Sheet, arm_cell, number, short
+from tinyllm_cli.reporting.cells import Cell, Group, Row, Sheet, arm_cell, money, number, short
 from tinyllm_cli.reporting.data import DatasetSummary, Report
 from tinyllm_cli.reporting.tables import alpha_text
 from tinyllm_cli.store.questions import SplitProfile
@@ -132,7 +132,7 @@ def _teacher(one: TeacherCosts) -> Row:
         _count(one.prompt_tokens),
         _count(one.completion_tokens),
         "–" if one.seconds is None else f"{one.seconds:.0f}",
-        "unknown" if one.cost is None else f"{one.cost:.4f}",
+        money(one.cost, one.partly) or "unknown",
     )
     return Row(label=one.teacher, note=one.model, cells=tuple(Cell(text=text) for text in texts))
 

@@ -74,6 +74,11 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def money(cost: float | None, partly: bool) -> str:
+    """What is known of a cost; '' where nothing is."""
+    return "" if cost is None else f"{'at least ' if partly else ''}{cost:.4f}"
+
+
 def short(student: str) -> str:
     """`google/flan-t5-small` and a folder's path by their last part."""
     return student.rstrip("/").rpartition("/")[2] or student

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 LEFT, RIGHT, TOP, BOTTOM = 40, 448, 14, 250
@@ -100,6 +100,15 @@ def legible(marks: Iterable[Mark]) -> Iterator[Mark]:
         free = next((one for one in places if not any(map(one.covers, named))), replace(mark, name=""))
         named += [free] if free.name else []
         yield free
+
+
+def spaced(ticks: Sequence[Tick]) -> list[Tick]:
+    """The ticks along a horizontal axis, from left to right, without those that would be written over a later one."""
+    kept: list[Tick] = []
+    for tick in reversed(ticks):
+        if not kept or kept[-1].at - tick.at >= _LETTER_WIDE * (len(tick.text) + len(kept[-1].text) + 2) / 2:
+            kept.append(tick)
+    return kept[::-1]
 
 
 def polyline(points: Iterable[tuple[float, float]]) -> str:

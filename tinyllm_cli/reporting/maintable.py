@@ -180,7 +180,7 @@ def _blocks(students: Sequence[Arm], columns: Sequence[Column]) -> Iterator[Bloc
             for key, own in candidates.items():
                 entries[key][column.dataset] = stands_for(own)
         order = sorted(entries, key=lambda key: (list(METHODS).index(key[0]), key[1]))
-        lines = [_line(*key, _name(*key), entries[key], columns) for key in order]
+        lines = [_line(*key, line_name(*key), entries[key], columns) for key in order]
         if lines:
             lines = list(_with_best(lines, columns))
             yield Block(student=student, lines=tuple(lines), gains=tuple(_gains(lines)))
@@ -191,7 +191,7 @@ def _in_order(found: Iterable[Arm]) -> list[Arm]:
     return sorted(found, key=lambda arm: min(arm.evaluations))
 
 
-def _name(method: str, treatment: str) -> str:
+def line_name(method: str, treatment: str) -> str:
     return METHODS[method] + (f" + {treatment}" if treatment else "")
 
 

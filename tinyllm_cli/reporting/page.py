@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tinyllm_cli.reporting.audit import AuditSection
 from tinyllm_cli.reporting.background import data_sheets, run_sheet, teacher_sheets
-from tinyllm_cli.reporting.cells import Sheet
+from tinyllm_cli.reporting.cells import Sheet, money
 from tinyllm_cli.reporting.curves import panels
 from tinyllm_cli.reporting.data import Report, comparisons
 from tinyllm_cli.reporting.drawing import Plot
@@ -21,21 +21,12 @@ from tinyllm_cli.reporting.pareto import tradeoff_sheet
 from tinyllm_cli.reporting.plots import plot
 from tinyllm_cli.reporting.sheets import contests_sheet, left_out_sheet, sweep_sheet, table_sheets
 from tinyllm_cli.reporting.tables import alpha_text, percent
+from tinyllm_cli.terminal import printable
 
 
 def html_page(report: Report, audit: AuditSection | None = None) -> str:
     """The whole page as text: no scripts, no links to anything outside. `audit` takes a while to collect, so that it
     may be left out."""
-    environment = Environment(
-        loader=PackageLoader("tinyllm_cli", "reporting/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
-    environment.globals["alpha_text"] = alpha_text
-    environment.globals["pace_plot"] = pace_plot
     sizes = {data.name: data.splits.get("train", 0) for data in report.datasets}
     shown = {
         "curves": panels(report.runs, sizes),
@@ -45,14 +36,38 @@ def html_page(report: Report, audit: AuditSection | None = None) -> str:
         "runs": run_sheet(report.runs) if report.runs else None,
         "left_out": left_out_sheet(report.left_out) if report.left_out else None,
     }
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        comparisons=comparisons(report.results),
-        paper=_shown(report.paper),
-        audit=audit,
-        contents=list(_contents(report, shown, audit)),
-        **shown,
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            comparisons=comparisons(report.results),
+            paper=_shown(report.paper),
+            audit=audit,
+            contents=list(_contents(report, shown, audit)),
+            **shown,
+        )
     )
+
+
+def environment() -> Environment:
+    """What the templates know."""
+    made = Environment(
+        loader=PackageLoader("tinyllm_cli", "reporting/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_readable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["percent"] = percent
+    made.globals |= {"alpha_text": alpha_text, "money": money, "pace_plot": pace_plot}
+    return made
+
+
+def _readable(value: Any) -> Any:
+    """What a template puts in, without characters that would show other words in another order."""
+    return type(value)(printable(value)) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, kw_only=True)

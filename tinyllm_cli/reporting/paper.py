@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tinyllm_cli.reporting.ablation import WHOLE, Ablation, ablations
+from tinyllm_cli.reporting.ablation import Ablation, ablations
 from tinyllm_cli.reporting.arms import Arm
 from tinyllm_cli.reporting.contests import Contest, Duel, contests
 from tinyllm_cli.reporting.maintable import Block, MainTable, main_tables
@@ -88,7 +88,7 @@ def _of_block(block: Block) -> Iterator[Duel]:
 def _of_ablation(one: Ablation) -> Iterator[Duel]:
     for variant in one.variants:
         pairs = [(one.whole[name], arm) for name, arm in variant.arms.items()]
-        yield from _apart_and_together("parts and controls", WHOLE, variant.label, one.student, pairs)
+        yield from _apart_and_together("parts and controls", one.label, variant.label, one.student, pairs)
 
 
 def _apart_and_together(

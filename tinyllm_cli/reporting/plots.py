@@ -19,6 +19,7 @@ from tinyllm_cli.reporting.drawing import (
     Tick,
     accuracies_up,
     polyline,
+    spaced,
 )
 from tinyllm_cli.reporting.sweeps import Sweep
 
@@ -32,7 +33,7 @@ def plot(sweep: Sweep) -> Plot:
     up, steps, y_ticks = accuracies_up(min(arm.low for arm in arms), max(arm.high for arm in arms))
     curves = tuple(_curve(sweep, index, across, up) for index in range(len(sweep.series)))
     return Plot(
-        title=f"{short(sweep.student)} on {sweep.dataset}",
+        title=f"{short(sweep.student)} on {sweep.dataset}, scored by {sweep.scoring}",
         described="; ".join(_in_words(sweep, index) for index in range(len(sweep.series))),
         x_title=title,
         curves=curves,
@@ -49,9 +50,8 @@ def _by_size(sweep: Sweep) -> tuple[Scale, list[Tick], str]:
     def across(x: float) -> float:
         return LEFT + 14 + (RIGHT - LEFT - 34) * x / whole
 
-    shown = values if len(values) <= _MANY else values[:: -(-len(values) // _MANY)]
-    ticks = [Tick(at=across(x), text=f"{100 * x / whole:.3g}") for x in shown]
-    return across, ticks, f"% of {whole:,.0f} training questions"
+    ticks = [Tick(at=across(x), text=f"{100 * x / whole:.3g}") for x in values]
+    return across, spaced(ticks), f"% of {whole:,.0f} training questions"
 
 
 def _by_alpha(sweep: Sweep) -> tuple[Scale, list[Tick], str]:
@@ -63,7 +63,7 @@ def _by_alpha(sweep: Sweep) -> tuple[Scale, list[Tick], str]:
 
     decades = [10.0**power for power in range(math.ceil(first), math.floor(last) + 1)]
     shown = values if len(values) <= _MANY else decades if len(decades) > 1 else [values[0], *decades, values[-1]]
-    return across, [Tick(at=across(x), text=f"{x:g}") for x in shown], "alpha, logarithmic"
+    return across, spaced([Tick(at=across(x), text=f"{x:g}") for x in shown]), "alpha, logarithmic"
 
 
 def _xs(sweep: Sweep) -> list[float]:

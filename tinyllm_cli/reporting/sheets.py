@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinyllm_cli.reporting.ablation import WHOLE, Ablation
+from tinyllm_cli.reporting.ablation import Ablation
 from tinyllm_cli.reporting.arms import METHODS, Arm
 from tinyllm_cli.reporting.cells import HOW_MEASURED, Cell, Group, Row, Sheet, arm_cell, number, p_text, short, slug
 from tinyllm_cli.reporting.contests import Contest
@@ -41,7 +41,7 @@ def table_sheets(paper: Paper) -> list[Sheet]:
 def ablation_sheet(one: Ablation, paper: Paper, *, first: bool) -> Sheet:
     """The paper has these for one student: its figures stand in the first sheet."""
     names = [column.dataset for column in one.columns]
-    whole = Row(label=WHOLE, note=_alphas(one), cells=tuple(arm_cell(one.whole[name]) for name in names))
+    whole = Row(label=one.label, note=_alphas(one), cells=tuple(arm_cell(one.whole[name]) for name in names))
     rows = [whole]
     for variant in one.variants:
         cells = [_beside(variant.arms.get(name), one.whole[name]) for name in names]
@@ -71,7 +71,7 @@ def _beside(arm: Arm | None, whole: Arm) -> Cell:
 
 
 def _alphas(one: Ablation) -> str:
-    said = {arm.alphas + (f", {arm.treatment}" if arm.treatment else "") for arm in one.whole.values()}
+    said = {arm.alphas for arm in one.whole.values()}
     return said.pop() if len(said) == 1 else ""
 
 

@@ -54,7 +54,7 @@ def files(report: Report) -> dict[str, list[dict[str, Any]]]:
         "ablation": [
             {"variant": label, "difference": arm.ahead_of(one.whole[dataset])[0], **arm_row(arm)}
             for one in paper.ablations
-            for label, arms in (("TinyLLM", one.whole), *((v.label, v.arms) for v in one.variants))
+            for label, arms in ((one.label, one.whole), *((v.label, v.arms) for v in one.variants))
             for dataset, arm in arms.items()
         ],
         "comparisons": list(map(_flat, paper.contests)),

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tinyllm_cli.records import Elicitation, Run, TeacherCosts
+from tinyllm_cli.reporting.cells import money
 from tinyllm_cli.reporting.data import Comparison, DatasetSummary, Report, Result, comparisons
 from tinyllm_cli.terminal import plain, plain_table
 
@@ -52,7 +53,7 @@ def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
             str(teacher.failures),
             str(teacher.cut_off),
             "-" if teacher.completion_tokens is None else f"{teacher.completion_tokens:,}",
-            "-" if teacher.cost is None else f"{teacher.cost:.4f}",
+            money(teacher.cost, teacher.partly) or "-",
         )
         for teacher in teachers
     ]
@@ -96,7 +97,7 @@ def _run_row(run: Run) -> tuple[str, ...]:
         str(run.id),
         run.student.rpartition("/")[2],
         run.dataset,
-        alpha_text(run) or "-",
+        alpha_text(run).replace("=", " ") or "-",  # a narrow table breaks a name rather than a weight
         run.state,
         "-" if run.valid_accuracy is None else percent(run.valid_accuracy),
         f"{figures['training_seconds']:.0f}" if "training_seconds" in figures else "-",

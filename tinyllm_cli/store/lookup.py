@@ -10,6 +10,7 @@ from typing import Any
 from backends.base import Message
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.store.database import Store
+from tinyllm_cli.store.surveys import OUTSTANDING
 
 _WORDS = "q.text || ' ' || (SELECT group_concat(value, ' ') FROM json_each(q.options))"
 _SHORTEST_HASH = 6  # fewer hexadecimal digits may as well be a word
@@ -182,9 +183,10 @@ def _reply(store: Store, row: dict[str, Any]) -> Reply:
 
 
 def refusals(store: Store, question: str) -> list[Refusal]:
+    """Failures of a question that no reply has followed."""
     rows = store.rows(
         "SELECT f.teacher, p.recipe, f.sample, f.reason, f.attempts, f.at FROM failures f"
-        " JOIN prompts p ON p.hash = f.prompt WHERE f.question = ? ORDER BY f.teacher, f.at",
+        f" JOIN prompts p ON p.hash = f.prompt WHERE f.question = ? AND {OUTSTANDING} ORDER BY f.teacher, f.at",
         (question,),
     )
     return [Refusal(**row) for row in rows]

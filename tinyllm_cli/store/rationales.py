@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from backends.base import Completion, Failure, Message, Outcome
 from tinyllm_cli.records import Asking, Prompt, Rationale, TeacherCosts, Variant
 from tinyllm_cli.store.database import Store, now
+from tinyllm_cli.store.surveys import OUTSTANDING, spent
 
 # A content that stands in two places of a split was asked, and paid, once.
 _CONTENTS = "(SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
@@ -215,11 +216,12 @@ def iterate(store: Store, dataset: str, split: str, variant: Variant) -> Iterato
 
 
 def failed_keys(store: Store, dataset: str, split: str, variant: Variant) -> set[str]:
-    """Questions that were asked in this way and got no usable reply."""
+    """Questions that were asked in this way and got no usable reply yet."""
     rows = store.rows(
         "SELECT dq.key FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
         " JOIN prompts p ON p.hash = f.prompt"
-        " WHERE dq.dataset = ? AND dq.split = ? AND f.teacher = ? AND f.sampling = ? AND p.recipe = ?",
+        " WHERE dq.dataset = ? AND dq.split = ? AND f.teacher = ? AND f.sampling = ? AND p.recipe = ?"
+        f" AND {OUTSTANDING}",
         (dataset, split, variant.teacher, variant.sampling, variant.recipe),
     )
     return {row["key"] for row in rows}
@@ -228,10 +230,10 @@ def failed_keys(store: Store, dataset: str, split: str, variant: Variant) -> set
 def costs(store: Store) -> list[TeacherCosts]:
     """What each teacher wrote for each split and what it came to, summed in the database."""
     rows = store.rows(
-        "SELECT r.teacher, s.model, dq.dataset, dq.split, p.recipe, count(*) AS rationales,"
+        "SELECT r.teacher, s.model, dq.dataset, dq.split, p.recipe,"
+        " count(DISTINCT r.question || ' ' || r.sample) AS rationales,"
         " avg(length(r.text)) AS mean_characters, sum(r.finish_reason = 'length') AS cut_off,"
-        " sum(r.prompt_tokens) AS prompt_tokens, sum(r.completion_tokens) AS completion_tokens,"
-        f" sum(r.seconds) AS seconds, sum(r.cost) AS cost, r.sampling FROM {_CONTENTS}"
+        f" sum(r.seconds) AS seconds, r.sampling FROM {_CONTENTS}"
         f" JOIN rationales r ON r.question = dq.question{_MADE_BY}"
         " GROUP BY dq.dataset, dq.split, r.teacher, r.sampling, p.recipe"
         " ORDER BY dq.dataset, r.teacher, dq.split DESC, max(r.id)"
@@ -241,14 +243,15 @@ def costs(store: Store) -> list[TeacherCosts]:
         for row in store.rows(
             "SELECT dq.dataset, dq.split, f.teacher, f.sampling, p.recipe, count(*) AS n FROM failures f"
             f" JOIN {_CONTENTS} ON dq.question = f.question JOIN prompts p ON p.hash = f.prompt"
-            " GROUP BY 1, 2, 3, 4, 5"
+            f" WHERE {OUTSTANDING} GROUP BY 1, 2, 3, 4, 5"
         )
     }
     result = []
     for row in rows:
         sampling = row.pop("sampling")
         address = (row["dataset"], row["split"], row["teacher"], sampling, row["recipe"])
-        result.append(TeacherCosts(**row, failures=failures.get(address, 0)))
+        taken = spent(store, row["dataset"], row["split"], (row["teacher"], sampling, row["recipe"]))
+        result.append(TeacherCosts(**row, **asdict(taken), failures=failures.get(address, 0)))
     return result
 
 

@@ -9,16 +9,24 @@ from backends.base import Sampling
 from tinyllm_cli.records import Variant
 from tinyllm_cli.store.database import Store
 
+OUTSTANDING = (
+    "NOT EXISTS (SELECT 1 FROM rationales r JOIN prompts own ON own.hash = r.prompt WHERE r.question = f.question"
+    " AND r.teacher = f.teacher AND r.sampling = f.sampling AND r.sample = f.sample AND own.recipe = p.recipe)"
+)
+"""Of a failure f and its prompt p: no reply has come since, be it to another prompt of the same recipe, such as one
+with other in-context examples, or an edited recording."""
+
 _ASKED_SO = "f.teacher = ? AND f.sampling = ? AND p.recipe = ?"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What asking took in all; None where nobody knows."""
+    """What asking took in all; None where nobody knows. `partly`: some of it cost nobody knows how much more."""
 
     prompt_tokens: int | None
     completion_tokens: int | None
     cost: float | None
+    partly: bool
 
 
 def unanswered(store: Store, dataset: str, split: str, variant: Variant) -> int:
@@ -45,26 +53,30 @@ def silent(store: Store, dataset: str, split: str) -> list[str]:
     return [row["teacher"] for row in rows]
 
 
-def spent(store: Store, dataset: str, split: str, variant: Variant) -> Spent:
-    """By what every call came to, failed and repeated ones included; where no asking is on record, as for replies
-    of an earlier tinyllm, by the replies alone."""
-    how = (dataset, split, variant.teacher, variant.sampling, variant.recipe)
-    row = store.one(
-        "SELECT count(*) AS n, sum(prompt_tokens) AS prompt_tokens, sum(completion_tokens) AS completion_tokens,"
-        " sum(cost) AS cost FROM elicitations"
-        " WHERE dataset = ? AND split = ? AND teacher = ? AND sampling = ? AND recipe = ?",
-        how,
+def spent(store: Store, dataset: str, split: str, how: tuple[str, str, str]) -> Spent:
+    """By what every call came to, failed and repeated ones included; where no asking of this kind is on record, as for
+    replies of an earlier tinyllm, by the replies alone. A reply that counts for several data sets is paid in one.
+    `how` is a teacher with the sampling and the recipe that it was asked with."""
+    sums = (
+        "sum({0}prompt_tokens) AS prompt_tokens, sum({0}completion_tokens) AS completion_tokens, sum({0}cost) AS cost"
     )
-    if row is None or not row.pop("n"):
+    asked = "teacher = ? AND sampling = ? AND recipe = ?"
+    if store.one(f"SELECT 1 AS found FROM elicitations WHERE {asked} LIMIT 1", how):
         row = store.one(
-            "SELECT sum(r.prompt_tokens) AS prompt_tokens, sum(r.completion_tokens) AS completion_tokens,"
-            " sum(r.cost) AS cost FROM (SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
+            f"SELECT {sums.format('')}, coalesce(max(cost IS NULL AND calls > 0), 0) AS partly FROM elicitations"
+            f" WHERE {asked} AND dataset = ? AND split = ?",
+            (*how, dataset, split),
+        )
+    else:
+        row = store.one(
+            f"SELECT {sums.format('r.')}, coalesce(max(r.cost IS NULL), 0) AS partly"
+            " FROM (SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
             " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt"
-            " WHERE dq.dataset = ? AND dq.split = ? AND r.teacher = ? AND r.sampling = ? AND p.recipe = ?",
-            how,
+            " WHERE r.teacher = ? AND r.sampling = ? AND p.recipe = ? AND dq.dataset = ? AND dq.split = ?",
+            (*how, dataset, split),
         )
     assert row is not None
-    return Spent(**row)
+    return Spent(**{**row, "partly": bool(row["partly"]) and row["cost"] is not None})
 
 
 def sampling_of(store: Store, variant: Variant) -> tuple[str, Sampling]:
