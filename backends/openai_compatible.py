@@ -29,7 +29,7 @@ _SETTINGS: Mapping[str, Any] = {
     "model": str,
     "base_url": None,
     "base_urls": [],
-    "api_key_env": "OPENAI_API_KEY",
+    "api_key_env": str,
     "api": "chat",
     "max_in_flight": None,
     "requests_per_minute": None,
@@ -133,14 +133,17 @@ class OpenAICompatibleTeacher:
             return prompt, sampling.max_tokens
         return 2 * prompt, sampling.max_tokens + int(sampling.max_tokens * factor)
 
+    @property
+    def _key_name(self) -> str:
+        return self._options["api_key_env"] or "OPENAI_API_KEY"
+
     def batches(self) -> OpenAIBatches:
         """They live at the first of several endpoints."""
-        name = str(self._options["api_key_env"])
         return OpenAIBatches(
             self._options,
             self._urls[0],
             key=self._key,
-            key_name=name,
+            key_name=self._key_name,
             prices=self.prices(),
             prompt_at_most=self._prompt_at_most,
         )
@@ -164,7 +167,7 @@ class OpenAICompatibleTeacher:
 
     def _asker(self, loop: asyncio.AbstractEventLoop, sampling: Sampling) -> Asker:
         """What was learnt of the endpoints' pace holds for the next `generate` too."""
-        key, name = self._key(), str(self._options["api_key_env"])
+        key, name = self._key(), self._key_name
         now = loop.time()
         self._began = now if self._began is None else self._began
         for endpoint in self._endpoints:
@@ -174,13 +177,13 @@ class OpenAICompatibleTeacher:
         )
 
     def _key(self) -> str:
-        name = str(self._options["api_key_env"])
+        name = self._key_name
         key = os.environ.get(name, "").strip()
         if not (key.isascii() and key.isprintable()):
             raise BadTeacherConfig(f"The key in {name} has characters that no key has.", f"Look at {name} in .env.")
         if key:
             return key
-        if OPENAI_URL not in self._urls:
+        if OPENAI_URL not in self._urls and not self._options["api_key_env"]:
             return ""  # a local server asks for none
         raise BadTeacherConfig(f"There is no key: the variable {name} is not set.", f"Put {name}=... into .env.")
 
@@ -224,6 +227,10 @@ def _check(options: Mapping[str, Any]) -> None:
         raise BadTeacherConfig("An openai teacher needs a model.", 'Give `model = "..."` in its table of tinyllm.toml.')
     if options["api"] not in ("chat", "completions"):
         raise BadTeacherConfig(f"api can't be '{options['api']}'.", "Use chat or completions.")
+    if options["api_key_env"] and not options["api_key_env"].isidentifier():  # not shown: it may be the key itself
+        raise BadTeacherConfig(
+            "api_key_env takes the name of a variable.", "Put the key into .env, such as MY_KEY=..., and its name here."
+        )
     if options["base_url"] and options["base_urls"]:
         raise BadTeacherConfig("base_url and base_urls exclude each other.", "Put all of them into base_urls.")
     _check_numbers(options)

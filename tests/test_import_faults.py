@@ -90,6 +90,16 @@ def test_a_structured_rationale_is_refused(inside: Command, tmp_path: Path) -> N
     assert (done.returncode, "expected a text, found an object" in done.stderr) == (2, True)
 
 
+def test_rationales_that_are_taken_for_questions_are_told(inside: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=1)
+    assert inside("import", "toy").returncode == 0
+    (tmp_path / "notes.jsonl").write_text(json.dumps({"id": "train-0", "rationale": "cork is light"}))
+    done = inside("import", "notes.jsonl")
+    assert (done.returncode, "--teacher NAME --dataset NAME" in done.stderr) == (2, True)
+    done = inside("import", "toy", "--teacher", "notes", "--dataset", "toy")
+    assert (done.returncode, "toy is a folder" in done.stderr) == (2, True)
+
+
 def test_a_single_files_split_may_stand_at_the_end_of_its_name(inside: Command, tmp_path: Path) -> None:
     (tmp_path / "quiz_test.jsonl").write_text(json.dumps(ROW))
     assert json.loads(inside("import", "quiz_test.jsonl", "--json").stdout)["splits"] == {"test": 1}

@@ -236,6 +236,18 @@ def test_without_a_key_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) ->
         answers(teacher, ask(1), SAMPLING)
 
 
+def test_a_variable_that_is_named_is_needed_everywhere() -> None:
+    """Else the requests would go out without the key, and be refused for that."""
+    with pytest.raises(BadTeacherConfig, match="MY_KEY is not set"):
+        asked(lambda _n, _b: Answer(), api_key_env="MY_KEY")
+
+
+def test_a_key_in_the_place_of_its_variable_is_not_shown() -> None:
+    with pytest.raises(BadTeacherConfig, match="the name of a variable") as caught:
+        backends.create("openai", {"model": "m", "api_key_env": KEY})
+    assert "sk-" not in f"{caught.value} {caught.value.hint}"
+
+
 def test_a_local_endpoint_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     found, endpoint = asked(lambda _n, _b: Answer())

@@ -69,6 +69,7 @@ def datasets_to_audit(store: Store) -> list[str]:
         known = stored_questions.names(store)
         raise UsageProblem(
             "No data set in the database has rationales for its training questions.",
-            f"Run: tinyllm elicit --teacher NAME --dataset {known[0] if known else 'everyday'}",
+            f"Run: tinyllm elicit --teacher NAME --dataset {known[0] if known else 'everyday'}"
+            + (" (or, for the questions alone, tinyllm audit --dataset NAME)" if known else ""),
         )
     return found

@@ -144,6 +144,13 @@ _RANGES = {
     "max_tokens": (1, math.inf),
     "seed": (-math.inf, math.inf),
 }
+_TAKES = {
+    "temperature": "a number, 0 or more",
+    "top_p": "a number from 0.01 to 1",
+    "max_tokens": "a whole number, 1 or more",
+    "seed": "a whole number",
+    "stop": "a list of texts",
+}
 _SAMPLING = ("stop", *_RANGES)
 
 
@@ -156,7 +163,14 @@ def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> Teache
         rest["path"] = str(base / Path(rest["path"]).expanduser())
     elif isinstance(rest.get("path"), list):
         rest["path"] = [str(base / Path(str(item)).expanduser()) for item in rest["path"]]
-    prefix = str(rest.pop("prefix", default_prefix(name)))
+    prefix = rest.pop("prefix", default_prefix(name))
+    if not isinstance(prefix, str) or not prefix.strip():
+        raise UsageProblem(f"{path}, [teachers.{name}]: prefix must be a text.")
+    if "api_key" in rest:
+        raise UsageProblem(
+            f"{path}, [teachers.{name}]: a key doesn't belong here.",
+            'Put it into .env, and name its variable if it isn\'t OPENAI_API_KEY: api_key_env = "MY_KEY".',
+        )
     forcing = rest.pop("teacher_forcing", True)
     if not isinstance(forcing, bool):
         raise UsageProblem(f"{path}, [teachers.{name}]: teacher_forcing must be true or false.")
@@ -165,7 +179,9 @@ def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> Teache
     sampling = {key: rest.pop(key) for key in _SAMPLING if key in rest}
     wrong = next((key for key, value in sampling.items() if not _possible(key, value)), None)
     if wrong is not None:
-        raise UsageProblem(f"{path}, [teachers.{name}]: {wrong} can't be {sampling[wrong]!r}.")
+        raise UsageProblem(
+            f"{path}, [teachers.{name}]: {wrong} can't be {sampling[wrong]!r}.", f"It takes {_TAKES[wrong]}."
+        )
     return TeacherSpec(
         name=name, backend=backend, options=rest, prefix=prefix, teacher_forcing=forcing, sampling=sampling
     )

@@ -71,7 +71,7 @@ def _generate(teacher: Teacher, pending: Pending) -> Iterator[list[Answer]]:
 
 
 def _look(tally: Tally, missing: Missing, pending: Pending) -> None:
-    tally.already = missing.already + pending.again
+    tally.wanted, tally.already = missing.wanted, missing.already + pending.again
     tally.absent, tally.elsewhere, tally.pending = missing.absent, missing.elsewhere, missing.pending
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from tinyllm_cli.duplicates import Pair, Repeats
 from tinyllm_cli.quality import TeacherQuality
+from tinyllm_cli.store.questions import Repeated
 from tinyllm_cli.survey import InputLengths, Measure, Survey
 
 KINDS = (
     "no-rationales", "missing", "failed", "rejected", "cut-off", "inputs-cut", "targets-cut",
-    "unreadable", "duplicates", "near-duplicates", "contradictions", "alike", "disagree",
+    "unreadable", "duplicates", "near-duplicates", "contradictions", "repeated", "alike", "disagree",
 )  # fmt: skip
 MEASURED = frozenset({"inputs-cut", "targets-cut", "unreadable"})
 """Those that only a student's tokenizer tells."""
@@ -144,6 +145,8 @@ def _of_questions(survey: Survey, measure: Measure | None, limits: Thresholds) -
                 f" options that are the same to {measure.student}: its vocabulary lacks what tells them apart.",
                 hint="Of such options it always takes the first. Choose a student that knows their script and signs.",
             )  # fmt: skip
+    for one in survey.repeated:
+        yield from _within(survey.dataset, one)
     for shared in survey.repeats:
         yield from _shared(survey, shared, limits)
 
@@ -155,6 +158,27 @@ def _cut_inputs(dataset: str, lengths: InputLengths, measure: Measure, limits: T
         f" --max-input {measure.max_input} and lose their end (longest: {lengths.longest} tokens).",
         hint=f"Train and evaluate with --max-input {lengths.longest}.",
     )  # fmt: skip
+
+
+def _within(dataset: str, one: Repeated) -> Iterator[Finding]:
+    if one.disagree:
+        yield Finding(
+            kind="contradictions", dataset=dataset, grave=True,
+            text=f"{one.disagree} {one.split} {_questions(one.disagree)} in {dataset} twice, with another option as the"
+            " right one.",
+            hint=f"Such as {one.key}.",
+        )  # fmt: skip
+    if one.again:
+        yield Finding(
+            kind="repeated", dataset=dataset, grave=False,
+            text=f"{one.again} {one.split} {_questions(one.again)} in {dataset} once more, answer and all: teachers are"
+            " asked about them once, and students learn them as often as they stand there.",
+            hint="" if one.disagree else f"Such as {one.key}.",
+        )  # fmt: skip
+
+
+def _questions(count: int) -> str:
+    return "question stands" if count == 1 else "questions stand"
 
 
 def _shared(survey: Survey, shared: Repeats, limits: Thresholds) -> Iterator[Finding]:

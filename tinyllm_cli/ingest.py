@@ -44,6 +44,11 @@ def ingest(store: Store, source: Source, report: Report | None = None) -> Ingest
     """Bring `source` into the store, all or nothing.
 
     Raises UsageProblem when another data set has its name, or a row is wrong."""
+    if not source.name.isprintable() or not source.name.strip() or set(source.name) & set("/\\"):
+        raise UsageProblem(
+            f"A data set can't be called {source.name!r}: its name becomes part of folders' names.",
+            "Give it another: --name NAME",
+        )
     known = stored.find(store, source.name)
     if known is not None and known.fingerprint == source.fingerprint:
         return Ingested(name=source.name, origin=source.origin, splits=stored.splits(store, source.name), fresh=False)

@@ -155,6 +155,8 @@ class Missing:
                 yield Ask(request=request, prompt=prompt, failed_before=False)
             elif sample == 0:
                 self.absent += 1
+            else:
+                self.wanted -= 1  # nobody promised as many samples
 
 
 class Pending:

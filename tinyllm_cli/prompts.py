@@ -146,11 +146,12 @@ def without_thinking(raw: str) -> str:
 _SIGN = r"(?:answer|option)[*_]*\s*(?:is|:|=)[*_]*\s*:?\s*[*_]*\s*(?:option\s+)?"
 _LETTER_SAID = (
     r"(?:\(([a-z])\)"  # (b)
-    r"|([ai])(?=[).:,;\"*]|\s*(?:\n|$))"  # a bare a or i may be a word: only at an end
+    r"|([ai])(?=[).:,;\"*`\]}$]|\s*(?:\n|$))"  # a bare a or i may be a word: only at an end
     r"|([b-hj-z])(?![\w'’-]))"
     r"(?!\)?\s*(?:or|and|/|&)\s*\(?[a-z]\b)"  # "b or c" states nothing
 )
-_STATED = re.compile(_SIGN + r"[\"'*]*" + _LETTER_SAID, re.IGNORECASE)
+_DRESS = r"[\"'*`$\[]*(?:\\(?:boxed|text|textbf)\{)*"  # as models that were trained on mathematics write it
+_STATED = re.compile(_SIGN + _DRESS + _LETTER_SAID, re.IGNORECASE)
 _LETTER = re.compile(r"\(?([a-z])[).:]?(?:\s+(.*))?", re.IGNORECASE | re.DOTALL)
 
 

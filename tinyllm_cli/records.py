@@ -110,7 +110,7 @@ class TeacherCosts:
     rationales: int
     failures: int
     mean_characters: float
-    cut_off: int
+    cut_off: int | None
     prompt_tokens: int | None
     completion_tokens: int | None
     seconds: float | None

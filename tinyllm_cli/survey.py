@@ -72,6 +72,7 @@ class Survey:
     teachers: tuple[TeacherQuality, ...]
     silent: dict[str, list[str]]
     inputs: tuple[InputLengths, ...]
+    repeated: tuple[stored_questions.Repeated, ...]
     repeats: tuple[Repeats, ...]
     overlaps: tuple[Overlap, ...]
     own_answers: tuple[OwnAnswers, ...]
@@ -108,6 +109,7 @@ def survey(
         teachers=tuple(teachers),
         silent={split: stored_surveys.silent(store, dataset, split) for split in sizes},
         inputs=tuple(_inputs(split, streams[split](), measure) for split in sizes) if measure else (),
+        repeated=tuple(stored_questions.repeated(store, dataset)),
         repeats=tuple(repeats(streams)),
         overlaps=tuple(alike),
         own_answers=tuple(answers),

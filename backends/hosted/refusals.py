@@ -34,7 +34,10 @@ class Refusals:
         if status == 401 or (status == 403 and self._locked_out(error)):
             raise TeacherError(f"{where} refuses the key (HTTP {status}).", f"Check {self._key_name} in .env.")
         if status == 404:
-            raise TeacherError(f"{where} knows no model '{self._model}' (HTTP 404).", "Check model and base_url.")
+            raise TeacherError(
+                f"{where} knows no such address, or no model '{self._model}' (HTTP 404).",
+                "Check model and base_url, which mostly ends in /v1.",
+            )
         if out_of_money(error):
             raise TeacherError(
                 f"{where} says that the account has no money left (HTTP {status}).", "What was answered is kept."

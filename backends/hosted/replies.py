@@ -55,13 +55,21 @@ def read_reply(content: bytes | dict[str, Any], api: Api, cap: int) -> tuple[Rep
     unwilling = _why_unwilling(choice, message)
     if unwilling:
         return Failure(reason=unwilling), replace(usage, cut=False)
-    text = message.get("content" if api == "chat" else "text")
+    text = _joined(message.get("content" if api == "chat" else "text"))
     reasoning = message.get("reasoning_content") or message.get("reasoning") or None
     if not isinstance(text, str) or not text.strip():
         spent = usage.cut and reasoning
         return Failure(reason=_ALL_REASONING if spent else "empty reply"), usage
     thought = whole(reasoning) if isinstance(reasoning, str) else None
     return Reply(text=whole(text), reasoning=thought, usage=usage), usage
+
+
+def _joined(content: Any) -> Any:
+    """Some servers send a text as a list of parts; what isn't text is left out."""
+    if not isinstance(content, list):
+        return content
+    parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") in ("text", None)]
+    return "".join(part for part in parts if isinstance(part, str))
 
 
 def whole(text: str) -> str:

@@ -65,14 +65,25 @@ def root(
     """The options that stand before a command."""
 
 
+def _read_env(path: Path) -> None:
+    try:
+        values = dotenv_values(path, encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        sys.stderr.write(
+            f"Error: {path.name} can't be read: it is no text in UTF-8.\nSave it as UTF-8, or remove it.\n"
+        )
+        sys.exit(2)
+    for name, value in values.items():
+        if value:  # .env.example, copied as it is, sets nothing
+            os.environ.setdefault(name, value)
+
+
 def main() -> None:
     """The entry point of the `tinyllm` command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that the terminal's encoding lacks ends no command
             stream.reconfigure(errors="backslashreplace")
-    for name, value in dotenv_values(Path.cwd() / ".env").items():  # before options and libraries look at it
-        if value:  # .env.example, copied as it is, sets nothing
-            os.environ.setdefault(name, value)
+    _read_env(Path.cwd() / ".env")  # before options and libraries look at it
     # transformers asks the hub about a model's safetensors conversion in a thread of its own; we never load pickle.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -247,7 +247,7 @@ def say_outcome(console: Console, job: Job, tally: Tally, budget: Budget) -> Non
         console.note(f"  failed: {key}: {reason}")
     if tally.failed > len(tally.failures):
         console.note(f"  and {tally.failed - len(tally.failures)} more; the table 'failures' has them all")
-    if tally.failed:
+    if tally.failed and job.spec.backend != "recorded":
         console.note("The same command asks the failed ones again.")
 
 
@@ -267,4 +267,5 @@ def summary(name: str, tally: Tally) -> dict[str, Any]:
         "completion_tokens": tally.completion_tokens,
         "cost": tally.cost,
         "out_of_budget": tally.out_of_budget,
+        "reason": tally.failures[0][1] if tally.failures else None,
     }

@@ -32,6 +32,8 @@ class Meter(Protocol):
 class Console:
     json: bool = False
     quiet: bool = False
+    place: str = ""
+    """The options that say where a command works, when they are not the usual ones: for the commands that come next."""
 
     def say(self, text: str) -> None:
         """A line of the result."""
@@ -83,7 +85,9 @@ class Console:
         return sys.stdin.readline().strip()
 
     def next(self, command: str) -> None:
-        self.note(f"Next: {command}")
+        """What to do now: a command, several joined by ", or ", or words."""
+        ways = (way + self.place if way.startswith("tinyllm ") else way for way in command.split(", or "))
+        self.note(f"Next: {', or '.join(ways)}")
 
     def warn(self, message: str, hint: str = "") -> None:
         """What is wrong and doesn't stop the command; said even when quiet."""

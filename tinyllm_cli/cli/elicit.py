@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ from tinyllm_cli.cli.asking import Asker
 from tinyllm_cli.cli.batching import Batcher, again
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 if TYPE_CHECKING:
     from backends.base import Sampling
@@ -128,7 +129,7 @@ def elicit(
         elif check:
             session.console.next("the same command without --check; the answers so far count")
         elif not dry_run:
-            session.console.next(_next_command(specs, ingested.name, split, teacher_forcing))
+            _say_way_on(session.console, results, ingested.name, split, teacher_forcing=teacher_forcing)
 
 
 def _sampling(spec: TeacherSpec, typed: dict[str, Any]) -> Sampling:
@@ -140,7 +141,30 @@ def _sampling(spec: TeacherSpec, typed: dict[str, Any]) -> Sampling:
     return Sampling(**{**chosen, "stop": tuple(chosen["stop"])})
 
 
-def _next_command(specs: list[TeacherSpec], dataset: str, split: str, teacher_forcing: bool) -> str:
-    if teacher_forcing:
-        return f"tinyllm distill --alpha {','.join(f'{spec.name}=1' for spec in specs)}"
-    return f"tinyllm eval --teacher {specs[0].name} --dataset {dataset} --split {split}"
+def _say_way_on(
+    console: Console, results: list[dict[str, Any]], dataset: str, split: str, *, teacher_forcing: bool
+) -> None:
+    """Raises when the teachers were asked and there is nothing to show for it."""
+    there = [one["teacher"] for one in results if one.get("new") or one.get("already") or one.get("elsewhere")]
+    if not there and any(one.get("failed") for one in results):
+        raise WorldProblem(
+            f"No request brought a rationale: {next(one['reason'] for one in results if one.get('reason'))}.",
+            "See what is asked with --dry-run, and try five with --check. The same command asks the failed ones again.",
+        )
+    if not there and any(one.get("absent") for one in results):
+        raise UsageProblem(
+            f"None of these rationales belongs to a question of {dataset}, split {split}.",
+            "They are joined by id and split; the file may speak of another data set.",
+        )
+    if any(one.get("out_of_budget") for one in results):
+        console.next("the same command with a larger --budget or --max-tokens-total")
+    elif there:
+        console.next(shlex.join(_next_command(there, dataset, split, teacher_forcing=teacher_forcing)))
+
+
+def _next_command(teachers: list[str], dataset: str, split: str, *, teacher_forcing: bool) -> list[str]:
+    if not teacher_forcing:
+        return ["tinyllm", "eval", "--teacher", teachers[0], "--dataset", dataset, "--split", split]
+    if split == "train":
+        return ["tinyllm", "distill", "--alpha", ",".join(f"{name}=1" for name in teachers)]
+    return ["tinyllm", "audit", "--dataset", dataset]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -65,7 +66,19 @@ def gate(
             session.console.show(_example(tally.teacher, example))
     session.console.result({"dataset": chosen, "split": split, "gates": settings.hash,
                             "teachers": [tally.as_json() for tally in tallies]})  # fmt: skip
-    session.console.next("tinyllm distill" if show else "tinyllm gate --show cut-off")
+    session.console.next(shlex.join(_next_command(chosen, split, teacher or [], show, tallies)))
+
+
+def _next_command(
+    dataset: str, split: str, teachers: list[str], show: str | None, tallies: list[_Tally]
+) -> list[str]:  # fmt: skip
+    """To look at what the busiest gate found, and after that to learn."""
+    found = sum((tally.gates for tally in tallies), Counter[str]())
+    if show or not found:
+        return ["tinyllm", "distill", "--dataset", dataset]
+    named = [word for name in teachers for word in ("--teacher", name)]
+    there = [] if split == "train" else ["--split", split]
+    return ["tinyllm", "gate", "--dataset", dataset, *there, *named, "--show", found.most_common(1)[0][0]]
 
 
 @dataclass(kw_only=True)

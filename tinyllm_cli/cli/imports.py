@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,9 @@ import typer
 from tinyllm_cli.cli.asking import drive
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+
+_ENOUGH = 15
+"""Questions of which the first option is never right by chance in one case of seventy, with four options."""
 
 if TYPE_CHECKING:
     from tinyllm_cli.store import Store
@@ -74,8 +78,11 @@ def import_data(
         else:
             results = _import_dataset(session, store, path, name, column or [], rename or [], teacher_forcing)
     session.console.result(results)
+    named = shlex.quote(results["dataset"])
     session.console.next(
-        "tinyllm distill" if results["teachers"] else f"tinyllm elicit --teacher NAME --dataset {results['dataset']}"
+        f"tinyllm audit --dataset {named}"
+        if results["teachers"]
+        else f"tinyllm elicit --teacher NAME --dataset {named}"
     )
 
 
@@ -99,6 +106,7 @@ def _import_dataset(
         ingested = ingest(store, source, lambda rows: meter(rows, 0))
     sizes = ", ".join(f"{split} {count}" for split, count in ingested.splits.items())
     session.console.say(f"{ingested.name}: {sizes}" + ("" if ingested.fresh else " (unchanged)"))
+    _warn(session.console, store, ingested.name)
     teachers = []
     with files_beside(store, source) as files:
         for found, paths in files.items():
@@ -106,11 +114,35 @@ def _import_dataset(
     return {"dataset": ingested.name, "splits": ingested.splits, "teachers": teachers}
 
 
+def _warn(console: Console, store: Store, dataset: str) -> None:
+    """Of what is likely to be a mistake in the file."""
+    from tinyllm_cli.store import questions as stored_questions
+
+    profiles = stored_questions.profiles(store, dataset)
+    if all(profile.gold[0] == 0 for profile in profiles) and sum(profile.questions for profile in profiles) >= _ENOUGH:
+        console.warn(
+            f"In {dataset} the first option is never the right one.",
+            "An answer that is a number is an index from 0. Counted from 1? Then write letters, or subtract 1.",
+        )
+    for one in stored_questions.repeated(store, dataset):
+        if one.disagree:
+            console.warn(
+                f"{one.disagree} {one.split} questions of {dataset} stand there with two right options: {one.key}."
+            )
+        elif one.again:
+            console.note(
+                f"{one.again} {one.split} questions of {dataset} stand there more than once, such as {one.key}."
+            )
+
+
 def _import_rationales(
     session: Session, store: Store, path: Path, teacher: str, dataset: str, teacher_forcing: bool
 ) -> dict[str, Any]:
+    from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.ingest import ingest_named
 
+    if path.is_dir():
+        raise UsageProblem(f"{path} is a folder; with --teacher, PATH is one file of rationales.")
     ingested = ingest_named(store, dataset, session.settings)
     teachers = _elicit(session, store, ingested.name, teacher, [path.expanduser()], teacher_forcing)
     return {"dataset": ingested.name, "splits": ingested.splits, "teachers": teachers}

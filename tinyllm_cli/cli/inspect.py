@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +54,7 @@ def inspect(
     for renderable in show(found, prompts=prompts):
         session.console.show(renderable)
     session.console.result(found.as_json())
-    session.console.next(f"tinyllm audit --dataset {places[0].dataset}")
+    session.console.next(f"tinyllm audit --dataset {shlex.quote(places[0].dataset)}")
 
 
 def _unknown(elsewhere: list[Place], wanted: str, dataset: str | None, split: str | None) -> Exception:

@@ -262,6 +262,6 @@ def _report(session: Session, found: Survey, report: Report, out: Path) -> None:
 
 def _next(manner: Manner, voices: list[str], model: str | None) -> str:
     who = f"--model {shlex.quote(model)}" if model is not None else f"--{manner.name}"
-    if voices and not manner.voices:
+    if voices and not manner.voices and model is None:  # a model that is no student of ours has learnt none
         return f"tinyllm predict {who} --voices {voices[0]}"
     return f"tinyllm eval {who}"

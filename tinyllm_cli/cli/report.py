@@ -74,7 +74,11 @@ def report(
         written.append(path)
     if csv is not None and csv not in written:
         session.console.note(f"No file in {csv.resolve()}: there are no rows yet.")
-    if not found.results:
+    if not found.teachers:
+        session.console.next("tinyllm elicit --teacher expert --dataset everyday")
+    elif not found.runs:
+        session.console.next("tinyllm distill")
+    elif not found.results:
         session.console.next("tinyllm eval")
     elif found.paper.missing:
         session.console.next(found.paper.missing[0].command)

@@ -106,6 +106,11 @@ def score(
                 watch = partial(_count, meter)
                 scored = score_stage(store, of_teacher(), model=name, load=load, mask=mask_answer, watch=watch)
                 found[who] = _summed(scored, show)
+        if not any(summary.count for summary in found.values()):
+            raise UsageProblem(
+                f"The gates reject every rationale of {', '.join(found)} here.",
+                f"See why: tinyllm gate --dataset {shlex.quote(chosen)} --split {split}",
+            )
         several = len(stored_usefulness.models(store, chosen)) > 1
     session.console.show(_table(chosen, split, model, found, mask=mask_answer))
     for who, summary in found.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
+import shlex
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -47,6 +49,11 @@ class Session:
     db: Path
     config: Path | None
     console: Console
+
+    def __post_init__(self) -> None:
+        for option, value, variable in (("--db", self.db, "TINYLLM_DB"), ("--config", self.config, "TINYLLM_CONFIG")):
+            if value not in (None, DEFAULT_DB) and str(value) != os.environ.get(variable):
+                self.console.place += f" {option} {shlex.quote(str(value))}"
 
     @functools.cached_property
     def settings(self) -> Settings:

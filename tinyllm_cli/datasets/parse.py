@@ -95,6 +95,10 @@ def answer_index(value: Any, options: Sequence[str], labels: Sequence[str], wher
         raise where.problem("answer", f"{value} is not an index from 0 to {len(options) - 1}.")
     text = str(value).strip()
     for known in (labels, options):
+        if list(known).count(text) > 1:
+            raise where.problem(
+                "answer", f"'{text[:80]}' is the text of more than one option.", "Say it by its letter."
+            )
         if text in known:
             return list(known).index(text)
     letter = text.strip("().").lower()
@@ -102,6 +106,10 @@ def answer_index(value: Any, options: Sequence[str], labels: Sequence[str], wher
         return LETTERS.index(letter)
     if text.isdecimal() and int(text) < len(options):
         return int(text)
+    if text.isdecimal():
+        raise where.problem(
+            "answer", f"{text[:20]} is not an index from 0 to {len(options) - 1}, and no option's text."
+        )
     shown = ", ".join(repr(option) for option in options[:6])
     raise where.problem("answer", f"'{text[:80]}' is not among the options ({shown}).")
 
@@ -120,6 +128,13 @@ def _value(
             return row[name]
     if not required:
         return None
+    if any(name in row for name in names):
+        raise where.problem(next(name for name in names if name in row), "it is empty.")
+    if field == "question" and "rationale" in row:
+        raise where.problem(
+            "question", "it is missing, and there are rationales.",
+            "Of which teacher, for which data set? tinyllm import PATH --teacher NAME --dataset NAME",
+        )  # fmt: skip
     hint = f"The row has: {', '.join(map(str, row))}. Say which column it is: --map {field}=COLUMN"
     if field == "id":
         hint += f", or --map id={ROW_NUMBER} to number the rows"

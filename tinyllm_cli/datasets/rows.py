@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import itertools
 import json
 import zlib
 from collections.abc import Iterator
@@ -117,7 +118,9 @@ def _csv(path: Path, file: IO[bytes]) -> Iterator[Any]:
     import io
 
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        yield from csv.DictReader(text)
+        head = text.readline()
+        separator = next((other for other in ";\t" if other in head and "," not in head), ",")  # as Excel has them
+        yield from csv.DictReader(itertools.chain([head], text), delimiter=separator)
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:

@@ -127,7 +127,7 @@ def _teacher(one: TeacherCosts) -> Row:
         one.recipe,
         f"{one.rationales:,}",
         f"{one.failures:,}",
-        f"{one.cut_off:,}",
+        _count(one.cut_off),
         f"{one.mean_characters:.0f}",
         _count(one.prompt_tokens),
         _count(one.completion_tokens),

@@ -51,7 +51,7 @@ def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
             f"{teacher.dataset}/{teacher.split}",
             str(teacher.rationales),
             str(teacher.failures),
-            str(teacher.cut_off),
+            "-" if teacher.cut_off is None else str(teacher.cut_off),
             "-" if teacher.completion_tokens is None else f"{teacher.completion_tokens:,}",
             money(teacher.cost, teacher.partly) or "-",
         )

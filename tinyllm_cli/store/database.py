@@ -95,7 +95,8 @@ def open_store(path: Path, *, create: bool = True) -> Store:
     if not create and not path.exists():
         raise WorldProblem(
             f"There is no database {path} here yet.",
-            "Begin with: tinyllm elicit --teacher expert --dataset everyday",
+            "Another folder, or --db? Else begin with: tinyllm import, or tinyllm elicit --teacher expert --dataset"
+            " everyday",
         )
     connection = None
     try:

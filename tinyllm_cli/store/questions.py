@@ -90,6 +90,31 @@ def ambiguous_ids(store: Store, dataset: str) -> Iterator[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Repeated:
+    """Questions of a split that stand there more than once: `again` counts their places after the first, `disagree` the
+    questions of which another place names another option. `key` is one of these, else one of those."""
+
+    split: str
+    again: int
+    disagree: int
+    key: str
+
+
+def repeated(store: Store, dataset: str) -> list[Repeated]:
+    """Word for word, options in the same order."""
+    rows = store.rows(
+        "SELECT split, sum(places) - sum(contents) AS again, sum(contents > 1) AS disagree,"
+        " coalesce(min(CASE WHEN contents > 1 THEN key END), min(key)) AS key"
+        " FROM (SELECT dq.split, min(dq.key) AS key,"
+        f" count(*) AS places, count(DISTINCT q.answer) AS contents {_FROM} WHERE dq.dataset = ?"
+        " GROUP BY dq.split, q.text, q.options, q.context HAVING count(*) > 1) GROUP BY split",
+        (dataset,),
+    )
+    found = {row["split"]: Repeated(**row) for row in rows}
+    return [found[split] for split in SPLITS if split in found]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SplitProfile:
     """What a split's questions look like. Words are what spaces and line ends separate, context and options included;
     `gold` counts the right answers by position."""

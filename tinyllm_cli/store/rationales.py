@@ -232,7 +232,8 @@ def costs(store: Store) -> list[TeacherCosts]:
     rows = store.rows(
         "SELECT r.teacher, s.model, dq.dataset, dq.split, p.recipe,"
         " count(DISTINCT r.question || ' ' || r.sample) AS rationales,"
-        " avg(length(r.text)) AS mean_characters, sum(r.finish_reason = 'length') AS cut_off,"
+        " avg(length(r.text)) AS mean_characters, sum(CASE r.finish_reason WHEN 'recorded' THEN NULL ELSE"
+        " r.finish_reason = 'length' END) AS cut_off,"
         f" sum(r.seconds) AS seconds, r.sampling FROM {_CONTENTS}"
         f" JOIN rationales r ON r.question = dq.question{_MADE_BY}"
         " GROUP BY dq.dataset, dq.split, r.teacher, r.sampling, p.recipe"
