@@ -100,9 +100,9 @@ def test_parts_that_are_missing_are_none() -> None:
 
 @pytest.mark.parametrize("form", ["array", "lines"])
 @pytest.mark.parametrize("files", [1, 3, 12])
-def test_one_import_brings_both_teachers(tinyllm: Command, tmp_path: Path, form: str, files: int) -> None:
+def test_one_import_brings_both_teachers(inside: Command, tmp_path: Path, form: str, files: int) -> None:
     authors_folder(tmp_path / "toy", form=form, files=files, train=24, valid=13, test=3)
-    done = tinyllm("import", "toy", "--json")
+    done = inside("import", "toy", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["splits"] == {"train": 24, "valid": 13, "test": 3}
@@ -115,28 +115,28 @@ def test_one_import_brings_both_teachers(tinyllm: Command, tmp_path: Path, form:
     assert len(found) == 48
 
 
-def test_importing_the_folder_twice_changes_nothing(tinyllm: Command, tmp_path: Path) -> None:
+def test_importing_the_folder_twice_changes_nothing(inside: Command, tmp_path: Path) -> None:
     authors_folder(tmp_path / "toy", train=5)
-    assert tinyllm("import", "toy").returncode == 0
+    assert inside("import", "toy").returncode == 0
     before = rationales_of(tmp_path / "tinyllm.db", "toy")
-    again = json.loads(tinyllm("import", "toy", "--json").stdout)
+    again = json.loads(inside("import", "toy", "--json").stdout)
     assert [item["new"] for item in again["teachers"]] == [0, 0]
     assert rationales_of(tmp_path / "tinyllm.db", "toy") == before
 
 
-def test_the_teachers_can_be_given_other_names(tinyllm: Command, tmp_path: Path) -> None:
+def test_the_teachers_can_be_given_other_names(inside: Command, tmp_path: Path) -> None:
     authors_folder(tmp_path / "toy", train=2)
-    assert tinyllm("import", "toy", "--rename", "llama2=paper-llama").returncode == 0
+    assert inside("import", "toy", "--rename", "llama2=paper-llama").returncode == 0
     assert {teacher for teacher, _ in rationales_of(tmp_path / "tinyllm.db", "toy")} == {"t5", "paper-llama"}
 
 
-def test_an_empty_part_is_a_failure_of_that_teacher_alone(tinyllm: Command, tmp_path: Path) -> None:
+def test_an_empty_part_is_a_failure_of_that_teacher_alone(inside: Command, tmp_path: Path) -> None:
     folder = authors_folder(tmp_path / "toy", train=3)
     questions = make_questions(3, dataset="toy")
     strings = strings_for(questions)
     strings[1] = pair_string(questions[1], "Only flan.", "")
     write_strings(folder, "train", strings)
-    assert tinyllm("import", "toy").returncode == 0
+    assert inside("import", "toy").returncode == 0
     found = rationales_of(tmp_path / "tinyllm.db", "toy")
     assert found["t5", "train-1"] == "Only flan."
     assert ("llama2", "train-1") not in found
@@ -158,21 +158,21 @@ def test_rows_carry_the_id_and_the_answer_that_flan_states(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("strings", "more"), [(4, "questions than rationales"), (6, "rationales than questions")])
-def test_differing_counts_are_an_error(tinyllm: Command, tmp_path: Path, strings: int, more: str) -> None:
+def test_differing_counts_are_an_error(inside: Command, tmp_path: Path, strings: int, more: str) -> None:
     folder = authors_folder(tmp_path / "toy", train=5)
     write_strings(folder, "train", strings_for(make_questions(strings)))
-    done = tinyllm("import", "toy")
+    done = inside("import", "toy")
     assert done.returncode == 2
     assert f"split train: there are more {more} (from row {min(strings, 5) + 1} on)" in done.stderr
     assert rationales_of(tmp_path / "tinyllm.db", "toy") == {}
 
 
-def test_a_string_about_another_question_is_an_error_that_names_the_row(tinyllm: Command, tmp_path: Path) -> None:
+def test_a_string_about_another_question_is_an_error_that_names_the_row(inside: Command, tmp_path: Path) -> None:
     folder = authors_folder(tmp_path / "toy", train=5)
     strings = strings_for(make_questions(5))
     strings[2], strings[3] = strings[3], strings[2]
     write_strings(folder, "train", strings)
-    done = tinyllm("import", "toy")
+    done = inside("import", "toy")
     assert done.returncode == 2
     assert "split train, row 3: the rationale speaks of another question" in done.stderr
     assert "number 3 of train" in done.stderr
@@ -199,9 +199,9 @@ def test_a_folder_without_paired_strings_is_no_authors_folder(tmp_path: Path) ->
     assert is_authors_layout(authors_folder(tmp_path / "toy", train=1))
 
 
-def test_the_real_openbookqa_comes_with_both_teachers(tinyllm: Command, shared_data: Path, tmp_path: Path) -> None:
+def test_the_real_openbookqa_comes_with_both_teachers(inside: Command, shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "openbookqa"
-    first = json.loads(tinyllm("import", folder, "--json", "--quiet").stdout)
+    first = json.loads(inside("import", folder, "--json", "--quiet").stdout)
     assert first["splits"] == {"train": 4957, "valid": 500, "test": 500}
     counts = {(item["teacher"], item["split"]): item for item in first["teachers"]}
     assert set(counts) == {(name, split) for name in ("flan-t5-xl", "llama-2-7b-chat") for split in ("train", "valid")}
@@ -215,7 +215,7 @@ def test_the_real_openbookqa_comes_with_both_teachers(tinyllm: Command, shared_d
     for teacher in ("flan-t5-xl", "llama-2-7b-chat"):
         item = counts[teacher, "train"]
         assert (item["new"] + item["already"], item["failed"]) == (4957, 0)
-    again = json.loads(tinyllm("import", folder, "--json", "--quiet").stdout)
+    again = json.loads(inside("import", folder, "--json", "--quiet").stdout)
     assert [item["new"] for item in again["teachers"]] == [0] * 4
     with open_store(tmp_path / "tinyllm.db", create=False) as store:
         after = store.one("SELECT count(*) AS n, sum(length(text)) AS size, max(id) AS last FROM rationales")

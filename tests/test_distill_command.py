@@ -36,17 +36,17 @@ def causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folder(tmp_path_factory.mktemp("student") / "tiny", "causal")
 
 
-def elicited(tinyllm: Command, tmp_path: Path, *teachers: str, **sizes: int) -> None:
+def elicited(inside: Command, tmp_path: Path, *teachers: str, **sizes: int) -> None:
     """The data set `toy`, and the rationales of these teachers for its training questions."""
     write_dataset(tmp_path / "toy", **sizes)
     for teacher in teachers:
-        done = tinyllm("elicit", "--teacher", teacher, "--dataset", "toy")
+        done = inside("elicit", "--teacher", teacher, "--dataset", "toy")
         assert done.returncode == 0, done.stderr
 
 
-def succeed(tinyllm: Command, *arguments: str | Path) -> Any:
+def succeed(inside: Command, *arguments: str | Path) -> Any:
     """What the command printed as JSON."""
-    done = tinyllm(*arguments, "--json")
+    done = inside(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -74,9 +74,9 @@ def test_a_tiny_student_learns_sixteen_questions_by_heart(
     assert found == {"rank": (16, 16), "generate": (16, 16)}
 
 
-def test_the_number_of_teachers_that_speak_names_the_method(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+def test_the_number_of_teachers_that_speak_names_the_method(inside: Command, scripted: Path, tmp_path: Path) -> None:
     scripted.write_text(scripted.read_text("utf-8") + OWL, encoding="utf-8")
-    elicited(tinyllm, tmp_path, "parrot", "owl", train=8)
+    elicited(inside, tmp_path, "parrot", "owl", train=8)
     for alpha, method, speaking in [
         ("0", "finetune", set()),
         ("", "finetune", set()),
@@ -87,7 +87,7 @@ def test_the_number_of_teachers_that_speak_names_the_method(tinyllm: Command, sc
         (None, "tinyllm", {"owl", "parrot"}),
     ]:
         said = [] if alpha is None else ["--alpha", alpha]
-        found = succeed(tinyllm, "distill", *said, "--student", "any", "--dry-run")
+        found = succeed(inside, "distill", *said, "--student", "any", "--dry-run")
         assert (found["method"], set(found["rationales"])) == (method, speaking), alpha
 
 
@@ -120,33 +120,33 @@ def test_a_run_records_how_it_was_made(tinyllm: Command, scripted: Path, tmp_pat
 
 
 def test_the_same_command_gives_the_same_student_and_the_lineage_the_same_digest(
-    tinyllm: Command, scripted: Path, tmp_path: Path, causal: Path
+    inside: Command, scripted: Path, tmp_path: Path, causal: Path
 ) -> None:
-    elicited(tinyllm, tmp_path, "parrot", train=8)
+    elicited(inside, tmp_path, "parrot", train=8)
     kept = []
     for _ in range(2):
-        succeed(tinyllm, "distill", "--alpha", "parrot=1", "--student", causal, "--fresh")
+        succeed(inside, "distill", "--alpha", "parrot=1", "--student", causal, "--fresh")
         run = last_run(tmp_path)
         kept.append((run["lineage"], (Path(run["folder"]) / "model.safetensors").read_bytes()))
     assert kept[0] == kept[1]
 
 
-def test_a_run_that_is_done_is_not_done_again(tinyllm: Command, tmp_path: Path, causal: Path) -> None:
+def test_a_run_that_is_done_is_not_done_again(inside: Command, tmp_path: Path, causal: Path) -> None:
     write_dataset(tmp_path / "toy", train=8)
     command = ("distill", "--alpha", "0", "--dataset", "toy", "--student", causal, "--json")
-    first, again, fresh = tinyllm(*command), tinyllm(*command), tinyllm(*command, "--fresh")
+    first, again, fresh = inside(*command), inside(*command), inside(*command, "--fresh")
     runs = [json.loads(done.stdout)["run"] for done in (first, again, fresh)]
     assert runs == [1, 1, 2]
     assert "Run 1 is this very training, and it is done." in again.stderr
 
 
 def test_the_papers_own_command_on_its_own_data(
-    tinyllm: Command, shared_data: Path, tmp_path: Path, causal: Path
+    inside: Command, shared_data: Path, tmp_path: Path, causal: Path
 ) -> None:
     renames = ["--rename", "flan-t5-xl=t5", "--rename", "llama-2-7b-chat=llama2"]
-    assert tinyllm("import", shared_data / "openbookqa", *renames).returncode == 0
+    assert inside("import", shared_data / "openbookqa", *renames).returncode == 0
     arguments = ["--student", causal, "--limit", "16", "--evals-per-epoch", "1"]
-    done = tinyllm("distill", "--alpha", "t5=1,llama=0.5", *arguments)
+    done = inside("distill", "--alpha", "t5=1,llama=0.5", *arguments)
     assert done.returncode == 0, done.stderr
     assert "Data set: openbookqa (the only one that fits)." in done.stderr
     run = last_run(tmp_path)
@@ -155,10 +155,10 @@ def test_the_papers_own_command_on_its_own_data(
     assert set(run["figures"]["tasks"]) == {"answer", "llama2", "t5"}
 
 
-def test_bfloat16_trains(tinyllm: Command, tmp_path: Path, student: Path) -> None:
+def test_bfloat16_trains(inside: Command, tmp_path: Path, student: Path) -> None:
     write_dataset(tmp_path / "toy", train=8)
     succeed(
-        tinyllm, "distill", "--alpha", "0", "--dataset", "toy", "--student", student, "--epochs", 10, "--lr", "3e-3",
+        inside, "distill", "--alpha", "0", "--dataset", "toy", "--student", student, "--epochs", 10, "--lr", "3e-3",
         "--precision", "bfloat16",
     )  # fmt: skip
     run = last_run(tmp_path)
@@ -167,16 +167,16 @@ def test_bfloat16_trains(tinyllm: Command, tmp_path: Path, student: Path) -> Non
     assert json.loads((Path(run["folder"]) / "config.json").read_text("utf-8"))["dtype"] == "float32"
 
 
-def test_inputs_and_targets_over_the_limit_are_counted(tinyllm: Command, tmp_path: Path, causal: Path) -> None:
+def test_inputs_and_targets_over_the_limit_are_counted(inside: Command, tmp_path: Path, causal: Path) -> None:
     write_dataset(tmp_path / "toy", train=5)
     arguments = ["--alpha", "0", "--dataset", "toy", "--student", str(causal), "--max-input", "20", "--max-target", "2"]
-    done = tinyllm("distill", *arguments)
+    done = inside("distill", *arguments)
     assert "Longer than the limit and cut: 5 inputs and 5 targets (--max-input 20, --max-target 2)." in done.stdout
 
 
-def test_a_dry_run_trains_nothing(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
-    elicited(tinyllm, tmp_path, "parrot", train=9)
-    found = succeed(tinyllm, "distill", "--alpha", "parrot=2", "--student", "no-such-model", "--dry-run")
+def test_a_dry_run_trains_nothing(inside: Command, scripted: Path, tmp_path: Path) -> None:
+    elicited(inside, tmp_path, "parrot", train=9)
+    found = succeed(inside, "distill", "--alpha", "parrot=2", "--student", "no-such-model", "--dry-run")
     assert (found["questions"], found["steps"], found["alpha"]) == (9, 2, {"parrot": 2.0})
     assert found["rationales"]["parrot"]["rationales"] == 9
     with sqlite3.connect(tmp_path / "tinyllm.db") as connection:
@@ -184,35 +184,35 @@ def test_a_dry_run_trains_nothing(tinyllm: Command, scripted: Path, tmp_path: Pa
     connection.close()
 
 
-def refused(tinyllm: Command, *arguments: str, said: str) -> None:
-    done = tinyllm("distill", *arguments, "--student", "no-such-model")
+def refused(inside: Command, *arguments: str, said: str) -> None:
+    done = inside("distill", *arguments, "--student", "no-such-model")
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_data_set_without_rationales_is_refused(tinyllm: Command, tmp_path: Path) -> None:
+def test_a_data_set_without_rationales_is_refused(inside: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", train=4)
-    refused(tinyllm, "--dataset", "toy", said="no rationales of any teacher for toy, split train")
-    refused(tinyllm, "--dataset", "toy", "--alpha", "expert=1", said="tinyllm elicit --teacher expert --dataset toy")
-    refused(tinyllm, "--alpha", "expert=1", said="No data set in the database has rationales of expert.")
+    refused(inside, "--dataset", "toy", said="no rationales of any teacher for toy, split train")
+    refused(inside, "--dataset", "toy", "--alpha", "expert=1", said="tinyllm elicit --teacher expert --dataset toy")
+    refused(inside, "--alpha", "expert=1", said="No data set in the database has rationales of expert.")
 
 
-def test_an_alpha_that_names_no_teacher_lists_those_there_are(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
-    elicited(tinyllm, tmp_path, "parrot", train=4)
-    refused(tinyllm, "--alpha", "gpt=1", said="Known teachers: expert, llama2, parrot, smollm2, t5.")
-    refused(tinyllm, "--alpha", "parrot=1,parrot=2", said="--alpha names 'parrot' twice.")
-    refused(tinyllm, "--alpha", "parrot=1,par=2", said="--alpha names one teacher twice")
+def test_an_alpha_that_names_no_teacher_lists_those_there_are(inside: Command, scripted: Path, tmp_path: Path) -> None:
+    elicited(inside, tmp_path, "parrot", train=4)
+    refused(inside, "--alpha", "gpt=1", said="Known teachers: expert, llama2, parrot, smollm2, t5.")
+    refused(inside, "--alpha", "parrot=1,parrot=2", said="--alpha names 'parrot' twice.")
+    refused(inside, "--alpha", "parrot=1,par=2", said="--alpha names one teacher twice")
 
 
-def test_several_fitting_data_sets_are_listed(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+def test_several_fitting_data_sets_are_listed(inside: Command, scripted: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_dataset(tmp_path / name, train=4)
-        assert tinyllm("elicit", "--teacher", "parrot", "--dataset", name).returncode == 0
-    refused(tinyllm, "--alpha", "parrot=1", said="Several data sets have rationales of parrot: one, two.")
-    refused(tinyllm, said="Several data sets have rationales: one, two.")
+        assert inside("elicit", "--teacher", "parrot", "--dataset", name).returncode == 0
+    refused(inside, "--alpha", "parrot=1", said="Several data sets have rationales of parrot: one, two.")
+    refused(inside, said="Several data sets have rationales: one, two.")
 
 
-def test_a_data_set_without_a_train_split_is_refused(tinyllm: Command, tmp_path: Path) -> None:
+def test_a_data_set_without_a_train_split_is_refused(inside: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", test=4)
-    refused(tinyllm, "--dataset", "toy", "--alpha", "0", said="The data set toy has no train split.")
+    refused(inside, "--dataset", "toy", "--alpha", "0", said="The data set toy has no train split.")

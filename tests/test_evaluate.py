@@ -180,15 +180,15 @@ def oracle(tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", train=4, test=12)
 
 
-def ask(tinyllm: Command, *arguments: str) -> None:
-    done = tinyllm("elicit", "--teacher", "oracle", "--dataset", "toy", "--split", "test", *arguments)
+def ask(inside: Command, *arguments: str) -> None:
+    done = inside("elicit", "--teacher", "oracle", "--dataset", "toy", "--split", "test", *arguments)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.usefixtures("oracle")
-def test_a_teachers_accuracy_is_of_its_unforced_answers(tinyllm: Command, tmp_path: Path) -> None:
-    ask(tinyllm, "--no-teacher-forcing")
-    done = tinyllm("eval", "--teacher", "oracle", "--dataset", "toy", "--json")
+def test_a_teachers_accuracy_is_of_its_unforced_answers(inside: Command, tmp_path: Path) -> None:
+    ask(inside, "--no-teacher-forcing")
+    done = inside("eval", "--teacher", "oracle", "--dataset", "toy", "--json")
     assert done.returncode == 0, done.stderr
     [found] = json.loads(done.stdout)["evaluations"]
     with open_store(tmp_path / "tinyllm.db") as opened:
@@ -207,33 +207,33 @@ def test_a_teachers_accuracy_is_of_its_unforced_answers(tinyllm: Command, tmp_pa
 
 
 @pytest.mark.usefixtures("oracle")
-def test_a_teacher_that_saw_the_answers_is_not_evaluated_by_them(tinyllm: Command) -> None:
-    ask(tinyllm)
-    done = tinyllm("eval", "--teacher", "oracle", "--dataset", "toy")
+def test_a_teacher_that_saw_the_answers_is_not_evaluated_by_them(inside: Command) -> None:
+    ask(inside)
+    done = inside("eval", "--teacher", "oracle", "--dataset", "toy")
     assert done.returncode == 2
     assert "It saw the gold answers, so its rationales say nothing of its own accuracy." in done.stderr
     assert "elicit --teacher oracle --dataset toy --split test --no-teacher-forcing" in done.stderr
 
 
 @pytest.mark.usefixtures("oracle")
-def test_a_teacher_that_answered_only_some_questions_is_told_to_go_on(tinyllm: Command) -> None:
-    ask(tinyllm, "--no-teacher-forcing", "--limit", "5")
-    done = tinyllm("eval", "--teacher", "oracle", "--dataset", "toy")
+def test_a_teacher_that_answered_only_some_questions_is_told_to_go_on(inside: Command) -> None:
+    ask(inside, "--no-teacher-forcing", "--limit", "5")
+    done = inside("eval", "--teacher", "oracle", "--dataset", "toy")
     assert done.returncode == 2
     assert "oracle has not answered all 12 questions of toy, split test." in done.stderr
-    limited = tinyllm("eval", "--teacher", "oracle", "--dataset", "toy", "--limit", "5", "--json")
+    limited = inside("eval", "--teacher", "oracle", "--dataset", "toy", "--limit", "5", "--json")
     assert json.loads(limited.stdout)["evaluations"][0]["n"] == 5
 
 
 @pytest.mark.usefixtures("oracle")
-def test_a_scripted_teacher_cannot_be_ranked(tinyllm: Command) -> None:
-    ask(tinyllm, "--no-teacher-forcing")
-    done = tinyllm("eval", "--teacher", "oracle", "--dataset", "toy", "--scoring", "rank")
+def test_a_scripted_teacher_cannot_be_ranked(inside: Command) -> None:
+    ask(inside, "--no-teacher-forcing")
+    done = inside("eval", "--teacher", "oracle", "--dataset", "toy", "--scoring", "rank")
     assert done.returncode == 2
     assert "can't be ranked" in done.stderr
 
 
-def test_a_run_whose_folder_is_gone_says_how_to_make_it_again(tinyllm: Command, store: Store, tmp_path: Path) -> None:
+def test_a_run_whose_folder_is_gone_says_how_to_make_it_again(inside: Command, store: Store, tmp_path: Path) -> None:
     imported(store, tmp_path, train=4, test=4)
     run = stored_runs.start(
         store, method="finetune", student="any", dataset="toy", alpha={}, seed=0, settings={"max_input": 64},
@@ -241,7 +241,7 @@ def test_a_run_whose_folder_is_gone_says_how_to_make_it_again(tinyllm: Command, 
     )  # fmt: skip
     stored_runs.locate(store, run.id, str(tmp_path / "gone"))
     stored_runs.finish(store, run.id, "done", {})
-    done = tinyllm("eval")
+    done = inside("eval")
     assert done.returncode == 1
     assert f"Run {run.id} (done) has no student at {tmp_path / 'gone'}." in done.stderr
     assert "Train it again: tinyllm distill --alpha 0 --student any" in done.stderr

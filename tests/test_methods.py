@@ -126,30 +126,30 @@ def hint(store: Store, split: str, options: list[int]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pinto_student_answers_by_what_it_reads(tinyllm: Command, store: Store, tmp_path: Path, kind: Kind) -> None:
+def test_a_pinto_student_answers_by_what_it_reads(inside: Command, store: Store, tmp_path: Path, kind: Kind) -> None:
     coloured(tmp_path / "toy", train=16, valid=4, test=8)
     ingest(store, from_path(tmp_path / "toy", {}, None))
     for split, count in (("train", 16), ("valid", 4), ("test", 8)):
         hint(store, split, [n % 2 for n in range(count)])
     make_folder(tmp_path / "student", kind)
     train = ("--epochs", "30", "--batch-size", "4", "--lr", "5e-3", "--evals-per-epoch", "1", "--precision", "float32")
-    done = tinyllm("distill", "--method", "pinto", "--dataset", "toy", "--student", "student", *train, "--json")
+    done = inside("distill", "--method", "pinto", "--dataset", "toy", "--student", "student", *train, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["method"] == "pinto"
     ask = ("eval", "--scoring", "rank", "--json")
-    [honest] = json.loads(tinyllm(*ask).stdout)["evaluations"]
+    [honest] = json.loads(inside(*ask).stdout)["evaluations"]
     assert honest["correct"] >= 7, "the hint decides"
     hint(store, "test", [(n + 1) % 2 for n in range(8)])
-    [misled] = json.loads(tinyllm(*ask).stdout)["evaluations"]
+    [misled] = json.loads(inside(*ask).stdout)["evaluations"]
     assert misled["correct"] <= 1, "other hints, other answers"
-    refused = tinyllm("predict", "Case 9 of test?", "--option", "yes", "--option", "no")
+    refused = inside("predict", "Case 9 of test?", "--option", "yes", "--option", "no")
     assert refused.returncode == 2
     assert "tinyllm eval --run 1" in refused.stderr
     says = "    Rationale: WHAT painter WRITES, WITHOUT THE GOLD ANSWER\n"
     run = json.loads(done.stdout)
     assert says in (Path(run["folder"]) / "README.md").read_text(encoding="utf-8")
     if kind == "causal":
-        out = tinyllm("export", "--to", "gguf", "--out", "out", "--json")
+        out = inside("export", "--to", "gguf", "--out", "out", "--json")
         assert out.returncode == 0, out.stderr
         assert json.loads(out.stdout)["agreements"][0]["correct_after"] == 4, "it reads the hints here as well"
         assert says in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
@@ -169,25 +169,25 @@ def test_pinto_needs_a_text_for_every_question(store: Store, tmp_path: Path) -> 
     assert gather(store, plan).digest != material.digest, "another training: its checkpoint is chosen by other hints"
 
 
-def test_inference_trains_nothing(tinyllm: Command, tmp_path: Path) -> None:
-    done = tinyllm("distill", "--method", "inference", "--student", "smollm2", "--dataset", "everyday")
+def test_inference_trains_nothing(inside: Command, tmp_path: Path) -> None:
+    done = inside("distill", "--method", "inference", "--student", "smollm2", "--dataset", "everyday")
     assert done.returncode == 0, done.stderr
     assert "trains nothing" in done.stdout
     assert "Next: tinyllm eval --model smollm2 --dataset everyday" in done.stderr
     assert not (tmp_path / "tinyllm.db").exists()
 
 
-def test_the_page_says_whose_answers_were_learnt(tinyllm: Command, tmp_path: Path) -> None:
+def test_the_page_says_whose_answers_were_learnt(inside: Command, tmp_path: Path) -> None:
     (tmp_path / "tinyllm.toml").write_text(
         '[teachers.oracle]\nbackend = "scripted"\nreplies = ["Answer: (a)", "I cannot tell."]\n', encoding="utf-8"
     )
     write_dataset(tmp_path / "toy", train=8)
     make_folder(tmp_path / "student", "seq2seq")
-    asked = tinyllm("elicit", "--teacher", "oracle", "--dataset", "toy", "--no-teacher-forcing")
+    asked = inside("elicit", "--teacher", "oracle", "--dataset", "toy", "--no-teacher-forcing")
     assert asked.returncode == 0, asked.stderr
-    done = tinyllm("distill", "--method", "standard-kd", "--dataset", "toy", "--student", "student", "--json")
+    done = inside("distill", "--method", "standard-kd", "--dataset", "toy", "--student", "student", "--json")
     assert done.returncode == 0, done.stderr
-    reported = tinyllm("report", "--html", "report.html")
+    reported = inside("report", "--html", "report.html")
     assert reported.returncode == 0, reported.stderr
     stated = json.loads(done.stdout)["figures"]["questions"]
     assert 0 < stated < 8
@@ -202,17 +202,17 @@ def test_a_control_that_a_method_has_no_use_for_is_refused(inside: Command, meth
     assert f"--method {method} learns no teacher's rationales" in done.stderr
 
 
-def test_methods_by_name(tinyllm: Command, tmp_path: Path) -> None:
+def test_methods_by_name(inside: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", train=8)
     make_folder(tmp_path / "student", "seq2seq")
     common = ("distill", "--dataset", "toy", "--student", "student")
     for method in ("finetune", "lora"):
-        done = tinyllm(*common, "--method", method, "--json")
+        done = inside(*common, "--method", method, "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["method"] == method
-    unknown = tinyllm(*common, "--method", "magic")
+    unknown = inside(*common, "--method", "magic")
     assert unknown.returncode == 2
     assert "standard-kd" in unknown.stderr
-    other = tinyllm(*common, "--method", "tinyllm", "--alpha", "0")
+    other = inside(*common, "--method", "tinyllm", "--alpha", "0")
     assert other.returncode == 2
     assert "This is finetune, not tinyllm" in other.stderr

@@ -118,11 +118,11 @@ def test_questions_round_trip_through_columns_of_options(question: Question, nam
 @pytest.mark.parametrize(
     ("changed", "field", "said"),
     [
-        ({"id": None}, "id", "missing"),
-        ({"id": ""}, "id", "missing"),
-        ({"question": None}, "question", "missing"),
+        ({"id": None}, "id", "empty"),
+        ({"id": ""}, "id", "empty"),
+        ({"question": None}, "question", "empty"),
         ({"question": "  "}, "question", "empty"),
-        ({"options": None}, "options", "missing"),
+        ({"options": None}, "options", "empty"),
         ({"options": ["rain"]}, "options", "there are 1; a question has 2 to 26"),
         ({"options": []}, "options", "there are 0"),
         ({"options": [str(n) for n in range(27)]}, "options", "there are 27"),
@@ -131,10 +131,10 @@ def test_questions_round_trip_through_columns_of_options(question: Question, nam
         ({"options": "rain; sand"}, "options", "not a JSON array"),
         ({"options": 5}, "options", "expected a list of texts"),
         ({"options": {"label": ["A", "B"]}}, "options", "expected a list of texts"),
-        ({"answer": None}, "answer", "missing"),
+        ({"answer": None}, "answer", "empty"),
         ({"answer": "fog"}, "answer", "'fog' is not among the options ('rain', 'sand', 'smoke')"),
         ({"answer": "d"}, "answer", "'d' is not among the options"),
-        ({"answer": "3"}, "answer", "'3' is not among the options"),
+        ({"answer": "3"}, "answer", "3 is not an index from 0 to 2, and no option's text"),
         ({"answer": 3}, "answer", "3 is not an index from 0 to 2"),
         ({"answer": -1}, "answer", "-1 is not an index"),
         ({"answer": ["rain"]}, "answer", "is not among the options"),
@@ -189,37 +189,37 @@ def test_a_wrong_mapping_lists_the_fields(item: str) -> None:
     assert "id, question, options, answer, context" in caught.value.hint
 
 
-def test_rows_without_ids_can_be_numbered(tinyllm: Command, tmp_path: Path) -> None:
+def test_rows_without_ids_can_be_numbered(inside: Command, tmp_path: Path) -> None:
     rows = [{"question": f"Is {n} odd?", "yes": "yes", "no": "no", "right": "ba"[n % 2]} for n in range(3)]
     write_rows(tmp_path / "odd.csv", rows)
-    without = tinyllm("import", "odd.csv", "--map", "options=yes,no", "--map", "answer=right")
+    without = inside("import", "odd.csv", "--map", "options=yes,no", "--map", "answer=right")
     assert without.returncode == 2
     assert "odd.csv, row 1, field 'id': it is missing" in without.stderr
     assert "--map id=#" in without.stderr
-    done = tinyllm("import", "odd.csv", "--map", "options=yes,no", "--map", "answer=right", "--map", "id=#")
+    done = inside("import", "odd.csv", "--map", "options=yes,no", "--map", "answer=right", "--map", "id=#")
     assert done.stdout == "odd: train 3\n"
 
 
-def imported_badly(tinyllm: Command, path: Path, *said: str) -> None:
+def imported_badly(inside: Command, path: Path, *said: str) -> None:
     """The import ends with a message that says all of `said`, and leaves nothing behind."""
-    done = tinyllm("import", path)
+    done = inside("import", path)
     assert done.returncode == 2, done.stderr
     for text in said:
         assert text in done.stderr
     assert "Traceback" not in done.stderr
-    assert json.loads(tinyllm("report", "--json").stdout)["datasets"] == []
+    assert json.loads(inside("report", "--json").stdout)["datasets"] == []
 
 
-def test_a_repeated_id_is_named_and_nothing_is_imported(tinyllm: Command, tmp_path: Path) -> None:
+def test_a_repeated_id_is_named_and_nothing_is_imported(inside: Command, tmp_path: Path) -> None:
     rows = [ROW | {"id": key} for key in ("a", "b", "c", "b")]
-    imported_badly(tinyllm, write_rows(tmp_path / "quiz.jsonl", rows), "quiz", "row 4", "id 'b' is there already")
+    imported_badly(inside, write_rows(tmp_path / "quiz.jsonl", rows), "quiz", "row 4", "id 'b' is there already")
 
 
-def test_one_bad_row_among_many_is_named_and_nothing_is_imported(tinyllm: Command, tmp_path: Path) -> None:
+def test_one_bad_row_among_many_is_named_and_nothing_is_imported(inside: Command, tmp_path: Path) -> None:
     rows = [ROW | {"id": n, "answer": "fog" if n == 700 else 0} for n in range(1, 800)]
-    imported_badly(tinyllm, write_rows(tmp_path / "quiz.jsonl", rows), "quiz.jsonl, row 700, field 'answer'", "'fog'")
+    imported_badly(inside, write_rows(tmp_path / "quiz.jsonl", rows), "quiz.jsonl, row 700, field 'answer'", "'fog'")
 
 
-def test_an_empty_file_holds_no_questions(tinyllm: Command, tmp_path: Path) -> None:
+def test_an_empty_file_holds_no_questions(inside: Command, tmp_path: Path) -> None:
     (tmp_path / "quiz.jsonl").write_text("", encoding="utf-8")
-    imported_badly(tinyllm, tmp_path / "quiz.jsonl", "quiz.jsonl holds no questions")
+    imported_badly(inside, tmp_path / "quiz.jsonl", "quiz.jsonl holds no questions")
