@@ -40,7 +40,12 @@ def test_the_names_of_data_sets_and_teachers_are_no_markup_and_steer_no_terminal
     toml = f'[teachers.{teacher}]\nbackend = "scripted"\nreplies = {json.dumps(REPLIES)}\n'
     (tmp_path / "tinyllm.toml").write_text(toml, encoding="utf-8")
     folder = write_dataset(tmp_path / "toy", train=24, valid=4, test=4)
-    assert inside("import", str(folder), "--name", f"d{EVIL}").returncode == 0
+    refused = inside("import", str(folder), "--name", f"d{EVIL}")
+    assert (refused.returncode, "\x1b" in refused.stderr) == (2, False)
+    assert inside("import", str(folder), "--name", "data").returncode == 0
+    with sqlite3.connect(tmp_path / "tinyllm.db") as connection:  # as an earlier tinyllm took it
+        connection.execute("UPDATE datasets SET name = ?", (f"d{EVIL}",))
+        connection.execute("UPDATE dataset_questions SET dataset = ?", (f"d{EVIL}",))
     for split in ("train", "test"):
         ask = ["elicit", "--teacher", f"t{EVIL}", "--dataset", f"d{EVIL}", "--split", split, "--no-teacher-forcing"]
         asked = inside(*ask)

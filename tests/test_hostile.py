@@ -71,7 +71,7 @@ FINAL = {
         "refuses the key",
     ),
     "403": (Answer(status=403, body="{}"), "refuses the key"),
-    "404": (Answer(status=404, body="{}"), "knows no model 'm'"),
+    "404": (Answer(status=404, body="{}"), "or no model 'm'"),
     "no money": (
         Answer(status=429, body=json.dumps({"error": {"message": "pay", "code": "insufficient_quota"}})),
         "no money left",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tinyllm_cli.duplicates import Pair, Repeats
 from tinyllm_cli.quality import TeacherQuality
-from tinyllm_cli.store.questions import Repeated
+from tinyllm_cli.records import Repeated
 from tinyllm_cli.survey import InputLengths, Measure, Survey
 
 KINDS = (

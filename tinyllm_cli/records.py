@@ -98,6 +98,17 @@ class Rationale:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Repeated:
+    """Questions of a split that stand there more than once: `again` counts their places after the first, `disagree` the
+    questions of which another place names another option. `key` is one of these, else one of those."""
+
+    split: str
+    again: int
+    disagree: int
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TeacherCosts:
     """What one teacher's rationales for one split of a data set came to. `cost` is None when unknown; `partly`: some of
     it is, and the cost is at least this."""

@@ -18,6 +18,7 @@ from tinyllm_cli.gates import GateSettings
 from tinyllm_cli.gating import judged
 from tinyllm_cli.likeness import Overlap, OwnAnswers, overlaps, own_answers
 from tinyllm_cli.quality import TeacherQuality, chosen_variants, quality
+from tinyllm_cli.records import Repeated
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store import surveys as stored_surveys
@@ -72,7 +73,7 @@ class Survey:
     teachers: tuple[TeacherQuality, ...]
     silent: dict[str, list[str]]
     inputs: tuple[InputLengths, ...]
-    repeated: tuple[stored_questions.Repeated, ...]
+    repeated: tuple[Repeated, ...]
     repeats: tuple[Repeats, ...]
     overlaps: tuple[Overlap, ...]
     own_answers: tuple[OwnAnswers, ...]

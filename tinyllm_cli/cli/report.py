@@ -74,12 +74,9 @@ def report(
         written.append(path)
     if csv is not None and csv not in written:
         session.console.note(f"No file in {csv.resolve()}: there are no rows yet.")
-    if not found.teachers:
-        session.console.next("tinyllm elicit --teacher expert --dataset everyday")
-    elif not found.runs:
-        session.console.next("tinyllm distill")
-    elif not found.results:
-        session.console.next("tinyllm eval")
+    if not found.results:
+        begun = "tinyllm distill" if found.teachers else "tinyllm elicit --teacher expert --dataset everyday"
+        session.console.next("tinyllm eval" if found.runs else begun)
     elif found.paper.missing:
         session.console.next(found.paper.missing[0].command)
     elif html is None:

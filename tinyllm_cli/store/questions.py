@@ -12,6 +12,7 @@ from typing import Any
 
 from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.records import Repeated
 from tinyllm_cli.store.database import Store, now
 
 _PAGE = 500
@@ -87,17 +88,6 @@ def ambiguous_ids(store: Store, dataset: str) -> Iterator[str]:
     """Ids that mean different questions in different splits."""
     query = "SELECT key FROM dataset_questions WHERE dataset = ? GROUP BY key HAVING count(DISTINCT question) > 1"
     return (row["key"] for row in store.rows(query, (dataset,)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Repeated:
-    """Questions of a split that stand there more than once: `again` counts their places after the first, `disagree` the
-    questions of which another place names another option. `key` is one of these, else one of those."""
-
-    split: str
-    again: int
-    disagree: int
-    key: str
 
 
 def repeated(store: Store, dataset: str) -> list[Repeated]:
