@@ -13,11 +13,11 @@ from tinyllm_cli.cli.asking import drive
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
-_ENOUGH = 15
-"""Questions of which the first option is never right by chance in one case of seventy, with four options."""
-
 if TYPE_CHECKING:
     from tinyllm_cli.store import Store
+
+_ENOUGH = 15
+"""Questions of which the first option is never right by chance in one case of seventy, with four options."""
 
 
 @guarded

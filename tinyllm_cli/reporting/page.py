@@ -36,17 +36,14 @@ def html_page(report: Report, audit: AuditSection | None = None) -> str:
         "runs": run_sheet(report.runs) if report.runs else None,
         "left_out": left_out_sheet(report.left_out) if report.left_out else None,
     }
-    return (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            comparisons=comparisons(report.results),
-            paper=_shown(report.paper),
-            audit=audit,
-            contents=list(_contents(report, shown, audit)),
-            **shown,
-        )
+    template = environment().get_template("report.html.j2")
+    return template.render(
+        report=report,
+        comparisons=comparisons(report.results),
+        paper=_shown(report.paper),
+        audit=audit,
+        contents=list(_contents(report, shown, audit)),
+        **shown,
     )
 
 
