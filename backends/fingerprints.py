@@ -57,9 +57,12 @@ def _blocks(file: int, kind: str, size: int) -> Iterator[tuple[int, int]]:
 
 def _parts(file: int, kind: str, size: int) -> Iterator[tuple[int, int]]:
     """(first byte, end) of each tensor of a .safetensors file, after its header; any other file is one part."""
+    if kind != ".safetensors":
+        yield 0, size
+        return
     header = 8 + int.from_bytes(os.pread(file, 8, 0), "little")
     try:
-        described = json.loads(os.pread(file, header, 0)[8:]) if kind == ".safetensors" and header <= size else {}
+        described = json.loads(os.pread(file, header, 0)[8:]) if header <= size else {}
         offsets = [one["data_offsets"] for name, one in described.items() if name != "__metadata__"]
         parts = [(header + start, header + end) for start, end in offsets if 0 <= start <= end <= size - header]
     except (ValueError, TypeError, KeyError, AttributeError):

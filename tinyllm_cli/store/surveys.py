@@ -9,10 +9,11 @@ from backends.base import Sampling
 from tinyllm_cli.records import Variant
 from tinyllm_cli.store.database import Store
 
-OUTSTANDING = (
-    "NOT EXISTS (SELECT 1 FROM rationales r JOIN prompts own ON own.hash = r.prompt WHERE r.question = f.question"
-    " AND r.teacher = f.teacher AND r.sampling = f.sampling AND r.sample = f.sample AND own.recipe = p.recipe)"
+_REPLIES = (
+    "SELECT 1 FROM rationales r JOIN prompts own ON own.hash = r.prompt WHERE r.question = f.question"
+    " AND r.teacher = f.teacher AND r.sampling = f.sampling AND own.recipe = p.recipe"
 )
+OUTSTANDING = f"NOT EXISTS ({_REPLIES} AND r.sample = f.sample)"
 """Of a failure f and its prompt p: no reply has come since, be it to another prompt of the same recipe, such as one
 with other in-context examples, or an edited recording."""
 
@@ -34,8 +35,7 @@ def unanswered(store: Store, dataset: str, split: str, variant: Variant) -> int:
     row = store.one(
         "SELECT count(DISTINCT dq.position) AS n FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
         f" JOIN prompts p ON p.hash = f.prompt WHERE dq.dataset = ? AND dq.split = ? AND {_ASKED_SO}"
-        " AND NOT EXISTS (SELECT 1 FROM rationales r JOIN prompts own ON own.hash = r.prompt WHERE"
-        " r.question = f.question AND r.teacher = f.teacher AND r.sampling = f.sampling AND own.recipe = p.recipe)",
+        f" AND NOT EXISTS ({_REPLIES})",
         (dataset, split, variant.teacher, variant.sampling, variant.recipe),
     )
     return int(row["n"]) if row else 0
