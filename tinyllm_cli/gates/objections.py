@@ -219,15 +219,18 @@ def echo(text: str, question: Question, new_words: int) -> str | None:
     if len(meaning) < 2:
         return None
     known = _known(question.text, question.options)
-    own = (word for word in dict.fromkeys(meaning) if word not in known and not _is_form(word, known))
+    own = (word for word in dict.fromkeys(meaning) if word[:5] not in known)
     enough = sum(1 for _ in islice(own, new_words)) == new_words
     return None if enough else "says no more than the question and its options"
 
 
 @lru_cache(maxsize=256)  # samples and teachers come one after the other with the same questions
 def _known(text: str, options: tuple[str, ...]) -> frozenset[str]:
-    """The stems of a question's words."""
-    return frozenset(content(text)) | _option_stems(options)
+    """The stems of a question's words, and the first letters, up to five, that other forms of them share: the crude
+    stem leaves some apart."""
+    stems = frozenset(content(text)) | _option_stems(options)
+    beginnings = (one[:size] for size, least in _LEAST.items() for one in stems if len(one) >= least)
+    return stems.union(beginnings, _FILLER_BEGINNINGS)
 
 
 @lru_cache(maxsize=256)
@@ -240,12 +243,3 @@ _LEAST = {3: 6, 4: 5, 5: 5}
 
 _FILLER_BEGINNINGS = frozenset(word[:5] for word in FILLER_STEMS if len(word) >= 5)
 """No shorter ones: `hap` of `happen` is also that of `happy`."""
-
-
-def _is_form(word: str, known: frozenset[str]) -> bool:
-    """Begins as a known word does: the crude stem leaves some forms apart."""
-    beginning = word[:5]
-    if beginning in _FILLER_BEGINNINGS:
-        return True
-    least = _LEAST.get(len(beginning))
-    return least is not None and any(len(one) >= least and one.startswith(beginning) for one in known)

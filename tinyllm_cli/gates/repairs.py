@@ -37,7 +37,7 @@ _STRAY = re.compile(
 """What slips in behind an opening: a word alone on its line, or one in another script."""
 
 _NEXT = re.compile(
-    r"""(?:^|\n)[ \t]*(?:
+    r"""\n[ \t]*(?:
       \#+(?!\#|[ \t]*step\b)(?:[ \t]|\n|$|\w)
     | (?:question|problem|exercise|q)\s*(?:\.|no\.?|number)?\s*\d*\s*[:.)\]]
     | (?:question|problem|exercise|example)\s+\d+\b
@@ -55,7 +55,7 @@ _NEXT = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
-_INLINE_NEXT = re.compile(r"(?<=[.!?)])[ \t]+(?:\#+|(?:Question|Q)\s*\d*\s*[:.)]|Options:)")
+_INLINE_NEXT = re.compile(r"[ \t](?<=[.!?)][ \t])[ \t]*(?:\#+|(?:Question|Q)\s*\d*\s*[:.)]|Options:)")
 
 
 def without_opening(text: str) -> Repair | None:
@@ -100,15 +100,14 @@ def without_marker(text: str) -> Repair | None:
     return text[: match.start()].rstrip(), f"stops at '{short(text[match.start() :].strip())}'"
 
 
+_FIRST = re.compile(r"\w+")
+
+
 @lru_cache(maxsize=8)  # two repairs ask
 def _next(text: str) -> re.Match[str] | None:
-    return _NEXT.search(text, _first_word(text))
-
-
-def _first_word(text: str) -> int:
-    """A marker at the very beginning starts this rationale, not another question."""
-    match = re.search(r"\w+", text)
-    return match.end() if match else 0
+    """Behind the first word: a marker at the very beginning starts this rationale, not another question."""
+    word = _FIRST.search(text)
+    return _NEXT.search(text, word.end()) if word else None
 
 
 def ends_sentences(text: str) -> bool:

@@ -33,6 +33,8 @@ _SHARE = 0.25
 def _said_again(found: Sequence[Sentence]) -> list[int]:
     """The sentences that were there before. A short one may come back once, as in a comparison of options, unless it
     does so at once, or such ones make up much of the text."""
+    if len(found) < 2:
+        return []
     forms = [shape(one.text) for one in found]
     counts = Counter(forms)
     if len(counts) == len(forms):

@@ -20,6 +20,12 @@ _WORD = re.compile(
 )
 """Scripts that put no spaces count by the character, or by a few."""
 
+_PLAIN_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
+"""The same for lower-case ASCII, in half the time."""
+
+_SPACED = {number: " " for number in range(128) if not chr(number).isalnum()}
+"""Leaves the words of ASCII without an apostrophe, in an eighth."""
+
 _INITIALS = re.compile(r"(?:[A-Z]\.)+[A-Z]")
 _CONNECTIVE = re.compile(
     r"^(?:so|thus|therefore|hence|then|and|also|now|next|finally|first|second|third|fourth|fifth|sixth|seventh|eighth"
@@ -31,7 +37,7 @@ NEGATION = re.compile(
     r"\b(?:not|no|never|neither|nor|incorrect|wrong|false|cannot|except|eliminate)\b|n['’]t\b",
     re.IGNORECASE,
 )
-_END = re.compile(rf"[.!?…。！？।۔؟][{re.escape(_CLOSING)}]*$")
+_ENDS = frozenset(".!?…。！？।۔؟")
 _STATED = re.compile(  # `The answer is (b)`, `**Answer: (b) fur**`: no full stop is wanted
     r"(?:\b(?:answer|option|choice) is:? (?:option )?(?:\(?[a-z]\)|[b-h]|['\"“‘][^'\"”’]+['\"”’])"
     r"|^[*_]*(?:final |correct )?answer:[*_]* *(?:\(?[a-z]\)[^.\n()]{0,80}|[a-h]))[*_]*$",
@@ -53,7 +59,8 @@ class Sentence(NamedTuple):
     def whole(self) -> bool:
         """It comes to an end."""
         stripped = self.text.rstrip()
-        if not _END.search(stripped):
+        closed = stripped.rstrip(_CLOSING)
+        if closed[-1:] not in _ENDS:
             return _STATED.search(stripped) is not None
         last = stripped.rstrip(_CLOSING + ".!?").rpartition(" ")[2].lower()
         return not (last in _ABBREVIATIONS and last != "etc" and last != "no")
@@ -97,6 +104,9 @@ def _add(found: list[Sentence], text: str, start: int, end: int) -> None:
 @lru_cache(maxsize=256)  # of a question and of the sentences of its rationale, in whatever round
 def words(text: str) -> tuple[str, ...]:
     """Lower-case words, numbers included; the typographic apostrophe is one."""
+    if text.isascii():
+        low = text.lower()
+        return tuple(_PLAIN_WORD.findall(low) if "'" in low else low.translate(_SPACED).split())
     return tuple(_WORD.findall(text.lower().replace("’", "'")))
 
 
@@ -104,7 +114,8 @@ def words(text: str) -> tuple[str, ...]:
 def shape(text: str) -> str:
     """What is left of a sentence for telling whether it was said before: no case, punctuation, leading number or
     connectives."""
-    plain = " ".join(_NO_WORD.sub(" ", _ENUMERATED.sub(" ", text.lower())).split())
+    plain = _ENUMERATED.sub(" ", text.lower())
+    plain = " ".join((plain.translate(_SPACED) if plain.isascii() else _NO_WORD.sub(" ", plain)).split())
     while (rest := _CONNECTIVE.sub("", plain)) != plain:
         plain = rest
     return plain
