@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,19 @@ def test_the_dry_run_shows_a_prompt_in_full_and_asks_nothing(tinyllm: Command, s
     assert "Answer: (a) thing 0 a\nRationale: Let's think step by step." in first.stdout
     assert "Would ask parrot (scripted) 8 times" in first.stdout
     assert tinyllm("report", "--json").stdout.count('"teacher"') == 0
+
+
+def test_ctrl_c_while_the_command_line_loads_ends_without_a_traceback() -> None:
+    program = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from tinyllm_cli.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr == "Stopped before anything was done. Run the same command to begin.\n"

@@ -50,7 +50,7 @@ def test_the_wheel_carries_every_module_and_the_embedded_data(wheel: zipfile.Zip
 
 def test_the_command_is_called_tinyllm(wheel: zipfile.ZipFile) -> None:
     entry_points = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert b"tinyllm = tinyllm_cli.cli:main" in wheel.read(entry_points)
+    assert b"tinyllm = tinyllm_cli.__main__:main" in wheel.read(entry_points)
 
 
 def test_the_lock_pins_every_requirement() -> None:

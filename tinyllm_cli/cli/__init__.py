@@ -79,7 +79,7 @@ def _read_env(path: Path) -> None:
 
 
 def main() -> None:
-    """The entry point of the `tinyllm` command."""
+    """Run the command that the arguments name."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that the terminal's encoding lacks ends no command
             stream.reconfigure(errors="backslashreplace")
@@ -89,9 +89,6 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         app()
-    except KeyboardInterrupt:  # before a command had begun
-        sys.stderr.write("Stopped before anything was done. Run the same command to begin.\n")
-        sys.exit(130)
     except BrokenPipeError:  # `tinyllm report | head`
         sys.stderr.close()
         sys.exit(141)
