@@ -223,11 +223,12 @@ def test_a_process_that_starts_in_the_middle_asks_what_the_first_has_not_in_hand
     tallies: list[Tally] = []
     first = Owl(happens=lambda: tallies.append(run(toy, second)), at=50, mute=("train-7",))
     tally = elicit(toy, JOB, first, lambda tally: None)
-    assert first.asked == [f"train-{number}" for number in range(200)]
-    assert second.asked == ["train-7", *(f"train-{number}" for number in range(200, 450))]
+    in_hand = 2 * (450 // 16)  # the page that is asked and the one before
+    assert first.asked == [f"train-{number}" for number in range(in_hand)]
+    assert second.asked == ["train-7", *(f"train-{number}" for number in range(in_hand, 450))]
     [other] = tallies
-    assert (other.already, other.done, other.elsewhere, other.left) == (49, 251, 150, 0)
-    assert (tally.already, tally.done, tally.failed, tally.elsewhere) == (250, 199, 1, 0)
+    assert (other.already, other.done, other.elsewhere, other.left) == (49, 451 - in_hand, in_hand - 50, 0)
+    assert (tally.already, tally.done, tally.failed, tally.elsewhere) == (450 - in_hand, in_hand - 1, 1, 0)
     assert states(toy) == ["done", "done"]
     assert claimed(toy) == {}
     assert toy.one("SELECT count(*) AS n FROM rationales") == {"n": 450}

@@ -25,6 +25,9 @@ from tinyllm_cli.store.elicitations import Address, Worker
 from tinyllm_cli.store.rationales import Settled
 
 _PAGE = 200
+_SHARES = 16
+"""At least so many pages: several processes on a small data set shall all have something to do."""
+
 _NAME = re.compile(r"([0-9a-f]{32})-(0|[1-9]\d{0,8})", re.ASCII)
 RECORDED = "recorded"
 
@@ -96,13 +99,17 @@ class Missing:
     def __init__(self, store: Store, job: Job, teacher: Teacher) -> None:
         sizes = check(store, job)
         self.asking = asking_for(job, teacher)
-        self.wanted = min(sizes[job.split], job.limit or sizes[job.split]) * job.samples
         self.already = self.absent = self.elsewhere = self.pending = 0
         """Answered; without an answer at a teacher that has some only; in another process's hands; in a batch."""
 
         self._store, self._job = store, job
         self._teacher = teacher if isinstance(teacher, Selective) else None
-        self._ahead = _pages(stored_questions.iterate(store, job.dataset, job.split, job.limit))
+        questions = min(sizes[job.split], job.limit or sizes[job.split])
+        self.wanted = questions * job.samples
+        self._ahead = _pages(
+            stored_questions.iterate(store, job.dataset, job.split, job.limit),
+            max(1, min(_PAGE, questions // _SHARES)),
+        )
 
     def pages(self, worker: Worker | None = None) -> Iterator[list[Ask]]:
         """What is missing, a page of questions at a time, each page once; claimed for `worker`, where there is
@@ -236,7 +243,7 @@ def _request(question: Question, sample: int, messages: tuple[Message, ...]) -> 
     return Request(split=question.split, key=question.key, messages=messages, sample=sample)
 
 
-def _pages(questions: Iterable[Question]) -> Iterator[list[Question]]:
+def _pages(questions: Iterable[Question], size: int) -> Iterator[list[Question]]:
     stream = iter(questions)
-    while page := list(islice(stream, _PAGE)):
+    while page := list(islice(stream, size)):
         yield page

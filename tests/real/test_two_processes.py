@@ -95,20 +95,20 @@ def complete(folder: Path, questions: int) -> None:
     assert list(folder.glob("*.lock")) == []
 
 
-@pytest.mark.parametrize("names", ["ab", "abc"])
-def test_processes_that_start_together_share_the_questions(tmp_path: Path, names: str) -> None:
-    write_dataset(tmp_path / "toy", train=1000)
+@pytest.mark.parametrize(("names", "questions"), [("ab", 1000), ("abc", 180)])  # the second is less than a page
+def test_processes_that_start_together_share_the_questions(tmp_path: Path, names: str, questions: int) -> None:
+    write_dataset(tmp_path / "toy", train=questions)
     server = Together(len(names))
     with serving(server) as endpoint:
         for process in [elicit(tmp_path, endpoint.url, name) for name in names]:
             finished(process)
     assert server.names == set(names)
     assert set(server.contents.values()) == {1}
-    assert len(server.contents) == 1000
-    complete(tmp_path, 1000)
+    assert len(server.contents) == questions
+    complete(tmp_path, questions)
     states = rows(tmp_path, "SELECT state, replies > 0 FROM elicitations")
     assert states == [("done", 1)] * len(names)
-    assert rows(tmp_path, "SELECT sum(replies), sum(calls) FROM elicitations") == [(1000, 1000)]
+    assert rows(tmp_path, "SELECT sum(replies), sum(calls) FROM elicitations") == [(questions, questions)]
 
 
 def test_a_killed_ones_questions_are_left_to_the_next_run(tmp_path: Path) -> None:
@@ -152,11 +152,12 @@ def test_ctrl_c_leaves_the_rest_to_the_others(tmp_path: Path) -> None:
         assert "Traceback" not in error, error
         assert rows(tmp_path, "SELECT * FROM claims WHERE elicitation = 1") == []
         assert not (tmp_path / "tinyllm.db-1.lock").exists()
-        lost = server.of("slow") - answered(tmp_path)
-        assert len(lost) <= IN_FLIGHT
         finished(other)
         finished(elicit(tmp_path, endpoint.url, "next"))
-    assert {content for content, count in server.contents.items() if count > 1} <= lost
+    twice = {content for content, count in server.contents.items() if count > 1}
+    assert twice <= server.of("slow")  # in flight at Ctrl-C, and so free for the others at once
+    assert len(twice) <= IN_FLIGHT
+    assert max(server.contents.values()) <= 2
     complete(tmp_path, 600)
     assert [state for (state,) in rows(tmp_path, "SELECT state FROM elicitations")] == ["stopped", "done", "done"]
 
