@@ -22,6 +22,7 @@ from typing import Any
 
 from backends import take
 from backends.base import Answer, BadTeacherConfig, Completion, Failure, Outcome, Request, Sampling
+from backends.tables import SPLIT_NAMES, csv_rows
 
 __all__ = ["Contents", "RecordedTeacher"]
 
@@ -34,7 +35,6 @@ _SETTINGS: Mapping[str, Any] = {
 }
 _MOST = 1_000_000  # as an answer's index
 _PAGE = 100  # rationales that are committed together
-_SPLITS = {"train": "train", "valid": "valid", "validation": "valid", "dev": "valid", "val": "valid", "test": "test"}
 Row = tuple[str, str, str, int | None]  # split ('' = any), id, rationale, answer
 
 
@@ -171,8 +171,8 @@ class RecordedTeacher:
 def _split_of(stated: Any, path: Path) -> str:
     """The split that the row states, else the one that a part of the file's name does, else '' for any."""
     if stated not in (None, ""):
-        return _SPLITS.get(str(stated).lower(), str(stated))
-    return next((_SPLITS[part] for part in path.name.lower().split(".") if part in _SPLITS), "")
+        return SPLIT_NAMES.get(str(stated).lower(), str(stated))
+    return next((SPLIT_NAMES[part] for part in path.name.lower().split(".") if part in SPLIT_NAMES), "")
 
 
 def _whole(value: Any) -> int:
@@ -208,7 +208,7 @@ def _records(path: Path) -> Iterator[Any]:
     opener = gzip.open if suffixes[-1:] == [".gz"] else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         if ".csv" in suffixes:
-            yield from csv.DictReader(file)
+            yield from csv_rows(file)
             return
         for number, line in enumerate(file, start=1):
             if not line.strip():

@@ -114,7 +114,7 @@ ALLOWED = {
 }
 BACKENDS_FOR = {
     "students": {"backends.checkpoints", "backends.fingerprints"},
-    "datasets": {"backends.hub"},
+    "datasets": {"backends.hub", "backends.tables"},
     "recordings": {"backends.recorded"},
 }
 

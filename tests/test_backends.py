@@ -185,11 +185,12 @@ def test_recorded_rationales_come_back_as_they_are_in_the_file(tmp_path: Path, r
     assert texts(outcomes(teacher, *map(ask, rows))) == list(rows.values())
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "ROWS.CSV"])
-def test_recorded_csv_with_quotes_and_line_breaks(tmp_path: Path, name: str) -> None:
+def test_recorded_csv_with_quotes_and_line_breaks(tmp_path: Path, name: str, separator: str) -> None:
     plain = tmp_path / "plain"
     with plain.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(
+        csv.writer(file, delimiter=separator).writerows(
             [["id", "rationale", "answer_index"], ["7", 'It "is",\nas é shows.', "2.0"], ["8", "So.", ""]]
         )
     (tmp_path / name).write_bytes(gzip.compress(plain.read_bytes()) if name.endswith("gz") else plain.read_bytes())

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from backends.tables import SPLIT_NAMES
 from tinyllm_cli.config import DatasetSpec, Settings
 from tinyllm_cli.datasets.authors import is_authors_layout
 from tinyllm_cli.datasets.bioasq import bioasq_questions
@@ -18,15 +19,6 @@ from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import SPLITS, Question, canonical
 from tinyllm_cli.datasets.rows import format_of, is_object_of_questions, read_rows
 from tinyllm_cli.errors import UsageProblem, choices
-
-_SPLIT_NAMES = {
-    "train": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "dev": "valid",
-    "val": "valid",
-    "test": "test",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +73,7 @@ def from_path(path: Path, columns: Mapping[str, str], name: str | None = None) -
     if path.is_dir():
         return _from_folder(path, columns, name or _plain_name(path))
     stem = path.name.split(".")[0]
-    named = name or (_plain_name(path.parent) if stem.lower() in _SPLIT_NAMES else stem)
+    named = name or (_plain_name(path.parent) if stem.lower() in SPLIT_NAMES else stem)
     if is_object_of_questions(path):
         return Source(
             name=named,
@@ -94,7 +86,7 @@ def from_path(path: Path, columns: Mapping[str, str], name: str | None = None) -
 
 def _split_of(stem: str) -> str:
     """`test`, or a name that ends in it, such as `quiz_test`; train for any other."""
-    return _SPLIT_NAMES.get(re.split(r"[_\-]", stem.lower())[-1], "train")
+    return SPLIT_NAMES.get(re.split(r"[_\-]", stem.lower())[-1], "train")
 
 
 def _configured(spec: DatasetSpec) -> Source:
@@ -108,7 +100,7 @@ def _configured(spec: DatasetSpec) -> Source:
 def _from_folder(folder: Path, columns: Mapping[str, str], name: str) -> Source:
     paths: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        split = _SPLIT_NAMES.get(path.name.split(".")[0].lower())
+        split = SPLIT_NAMES.get(path.name.split(".")[0].lower())
         if split and path.is_file() and format_of(path):
             if split in paths:
                 raise UsageProblem(f"{folder} has two files for the split {split}: {paths[split].name}, {path.name}.")
@@ -140,7 +132,7 @@ def _rationale_files(folder: Path) -> dict[str, list[Path]]:
         if kind:
             stem = path.name.removesuffix(".gz").rpartition(".")[0]
             teacher, _, split = stem.rpartition(".")
-            found.setdefault(teacher if split.lower() in _SPLIT_NAMES else stem, []).append(path)  # gpt-4.1 has a dot
+            found.setdefault(teacher if split.lower() in SPLIT_NAMES else stem, []).append(path)  # gpt-4.1 has a dot
     return found
 
 
@@ -174,9 +166,9 @@ def _stated_split(row: Mapping[str, Any], where: Where) -> str | None:
     stated = row.get("split")
     if stated in (None, ""):
         return None
-    if str(stated).lower() not in _SPLIT_NAMES:
-        raise where.problem("split", f"'{stated}' is none of {', '.join(_SPLIT_NAMES)}.")
-    return _SPLIT_NAMES[str(stated).lower()]
+    if str(stated).lower() not in SPLIT_NAMES:
+        raise where.problem("split", f"'{stated}' is none of {', '.join(SPLIT_NAMES)}.")
+    return SPLIT_NAMES[str(stated).lower()]
 
 
 def _fingerprint(paths: Mapping[str, Path], columns: Mapping[str, str]) -> str:

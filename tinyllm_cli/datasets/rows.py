@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
-import itertools
 import json
 import zlib
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from backends.tables import csv_rows
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 FORMATS = (".jsonl", ".json", ".csv", ".parquet")
@@ -118,9 +118,7 @@ def _csv(path: Path, file: IO[bytes]) -> Iterator[Any]:
     import io
 
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        head = text.readline()
-        separator = next((other for other in ";\t" if other in head and "," not in head), ",")  # as Excel has them
-        yield from csv.DictReader(itertools.chain([head], text), delimiter=separator)
+        yield from csv_rows(text)
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
