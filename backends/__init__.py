@@ -59,7 +59,7 @@ def take(settings: Mapping[str, Any], backend: str, known: Mapping[str, Any]) ->
         raise BadTeacherConfig(
             f"The {backend} backend has no setting '{unknown[0]}'.",
             f"It takes: {', '.join(sorted(known))}; and every teacher takes"
-            " temperature, top_p, max_tokens, stop, seed, prefix and teacher_forcing.",
+            " temperature, top_p, max_tokens, stop, seed and prefix.",
         )
     for name, value in settings.items():
         wanted = known[name] if isinstance(known[name], type | UnionType) else type(known[name])

@@ -93,6 +93,7 @@ def test_the_built_in_teachers_are_there_without_any_file(tmp_path: Path, monkey
         ("[teachers]\nx = 'scripted'", "'teachers' must hold tables"),
         ("[teachers.x]\nmodel = 'm'", "[teachers.x]: 'backend' is missing"),
         ("[teachers.x]\nbackend = 5", "[teachers.x]: 'backend' is missing"),
+        ("[teachers.x]\nbackend = 'openai'\nteacher_forcing = false", "[teachers.x]: teacher_forcing is for recorded"),
         ("[datasets.x]\n", "[datasets.x]: no split is given"),
         ("[datasets.x]\ntrain = 'a.csv'\ndev = 'b.csv'", "[datasets.x]: unknown setting 'dev'"),
         ("[datasets.x]\ntrain = 5", "[datasets.x]: 'train' must be a text, not 5"),

@@ -1,6 +1,6 @@
 """tinyllm.toml -> typed settings. Knows the built-in teachers; reads no model and no data.
 
-Precedence, highest first: command-line flag, environment (and .env), tinyllm.toml, built-in default.
+A command-line flag wins over the environment (and .env) and over tinyllm.toml, and these over a built-in default.
 """
 
 from __future__ import annotations
@@ -152,6 +152,8 @@ _TAKES = {
     "stop": "a list of texts",
 }
 _SAMPLING = ("stop", *_RANGES)
+_ASKED = frozenset({"huggingface", "openai", "vllm", "scripted"})
+"""Backends whose teachers get the prompt that the command makes."""
 
 
 def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> TeacherSpec:
@@ -170,6 +172,11 @@ def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> Teache
         raise UsageProblem(
             f"{path}, [teachers.{name}]: a key doesn't belong here.",
             'Put it into .env, and name its variable if it isn\'t OPENAI_API_KEY: api_key_env = "MY_KEY".',
+        )
+    if "teacher_forcing" in rest and backend in _ASKED:
+        raise UsageProblem(
+            f"{path}, [teachers.{name}]: teacher_forcing is for recorded rationales.",
+            "What a teacher is shown is the command's: tinyllm elicit --no-teacher-forcing.",
         )
     forcing = rest.pop("teacher_forcing", True)
     if not isinstance(forcing, bool):
