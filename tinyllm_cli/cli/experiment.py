@@ -54,7 +54,8 @@ def experiment(
         typer.Option(help="alpha: the values that each teacher's alpha takes.", show_default="0.01,0.1,0.5,1,2,3"),
     ] = None,
     search: Annotated[
-        int | None, typer.Option(min=1, help="alpha: instead of the grid, so many trials of a search on valid.")
+        int | None,
+        typer.Option(min=1, help="alpha: instead of the grid, so many trials of a search on valid (needs Optuna)."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once, where memory allows.")] = 1,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking.")] = False,

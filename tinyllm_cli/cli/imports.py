@@ -26,7 +26,7 @@ def import_data(
         Path, typer.Argument(help="A file, a folder with train/valid/test files, or a file of rationales.")
     ],
     name: Annotated[
-        str | None, typer.Option(help="What to call the data set.", show_default="the folder's name")
+        str | None, typer.Option(help="What to call the data set.", show_default="the folder's or the file's name")
     ] = None,
     column: Annotated[
         list[str] | None,

@@ -39,7 +39,7 @@ def score(
     split: Annotated[str, typer.Option(help="Whose rationales: train, valid or test.")] = "train",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")] = None,
     gates: Annotated[
-        str, typer.Option(help="default: what the gates leave, as distill learns it; none: all.")
+        str, typer.Option(help="default: what the gates leave, as distill learns it; none: all, cut at run-ons.")
     ] = "default",
     max_target: MaxTarget = 256,
     icl: Annotated[
