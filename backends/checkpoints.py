@@ -95,15 +95,13 @@ def load(
     return Checkpoint(model=model, tokenizer=tokenizer, kind=kind, device=place)
 
 
-def load_tokenizer(
-    name: str, *, revision: str | None = None, trust_remote_code: bool = False
-) -> tuple[Any, Kind, int | None]:
+def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> tuple[Any, Kind, int | None]:
     """The tokenizer of `name`, the kind of model that it belongs to, and its window, without the weights.
 
     Raises ModelUnavailable with the reason and the ways on."""
     from transformers import AutoConfig, AutoTokenizer
 
-    where, common = _source(name, revision=revision, trust_remote_code=trust_remote_code)
+    where, common = _source(name, revision=None, trust_remote_code=trust_remote_code)
     with _model_errors(name), logs_of_transformers_off(quiet_stderr="gguf_file" in common):
         config = AutoConfig.from_pretrained(where, **common)
         tokenizer = AutoTokenizer.from_pretrained(where, **common)

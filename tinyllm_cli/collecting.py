@@ -5,7 +5,7 @@ Any process may do that at any time. What can't be read, or isn't ours, is count
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -54,14 +54,13 @@ class Collected:
 
 @dataclass(frozen=True, kw_only=True)
 class Collector:
-    """Collects the batches of the teacher called `name`. `watch` is called after each commit."""
+    """Collects the batches of the teacher called `name`."""
 
     store: Store
     name: str
     batches: Batches
     budget: Budget
-    collected: Collected
-    watch: Callable[[], None]
+    collected: Collected = field(default_factory=Collected)
 
     def look(self) -> list[Standing]:
         """Look once at all open batches, and collect those that are over.
@@ -170,7 +169,6 @@ class Collector:
             key = stored_batches.key(self.store, batch, one.prompt.question) if failed else ""
             self.collected.tally.count(Request(split="", key=key, messages=(), sample=one.sample), outcome)
             self._settle(batch, address, outcome)
-        self.watch()
         return kept
 
     def _settle(self, batch: Batch, address: Address, outcome: Outcome) -> None:

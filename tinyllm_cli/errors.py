@@ -4,6 +4,7 @@ TinyLLMError         displayed to the user as it is; `hint` says what to do next
 +-- UsageProblem     the command as typed can't be carried out (exit 2)
 +-- WorldProblem     the command is right, the world is not: file, disk, hub, database (exit 1)
     +-- Busy         another process is at it; the same command will do later (exit 75)
++-- InterruptedByUser  Ctrl-C; what is kept and how to go on (exit 130)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the store holds, as types: a prompt, a rationale, a run, an evaluation, a prediction. No SQL, no behaviour."""
+"""What the store holds, as types: a prompt, a rationale, a run, an evaluation, a prediction. No SQL."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Batcher:
         """Raises UsageProblem when the job's teacher takes no batches."""
         import backends
         from backends.base import Batching
-        from tinyllm_cli.collecting import Collected, Collector
+        from tinyllm_cli.collecting import Collector
         from tinyllm_cli.errors import UsageProblem
         from tinyllm_cli.tally import Tally
 
@@ -86,8 +86,6 @@ class Batcher:
             name=job.spec.name,
             batches=batches,
             budget=self.asker.budget,
-            collected=Collected(),
-            watch=lambda: None,
         )
         return _Course(job=job, teacher=teacher, batches=batches, collector=collector, tally=Tally())
 

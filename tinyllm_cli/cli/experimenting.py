@@ -242,7 +242,7 @@ class Work:
         results = {one.id: result(one, runs) for one in stored_runs.evaluations(self.store)}
         console.show(results_table(self.name, cells, runs, results))
         if self.name == "alpha":
-            self._say_selected(cells, runs, results)
+            self._say_selected(cells, runs)
         rows = [
             {**asdict(cell), "result": asdict(results[cell.evaluation]) if cell.evaluation in results else None}
             for cell in cells
@@ -254,7 +254,7 @@ class Work:
             raise WorldProblem(f"{len(failed)} of {len(cells)} failed:{said}", "The same command tries them again.")
         console.next("tinyllm report --html report.html")
 
-    def _say_selected(self, cells: Sequence[Any], runs: Mapping[int, Any], results: Mapping[int, Any]) -> None:
+    def _say_selected(self, cells: Sequence[Any], runs: Mapping[int, Any]) -> None:
         """Of a grid, what the valid split chooses; the test accuracies beside it chose nothing."""
         from tinyllm_cli.experiments.plans import best_on_valid
 

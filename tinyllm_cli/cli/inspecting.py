@@ -42,7 +42,7 @@ def show(found: Dossier, *, prompts: bool) -> Iterator[RenderableType]:
         yield plain_table(
             "\nWho answered what",
             ["who", "method", "split", "scoring", "answer", "", "text"],
-            [_guess_row(guess, found) for guess in found.guesses],
+            [_guess_row(guess) for guess in found.guesses],
         )
     else:
         yield _text("\nNobody was evaluated on it.", "dim")
@@ -112,7 +112,7 @@ def _prompt(one: Exhibit) -> Text:
     return _text("\n".join(f"{message.role}: {message.content}" for message in one.reply.messages), "dim")
 
 
-def _guess_row(guess: Guess, found: Dossier) -> list[str]:
+def _guess_row(guess: Guess) -> list[str]:
     who = guess.who if guess.student is None else f"{guess.who}, {guess.student.rpartition('/')[2]}"
     said: Any = guess.text or ""
     return [

@@ -127,16 +127,6 @@ def add_cell(store: Store, experiment: int, label: Mapping[str, Any]) -> int:
     return int(row["position"])
 
 
-def counts(store: Store) -> list[dict[str, Any]]:
-    """id, name, command, created, state, n: how many cells of each experiment are in which state."""
-    return list(
-        store.rows(
-            "SELECT e.id, e.name, e.command, e.created, c.state, count(*) AS n FROM experiments e"
-            " JOIN cells c ON c.experiment = e.id GROUP BY e.id, c.state ORDER BY e.id"
-        )
-    )
-
-
 def trials(store: Store) -> list[dict[str, Any]]:
     """data_set, state, n: how many trainings the searches tried, by how they ended."""
     return list(

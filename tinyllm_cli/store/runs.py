@@ -106,8 +106,9 @@ def find(store: Store, run: int) -> Run | None:
     return _run(row) if row else None
 
 
-def latest(store: Store, state: RunState = "done") -> Run | None:
-    row = store.one("SELECT * FROM runs WHERE state = ? ORDER BY id DESC LIMIT 1", (state,))
+def latest(store: Store) -> Run | None:
+    """The newest one that is done."""
+    row = store.one("SELECT * FROM runs WHERE state = 'done' ORDER BY id DESC LIMIT 1")
     return _run(row) if row else None
 
 

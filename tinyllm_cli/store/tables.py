@@ -224,7 +224,7 @@ CREATE TABLE verdicts (
     gates TEXT NOT NULL REFERENCES gates(hash),
     verdict TEXT NOT NULL CHECK (verdict IN ('kept', 'repaired', 'rejected')),
     text TEXT, -- what is left to teach from, where it was repaired
-    findings TEXT NOT NULL, -- JSON array of [gate, reason]
+    findings TEXT NOT NULL, -- JSON array of [gate, reason, repaired]
     PRIMARY KEY (rationale, gates)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE gates (
@@ -236,7 +236,7 @@ CREATE TABLE gates (
 -- How much a rationale raises the log-probability of the gold option for a model.
 CREATE TABLE usefulness (
     rationale INTEGER NOT NULL REFERENCES rationales(id) ON DELETE CASCADE,
-    text TEXT NOT NULL, -- hash of the text that was scored: raw, or as the gates left it
+    text TEXT NOT NULL, -- hash of the text that was scored: raw or as the gates left it, with the answer masked or not
     model TEXT NOT NULL, -- its name and fingerprint
     gain REAL NOT NULL, -- log-probability (nats) of the gold option: with the rationale, minus without
     created TEXT NOT NULL,
