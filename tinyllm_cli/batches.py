@@ -17,7 +17,7 @@ from typing import BinaryIO
 from backends.base import Batches, OutOfReach, Teacher, TeacherError
 from tinyllm_cli.budget import Budget
 from tinyllm_cli.errors import TinyLLMError
-from tinyllm_cli.pending import Ask, Job, Missing, name_of, standing_for
+from tinyllm_cli.pending import Ask, Job, Missing, name_of
 from tinyllm_cli.records import Prompt
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import batches as stored_batches
@@ -117,8 +117,8 @@ class _Submission:
             if ask.address in fitting:
                 continue
             asking = self._worker.asking
-            key = standing_for(asking.teacher, asking.hash, ask.address)
-            if not self._budget.reserve(self._batches, ask.request, asking.sampling, under=key):
+            key = (asking.teacher, asking.hash, ask.address)
+            if not self._budget.reserve(self._batches, ask.request, asking.sampling, key):
                 self.out_of_budget = True
                 break
             fitting[ask.address] = ask

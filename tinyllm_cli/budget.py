@@ -6,6 +6,7 @@ reservation gives way to what it really took.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from backends.base import Charging, Failure, Outcome, Prices, Request, Sampling, Teacher
@@ -23,7 +24,7 @@ class Budget:
     tokens: int | None = None
     spent_money: float = 0.0
     spent_tokens: int = 0
-    _reserved: dict[Request, _Most] = field(default_factory=dict)
+    _reserved: dict[Hashable, _Most] = field(default_factory=dict)
     _reserved_money: float = 0.0
     _reserved_tokens: int = 0
 
@@ -53,10 +54,10 @@ class Budget:
             )
 
     def reserve(
-        self, teacher: Teacher | Charging, request: Request, sampling: Sampling, under: Request | None = None
+        self, teacher: Teacher | Charging, request: Request, sampling: Sampling, key: Hashable | None = None
     ) -> bool:
-        """Whether `request` fits; if so, its room is taken until `settle` is told of it, or of `under`, a smaller one
-        that stands for it."""
+        """Whether `request` fits; if so, its room is taken until `settle` is told of `key`, by default the request
+        itself."""
         if not self.bounded:
             return True
         most = _at_most(teacher, request, sampling)
@@ -64,21 +65,21 @@ class Budget:
             return False
         if self.tokens is not None and self.spent_tokens + self._reserved_tokens + most.tokens > self.tokens:
             return False
-        self._reserved[under or request] = most
+        self._reserved[key or request] = most
         self._reserved_money += most.money
         self._reserved_tokens += most.tokens
         return True
 
-    def holds(self, request: Request) -> bool:
+    def holds(self, key: Hashable) -> bool:
         """Whether room is reserved for it."""
-        return request in self._reserved
+        return key in self._reserved
 
-    def settle(self, request: Request, outcome: Outcome) -> None:
+    def settle(self, key: Hashable, outcome: Outcome) -> None:
         """What is unknown of an outcome counts as all that was reserved for it, but for a failure that says nothing:
         its calls were refused or broke. What was asked before this command began has reserved nothing."""
         if not self.bounded:
             return
-        most = self._reserved.pop(request, _Most(money=0.0, prompt=0, completion=0))
+        most = self._reserved.pop(key, _Most(money=0.0, prompt=0, completion=0))
         self._reserved_money = self._reserved_money - most.money if self._reserved else 0.0
         self._reserved_tokens -= most.tokens
         prompt, completion, cost = outcome.prompt_tokens, outcome.completion_tokens, outcome.cost

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from backends.base import BatchAnswer, Batches, BatchState, Failure, Outcome, Request
+from backends.base import BatchAnswer, Batches, BatchState, Failure, Outcome
 from tinyllm_cli.budget import Budget
-from tinyllm_cli.pending import address_of, standing_for
+from tinyllm_cli.pending import address_of
 from tinyllm_cli.records import Asking, Batch
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import batches as stored_batches
@@ -167,13 +167,13 @@ class Collector:
             if failed:
                 self.collected.failed.add(address)
             key = stored_batches.key(self.store, batch, one.prompt.question) if failed else ""
-            self.collected.tally.count(Request(split="", key=key, messages=(), sample=one.sample), outcome)
+            self.collected.tally.count(key, outcome)
             self._settle(batch, address, outcome)
         return kept
 
     def _settle(self, batch: Batch, address: Address, outcome: Outcome) -> None:
         """What an earlier command submitted is none of this one's budget."""
-        reserved = standing_for(batch.teacher, batch.sampling, address)
+        reserved = (batch.teacher, batch.sampling, address)
         if self.budget.holds(reserved):
             self.budget.settle(reserved, outcome)
 

@@ -47,7 +47,7 @@ def elicit(
                 stored_rationales.describe_engine(store, missing.asking, teacher.describe())
                 described = True
             for request, outcome in answers:
-                tally.count(request, outcome)
+                tally.count(request.key, outcome)
             _look(tally, missing, pending)
             watch(tally)
         _look(tally, missing, pending)

@@ -234,11 +234,6 @@ def address_of(name: str) -> Address | None:
     return (match[1], int(match[2])) if match else None
 
 
-def standing_for(teacher: str, sampling: str, address: Address) -> Request:
-    """A request without its text, for bookkeeping. Several teachers may be asked the same."""
-    return Request(split=f"{teacher} {sampling}", key=name_of(address), messages=(), sample=address[1])
-
-
 def _request(question: Question, sample: int, messages: tuple[Message, ...]) -> Request:
     return Request(split=question.split, key=question.key, messages=messages, sample=sample)
 

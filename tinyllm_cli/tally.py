@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from backends.base import Failure, Outcome, Request
+from backends.base import Failure, Outcome
 
 
 @dataclass(kw_only=True)
@@ -44,7 +44,8 @@ class Tally:
         settled = self.already + self.absent + self.elsewhere + self.pending + self.done + self.failed
         return max(0, self.wanted - settled)
 
-    def count(self, request: Request, outcome: Outcome) -> None:
+    def count(self, key: str, outcome: Outcome) -> None:
+        """`key` is the question's."""
         self.calls += outcome.attempts
         self.prompt_tokens += outcome.prompt_tokens or 0
         self.completion_tokens += outcome.completion_tokens or 0
@@ -53,7 +54,7 @@ class Tally:
         if isinstance(outcome, Failure):
             self.failed += 1
             if len(self.failures) < self._SHOWN:
-                self.failures.append((request.key, outcome.reason))
+                self.failures.append((key, outcome.reason))
             return
         self.done += 1
         self.cut_off += outcome.finish_reason == "length"
