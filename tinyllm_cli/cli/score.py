@@ -182,6 +182,7 @@ def _leak(
 ) -> None:  # fmt: skip
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.leakage import probe
+    from tinyllm_cli.opinions import by_themselves
     from tinyllm_cli.reporting.tables import percent
     from tinyllm_cli.students.base import Limits
 
@@ -203,7 +204,8 @@ def _leak(
         (name, one.condition, str(one.n), percent(one.accuracy), f"{100 * one.low:.1f} to {100 * one.high:.1f} %")
         for name, results in found.items() for one in results
     ]  # fmt: skip
-    own = {teacher: _own_accuracy(store, dataset, split, teacher) for teacher in texts}
+    free = by_themselves(store, dataset, split)
+    own = {teacher: _own_accuracy(store, dataset, split, teacher) for teacher in texts if teacher in free}
     rows += [(name, "the teacher itself, without the answer", str(n), percent(right / n), "-")
              for name, (right, n) in own.items() if n]  # fmt: skip
     head = ["rationales of", "what is read", ">n", ">accuracy", "95 % interval"]
@@ -221,15 +223,11 @@ def _leak(
 
 
 def _own_accuracy(store: Store, dataset: str, split: str, teacher: str) -> tuple[int, int]:
-    """How many questions the teacher answered right by itself, of how many; (0, 0) where it was never asked so."""
-    from tinyllm_cli.errors import UsageProblem
+    """How many questions the teacher answered right by itself, of how many."""
     from tinyllm_cli.opinions import opinions
     from tinyllm_cli.store import questions as stored_questions
 
-    try:
-        own = opinions(store, teacher, dataset, split)
-    except UsageProblem:
-        return 0, 0
+    own = opinions(store, teacher, dataset, split)
     asked = [question for question in stored_questions.iterate(store, dataset, split) if own.asked(question)]
     return sum(own.option(question) == question.answer for question in asked), len(asked)
 
