@@ -13,9 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from backends.base import BatchAnswer, BatchState, OutOfReach, Prices, Request, Sampling, TeacherError
-from backends.hosted.batchfiles import PATHS, lines, object_in, read_answer, read_state, request_line
+from backends.hosted.batchfiles import PATHS, lines, read_answer, read_state, request_line
 from backends.hosted.client import body_of, connect_waiting, is_unreachable
-from backends.hosted.replies import Api, whole
+from backends.hosted.replies import Api, object_in, whole
 from backends.hosted.retrying import Malformed, may_pass, out_of_money, overloaded, pause_asked
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 
 from backends.base import BatchAnswer, BatchState, Completion, Failure, Outcome, Prices
 from backends.hosted.client import LARGEST_REPLY
-from backends.hosted.replies import Api, Reply, Usage, read_reply
+from backends.hosted.replies import Api, Reply, object_in, read_reply
 from backends.hosted.retrying import Malformed
 
-__all__ = ["PATHS", "lines", "object_in", "read_answer", "read_state", "request_line"]
+__all__ = ["PATHS", "lines", "read_answer", "read_state", "request_line"]
 
 PATHS: Mapping[Api, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 _SHOWN = 3  # reasons of a failed batch
@@ -34,17 +34,6 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
             yield line
         while not whole and (rest := file.readline(LARGEST_REPLY)):
             whole = rest.endswith(b"\n")
-
-
-def object_in(content: bytes) -> dict[str, Any]:
-    """Raises Malformed for anything but a JSON object."""
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise Malformed("the answer is not JSON") from error
-    if not isinstance(found, dict):
-        raise Malformed("the answer is not a JSON object")
-    return found
 
 
 def read_state(found: Mapping[str, Any], clean: Callable[[str], str]) -> BatchState:
@@ -108,7 +97,7 @@ def _outcome(
         reply, usage = read_reply(body if isinstance(body, dict) else {}, api, cap)
     except Malformed as error:
         return Failure(reason=f"not a completion: {error}")
-    cost = _cost(usage, prices)
+    cost = usage.cost(prices)
     if isinstance(reply, Reply):
         return Completion(
             text=reply.text,
@@ -119,12 +108,6 @@ def _outcome(
             reasoning=reply.reasoning,
         )
     return Failure(reason=reply.reason, prompt_tokens=usage.prompt, completion_tokens=usage.completion, cost=cost)
-
-
-def _cost(usage: Usage, prices: Prices | None) -> float | None:
-    if prices is None or usage.prompt is None or usage.completion is None:
-        return None
-    return prices.cost(usage.prompt, usage.completion)
 
 
 def _message(body: object) -> str:

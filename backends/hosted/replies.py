@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from backends.base import Failure
+from backends.base import Failure, Prices
 from backends.hosted.retrying import Malformed
 
-__all__ = ["Api", "Reply", "Usage", "read_reply", "whole"]
+__all__ = ["Api", "Reply", "Usage", "object_in", "read_reply", "whole"]
 
 Api = Literal["chat", "completions"]
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -25,6 +25,12 @@ class Usage:
     prompt: int | None = None
     completion: int | None = None
     cut: bool = False
+
+    def cost(self, prices: Prices | None) -> float | None:
+        """None where prices or tokens are unknown."""
+        if prices is None or self.prompt is None or self.completion is None:
+            return None
+        return prices.cost(self.prompt, self.completion)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +49,7 @@ def read_reply(content: bytes | dict[str, Any], api: Api, cap: int) -> tuple[Rep
     was asked for: as many tokens as that are a cut reply, whatever the server says.
 
     Raises Malformed for what is no completion at all."""
-    body = content if isinstance(content, dict) else _parse(content)
+    body = content if isinstance(content, dict) else object_in(content)
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise Malformed("the answer has no choices")
@@ -77,7 +83,8 @@ def whole(text: str) -> str:
     return _HALVES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _parse(content: bytes) -> dict[str, Any]:
+def object_in(content: bytes) -> dict[str, Any]:
+    """Raises Malformed for anything but a JSON object."""
     try:
         body = json.loads(content)
     except (ValueError, RecursionError) as error:

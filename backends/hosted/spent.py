@@ -30,6 +30,4 @@ class Spent:
             self.completion = (self.completion or 0) + usage.completion
 
     def cost(self, prices: Prices | None) -> float | None:
-        if prices is None or self.prompt is None or self.completion is None:
-            return None
-        return prices.cost(self.prompt, self.completion)
+        return Usage(prompt=self.prompt, completion=self.completion).cost(prices)
