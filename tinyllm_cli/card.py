@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import json
 
+from tinyllm_cli.methods import METHODS
 from tinyllm_cli.records import Run
 from tinyllm_cli.tasks import ANSWER_PREFIX
-
-_METHODS = {
-    "finetune": "full fine-tuning on the answers alone",
-    "lora": "the answers alone, by low-rank additions that are merged into the weights (LoRA)",
-    "standard-kd": "the answers that the teachers gave, instead of the gold answers (standard distillation)",
-    "pinto": "the answers, with what teachers wrote without the gold answer to read beside each question (PINTO)",
-    "distill-step-by-step": "the answers and the rationales of one teacher (distilling step by step)",
-    "tinyllm": "the answers and the rationales of several teachers (TinyLLM)",
-}
 
 
 def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
@@ -28,7 +20,7 @@ def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
         "",
         f"# {run.student} on {run.dataset}",
         "",
-        f"A student trained with tinyllm {run.versions['tinyllm']} on {_METHODS.get(run.method, run.method)}.",
+        f"A student trained with tinyllm {run.versions['tinyllm']} on {METHODS[run.method].learns}.",
         "",
         "| | |",
         "| --- | --- |",

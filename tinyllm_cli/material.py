@@ -18,9 +18,6 @@ from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.tasks import NO_HINTS, Hints, Lesson, Taught, Voice, lessons
 from tinyllm_cli.training import TrainSettings
 
-METHODS = ("finetune", "lora", "standard-kd", "pinto", "distill-step-by-step", "tinyllm")
-"""The paper's methods that train a student."""
-
 Teaching = Literal["rationales", "labels", "hints"]
 """What of the teachers is used: rationales to learn; their own answers instead of the gold ones, by majority, alpha
 being the weight of a vote (standard distillation); or what they wrote without the gold answer, to read beside the

@@ -122,7 +122,8 @@ def distill(
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.ingest import ingest_named
-    from tinyllm_cli.material import METHODS, Plan, gather
+    from tinyllm_cli.material import Plan, gather
+    from tinyllm_cli.methods import METHODS
     from tinyllm_cli.objective import READINGS
     from tinyllm_cli.selection import Selection
     from tinyllm_cli.students.learning.processes import is_first, take_own_gpu

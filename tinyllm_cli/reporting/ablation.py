@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tinyllm_cli.methods import ON_RATIONALES
 from tinyllm_cli.reporting.arms import Arm
 from tinyllm_cli.reporting.maintable import Column, MainTable, comparable, line_name, stands_for
 
 WHOLE = "TinyLLM"
 NOTHING = "no rationales"
-_TAUGHT = ("tinyllm", "distill-step-by-step", "finetune")
+_TAUGHT = ON_RATIONALES | {"finetune"}
 
 
 @dataclass(frozen=True, kw_only=True)

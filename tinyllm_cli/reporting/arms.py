@@ -9,19 +9,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 from tinyllm_cli.datasets.question import canonical
+from tinyllm_cli.methods import ON_RATIONALES
 from tinyllm_cli.records import Evaluation, Run
 from tinyllm_cli.stats import wilson
-
-METHODS = {
-    "inference": "Inference",
-    "pinto": "PINTO",
-    "lora": "LoRA",
-    "finetune": "Full fine-tuning",
-    "standard-kd": "Standard KD",
-    "distill-step-by-step": "Distill-step-by-step",
-    "tinyllm": "TinyLLM",
-}
-"""The paper's names, in the order of its Table 1."""
 
 _TOLD_APART = {
     "seed",
@@ -99,7 +89,7 @@ class Arm:
 
 def label_of(run: Run) -> str:
     """The method, and what of its settings tells it from the paper's: `tinyllm raw`, `tinyllm gated, weight`."""
-    told = run.method in ("tinyllm", "distill-step-by-step")
+    told = run.method in ON_RATIONALES
     settings = run.settings
     parts = []
     if told:
@@ -168,7 +158,7 @@ def _untrained(one: Evaluation) -> dict[str, Any]:
 
 def _of_run(run: Run, sizes: Mapping[str, int]) -> dict[str, Any]:
     settings = run.settings
-    told = run.method in ("tinyllm", "distill-step-by-step")
+    told = run.method in ON_RATIONALES
     rest = {name: value for name, value in settings.items() if name not in _TOLD_APART | _OF_NO_EFFECT}
     return {
         "label": label_of(run),

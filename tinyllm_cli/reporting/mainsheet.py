@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from tinyllm_cli.reporting.arms import METHODS
+from tinyllm_cli.methods import TITLES
 from tinyllm_cli.reporting.cells import HOW_MEASURED, Cell, Group, Row, Sheet, arm_cell, number, short
 from tinyllm_cli.reporting.contests import Contest
 from tinyllm_cli.reporting.maintable import Block, Column, Entry, Gain, Line, MainTable
@@ -157,4 +157,4 @@ def published_row(line: PublishedLine, names: Sequence[str], *, with_mean: bool 
     if len(names) > 1 and with_mean:
         mean = line.mean(list(names))
         cells.append(Cell() if mean is None else Cell(text=number(mean, 2)))
-    return Row(label=METHODS.get(line.method, line.method), cells=tuple(cells))
+    return Row(label=TITLES.get(line.method, line.method), cells=tuple(cells))

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from tinyllm_cli.reporting.arms import METHODS, Arm
+from tinyllm_cli.methods import ON_GOLD, TITLES
+from tinyllm_cli.reporting.arms import Arm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ class MainTable:
 def main_tables(found: Sequence[Arm], sizes: Mapping[str, int]) -> list[MainTable]:
     """One for each scoring of students on test; none where nothing was evaluated there."""
     tested = [arm for arm in found if arm.split == "test"]
-    students = [arm for arm in tested if arm.method in METHODS and arm.trained_on in (None, arm.dataset)]
+    students = [arm for arm in tested if arm.method in TITLES and arm.trained_on in (None, arm.dataset)]
     tables = []
     for scoring in sorted({arm.scoring for arm in students}, key=("rank", "generate").index):
         own = [arm for arm in students if arm.scoring == scoring]
@@ -115,8 +116,7 @@ def _learned(arm: Arm, size: int, data: str) -> bool:
     """Whether an arm was trained on these questions. Labels and hints of teachers make other data of them."""
     if arm.method == "inference":
         return True
-    as_they_are = arm.method in ("finetune", "distill-step-by-step", "tinyllm")
-    return arm.size == size and (not as_they_are or "" in (arm.data, data) or arm.data == data)
+    return arm.size == size and (arm.method not in ON_GOLD or "" in (arm.data, data) or arm.data == data)
 
 
 def stands_for(candidates: Sequence[Arm]) -> Entry:
@@ -179,7 +179,7 @@ def _blocks(students: Sequence[Arm], columns: Sequence[Column]) -> Iterator[Bloc
                 candidates[arm.method, arm.treatment].append(arm)
             for key, own in candidates.items():
                 entries[key][column.dataset] = stands_for(own)
-        order = sorted(entries, key=lambda key: (list(METHODS).index(key[0]), key[1]))
+        order = sorted(entries, key=lambda key: (list(TITLES).index(key[0]), key[1]))
         lines = [_line(*key, line_name(*key), entries[key], columns) for key in order]
         if lines:
             lines = list(_with_best(lines, columns))
@@ -192,7 +192,7 @@ def _in_order(found: Iterable[Arm]) -> list[Arm]:
 
 
 def line_name(method: str, treatment: str) -> str:
-    return METHODS[method] + (f" + {treatment}" if treatment else "")
+    return TITLES[method] + (f" + {treatment}" if treatment else "")
 
 
 def _line(

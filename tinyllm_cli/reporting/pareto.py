@@ -11,8 +11,9 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any
 
+from tinyllm_cli.methods import TITLES
 from tinyllm_cli.records import Elicitation, Run
-from tinyllm_cli.reporting.arms import METHODS, Arm
+from tinyllm_cli.reporting.arms import Arm
 from tinyllm_cli.reporting.cells import Cell, Group, Row, Sheet, arm_cell, number, short, slug
 from tinyllm_cli.reporting.drawing import (
     MARKERS,
@@ -68,7 +69,7 @@ def tradeoffs(found: Sequence[Arm], runs: Sequence[Run], asked: Sequence[Elicita
     by_id = {run.id: run for run in runs}
     tested = [arm for arm in found if arm.split == "test"]
     teachers = [arm for arm in tested if arm.method == "teacher"]
-    students = [arm for arm in tested if arm.method in METHODS and arm.trained_on in (None, arm.dataset)]
+    students = [arm for arm in tested if arm.method in TITLES and arm.trained_on in (None, arm.dataset)]
     students.sort(key=lambda arm: arm.questions)
     made = []
     for (dataset, _, scoring, n), same in groupby(students, key=lambda arm: arm.questions):
@@ -86,7 +87,7 @@ def _student(arm: Arm, runs: Mapping[int, Run], prices: _Prices) -> Taken:
     money = 0.0 if untrained else prices.of_run(own[0])
     return Taken(
         arm=arm,
-        label=METHODS[arm.method] if untrained else _label(arm),
+        label=TITLES[arm.method] if untrained else _label(arm),
         seconds=0.0 if untrained else fmean(seconds) if seconds else None,
         money=money,
     )
@@ -98,7 +99,7 @@ def _label(arm: Arm) -> str:
     parts += [arm.treatment] if arm.treatment else []
     parts += ["shuffled"] if arm.shuffled else []
     parts += [f"{arm.size:,} questions"] if arm.size else []
-    return METHODS[arm.method] + (f" ({'; '.join(parts)})" if parts else "")
+    return TITLES[arm.method] + (f" ({'; '.join(parts)})" if parts else "")
 
 
 def _teacher(arm: Arm, prices: _Prices) -> Taken:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from tinyllm_cli.reporting.arms import METHODS, Arm
+from tinyllm_cli.methods import TITLES
+from tinyllm_cli.reporting.arms import Arm
 from tinyllm_cli.reporting.cells import number, short
 from tinyllm_cli.reporting.drawing import (
     LEFT,
@@ -93,7 +94,7 @@ def _curve(sweep: Sweep, index: int, across: Scale, up: Scale) -> Curve:
 
 def _levels(sweep: Sweep, up: Scale, steps: Sequence[float]) -> Iterator[Level]:
     if sweep.level is not None:
-        text = f"{METHODS['finetune']} on {sweep.level.size:,} questions: {number(sweep.level.mean)}"
+        text = f"{TITLES['finetune']} on {sweep.level.size:,} questions: {number(sweep.level.mean)}"
         yield Level(style="level", y=up(sweep.level.mean), text=text)
     if steps[0] <= sweep.chance <= steps[-1]:
         yield Level(style="chance", y=up(sweep.chance), text=f"Chance: {number(sweep.chance)}")

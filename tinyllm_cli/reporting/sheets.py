@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tinyllm_cli.methods import TITLES
 from tinyllm_cli.reporting.ablation import Ablation
-from tinyllm_cli.reporting.arms import METHODS, Arm
+from tinyllm_cli.reporting.arms import Arm
 from tinyllm_cli.reporting.cells import HOW_MEASURED, Cell, Group, Row, Sheet, arm_cell, number, p_text, short, slug
 from tinyllm_cli.reporting.contests import Contest
 from tinyllm_cli.reporting.data import LeftOut, Report, Result
@@ -174,7 +175,7 @@ def sweep_sheet(one: Sweep) -> Sheet:
     if one.level is not None:
         valid = Cell() if one.level.valid is None else Cell(text=number(one.level.valid))
         cells = (Cell(text=f"{one.level.size:,}"), arm_cell(one.level), Cell(text=str(len(one.level.seeds))), valid)
-        groups.append(Group(title=METHODS["finetune"], rows=(Row(label="", cells=cells),)))
+        groups.append(Group(title=TITLES["finetune"], rows=(Row(label="", cells=cells),)))
     return Sheet(
         name=f"{one.kind}-{slug(one.student)}-{slug(one.dataset)}-{one.scoring}",
         title=f"Accuracy against {what}: {short(one.student)} on {one.dataset}, n = {one.n:,}, scored by {one.scoring}",

@@ -11,7 +11,8 @@ from functools import partial
 from typing import TypeVar
 
 from tinyllm_cli.datasets.question import canonical
-from tinyllm_cli.reporting.arms import METHODS, Arm
+from tinyllm_cli.methods import ON_RATIONALES, TITLES
+from tinyllm_cli.reporting.arms import Arm
 from tinyllm_cli.reporting.maintable import Column, MainTable, stands_for
 
 _Value = TypeVar("_Value")
@@ -74,7 +75,7 @@ def _own(found: Sequence[Arm], table: MainTable, student: str, column: Column) -
 
 def _sizes(own: Sequence[Arm], student: str, column: Column) -> Sweep | None:
     """By the recipe that makes the most points, then the newest."""
-    told = [arm for arm in own if arm.method in ("tinyllm", "distill-step-by-step")]
+    told = [arm for arm in own if arm.method in ON_RATIONALES]
     drawn = [(recipe, _by_size(arms)) for recipe, arms in _grouped(told, lambda arm: arm.recipe)]
     recipe, series = max(drawn, key=lambda one: _weight(one[1]), default=("", []))
     if not series:
@@ -92,7 +93,7 @@ def _by_size(told: Sequence[Arm]) -> list[Series]:
         if len(best) > 1:
             whose = f" ({names[0]})" if method == "distill-step-by-step" else ""
             treated = f" + {treatment}" if treatment else ""
-            series.append(Series(label=f"{METHODS[method]}{whose}{treated}", points=best))
+            series.append(Series(label=f"{TITLES[method]}{whose}{treated}", points=best))
     return series
 
 
@@ -102,7 +103,7 @@ def _weight(series: Sequence[Series]) -> tuple[int, int]:
 
 
 def _alphas(own: Sequence[Arm], student: str, column: Column) -> Sweep | None:
-    told = [arm for arm in own if arm.alpha and arm.method in ("tinyllm", "distill-step-by-step")]
+    told = [arm for arm in own if arm.alpha and arm.method in ON_RATIONALES]
     told = [arm for arm in told if arm.size == column.size]
     series = []
     for teacher in sorted({name for arm in told for name in arm.alpha}):
@@ -160,4 +161,4 @@ def _grouped(found: Iterable[Arm], key: Callable[[Arm], _Value]) -> list[tuple[_
 
 
 def _tinyllm_first(line: Series) -> tuple[bool, str]:
-    return not line.label.startswith(METHODS["tinyllm"]), line.label
+    return not line.label.startswith(TITLES["tinyllm"]), line.label
