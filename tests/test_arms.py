@@ -222,6 +222,19 @@ def test_a_training_on_an_earlier_state_of_the_data_stands_for_nothing(store: St
     assert "2 of all arms learned the data set in another state" in html_page(found)
 
 
+@pytest.mark.parametrize(("method", "stands"), [("lora", False), ("finetune", False), ("pinto", True)])
+def test_what_learns_gold_answers_stands_beside_others_on_the_same_questions(
+    store: Store, method: str, stands: bool
+) -> None:
+    """Labels and hints of teachers make other data of the same questions."""
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(20), valid=0.5, data="new")
+    evaluated(store, "toy", first(18), method="distill-step-by-step", valid=0.3, data="new")
+    evaluated(store, "toy", first(30), method=method, valid=0.9, data="old")
+    [block] = report(store).paper.tables[0].blocks
+    assert (method in {line.method for line in block.lines}) == stands
+
+
 def test_the_size_of_a_training_is_what_it_had(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(20), valid=0.5)
