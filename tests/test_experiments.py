@@ -19,10 +19,10 @@ from tests.conftest import Command, keep, make_questions, write_dataset
 from tests.models import record_run
 from tinyllm_cli.config import load_settings
 from tinyllm_cli.datasets.catalogue import from_path
-from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import WorldProblem
-from tinyllm_cli.experiments.cells import Cell, Material, Plan, Setup
-from tinyllm_cli.experiments.materials import material_of
+from tinyllm_cli.experiments.cells import Cell, Coverage, ExperimentPlan, Setup
+from tinyllm_cli.experiments.coverage import coverage_of
 from tinyllm_cli.experiments.outlook import History, gpus, jobs_that_fit, seconds, trainings_on_gpus
 from tinyllm_cli.experiments.plans import ablation, alpha_grid, best_on_valid, seeds, table1, train_size
 from tinyllm_cli.experiments.running import Job, Surroundings
@@ -41,11 +41,11 @@ BOTH = frozenset({"ann", "bob"})
 
 
 def setup(*, alphas: dict[str, float] | None = None, **changes: object) -> Setup:
-    material = Material(dataset="toy", questions=80, **{"told": BOTH, **changes})  # type: ignore[arg-type]
-    return Setup(materials=[material], students=["tiny"], alphas=alphas or {"ann": 1.0, "bob": 0.5})
+    coverage = Coverage(dataset="toy", questions=80, **{"writers": BOTH, **changes})  # type: ignore[arg-type]
+    return Setup(coverages=[coverage], students=["tiny"], alphas=alphas or {"ann": 1.0, "bob": 0.5})
 
 
-def words(plan: Plan, **label: object) -> list[str]:
+def words(plan: ExperimentPlan, **label: object) -> list[str]:
     """The one cell with this label, as the words after `tinyllm distill`."""
     [cell] = [cell for cell in plan.cells if label.items() <= dict(cell.label).items()]
     return [*(cell.distill or ())]
@@ -55,8 +55,8 @@ def value(command: list[str], option: str) -> str:
     return command[command.index(option) + 1]
 
 
-def test_table1_holds_every_method_that_has_its_material() -> None:
-    plan = table1(setup(labelled=BOTH, watched=BOTH, tested=BOTH))
+def test_table1_holds_every_method_that_has_what_it_needs() -> None:
+    plan = table1(setup(unforced=dict.fromkeys(SPLITS, BOTH)))
     assert [cell.label["method"] for cell in plan.cells] == [
         "inference", "finetune", "lora", "standard-kd", "distill-step-by-step", "distill-step-by-step", "pinto",
         "tinyllm", "teacher", "teacher",
@@ -88,8 +88,8 @@ def test_fine_tuning_that_lora_was_asked_for_is_called_lora_and_done_once() -> N
     assert {"finetune", "lora"} <= {cell.label["method"] for cell in table1(whole).cells}
 
 
-def test_what_lacks_its_material_is_left_out_with_the_command_that_makes_it() -> None:
-    plan = table1(setup(told=frozenset({"ann"})))
+def test_what_can_not_be_done_is_left_out_with_the_command_that_makes_it() -> None:
+    plan = table1(setup(writers=frozenset({"ann"})))
     assert {cell.label["method"] for cell in plan.cells} == {"inference", "finetune", "lora", "distill-step-by-step"}
     said = {one.what.split(" on ")[0]: one.command for one in plan.left_out}
     assert said["tinyllm"] == "tinyllm elicit --teacher bob --dataset toy"
@@ -108,8 +108,8 @@ def test_a_teacher_that_was_named_and_wrote_nothing_is_said_to_be_in_no_run() ->
 
 def test_the_ablation_takes_away_one_thing_at_a_time() -> None:
     three = {"ann": 1.0, "bob": 1.0, "cid": 1.0}
-    told = frozenset(three)
-    plan = ablation(setup(alphas=three, told=told, without_icl=told))
+    names = frozenset(three)
+    plan = ablation(setup(alphas=three, writers=names, without_icl=names))
     assert value(words(plan, variant="without bob"), "--alpha") == "ann=1,cid=1"
     assert value(words(plan, variant="bob alone"), "--alpha") == "bob=1"
     assert "--shuffle-rationales" in words(plan, variant="rationales shuffled")
@@ -144,7 +144,7 @@ def test_a_training_is_the_same_cell_in_every_experiment() -> None:
     assert grid.identity == main["tinyllm"]
 
 
-def test_other_material_or_another_student_makes_other_cells() -> None:
+def test_other_rationales_or_another_student_makes_other_cells() -> None:
     plain, told_more = setup(edition="1"), setup(edition="2")
     trained_anew = replace(plain, fingerprints={"tiny": "changed"})
     identities = [[cell.identity for cell in table1(one).cells] for one in (plain, told_more, trained_anew)]
@@ -153,11 +153,12 @@ def test_other_material_or_another_student_makes_other_cells() -> None:
 
 
 def test_labels_need_train_alone_and_hints_every_split() -> None:
-    plan = table1(setup(labelled=BOTH, tested=frozenset({"ann"})))
+    free = {"train": BOTH, "test": frozenset({"ann"})}
+    plan = table1(setup(unforced=free))
     assert value(words(plan, method="standard-kd"), "--alpha") == "ann=1,bob=0.5"
     [pinto] = [one for one in plan.left_out if one.what.startswith("pinto")]
     assert pinto.command == "tinyllm elicit --teacher ann --dataset toy --split valid --no-teacher-forcing"
-    without_valid = table1(setup(labelled=BOTH, tested=frozenset({"ann"}), valid=False))
+    without_valid = table1(setup(unforced=free, valid=False))
     assert value(words(without_valid, method="pinto"), "--alpha") == "ann=1"
 
 
@@ -215,17 +216,17 @@ def test_the_grid_moves_one_alpha_at_a_time() -> None:
 
 
 @given(
-    told=st.sets(st.sampled_from(["ann", "bob", "cid"])), free=st.sets(st.sampled_from(["ann", "bob"])),
+    writers=st.sets(st.sampled_from(["ann", "bob", "cid"])), free=st.sets(st.sampled_from(["ann", "bob"])),
     students=st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3, unique=True),
     numbers=st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True), limit=st.none() | st.integers(8, 100),
 )  # fmt: skip
 def test_cells_differ_and_seeds_are_all_there(
-    told: set[str], free: set[str], students: list[str], numbers: list[int], limit: int | None
+    writers: set[str], free: set[str], students: list[str], numbers: list[int], limit: int | None
 ) -> None:
-    material = Material(dataset="toy", questions=80, told=frozenset(told), labelled=frozenset(free),
-                        watched=frozenset(free), tested=frozenset(free))  # fmt: skip
+    unforced = dict.fromkeys(SPLITS, frozenset(free))
+    coverage = Coverage(dataset="toy", questions=80, writers=frozenset(writers), unforced=unforced)
     alphas = dict.fromkeys(["ann", "bob", "cid"], 1.0)
-    shared = Setup(materials=[material], students=students, alphas=alphas, seeds=numbers, limit=limit)
+    shared = Setup(coverages=[coverage], students=students, alphas=alphas, seeds=numbers, limit=limit)
     for make in (table1, ablation, train_size, alpha_grid, seeds):
         plan = make(shared)
         labels = [json.dumps(cell.label, sort_keys=True) for cell in plan.cells]
@@ -245,18 +246,18 @@ def answer(store: Store, teacher: str, prompts: Callable[[Question], Prompt], *s
             keep(store, asking, prompts(question), 0, reply if place >= skip else Failure(reason="broken", attempts=1))
 
 
-def test_material_is_read_off_the_store(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_coverage_is_read_off_the_store(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ingest(store, from_path(write_dataset(tmp_path / "toy", train=4, valid=2, test=2), {}, None))
-    empty = material_of(store, "toy", load_settings())
+    empty = coverage_of(store, "toy", load_settings())
     answer(store, "ann", lambda question: recorded_prompt(question, teacher_forcing=True), "train")
     answer(store, "bob", lambda question: recorded_prompt(question, teacher_forcing=False), "train", "test", skip=1)
-    found = material_of(store, "toy", load_settings())
-    assert (found.questions, found.told, found.valid) == (4, BOTH, True)
-    assert (found.labelled, found.watched, found.tested) == ({"bob"}, frozenset(), {"bob"})  # a failure is an answer
+    found = coverage_of(store, "toy", load_settings())
+    assert (found.questions, found.writers, found.valid) == (4, BOTH, True)
+    assert found.unforced == {"train": {"bob"}, "valid": frozenset(), "test": {"bob"}}  # a failure is an answer
     assert found.edition != empty.edition
-    assert found == material_of(store, "toy", load_settings())
+    assert found == coverage_of(store, "toy", load_settings())
     monkeypatch.setattr("tinyllm_cli.gates.settings.CODE", 99)
-    assert material_of(store, "toy", load_settings()).edition != found.edition, "other gates leave other texts"
+    assert coverage_of(store, "toy", load_settings()).edition != found.edition, "other gates leave other texts"
 
 
 def test_an_ablation_of_in_context_examples_needs_both_ways(store: Store, tmp_path: Path) -> None:
@@ -267,10 +268,10 @@ def test_an_ablation_of_in_context_examples_needs_both_ways(store: Store, tmp_pa
         return lambda question: build_prompt(question, Recipe(icl=icl), [])
 
     answer(store, "bob", asked(0), "train")
-    assert material_of(store, "toy", load_settings()).without_icl == frozenset()
+    assert coverage_of(store, "toy", load_settings()).without_icl == frozenset()
     answer(store, "ann", asked(2), "train")
     answer(store, "ann", asked(0), "train")
-    assert material_of(store, "toy", load_settings()).without_icl == {"ann"}
+    assert coverage_of(store, "toy", load_settings()).without_icl == {"ann"}
     known = stored_rationales.variants(store, "toy", "train")
     assert recipe_icl(fullest(known, "ann", "toy").recipe) == 2
     assert recipe_icl(fullest(known, "ann", "toy", icl=0).recipe) == 0

@@ -9,7 +9,7 @@ from typing import Literal
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.opinions import Opinions, how_to_ask, opinions
+from tinyllm_cli.opinions import Opinions, opinions, unforced_command
 from tinyllm_cli.records import Evaluation, Prediction, Run, Scoring, Subject
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
@@ -69,7 +69,7 @@ def evaluate_teacher(store: Store, teacher: str, *, dataset: str, split: str, li
         if not own.asked(question):
             raise UsageProblem(
                 f"{teacher} has not answered all {total} questions of {dataset}, split {split}.",
-                how_to_ask(teacher, dataset, split),
+                f"Run: {unforced_command(teacher, dataset, split)}",
             )
         predictions.append(_teacher_prediction(question, own))
     subject = Subject.asked(teacher, own.variant.sampling, own.variant.recipe)

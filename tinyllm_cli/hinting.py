@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.opinions import how_to_ask, opinions
+from tinyllm_cli.opinions import opinions, unforced_command
 from tinyllm_cli.prompts import rationale_text
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import questions as stored_questions
@@ -40,7 +40,7 @@ def hinting(store: Store, teachers: Sequence[str], dataset: str, split: str, lim
             if not own.asked(question):
                 raise UsageProblem(
                     f"{teacher} has not answered all questions of {dataset}, split {split}, by itself.",
-                    how_to_ask(teacher, dataset, split),
+                    f"Run: {unforced_command(teacher, dataset, split)}",
                 )
             reply = own.replies.get(question.key)
             text = rationale_text(reply.text) if reply else ""

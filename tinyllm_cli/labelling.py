@@ -9,7 +9,7 @@ from typing import Any
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.opinions import how_to_ask, majority, opinions
+from tinyllm_cli.opinions import majority, opinions, unforced_command
 from tinyllm_cli.store import Store
 from tinyllm_cli.tasks import Voice
 
@@ -31,10 +31,8 @@ def labelled(
         replace(question, answer=label) for question, label in zip(questions, labels, strict=True) if label is not None
     ]
     if not agreed:
-        raise UsageProblem(
-            f"None of these teachers' replies names an option of {dataset}, split train.",
-            how_to_ask(voices[0].teacher, dataset, "train") if voices else "Name teachers with --alpha.",
-        )
+        ask = f"Run: {unforced_command(voices[0].teacher, dataset, 'train')}" if voices else "Name teachers: --alpha."
+        raise UsageProblem(f"None of these teachers' replies names an option of {dataset}, split train.", ask)
     lineage: dict[str, Mapping[str, Any]] = {}
     for voice, own in teachers.items():
         pairs = list(zip(questions, said[voice.teacher], strict=True))

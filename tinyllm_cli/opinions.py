@@ -56,8 +56,9 @@ def majority(votes: Iterable[tuple[int | None, float]]) -> int | None:
     return max(weights, key=weights.__getitem__, default=None)
 
 
-def how_to_ask(teacher: str, dataset: str, split: str) -> str:
-    return f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset} --split {split} --no-teacher-forcing"
+def unforced_command(teacher: str, dataset: str, split: str) -> str:
+    """How to have a teacher answer by itself."""
+    return f"tinyllm elicit --teacher {teacher} --dataset {dataset} --split {split} --no-teacher-forcing"
 
 
 def by_themselves(store: Store, dataset: str, split: str) -> dict[str, Variant]:
@@ -76,5 +77,5 @@ def _never_asked(store: Store, teacher: str, dataset: str, split: str) -> UsageP
     if any(variant.recipe == RECORDED_RECIPE for variant in own):
         hint = "If its author answered unseen, import the file with --no-teacher-forcing."
     else:
-        hint = how_to_ask(teacher, dataset, split)
+        hint = f"Run: {unforced_command(teacher, dataset, split)}"
     return UsageProblem(f"{teacher} has not answered {dataset}, split {split}, by itself.{saw}", hint)

@@ -111,7 +111,7 @@ def quality(
         targets_cut=count.cut if lengths else None,
         prompt_tokens=taken.prompt_tokens, completion_tokens=taken.completion_tokens,
         cost=taken.cost, partly=taken.partly,
-        mend=how_to_ask(store, dataset, split, variant, count.samples),
+        mend=asking_command(store, dataset, split, variant, count.samples),
     )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ class _Count:
                 self.cut += length > self.max_target
 
 
-def how_to_ask(store: Store, dataset: str, split: str, variant: Variant, samples: int) -> str | None:
+def asking_command(store: Store, dataset: str, split: str, variant: Variant, samples: int) -> str | None:
     """The `elicit` command that asks a teacher in this very way; None for rationales that lay in a file.
 
     It says also what is the default: what it leaves out would come from tinyllm.toml, and another way of asking is

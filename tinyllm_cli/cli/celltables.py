@@ -10,13 +10,13 @@ from tinyllm_cli.terminal import plain_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tinyllm_cli.experiments.cells import Label, Plan
+    from tinyllm_cli.experiments.cells import ExperimentPlan, Label
     from tinyllm_cli.records import Run
     from tinyllm_cli.reporting.data import Result
     from tinyllm_cli.store.experiments import StoredCell
 
 
-def plan_table(plan: Plan, todo: Collection[int]) -> Table:
+def plan_table(plan: ExperimentPlan, todo: Collection[int]) -> Table:
     """`todo` are the positions of the cells that are to be done."""
     labels = [cell.label for cell in plan.cells]
     columns = _columns(labels)

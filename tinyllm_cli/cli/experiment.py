@@ -13,7 +13,7 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.experiments.cells import Plan, Setup
+    from tinyllm_cli.experiments.cells import ExperimentPlan, Setup
 
 EXPERIMENTS = ("table1", "ablation", "train-size", "alpha", "seeds")
 _Number = TypeVar("_Number", int, float)
@@ -114,7 +114,7 @@ def numbers(text: str, kind: type[_Number], option: str) -> list[_Number]:
         raise UsageProblem(f"{option}: '{text}' is no list of numbers.", f"For example: {option} 0,1,2") from error
 
 
-def _plan(name: str, setup: Setup, methods: str | None, fractions: str | None, grid: str | None) -> Plan:
+def _plan(name: str, setup: Setup, methods: str | None, fractions: str | None, grid: str | None) -> ExperimentPlan:
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.experiments import plans
 

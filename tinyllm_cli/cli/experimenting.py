@@ -12,7 +12,7 @@ from tinyllm_cli.cli.console import clock
 from tinyllm_cli.cli.session import Session
 
 if TYPE_CHECKING:
-    from tinyllm_cli.experiments.cells import Cell, Plan, Setup
+    from tinyllm_cli.experiments.cells import Cell, ExperimentPlan, Setup
     from tinyllm_cli.experiments.outlook import History
     from tinyllm_cli.experiments.running import Job, Surroundings
     from tinyllm_cli.store import Store
@@ -35,7 +35,7 @@ def setup(
     from tinyllm_cli.cli.choosing import resolved
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.experiments.cells import Setup
-    from tinyllm_cli.experiments.materials import material_of
+    from tinyllm_cli.experiments.coverage import coverage_of
     from tinyllm_cli.ingest import ingest_named
     from tinyllm_cli.store import rationales as stored_rationales
     from tinyllm_cli.students.loading import model_fingerprint
@@ -50,8 +50,8 @@ def setup(
     pool = set().union(*(wrote.get(name, set()) for name in names))
     models = list(dict.fromkeys(map(resolved, students)))
     return Setup(
-        materials=[
-            material_of(store, name, session.settings, limit=limit, test_limit=test_limit) for name in names
+        coverages=[
+            coverage_of(store, name, session.settings, limit=limit, test_limit=test_limit) for name in names
         ],
         students=models, alphas=named_weights(1.0 if alpha is None else parse_alpha(alpha), pool, session.settings),
         seeds=list(dict.fromkeys(seeds)), limit=limit, more=more, scoring=scoring, test_limit=test_limit,
@@ -95,7 +95,7 @@ class Work:
     yes: bool = False
     dry_run: bool = False
 
-    def carry_out(self, plan: Plan) -> None:
+    def carry_out(self, plan: ExperimentPlan) -> None:
         """Show the plan, do what of it is not done, show what came out.
 
         Raises WorldProblem at the end when runs failed."""
@@ -185,7 +185,7 @@ class Work:
     def jobs_that_fit(self) -> int:
         return self._fitting[0]
 
-    def _announce(self, plan: Plan, todo: Sequence[tuple[int, Cell]]) -> None:
+    def _announce(self, plan: ExperimentPlan, todo: Sequence[tuple[int, Cell]]) -> None:
         from tinyllm_cli.cli.celltables import plan_table
         from tinyllm_cli.errors import UsageProblem, choices
 
@@ -208,7 +208,7 @@ class Work:
         trained = [str(cell.label["student"]) for cell in cells if cell.distill is not None]
         if not trained:
             return "It costs no tokens."
-        sizes = {material.dataset: material.questions for material in self.setup.materials}
+        sizes = {coverage.dataset: coverage.questions for coverage in self.setup.coverages}
         took = [seconds(cell, sizes, self.history) for cell in cells]
         known = [one for one in took if one is not None]
         time = (

@@ -74,22 +74,22 @@ def _hunt(work: Work) -> Hunt:
     from tinyllm_cli.experiments.search import Hunt
 
     setup = work.setup
-    if len(setup.materials) != 1 or len(setup.students) != 1 or len(setup.seeds) != 1:
+    if len(setup.coverages) != 1 or len(setup.students) != 1 or len(setup.seeds) != 1:
         raise UsageProblem("A search is for one data set, one student and one seed.", "Say which, with -d and -s.")
-    [material], [student], [seed] = setup.materials, setup.students, setup.seeds
+    [coverage], [student], [seed] = setup.coverages, setup.students, setup.seeds
     sketch = Sketch(setup)
-    teachers = sketch.alphas(material)
+    teachers = sketch.alphas(coverage)
     if not teachers:
         raise UsageProblem(
-            f"No teacher has rationales for {material.dataset}.",
-            f"Run: tinyllm elicit --teacher NAME --dataset {material.dataset}",
+            f"No teacher has rationales for {coverage.dataset}.",
+            f"Run: tinyllm elicit --teacher NAME --dataset {coverage.dataset}",
         )
-    if not material.valid:
-        raise UsageProblem(f"{material.dataset} has no valid split to search by.", "The test split must not choose.")
+    if not coverage.valid:
+        raise UsageProblem(f"{coverage.dataset} has no valid split to search by.", "The test split must not choose.")
     limit = () if setup.limit is None else ("--limit", str(setup.limit))
-    rest = ("--dataset", material.dataset, "--student", student, "--seed", str(seed), *limit, *setup.more)
+    rest = ("--dataset", coverage.dataset, "--student", student, "--seed", str(seed), *limit, *setup.more)
     return Hunt(
-        name=" ".join((*teachers, *rest, sketch.edition(material, student))), dataset=material.dataset,
+        name=" ".join((*teachers, *rest, sketch.edition(coverage, student))), dataset=coverage.dataset,
         student=student, start=teachers, seed=seed,
         train=lambda alphas: ("--alpha", alpha_text(alphas), *rest),
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""What a plan is made of: cells, what is left out and why, and the material and settings that all runs share.
+"""What a plan is made of: cells, what is left out and why, and what all runs share.
 
-Pure: knows commands as lists of words, and what material there is as plain data.
+Pure: knows commands as lists of words, and what teachers wrote as plain data.
 """
 
 from __future__ import annotations
@@ -49,26 +49,24 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ExperimentPlan:
     name: str
     cells: tuple[Cell, ...]
     left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
-    """What there is of one data set. `told` are the teachers that wrote anything about its training questions;
-    `labelled`, `watched` and `tested` those that were asked about all of train, valid and test without the gold answer;
-    `without_icl` those that were asked without in-context examples as well as in the way that counts otherwise.
-    `edition` changes with the questions and with what was written about them."""
+class Coverage:
+    """What there is of one data set. `writers` are the teachers that wrote anything about its training questions;
+    `unforced` those that were asked about all of a split without the gold answer, by split; `without_icl` those that
+    were asked without in-context examples as well as in the way that counts otherwise. `edition` changes with the
+    questions and with what was written about them."""
 
     dataset: str
     questions: int
     valid: bool = True
-    told: frozenset[str] = frozenset()
-    labelled: frozenset[str] = frozenset()
-    watched: frozenset[str] = frozenset()
-    tested: frozenset[str] = frozenset()
+    writers: frozenset[str] = frozenset()
+    unforced: Mapping[str, frozenset[str]] = field(default_factory=dict)
     without_icl: frozenset[str] = frozenset()
     edition: str = ""
 
@@ -78,7 +76,7 @@ class Setup:
     """What all runs of an experiment share. `alphas` maps each teacher to its weight; `more` are further words for
     `tinyllm distill`; `fingerprints` tell states of a local student apart."""
 
-    materials: Sequence[Material]
+    coverages: Sequence[Coverage]
     students: Sequence[str]
     alphas: Mapping[str, float]
     seeds: Sequence[int] = (0,)
@@ -107,11 +105,11 @@ class Sketch:
         trusting = ("--trust-remote-code",) if "--trust-remote-code" in self.setup.more else ()
         return ("--split", "test", "--scoring", scoring or self.setup.scoring, *limit, *trusting)
 
-    def edition(self, material: Material, student: str = "") -> str:
-        return f"{material.edition} {self.setup.fingerprints.get(student, '')}".strip()
+    def edition(self, coverage: Coverage, student: str = "") -> str:
+        return f"{coverage.edition} {self.setup.fingerprints.get(student, '')}".strip()
 
     def add(
-        self, material: Material, student: str, label: Label, *words: str, alphas: Mapping[str, float] | None = None,
+        self, coverage: Coverage, student: str, label: Label, *words: str, alphas: Mapping[str, float] | None = None,
         limit: int | None = None, seeds: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
         """One run for each seed."""
@@ -120,40 +118,40 @@ class Sketch:
         for seed in setup.seeds if seeds is None else seeds:
             self.cells.append(
                 Cell(
-                    label={"dataset": material.dataset, "student": student, **label, "seed": seed},
+                    label={"dataset": coverage.dataset, "student": student, **label, "seed": seed},
                     distill=(
-                        "--dataset", material.dataset, "--student", student, "--alpha", alpha_text(alphas or {}),
+                        "--dataset", coverage.dataset, "--student", student, "--alpha", alpha_text(alphas or {}),
                         "--seed", str(seed), *(() if limit is None else ("--limit", str(limit))), *words, *setup.more,
                     ),
                     evaluate=self.evaluate(),
-                    edition=self.edition(material, student),
+                    edition=self.edition(coverage, student),
                 )
             )  # fmt: skip
 
     def miss(self, what: str, command: str, teacher: str) -> None:
         self.left_out.append(LeftOut(what=what, command=command, teacher=teacher))
 
-    def each(self) -> Iterator[tuple[Material, str]]:
-        return product(self.setup.materials, self.setup.students)
+    def each(self) -> Iterator[tuple[Coverage, str]]:
+        return product(self.setup.coverages, self.setup.students)
 
-    def alphas(self, material: Material) -> dict[str, float]:
+    def alphas(self, coverage: Coverage) -> dict[str, float]:
         """The setup's alphas of the teachers that have rationales here."""
-        return {name: alpha for name, alpha in self.setup.alphas.items() if name in material.told and alpha > 0}
+        return {name: alpha for name, alpha in self.setup.alphas.items() if name in coverage.writers and alpha > 0}
 
-    def plan(self, name: str) -> Plan:
+    def plan(self, name: str) -> ExperimentPlan:
         """With what teachers lack for it: where rationales are learnt, those of a teacher without any are not."""
         known = {one.command for one in self.left_out}
         learnt = {
             cell.label["dataset"] for cell in self.cells if (last_value(cell.distill or (), "--alpha") or "0") != "0"
         }
-        for material, (teacher, alpha) in product(self.setup.materials, self.setup.alphas.items()):
-            command = f"tinyllm elicit --teacher {teacher} --dataset {material.dataset}"
-            lacks = alpha > 0 and teacher not in material.told and material.dataset in learnt
+        for coverage, (teacher, alpha) in product(self.setup.coverages, self.setup.alphas.items()):
+            command = f"tinyllm elicit --teacher {teacher} --dataset {coverage.dataset}"
+            lacks = alpha > 0 and teacher not in coverage.writers and coverage.dataset in learnt
             if lacks and command not in known:
                 self.miss(
-                    f"{teacher} in every run on {material.dataset}: it has written no rationale", command, teacher
+                    f"{teacher} in every run on {coverage.dataset}: it has written no rationale", command, teacher
                 )
-        return Plan(name=name, cells=tuple(self.cells), left_out=tuple(self.left_out))
+        return ExperimentPlan(name=name, cells=tuple(self.cells), left_out=tuple(self.left_out))
 
 
 def last_value(words: Sequence[str], option: str) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import astuple
 
 from tinyllm_cli.config import Settings
 from tinyllm_cli.datasets.question import canonical
-from tinyllm_cli.experiments.cells import Material
+from tinyllm_cli.experiments.cells import Coverage
 from tinyllm_cli.gates import gate_settings
 from tinyllm_cli.opinions import opinions
 from tinyllm_cli.prompts import recipe_icl
@@ -24,27 +24,25 @@ Variants = Mapping[str, Sequence[Variant]]
 """By split."""
 
 
-def material_of(
+def coverage_of(
     store: Store, dataset: str, settings: Settings, *, limit: int | None = None, test_limit: int | None = None
-) -> Material:
+) -> Coverage:
     """The limits say how many questions of train and test count."""
     sizes = stored_questions.splits(store, dataset)
     variants = {split: stored_rationales.variants(store, dataset, split) for split in sizes}
-    told = frozenset(variant.teacher for variant in variants.get("train", ()))
+    writers = frozenset(variant.teacher for variant in variants.get("train", ()))
 
     def asked(split: str, most: int | None = None) -> frozenset[str]:
         unforced = {variant.teacher for variant in variants.get(split, ()) if not variant.teacher_forcing}
         return frozenset(name for name in unforced if _asked_all(store, name, dataset, split, most))
 
-    return Material(
+    return Coverage(
         dataset=dataset,
         questions=sizes.get("train", 0),
         valid=bool(sizes.get("valid")),
-        told=told,
-        labelled=asked("train", limit),
-        watched=asked("valid"),
-        tested=asked("test", test_limit),
-        without_icl=frozenset(name for name in told if _both_ways(variants["train"], name, dataset)),
+        writers=writers,
+        unforced={"train": asked("train", limit), "valid": asked("valid"), "test": asked("test", test_limit)},
+        without_icl=frozenset(name for name in writers if _both_ways(variants["train"], name, dataset)),
         edition=_edition(store, dataset, variants, settings),
     )
 
