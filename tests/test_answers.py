@@ -15,7 +15,7 @@ from tests.files import write_rows
 from tests.models import make_folder
 from tinyllm_cli.answers import append, resume
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.predict import Manner, answer_file, survey
+from tinyllm_cli.predict import Manner, answer_file, check_file
 from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.loading import load_student
 
@@ -95,5 +95,5 @@ def test_questions_are_never_overwritten_by_their_answers(tmp_path: Path) -> Non
     before = path.read_bytes()
     how = Manner(name="run 1", model="tiny", scoring="rank", limits=Limits())
     with pytest.raises(UsageProblem, match="file of questions itself"):
-        answer_file(lambda: student, path, {}, path, how, survey(path, {}), lambda done, total: None)
+        answer_file(lambda: student, path, {}, path, how, check_file(path, {}), lambda done, total: None)
     assert path.read_bytes() == before

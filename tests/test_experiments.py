@@ -25,7 +25,7 @@ from tinyllm_cli.experiments.cells import Cell, Coverage, ExperimentPlan, Setup
 from tinyllm_cli.experiments.coverage import coverage_of
 from tinyllm_cli.experiments.outlook import History, gpus, jobs_that_fit, seconds, trainings_on_gpus
 from tinyllm_cli.experiments.plans import ablation, alpha_grid, best_on_valid, seeds, table1, train_size
-from tinyllm_cli.experiments.running import Job, Surroundings
+from tinyllm_cli.experiments.running import CellProcess, Surroundings
 from tinyllm_cli.experiments.search import Hunt, Search, open_study
 from tinyllm_cli.ingest import ingest
 from tinyllm_cli.prompts import Recipe, build_prompt, recipe_icl, recorded_prompt
@@ -422,9 +422,9 @@ def test_jobs_fit_into_the_memory_of_the_gpus(
 def test_a_job_takes_the_gpu_that_has_most_room(tmp_path: Path, room: dict[str, int], taken: str) -> None:
     around = Surroundings(db=tmp_path, config=None, threads=1, gpus=room)
     cell = Cell(label={}, distill=(), evaluate=None)
-    working: list[Job] = []
+    working: list[CellProcess] = []
     for expected in taken:
-        job = Job(position=len(working), cell=cell, surroundings=around, gpu=around.gpu(working))
+        job = CellProcess(position=len(working), cell=cell, surroundings=around, gpu=around.gpu(working))
         assert around.environment(job.gpu)["CUDA_VISIBLE_DEVICES"] == expected
         working.append(job)
     assert around.gpu(working[1:]) == taken[0], "what has ended gives its room back"

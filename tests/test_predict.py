@@ -19,7 +19,7 @@ from tests.models import KINDS, make_folder, make_student, record_run
 from tinyllm_cli.cli import app
 from tinyllm_cli.datasets.question import UNKNOWN, Question
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.predict import Manner, answer, answer_file, choose_voices, probabilities, survey, typed
+from tinyllm_cli.predict import Manner, answer, answer_file, check_file, choose_voices, probabilities, typed
 from tinyllm_cli.records import Scoring
 from tinyllm_cli.store import open_store
 from tinyllm_cli.students.answering import rank
@@ -58,7 +58,7 @@ def never() -> Student:
 def answered(student: Student | None, path: Path, out: Path, how: Manner | None = None) -> Any:
     """What `answer_file` reports; without a student it must not need one."""
     load: Callable[[], Student] = never if student is None else lambda: student
-    return answer_file(load, path, {}, out, how or manner(), survey(path, {}), lambda done, total: None)
+    return answer_file(load, path, {}, out, how or manner(), check_file(path, {}), lambda done, total: None)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -163,7 +163,7 @@ def test_rows_that_cannot_be_used_are_named_and_the_others_answered(causal: Stud
         {**twin, "id": good["id"]},
     ]
     path = write_rows(tmp_path / "q.jsonl", [good, *bad, twin])
-    found = survey(path, {})
+    found = check_file(path, {})
     assert found.questions == 2
     said = [str(problem) for problem in found.problems]
     for text, expected in zip(
@@ -178,7 +178,7 @@ def test_a_csv_row_with_too_many_cells_is_named_and_the_others_answered(causal: 
     path = tmp_path / "q.csv"
     path.write_text("id,question,a,b\n1,Which, if any, floats?,cork,iron\n2,Which sinks?,cork,iron\n")
     columns = {"options": "a,b"}
-    found = survey(path, columns)
+    found = check_file(path, columns)
     assert [str(problem) for problem in found.problems] == [
         "q.csv, row 1: it has more cells than there are names in the first line."
     ]
@@ -189,7 +189,7 @@ def test_a_csv_row_with_too_many_cells_is_named_and_the_others_answered(causal: 
 def test_a_file_without_rows_is_no_file_of_questions(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text("\n")
     with pytest.raises(UsageProblem, match=r"q\.jsonl has no questions"):
-        survey(tmp_path / "q.jsonl", {})
+        check_file(tmp_path / "q.jsonl", {})
 
 
 def test_a_second_run_asks_nothing_again(causal: Student, tmp_path: Path) -> None:

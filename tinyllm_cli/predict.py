@@ -72,7 +72,7 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survey:
+class FileCheck:
     """What a file holds: usable questions, and a problem for each row that is not one."""
 
     questions: int
@@ -174,7 +174,7 @@ def probabilities(scores: Sequence[float]) -> tuple[float, ...]:
     return tuple(weight / sum(weights) for weight in weights)
 
 
-def survey(path: Path, columns: Mapping[str, str]) -> Survey:
+def check_file(path: Path, columns: Mapping[str, str]) -> FileCheck:
     """Read the whole file once, so that its faults are known before any time is spent.
 
     Raises UsageProblem or WorldProblem when it is no file of rows at all, or has none."""
@@ -186,7 +186,7 @@ def survey(path: Path, columns: Mapping[str, str]) -> Survey:
             count += 1
     if not count and not problems:
         raise UsageProblem(f"{path.name} has no questions.", "Each is a row: an object, or a line below the names.")
-    return Survey(questions=count, problems=tuple(problems))
+    return FileCheck(questions=count, problems=tuple(problems))
 
 
 def answer_file(
@@ -195,7 +195,7 @@ def answer_file(
     columns: Mapping[str, str],
     out: Path,
     manner: Manner,
-    found: Survey,
+    found: FileCheck,
     watch: Watch,
 ) -> Report:
     """Answer the file's questions into `out`, a line each, some lines at a time. What `out` has already is kept, and

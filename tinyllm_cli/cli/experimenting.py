@@ -14,7 +14,7 @@ from tinyllm_cli.cli.session import Session
 if TYPE_CHECKING:
     from tinyllm_cli.experiments.cells import Cell, ExperimentPlan, Setup
     from tinyllm_cli.experiments.outlook import History
-    from tinyllm_cli.experiments.running import Job, Surroundings
+    from tinyllm_cli.experiments.running import CellProcess, Surroundings
     from tinyllm_cli.store import Store
 
 _OURS = frozenset({"--alpha", "--dataset", "--student", "--seed", "--limit", "--method", "--icl",
@@ -103,7 +103,7 @@ class Work:
         from tinyllm_cli.store import experiments as stored_experiments
 
         self.bury_the_dead()
-        done = stored_experiments.outcomes(self.store)
+        done = stored_experiments.done_cells(self.store)
         todo = [(place, cell) for place, cell in enumerate(plan.cells) if cell.identity not in done]
         self._announce(plan, todo)
         if self.dry_run or not self.agreed(len(todo)):
@@ -266,7 +266,7 @@ class Work:
             )
 
 
-def _state(job: Job) -> str:
+def _state(job: CellProcess) -> str:
     from tinyllm_cli.cli.celltables import named
 
     said = job.saying()

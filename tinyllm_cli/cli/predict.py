@@ -16,7 +16,7 @@ from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, 
 
 if TYPE_CHECKING:
     from tinyllm_cli.datasets.question import Question
-    from tinyllm_cli.predict import Answer, Manner, Report, Survey
+    from tinyllm_cli.predict import Answer, FileCheck, Manner, Report
     from tinyllm_cli.students.base import Student
 
 SCORINGS = ("rank", "generate")
@@ -214,10 +214,10 @@ def _answer_file(
     session: Session, load: Callable[[], Student], manner: Manner, file: Path, out: Path, mapping: list[str]
 ) -> None:
     from tinyllm_cli.datasets.parse import parse_mapping
-    from tinyllm_cli.predict import answer_file, survey
+    from tinyllm_cli.predict import answer_file, check_file
 
     columns = parse_mapping(mapping)
-    found = survey(file, columns)
+    found = check_file(file, columns)
     for problem in found.problems[:_SHOWN_PROBLEMS]:
         session.console.warn(str(problem), problem.hint)
     if len(found.problems) > _SHOWN_PROBLEMS:
@@ -227,7 +227,7 @@ def _answer_file(
     _report(session, found, report, out)
 
 
-def _report(session: Session, found: Survey, report: Report, out: Path) -> None:
+def _report(session: Session, found: FileCheck, report: Report, out: Path) -> None:
     from tinyllm_cli.errors import WorldProblem
 
     console = session.console

@@ -43,7 +43,7 @@ class Surroundings:
     threads: int
     gpus: Mapping[str, int] = field(default_factory=dict)
 
-    def gpu(self, working: Sequence[Job]) -> str | None:
+    def gpu(self, working: Sequence[CellProcess]) -> str | None:
         """For a cell that joins these: the GPU that has room for most others; None where there is nothing to choose."""
         taken = [job.gpu for job in working]
         return max(self.gpus, key=lambda gpu: self.gpus[gpu] - taken.count(gpu)) if len(self.gpus) > 1 else None
@@ -60,7 +60,7 @@ class Surroundings:
 
 
 @dataclass(kw_only=True)
-class Job:
+class CellProcess:
     """A cell in work. `figures` are the run's, once it is trained."""
 
     position: int
@@ -188,7 +188,7 @@ def _die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
-def stop(working: Sequence[Job]) -> None:
+def stop(working: Sequence[CellProcess]) -> None:
     """Have these jobs save their states and go."""
     for job in working:
         job.interrupt()
@@ -196,7 +196,7 @@ def stop(working: Sequence[Job]) -> None:
         job.end(_GRACE)
 
 
-Watch = Callable[[Sequence[Job], int, int], None]
+Watch = Callable[[Sequence[CellProcess], int, int], None]
 """Called with the jobs in work, how many cells are over, and how many there are to do."""
 
 
@@ -211,14 +211,16 @@ def carry_out(
     """Do these cells, `jobs` at once, and note each as it ends. One that fails doesn't stop the others.
 
     On Ctrl-C, or SIGTERM turned into it, the processes save their states first; the cells are 'planned' again."""
-    waiting, working, over = list(cells), list[Job](), 0
+    waiting, working, over = list(cells), list[CellProcess](), 0
     with ExitStack() as left:
         left.callback(stop, working)
         try:
             while waiting or working:
                 while len(working) < jobs and (place := _next(waiting, working)) is not None:
                     position, cell = waiting.pop(place)
-                    job = Job(position=position, cell=cell, surroundings=surroundings, gpu=surroundings.gpu(working))
+                    job = CellProcess(
+                        position=position, cell=cell, surroundings=surroundings, gpu=surroundings.gpu(working)
+                    )
                     stored_experiments.note(store, experiment, position, "running")
                     working.append(job)
                     job.start()
@@ -234,13 +236,13 @@ def carry_out(
             raise
 
 
-def _next(waiting: Sequence[tuple[int, Cell]], working: Sequence[Job]) -> int | None:
+def _next(waiting: Sequence[tuple[int, Cell]], working: Sequence[CellProcess]) -> int | None:
     """Where the next cell stands whose training nobody is at: two cells may share one."""
     busy = {job.cell.distill for job in working if job.cell.distill is not None}
     return next((place for place, (_, cell) in enumerate(waiting) if cell.distill not in busy), None)
 
 
-def note_end(store: Store, experiment: int, job: Job) -> None:
+def note_end(store: Store, experiment: int, job: CellProcess) -> None:
     """Keep how a job that is over came out."""
     stored_experiments.note(
         store, experiment, job.position, "failed" if job.error else "done", run=job.run, evaluation=job.evaluation,

@@ -13,7 +13,7 @@ from typing import Any
 
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 from tinyllm_cli.experiments.cells import Cell
-from tinyllm_cli.experiments.running import Job, Surroundings, stop
+from tinyllm_cli.experiments.running import CellProcess, Surroundings, stop
 from tinyllm_cli.lines import cut_torn_line
 from tinyllm_cli.records import Run
 from tinyllm_cli.resuming import discard_state, state_folder
@@ -54,7 +54,7 @@ class Found:
 class _Trial:
     trial: Any
     alphas: dict[str, float]
-    job: Job
+    job: CellProcess
     others: set[int]
     """Runs of the same alphas that other processes were at before."""
 
@@ -72,7 +72,7 @@ class _Trial:
         return round(time.monotonic() - self.job.started, 1)
 
 
-Watch = Callable[[Sequence[Job], int, int, float | None], None]
+Watch = Callable[[Sequence[CellProcess], int, int, float | None], None]
 """Called with the jobs in work, the trials that are over, how many there are to be, and the best valid accuracy."""
 
 
@@ -179,7 +179,7 @@ class Search:
         position = stored_experiments.add_cell(self.store, self.experiment, label)
         cell = Cell(label=label, distill=self.hunt.train(alphas), evaluate=None)
         gpu = self.surroundings.gpu([one.job for one in self._working])
-        job = Job(position=position, cell=cell, surroundings=self.surroundings, gpu=gpu)
+        job = CellProcess(position=position, cell=cell, surroundings=self.surroundings, gpu=gpu)
         others = {run.id for run in self._in_work(alphas)}
         self._working.append(_Trial(trial=trial, alphas=alphas, job=job, others=others))
         job.start()

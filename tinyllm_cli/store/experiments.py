@@ -30,7 +30,7 @@ class StoredCell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class DoneCell:
     """What a cell that is done came to."""
 
     run: int | None
@@ -38,14 +38,14 @@ class Outcome:
     seconds: float | None
 
 
-def outcomes(store: Store) -> dict[str, Outcome]:
+def done_cells(store: Store) -> dict[str, DoneCell]:
     """Of every cell that is done, of whatever experiment, by the identity that its plan gives it; the newest last."""
     rows = store.rows(
         "SELECT json_extract(e.plan, '$.cells[' || c.position || '].identity') AS identity, c.run, c.evaluation,"
         " c.seconds FROM cells c JOIN experiments e ON e.id = c.experiment"
         " WHERE c.state = 'done' AND identity IS NOT NULL ORDER BY c.experiment, c.position"
     )
-    return {row.pop("identity"): Outcome(**row) for row in rows}
+    return {row.pop("identity"): DoneCell(**row) for row in rows}
 
 
 def open_experiment(store: Store, name: str, plan: Mapping[str, Any], command: str) -> int:
@@ -65,7 +65,7 @@ def open_experiment(store: Store, name: str, plan: Mapping[str, Any], command: s
             "INSERT INTO cells (experiment, position, label, state) VALUES (?, ?, ?, 'planned') ON CONFLICT DO NOTHING",
             [(number, place, json.dumps(cell["label"], ensure_ascii=False)) for place, cell in enumerate(planned)],
         )
-        known = outcomes(store)
+        known = done_cells(store)
         store.executemany(
             "UPDATE cells SET state = 'done', run = ?, evaluation = ?, seconds = ?, error = NULL"
             " WHERE experiment = ? AND position = ? AND state <> 'done'",
