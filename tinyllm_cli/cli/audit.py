@@ -56,18 +56,15 @@ def audit(
     from tinyllm_cli.audit import datasets_to_audit
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.findings import KINDS, MEASURED
-    from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.ingest import ingest_named
 
-    if gates not in ("default", "none"):
-        raise UsageProblem(f"--gates can't be '{gates}'.", "Choose one of: default, none.")
     unknown = sorted(set(allow or ()) - set(KINDS))
     if unknown:
         raise UsageProblem(f"--allow can't be '{unknown[0]}'.", f"Choose of: {', '.join(KINDS)}.")
     session = Session(db, config, Console(json=json, quiet=quiet))
+    standing = session.gates(gates, max_target)
     with closing(session.open_store(create=False)) as store:
         names = [ingest_named(store, name, session.settings).name for name in dataset or ()] or datasets_to_audit(store)
-        standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
         measured = strict and not set(allow or ()) >= MEASURED
         measure = _measure(session, student, max_input, max_target, trust_remote_code, must=measured)
         with session.console.meter("reading") as meter:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyllm_cli.cli.asking import Asker, say_outcome, summary
 from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.session import command_line
 
 if TYPE_CHECKING:
     from backends.base import Batches, Batching
@@ -185,13 +184,8 @@ class Batcher:
             requests = sum(batch.requests for batch in open_ones)
             raise InterruptedByUser(
                 f"Stopped: {count} ({requests} requests) left at the endpoint; what was collected is kept.",
-                f"Run the same command to go on: {again()}",
+                f"Run the same command to go on: {command_line()}",
             ) from error
-
-
-def again() -> str:
-    """This command, as it was typed."""
-    return shlex.join(["tinyllm", *sys.argv[1:]])
 
 
 def _line(course: _Course, standing: Standing) -> str:

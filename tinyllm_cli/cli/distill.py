@@ -11,7 +11,7 @@ import typer
 
 from tinyllm_cli.cli.choosing import resolved
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, command_line, guarded
 from tinyllm_cli.cli.training import announce, say, train
 
 if TYPE_CHECKING:
@@ -120,7 +120,6 @@ def distill(
     from tinyllm_cli.descent import SCHEDULES, optimizer_names
     from tinyllm_cli.distill import finished
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.ingest import ingest_named
     from tinyllm_cli.material import Plan, gather
     from tinyllm_cli.methods import METHODS
@@ -136,7 +135,6 @@ def distill(
         ("--precision", precision, ("auto", "float32", "bfloat16")),
         ("--schedule", schedule, SCHEDULES),
         ("--optimizer", optimizer, (optimizer,) if optimizer == "adamw_torch_fused" else optimizer_names()),
-        ("--gates", gates, ("default", "none")),
         ("--usefulness", usefulness, ("none", "weight", "filter")),
         ("--method", method, (None, "inference", *METHODS)),
         ("--track", track, (None, *TRACKERS)),
@@ -146,6 +144,7 @@ def distill(
     _refuse_without_rationales(method, about_them=shuffle_rationales or icl is not None)
     first = is_first()  # of the processes that torchrun started, only one talks
     session = Session(db, config, Console(json=json and first, quiet=quiet or not first))
+    standing = session.gates(gates, max_target)
     if method == "inference":
         _answer_as_it_is(session, student, dataset)
         return
@@ -164,7 +163,6 @@ def distill(
         if dataset is not None:
             dataset = ingest_named(store, dataset, session.settings).name
         choice = choose(store, session.settings, weights, dataset)
-        standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
         plan = Plan(
             dataset=choice.dataset,
             student=resolved(student),
@@ -245,10 +243,3 @@ def _plan_summary(plan: Plan, material: Material) -> dict[str, Any]:
         "steps": plan.settings.steps(len(material.lessons)),
         "rationales": material.lineage,
     }
-
-
-def command_line() -> str:
-    import shlex
-    import sys
-
-    return shlex.join(["tinyllm", *sys.argv[1:]])

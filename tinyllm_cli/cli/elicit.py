@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyllm_cli.cli.asking import Asker
-from tinyllm_cli.cli.batching import Batcher, again
+from tinyllm_cli.cli.batching import Batcher
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, command_line, guarded
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def elicit(
             results = [how(job) for job in jobs]
         session.console.result({"dataset": ingested.name, "split": split, "teachers": results})
         if batch and any(result.get("pending") for result in results):
-            session.console.next(again())
+            session.console.next(command_line())
         elif check:
             session.console.next("the same command without --check; the answers so far count")
         elif not dry_run:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tinyllm_cli.cli.console import clock
-from tinyllm_cli.cli.session import Session
+from tinyllm_cli.cli.session import Session, command_line
 
 if TYPE_CHECKING:
     from tinyllm_cli.experiments.cells import Cell, ExperimentPlan, Setup
@@ -129,7 +129,6 @@ class Work:
     @contextmanager
     def opened(self, plan: Mapping[str, Any]) -> Iterator[int]:
         """The experiment's number; nobody else carries it out meanwhile."""
-        from tinyllm_cli.cli.distill import command_line
         from tinyllm_cli.errors import Busy
         from tinyllm_cli.store import experiments as stored_experiments
 

@@ -135,7 +135,7 @@ def _manner(
                 f"Its accuracy: tinyllm eval --run {run.id}",
             )
         name, where, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings["prefixes"])
-        limits = Limits(input=int(run.settings["max_input"]), target=int(run.settings["max_target"]))
+        limits = Limits.of(run.settings)
     voices = choose_voices(wanted, prefixes, owner)
     manner = Manner(name=name, model=where, scoring=scoring, limits=limits, voices=voices)  # type: ignore[arg-type]
     return manner, sorted(prefixes)

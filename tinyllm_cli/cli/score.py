@@ -67,19 +67,17 @@ def score(
     Example: tinyllm score --dataset obqa --limit 1000 --show 3
     """
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.gates import gate_settings
     from tinyllm_cli.store import usefulness as stored_usefulness
     from tinyllm_cli.students.loading import model_fingerprint
     from tinyllm_cli.usefulness import score as score_stage
     from tinyllm_cli.usefulness import texts_with_questions
 
-    if gates not in ("default", "none"):
-        raise UsageProblem(f"--gates can't be '{gates}'.", "Choose one of: default, none.")
     if leakage is not None and (show or not mask_answer):
         raise UsageProblem(
             "--leakage shows no examples and reads both, masked and not.", "Leave out --show and --no-mask-answer."
         )
     session = Session(db, config, Console(json=json, quiet=quiet))
+    standing = session.gates(gates, max_target)
     model = resolved(model)
     load = loader(model, trust_remote_code=trust_remote_code)
     # The words by which a next command takes the very same texts.
@@ -88,7 +86,6 @@ def score(
     )
     with closing(session.open_store(create=False)) as store:
         chosen = dataset_with_rationales(session, store, split, dataset)
-        standing = gate_settings(session.settings.gates, max_target) if gates == "default" else None
         texts = {
             variant.teacher: partial(texts_with_questions, store, chosen, split, variant, standing, limit)
             for variant in variants_of(store, chosen, split, teacher or [], icl)

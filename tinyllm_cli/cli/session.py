@@ -21,6 +21,7 @@ from tinyllm_cli.terminal import printable
 
 if TYPE_CHECKING:
     from tinyllm_cli.config import Settings
+    from tinyllm_cli.gates import GateSettings
     from tinyllm_cli.store import Store
 
 _COMMON = "Common options"
@@ -65,6 +66,21 @@ class Session:
         from tinyllm_cli.store import open_store
 
         return open_store(self.db, create=create)
+
+    def gates(self, typed: str, max_target: int) -> GateSettings | None:
+        """The gates that `--gates` stands for, None for "none", for a student that learns `max_target` tokens.
+
+        Raises UsageProblem for another word."""
+        from tinyllm_cli.gates import gate_settings
+
+        if typed not in ("default", "none"):
+            raise UsageProblem(f"--gates can't be '{typed}'.", "Choose one of: default, none.")
+        return gate_settings(self.settings.gates, max_target) if typed == "default" else None
+
+
+def command_line() -> str:
+    """This command, as it was typed."""
+    return shlex.join(["tinyllm", *sys.argv[1:]])
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:

@@ -66,7 +66,7 @@ def export(
     split, asked = _questions(store, run, questions)
     beside = read_beside(run)
     hints = hinting(store, beside, run.dataset, split, questions).hints if beside else NO_HINTS
-    limits = Limits(input=int(run.settings["max_input"]), target=int(run.settings["max_target"]))
+    limits = Limits.of(run.settings)
     student = load_student(run.folder, device="cpu")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -26,6 +26,11 @@ class Limits:
 
     input: int = 1024
     target: int = 256
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Limits:
+        """Those that a run with these settings was trained with."""
+        return cls(input=int(settings["max_input"]), target=int(settings["max_target"]))
 
     def within(self, window: int | None, *, shared: bool) -> Limits:
         """No more than a model with `window` positions can read; `shared`: the target stands behind the input."""
