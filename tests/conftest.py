@@ -26,6 +26,7 @@ from tinyllm_cli.store.rationales import Settled
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("tinyllm", deadline=None)  # a busy machine fails no test
 settings.load_profile("tinyllm")
+pytest.register_assert_rewrite("tests.batch_endpoint")  # what a helper found is told, too
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.batch_endpoint import BATCH, KEY, ORDINARY, configure, rows, serving_batches, settled, told
+from tests.batch_endpoint import BATCH, KEY, ORDINARY, Ending, configure, rows, serving_batches, settled, told
 from tests.conftest import Command
 
 pytestmark = pytest.mark.usefixtures("key")
@@ -200,6 +201,55 @@ def test_a_batch_that_never_arrived_is_free_after_a_while(inside: Command, tmp_p
         assert "it never reached the endpoint" in late.stderr
         assert "4 new rationales" in late.stdout
     settled(tmp_path, 4)
+
+
+def test_a_command_that_waits_submits_again_what_never_arrived(
+    inside: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tinyllm_cli.collecting._UNDER_WAY", timedelta(seconds=1.5))
+    with serving_batches(held=True) as server:
+        configure(tmp_path, server.url, questions=4, batch_requests=2)
+        inside(*BATCH, "--no-wait")
+        server.batches.pop(next(iter(server.batches)))
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        forget(tmp_path, f"id = NULL, state = 'submitting', submitted = '{moment}'", "number = 1")
+        server.held = False
+        done = inside(*BATCH)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.index("may still turn up") < done.stderr.index("it never reached the endpoint")
+    assert "4 new rationales, 0 were there" in done.stdout
+    assert rows(tmp_path, "SELECT state FROM batches ORDER BY number") == [("failed",), ("completed",), ("completed",)]
+    settled(tmp_path, 4)
+
+
+def test_what_never_arrived_leaves_its_room_in_the_budget(
+    inside: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The four requests, submitted twice, come to once what they may take."""
+    monkeypatch.setattr("tinyllm_cli.collecting._UNDER_WAY", timedelta(seconds=1.5))
+    creations = iter(["cut"])
+
+    def once(method: str, path: str) -> str | None:
+        return next(creations, None) if (method, path) == ("POST", "/batches") else None
+
+    with serving_batches(trouble=once) as server:
+        configure(tmp_path, server.url, questions=4)
+        most = inside(*BATCH, "--dry-run", "--json")
+        estimate = json.loads(most.stdout)["teachers"][0]["estimate"]
+        tokens = estimate["prompt_tokens"] + estimate["completion_tokens"]
+        done = inside(*BATCH, "--max-tokens-total", str(tokens * 19 // 10))
+    assert done.returncode == 0, done.stderr
+    assert "it never reached the endpoint" in done.stderr
+    assert "4 new rationales, 0 were there" in done.stdout
+    assert len(server.requests()) == 4
+    settled(tmp_path, 4)
+
+
+def test_what_has_no_answer_yet_is_told(inside: Command, tmp_path: Path) -> None:
+    with serving_batches(ending=lambda _batch: Ending(status="expired", worked_on=3)) as server:
+        configure(tmp_path, server.url, questions=4)
+        done = inside(*BATCH)
+    assert "1 have no answer yet; the same command asks them." in done.stderr
 
 
 def test_a_batch_of_another_account_or_endpoint_is_left_alone(inside: Command, tmp_path: Path) -> None:

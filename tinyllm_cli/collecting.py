@@ -6,7 +6,7 @@ Any process may do that at any time. What can't be read, or isn't ours, is count
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -32,12 +32,13 @@ _MAYBE_PAID = "so it can't be told whether it got there; if it did, asking its q
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """How a batch stands: `done` of its requests are through, `note` says what is the matter. No use waiting for one
-    that is `stuck`."""
+    that is `stuck`; one that was `lost` never got there, so that its requests can be submitted again."""
 
     batch: Batch
     done: int = 0
     note: str = ""
     stuck: bool = False
+    lost: bool = False
 
     @property
     def open(self) -> bool:
@@ -100,7 +101,8 @@ class Collector:
             if state is None:
                 if _age(batch) < _UNDER_WAY:
                     return Standing(batch=batch, note="it may still turn up at the endpoint")
-                return self._close(batch, "failed", "it never reached the endpoint", alone=True)
+                closed = self._close(batch, "failed", "it never reached the endpoint", alone=True)
+                return replace(closed, lost=True)
         return self._follow(batch, state)
 
     def _forgotten(self, batch: Batch) -> Standing:
@@ -129,9 +131,6 @@ class Collector:
                 if _age(batch) < _REMEMBERED:
                     return Standing(batch=batch, note=f"its results are not at {batch.url} now", stuck=True)
                 oddities = ["its endpoint has forgotten the results"]
-            rest = list(stored_batches.left(self.store, batch)) if self.budget.bounded else []
-            for address in rest:
-                self._settle(batch, address, Failure(reason="not asked"))
             with dead(self.store, batch.elicitation) as alone:
                 return self._close(
                     batch, state.status, "; ".join(filter(None, [state.trouble, *oddities])), alone=alone
@@ -178,6 +177,9 @@ class Collector:
             self.budget.settle(reserved, outcome)
 
     def _close(self, batch: Batch, state: str, trouble: str, *, alone: bool) -> Standing:
+        rest = list(stored_batches.left(self.store, batch)) if self.budget.bounded else []
+        for address in rest:
+            self._settle(batch, address, Failure(reason="not asked"))
         stored_batches.close(self.store, batch, state, trouble or None, alone=alone)
         closed = stored_batches.find(self.store, batch.number)
         return Standing(batch=closed, done=batch.requests, note=trouble)

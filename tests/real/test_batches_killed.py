@@ -51,7 +51,8 @@ def asked_once(server: BatchServer, wanted: int) -> None:
 
 def finish(tinyllm: Command, folder: Path, wanted: int) -> str:
     done = tinyllm(*BATCH, OPENAI_API_KEY=KEY)
-    assert done.returncode == 0, done.stderr
+    print(done.stdout, done.stderr)  # shown when what follows fails
+    assert done.returncode == 0
     settled(folder, wanted)
     return done.stdout + done.stderr
 

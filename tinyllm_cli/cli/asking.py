@@ -249,6 +249,8 @@ def say_outcome(console: Console, job: Job, tally: Tally, budget: Budget) -> Non
         console.note(f"  and {tally.failed - len(tally.failures)} more; the table 'failures' has them all")
     if tally.failed and job.spec.backend != "recorded":
         console.note("The same command asks the failed ones again.")
+    if tally.left and not tally.out_of_budget:
+        console.note(f"{tally.left} have no answer yet; the same command asks them.")
 
 
 def summary(name: str, tally: Tally) -> dict[str, Any]:

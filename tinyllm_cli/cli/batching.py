@@ -34,6 +34,9 @@ class _Course:
     seen: dict[int, Standing] = field(default_factory=dict)
     """The batches of the teacher by number, as they stood last."""
 
+    lost: bool = False
+    """Whether a batch never reached the endpoint, and its requests were not submitted again yet."""
+
     @property
     def name(self) -> str:
         return self.job.spec.name
@@ -64,6 +67,8 @@ class Batcher:
                     self._begin(course)
                 if self.wait:
                     self._follow(courses)
+                    if any(course.lost for course in courses):
+                        self._again([course for course in courses if not course.told.get("declined")])
             return [self._end(course) for course in courses]
 
     def _course(self, job: Job, open_ones: ExitStack) -> _Course:
@@ -90,16 +95,30 @@ class Batcher:
 
     def _begin(self, course: _Course) -> None:
         """Collect what is ready, then submit what is missing."""
-        from tinyllm_cli.batches import submit
-
         self._look(course)
-        collected = course.collector.collected
-        done = collected.tally.done
-        course.job = replace(course.job, leave=frozenset(collected.failed))
+        self._leave_failed(course)
         checked = self.asker.check_money(course.job, course.teacher)
         course.told = {name: checked[name] for name in ("checked", "rest", "declined") if name in checked}
-        if course.told.get("declined"):
-            return
+        if not course.told.get("declined"):
+            self._submit(course)
+
+    def _again(self, courses: Sequence[_Course]) -> None:
+        """Submit once more what never reached the endpoint: its money was agreed on when it was submitted first. The
+        jobs of one teacher see each other's batches, so each looks for what is missing."""
+        for course in courses:
+            self._leave_failed(course)
+            self._submit(course)
+        self._follow(courses)
+
+    @staticmethod
+    def _leave_failed(course: _Course) -> None:
+        """What failed in this command is not asked again by it."""
+        course.job = replace(course.job, leave=frozenset(course.collector.collected.failed))
+
+    def _submit(self, course: _Course) -> None:
+        from tinyllm_cli.batches import submit
+
+        done, course.lost = course.collector.collected.tally.done, False
         with self._console.meter(f"writing requests for {course.name}") as meter:
             course.tally = submit(
                 self.asker.store,
@@ -121,6 +140,7 @@ class Batcher:
         for number, standing in standings.items():
             before = course.seen.get(number)
             course.seen[number] = standing
+            course.lost |= standing.lost
             if before is None or (before.batch.state, before.note) != (standing.batch.state, standing.note):
                 self._console.note(_line(course, standing))
 
