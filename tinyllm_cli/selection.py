@@ -56,6 +56,8 @@ class Selection:
 
 EVERY_RATIONALE = Selection()
 
+_Judged = tuple[Rationale, Verdict]
+
 
 def fullest(
     variants: Sequence[Variant], teacher: str, dataset: str, icl: int | None = None, split: str = "train"
@@ -97,9 +99,42 @@ def selected(
     which rationales these are.
 
     Raises UsageProblem when none is left."""
+    kept, left_out = _passed(store, dataset, variant, selection.gates, limit)
+    scores = _scores(store, dataset, variant, kept, selection, limit)
+    gains = scores.gains if scores else {}
+    if selection.usefulness == "filter":
+        left_out["of no use"] = sum(gains[one.id] <= 0 for one, _ in kept)
+        kept = [(one, verdict) for one, verdict in kept if gains[one.id] > 0]
+    chosen = kept if selection.samples is None else _best(kept, gains, selection.samples)
+    if not chosen:
+        raise _nothing_left(dataset, variant.teacher, left_out)
+    weighted = weights({one.id: gains[one.id] for one, _ in chosen}) if selection.usefulness == "weight" else {}
+    taught, digest = _taught(chosen, None if selection.usefulness == "none" else weighted)
+    empty = left_out.pop("empty", 0)
+    rejected = {why: count for why, count in left_out.items() if count}
+    unchosen = len(kept) - len(chosen)
+    record = {
+        **variant.source,
+        "questions": len(taught),
+        "rationales": len(chosen),
+        "empty": empty,
+        **({"rejected": rejected} if selection.gates or rejected else {}),
+        **({"scored_by": scores.model} if scores else {}),
+        **({"unchosen": unchosen} if unchosen else {}),
+        "digest": digest,
+    }
+    return _shuffled(taught, f"{seed}:{variant.teacher}") if selection.shuffled else taught, record
+
+
+def _passed(
+    store: Store, dataset: str, variant: Variant, gates: GateSettings | None, limit: int
+) -> tuple[list[_Judged], Counter[str]]:
+    """What the gates leave, and how many they reject, by the gate that objected first.
+
+    Raises UsageProblem when they leave none."""
+    kept: list[_Judged] = []
     left_out: Counter[str] = Counter()
-    kept: list[tuple[Rationale, Verdict]] = []
-    for rationale, verdict in judged(store, dataset, "train", variant, selection.gates, limit):
+    for rationale, verdict in judged(store, dataset, "train", variant, gates, limit):
         refused = [finding.gate for finding in verdict.findings if not finding.repaired]
         if refused:
             left_out[refused[0]] += 1
@@ -112,45 +147,27 @@ def selected(
         )
     if not kept:
         raise _nothing_left(dataset, variant.teacher, left_out)
-    scores = _scores(store, dataset, variant, kept, selection, limit)
-    gains = scores.gains if scores else {}
-    if selection.usefulness == "filter":
-        left_out["of no use"] = sum(gains[one.id] <= 0 for one, _ in kept)
-        kept = [(one, verdict) for one, verdict in kept if gains[one.id] > 0]
-    unchosen = len(kept)
-    if selection.samples is not None:
-        kept = _best(kept, gains, selection.samples)
-    unchosen -= len(kept)
-    weighted = weights({one.id: gains[one.id] for one, _ in kept}) if selection.usefulness == "weight" else {}
+    return kept, left_out
+
+
+def _taught(chosen: Sequence[_Judged], weighted: Mapping[int, float] | None) -> tuple[dict[str, list[Taught]], str]:
+    """The texts by question key, and a digest that tells what is learnt; `weighted` has weights by rationale id (where
+    one isn't there it is 1), None where usefulness plays no part."""
     taught: dict[str, list[Taught]] = {}
     digest = hashlib.sha256()
-    for rationale, verdict in kept:
-        one = Taught(text=verdict.text, weight=weighted.get(rationale.id, 1.0))
+    for rationale, verdict in chosen:
+        one = Taught(text=verdict.text, weight=(weighted or {}).get(rationale.id, 1.0))
         taught.setdefault(rationale.key, []).append(one)
-        told = one.text if selection.usefulness == "none" else f"{one.text}\0{one.weight:.6f}"
+        told = one.text if weighted is None else f"{one.text}\0{one.weight:.6f}"
         digest.update(f"{rationale.question}\0{rationale.sample}\0{told}\0".encode())
-    if not taught:
-        raise _nothing_left(dataset, variant.teacher, left_out)
-    empty = left_out.pop("empty", 0)
-    rejected = {why: count for why, count in left_out.items() if count}
-    record = {
-        **variant.source,
-        "questions": len(taught),
-        "rationales": len(kept),
-        "empty": empty,
-        **({"rejected": rejected} if selection.gates or rejected else {}),
-        **({"scored_by": scores.model} if scores else {}),
-        **({"unchosen": unchosen} if unchosen else {}),
-        "digest": digest.hexdigest()[:16],
-    }
-    return _shuffled(taught, f"{seed}:{variant.teacher}") if selection.shuffled else taught, record
+    return taught, digest.hexdigest()[:16]
 
 
 def _scores(
     store: Store,
     dataset: str,
     variant: Variant,
-    kept: Sequence[tuple[Rationale, Verdict]],
+    kept: Sequence[_Judged],
     selection: Selection,
     limit: int,
 ) -> Scores | None:
@@ -215,11 +232,9 @@ def _how_to_score(dataset: str, variant: Variant, selection: Selection, model: s
     return shlex.join(words)
 
 
-def _best(
-    kept: Sequence[tuple[Rationale, Verdict]], gains: Mapping[int, float], count: int
-) -> list[tuple[Rationale, Verdict]]:
+def _best(kept: Sequence[_Judged], gains: Mapping[int, float], count: int) -> list[_Judged]:
     """The best `count` samples of each question, in their order."""
-    chosen: list[tuple[Rationale, Verdict]] = []
+    chosen: list[_Judged] = []
     for _, group in groupby(kept, key=lambda entry: entry[0].key):
         own = list(group)
         scored = all(one.id in gains for one, _ in own)  # else the scored ones would win for being scored
