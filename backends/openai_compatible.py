@@ -28,7 +28,7 @@ __all__ = ["OpenAICompatibleTeacher"]
 _SETTINGS: Mapping[str, Any] = {
     "model": str,
     "base_url": None,
-    "base_urls": [],
+    "base_urls": list,
     "api_key_env": str,
     "api": "chat",
     "max_in_flight": None,
@@ -231,6 +231,9 @@ def _check(options: Mapping[str, Any]) -> None:
         raise BadTeacherConfig(
             "api_key_env takes the name of a variable.", "Put the key into .env, such as MY_KEY=..., and its name here."
         )
+    for name in ("base_url", "base_urls"):
+        if options[name] is not None and not options[name]:  # rather than to ask, and to pay, somebody else
+            raise BadTeacherConfig(f"{name} is empty.", "Say which endpoint to ask, or leave it out.")
     if options["base_url"] and options["base_urls"]:
         raise BadTeacherConfig("base_url and base_urls exclude each other.", "Put all of them into base_urls.")
     _check_numbers(options)

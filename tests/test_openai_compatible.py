@@ -192,6 +192,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, "needs a model"),
     ({"model": "m", "api": "soap"}, "api can't be 'soap'"),
     ({"model": "m", "base_url": "http://a/v1", "base_urls": ["http://b/v1"]}, "exclude each other"),
+    ({"model": "m", "base_url": ""}, "base_url is empty"),
+    ({"model": "m", "base_urls": []}, "base_urls is empty"),
     ({"model": "m", "base_url": "localhost:8000/v1"}, "'localhost:8000/v1' is no URL"),
     ({"model": "m", "base_url": "http://[::1/v1"}, "is no URL"),
     ({"model": "m", "base_urls": ["http://a/v1", "http://a:99999/v1"]}, "'http://a:99999/v1' is no URL"),
