@@ -113,11 +113,11 @@ def test_what_only_looks_like_a_defect_passes(text: str) -> None:
 
 def test_a_text_over_the_limit_keeps_the_whole_sentences_that_fit() -> None:
     text = f"{GOOD} Their fat lasts for about five months. Then they wake up and look for beetles."
-    verdict = judge(text, QUESTION, GateSettings(max_tokens=25), lambda part: len(part.split()))
+    verdict = check(text, max_tokens=45)
     assert gates(verdict) == ["too-long"]
     assert verdict.text == f"{GOOD} Their fat lasts for about five months."
-    assert judge(text, QUESTION, GateSettings(max_tokens=10), lambda part: len(part.split())).verdict == "rejected"
-    assert judge(text, QUESTION, GateSettings(max_tokens=400)).verdict == "kept"
+    assert check(text, max_tokens=10).verdict == "rejected"
+    assert check(text, max_tokens=400).verdict == "kept"
 
 
 def test_a_letter_that_small_vocabularies_lack_counts_as_a_token() -> None:

@@ -17,10 +17,7 @@ from tinyllm_cli.gates.repetition import without_repetition
 from tinyllm_cli.gates.settings import GATES, GateSettings, gate_settings
 from tinyllm_cli.gates.text import words
 
-__all__ = ["GATES", "Finding", "GateSettings", "Length", "Verdict", "gate_settings", "judge"]
-
-Length = Callable[[str], int]
-"""A text's number of tokens for the student."""
+__all__ = ["GATES", "Finding", "GateSettings", "Verdict", "gate_settings", "judge"]
 
 _CHARACTERS_PER_TOKEN = 3.2
 """Of English text, for the vocabularies of T5 and of SmolLM2, on the short side. They have few others: a letter with an
@@ -51,9 +48,8 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
 
 
-def judge(text: str, question: Question, settings: GateSettings, length: Length | None = None) -> Verdict:
-    """Judge a rationale as the teacher wrote it. `length` counts the student's tokens for the gate too-long; without
-    it they are estimated."""
+def judge(text: str, question: Question, settings: GateSettings) -> Verdict:
+    """Judge a rationale as the teacher wrote it. For the gate too-long the student's tokens are estimated."""
     rest = text.strip()
     nothing = rest.strip("\"'.()[]<>").lower() in _PLACEHOLDERS and settings.stands("empty")
     if nothing or not words(rest):
@@ -63,7 +59,7 @@ def judge(text: str, question: Question, settings: GateSettings, length: Length 
     stops = repairs.up_to_whole_sentence(rest, style)
     if stops is not None:  # said also where the end is part of what another repair cuts away
         found.append(Finding(gate="cut-off", reason=stops[1], repaired=settings.cut_off == "trim"))
-    steps = [one for one in _repairs(settings, style, length or _estimated) if settings.stands(one[0])]
+    steps = [one for one in _repairs(settings, style) if settings.stands(one[0])]
     fine: dict[int, str] = {}  # what a step has seen and let be
     claims = ""  # the text in which something was said twice, which may be what it claims
     for _ in range(_ROUNDS):
@@ -90,9 +86,7 @@ def judge(text: str, question: Question, settings: GateSettings, length: Length 
     return _verdict(rest, found, settings)
 
 
-def _repairs(
-    settings: GateSettings, style: bool, length: Length
-) -> list[tuple[str, Callable[[str], repairs.Repair | None]]]:
+def _repairs(settings: GateSettings, style: bool) -> list[tuple[str, Callable[[str], repairs.Repair | None]]]:
     steps: list[tuple[str, Callable[[str], repairs.Repair | None]]] = [
         ("boilerplate", repairs.without_opening),
         ("run-on", repairs.before_next_question),
@@ -102,7 +96,7 @@ def _repairs(
     ]
     limit = settings.max_tokens
     if limit is not None:
-        steps.append(("too-long", lambda text: repairs.that_fits(text, limit, length)))
+        steps.append(("too-long", lambda text: repairs.that_fits(text, limit, _estimated)))
     return steps
 
 
