@@ -1,15 +1,17 @@
-"""Draw docs/terminal.svg: run a real command in a terminal of 92 columns and keep what it printed.
+"""Draw docs/terminal.svg: run a real command in a terminal of 92 columns and keep what it printed, or parts of that.
 
-.venv/bin/python docs/picture.py tinyllm report --db demo/tinyllm.db
+.venv/bin/python docs/picture.py --part "Accuracy on everyday/test" "Accuracy on test" \\
+    --part "Accuracy on everyday in" "Paired comparisons of TinyLLM (4): smollm2, rank: parts" \\
+    tinyllm report --db demo/tinyllm.db
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import pty
 import re
-import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -33,14 +35,28 @@ def output_of(command: list[str]) -> str:
     return b"".join(chunks).decode().replace("\r\n", "\n")
 
 
+def part(shown: str, begin: str, end: str) -> str:
+    """The lines from the first that has `begin` in it up to the next that has `end`."""
+    lines = shown.splitlines()
+    first = next(number for number, line in enumerate(lines) if begin in line)
+    last = next(number for number, line in enumerate(lines) if number > first and end in line)
+    return "\n".join(lines[first:last])
+
+
 def main() -> None:
-    command = sys.argv[1:]
+    parser = argparse.ArgumentParser(description="Draw docs/terminal.svg.")
+    parser.add_argument("--part", nargs=2, action="append", metavar=("BEGIN", "END"), default=[])
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    given = parser.parse_args()
+    command: list[str] = given.command
     shown = output_of(command)
+    if given.part:
+        shown = "…\n" + "…\n".join(f"{part(shown, begin, end).rstrip()}\n" for begin, end in given.part) + "…"
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(
         f"[bold]$ {' '.join(word for word in command if word != '--db' and not word.endswith('.db'))}[/bold]\n"
     )
-    console.print(Text.from_ansi(shown), soft_wrap=True)
+    console.print(Text.from_ansi(shown))
     # The fonts that Rich names come from a network; any monospaced one will do.
     (Path(__file__).parent / "terminal.svg").write_text(
         _without_fonts(console.export_svg(title="tinyllm")), encoding="utf-8"

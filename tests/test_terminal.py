@@ -35,6 +35,24 @@ def test_every_figure_is_whole_at_any_width(names: list[str], width: int, data: 
     assert names[0].startswith(row[0])
 
 
+def test_words_break_where_they_end_as_long_as_there_is_room() -> None:
+    table = plain_table(
+        "A", ["who", "method", "alpha", ">n"], [["run 2", "distill-step-by-step", "expert=1, smollm2=0.5", "29.0"]]
+    )
+    assert [line.rstrip() for line in printed(table, 55)[4:]] == [
+        " run 2   distill-step-by-step   expert=1,         29.0",
+        "                                smollm2=0.5",
+        "",
+    ]
+
+
+def test_what_stands_above_and_below_a_table_has_the_terminals_width() -> None:
+    table = plain_table("A title that is wider than its table", ["a"], [["1"]], caption="word " * 25 + "end")
+    lines = [line.rstrip() for line in printed(table, 120)]
+    assert lines[0] == "A title that is wider than its table"
+    assert lines[-3:] == [" ".join(["word"] * 20), " ".join(["word"] * 5) + " end", ""]
+
+
 def test_a_narrow_terminal_folds_names_and_keeps_to_its_width() -> None:
     table = plain_table("A", ["teacher", ">questions"], [["meta-llama/Llama-3.1-70B-Instruct", "1150/1200"]])
     assert [line.rstrip() for line in printed(table, 30)[2:]] == [

@@ -51,30 +51,40 @@ def plain_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]] =
 
 
 _LEAST, _LEAST_HEADING = 12, 10  # what is left of words, and of a heading's, where a terminal is narrow
-_PADDING, _EDGES = 3, 2  # left of a column, right of it and between two; left and right of all
+_BETWEEN, _EDGES = 3, 2  # between two columns; left and right of all
 
 
 def fit(table: Table, wanted: int) -> int:
     """Fold a table of plain cells to `wanted` columns, headings and words, and say how wide it is then: wider where
-    figures would lose a digit or names vanish."""
+    figures would lose a digit or names vanish. Words break where they end, as long as there is room for that."""
+    around = _BETWEEN * (len(table.columns) - 1) + _EDGES
+    widths = [max(_longest([column.header, *column.cells], "\n"), 1) for column in table.columns]
+    least = _least(table, None)
+    if sum(least) + around > wanted:
+        least = _least(table, _LEAST)
+    while sum(widths) + around > wanted and widths != least:
+        _, widest = max((width, place) for place, width in enumerate(widths) if width > least[place])
+        widths[widest] -= 1
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = width
+    return max(wanted, sum(widths) + around)
+
+
+def _least(table: Table, most: int | None) -> list[int]:
+    """How narrow each column may become: figures stay whole, and so do words, those of more than `most` up to that."""
+    found = []
+    for column in table.columns:
+        cells, heading = list(column.cells), min(_longest([column.header]), _LEAST_HEADING)
+        inside = _longest(cells, "\n") if column.justify == "right" else _longest(cells)
+        capped = inside if most is None or column.justify == "right" else min(_longest(cells, "\n"), most)
+        found.append(max(capped, heading, 1))
+    return found
+
+
+def _longest(cells: Iterable[RenderableType], between: str | None = None) -> int:
+    """The widest part of some cells; their words, where nothing is said of what stands between parts."""
     from rich.cells import cell_len
     from rich.text import Text
 
-    def longest(cells: Iterable[RenderableType], between: str) -> int:
-        texts = (cell.plain if isinstance(cell, Text) else str(cell) for cell in cells)
-        return max((cell_len(part) for text in texts for part in text.split(between)), default=0)
-
-    around = _PADDING * len(table.columns) + _EDGES
-    widest = [longest(column.cells, "\n") for column in table.columns]
-    headings = [longest([column.header], "\n") for column in table.columns]
-    if sum(map(max, widest, headings)) + around <= wanted:
-        return wanted
-    least = 0
-    for column, width in zip(table.columns, widest, strict=True):
-        heading = min(longest([column.header], " "), _LEAST_HEADING)
-        if column.justify == "right":
-            column.width = max(width, heading)  # Rich narrows only columns of no fixed width
-        else:
-            column.min_width = max(min(width, _LEAST), heading)
-        least += column.width or column.min_width or 0
-    return max(wanted, least + around)
+    texts = (cell.plain if isinstance(cell, Text) else str(cell) for cell in cells)
+    return max((cell_len(part) for text in texts for part in text.split(between)), default=0)

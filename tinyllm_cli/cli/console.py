@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _LINE_EVERY = 10.0
 """Seconds between progress lines when stderr is not a terminal."""
 
+_PROSE = 100
+"""Columns of what stands below a table."""
+
 
 class Meter(Protocol):
     def __call__(self, done: int, total: int, detail: str = "") -> None:
@@ -46,9 +49,17 @@ class Console:
 
         if not self.json:
             console = self._rich(error=False)
-            if isinstance(renderable, Table):
-                console.width = fit(renderable, console.width)
+            if not isinstance(renderable, Table):
+                console.print(renderable)
+                return
+            title, caption = renderable.title, renderable.caption
+            renderable.title = renderable.caption = None  # Rich breaks them at the table's width, not the terminal's
+            console.width = fit(renderable, console.width)
+            if title:
+                console.print(title)
             console.print(renderable)
+            if caption:
+                console.print(caption, "", sep="\n", width=min(console.width, _PROSE))
 
     def result(self, value: Any) -> None:
         """The result as one JSON object, when that was asked for."""
