@@ -184,7 +184,13 @@ def test_a_content_in_two_places_is_in_one_batch(inside: Command, tmp_path: Path
         lines = (tmp_path / "toy" / "train.jsonl").read_text(encoding="utf-8")
         copies = "".join(lines.replace("train-", f"copy {number} ") for number in range(60))
         (tmp_path / "toy" / "train.jsonl").write_text(lines + copies, encoding="utf-8")
-        assert inside(*BATCH).returncode == 0
+        early = inside(*BATCH, "--no-wait", "--json")
+        assert told(early)["left"] == 0
+        assert "no answer yet" not in early.stderr
+        last = inside(*BATCH, "--json")
+        assert "no answer yet" not in last.stderr
+        found = told(last)
+        assert (found["new"] + found["already"], found["pending"], found["left"]) == (305, 0, 0)
     assert len(server.requests()) == 5
     settled(tmp_path, 5)
 
@@ -219,9 +225,11 @@ def test_what_failed_in_a_batch_is_not_submitted_by_the_run_that_learns_of_it(in
         configure(tmp_path, server.url, questions=12)
         inside(*BATCH, "--no-wait")
         server.held = False
-        assert told(inside(*BATCH, "--json"))["failed"] == 4
+        learnt = told(inside(*BATCH, "--json"))
+        assert (learnt["failed"], learnt["left"]) == (4, 0)
         assert len(server.batches) == 1
         again = inside(*BATCH)
+    assert "no answer yet" not in again.stderr
     assert [len(batch.requests) for batch in server.batches.values()] == [12, 4]
     assert "The same command asks the failed ones again." in again.stderr
     assert rows(tmp_path, "SELECT attempts FROM failures") == [(2,)] * 4

@@ -11,7 +11,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from backends.base import Batches, OutOfReach, Teacher, TeacherError
@@ -30,13 +30,13 @@ def submit(
     store: Store, job: Job, teacher: Teacher, batches: Batches, budget: Budget, watch: Callable[[int], None]
 ) -> Tally:
     """Put all that is missing, and that nobody has in hand, into batches, within `budget`. `watch` is told how many
-    requests are written. The tally's `pending` counts what lies in batches now.
+    requests are written. The tally says whether the budget sufficed, and what other processes have in hand.
 
     Raises UsageProblem when the job can't be done on this data set or the budget can't be kept, TeacherError when
     the endpoint takes no batch; those that it took are kept."""
     budget.check(job.spec.name, batches)
     missing = Missing(store, job, teacher)
-    tally = Tally(wanted=missing.wanted)
+    tally = Tally()
     if any(missing.pages()):
         missing = Missing(store, job, teacher)
         stored_rationales.add_asking(store, missing.asking)
@@ -45,9 +45,23 @@ def submit(
             submission = _Submission(store, worker, batches, budget, watch, files)
             submission.run(missing)
             tally.out_of_budget = submission.out_of_budget
-            tally.pending = submission.requests
-    tally.already, tally.elsewhere = missing.already, missing.elsewhere
-    tally.pending += missing.pending
+    tally.elsewhere = missing.elsewhere
+    return tally
+
+
+def outcome(store: Store, job: Job, teacher: Teacher, submitted: Tally, collected: Tally) -> Tally:
+    """What a job has come to: `collected` brought its replies, `submitted` is of its last submission. The rest is
+    looked up: a question that stands in several places is asked once, and missing, pending or answered in each."""
+    missing = Missing(store, job, teacher)
+    left = sum(len(asks) for asks in missing.pages())
+    tally = replace(
+        collected,
+        already=max(0, missing.already - collected.done),
+        elsewhere=min(left, submitted.elsewhere),
+        pending=missing.pending,
+        out_of_budget=submitted.out_of_budget,
+    )
+    tally.wanted = tally.settled + left - tally.elsewhere
     return tally
 
 

@@ -41,8 +41,12 @@ class Tally:
     @property
     def left(self) -> int:
         """Requests that nobody has answered or has in hand."""
-        settled = self.already + self.absent + self.elsewhere + self.pending + self.done + self.failed
-        return max(0, self.wanted - settled)
+        return max(0, self.wanted - self.settled)
+
+    @property
+    def settled(self) -> int:
+        """Those that somebody has."""
+        return self.already + self.absent + self.elsewhere + self.pending + self.done + self.failed
 
     def count(self, key: str, outcome: Outcome) -> None:
         """`key` is the question's."""

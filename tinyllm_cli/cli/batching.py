@@ -27,7 +27,7 @@ class _Course:
     teacher: Batching
     batches: Batches
     collector: Collector
-    tally: Tally
+    submitted: Tally
     told: dict[str, Any] = field(default_factory=dict)
     """What the check before it came to."""
 
@@ -91,7 +91,7 @@ class Batcher:
             batches=batches,
             budget=self.asker.budget,
         )
-        return _Course(job=job, teacher=teacher, batches=batches, collector=collector, tally=Tally())
+        return _Course(job=job, teacher=teacher, batches=batches, collector=collector, submitted=Tally())
 
     def _begin(self, course: _Course) -> None:
         """Collect what is ready, then submit what is missing."""
@@ -118,9 +118,9 @@ class Batcher:
     def _submit(self, course: _Course) -> None:
         from tinyllm_cli.batches import submit
 
-        done, course.lost = course.collector.collected.tally.done, False
+        course.lost = False
         with self._console.meter(f"writing requests for {course.name}") as meter:
-            course.tally = submit(
+            course.submitted = submit(
                 self.asker.store,
                 course.job,
                 course.teacher,
@@ -128,7 +128,6 @@ class Batcher:
                 self.asker.budget,
                 lambda requests: meter(requests, 0),
             )
-        course.tally.already = max(0, course.tally.already - done)
         self._look(course)
 
     def _look(self, course: _Course) -> None:
@@ -173,22 +172,16 @@ class Batcher:
 
     def _end(self, course: _Course) -> dict[str, Any]:
         """Say and return what the course came to."""
-        from tinyllm_cli.pending import asking_for
-        from tinyllm_cli.store import batches as stored_batches
+        from tinyllm_cli.batches import outcome
 
-        pending = stored_batches.pending(self.asker.store, asking_for(course.job, course.teacher))
-        tally = replace(
-            course.collector.collected.tally,
-            wanted=course.tally.wanted,
-            already=course.tally.already,
-            elsewhere=course.tally.elsewhere,
-            pending=pending,
-            out_of_budget=course.tally.out_of_budget,
+        self._leave_failed(course)
+        tally = outcome(
+            self.asker.store, course.job, course.teacher, course.submitted, course.collector.collected.tally
         )
         if not course.told.get("declined"):
             say_outcome(self._console, course.job, tally, self.asker.budget)
         listed = [_listed(standing) for standing in course.seen.values()]
-        return {**summary(course.name, tally), **course.told, "pending": pending, "batches": listed}
+        return {**summary(course.name, tally), **course.told, "batches": listed}
 
     @contextmanager
     def _interruptible(self, courses: Sequence[_Course]) -> Iterator[None]:

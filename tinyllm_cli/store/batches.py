@@ -116,16 +116,6 @@ def held(store: Store, asking: Asking, prompts: Sequence[str]) -> set[Address]:
     return {(row["prompt"], row["sample"]) for row in rows}
 
 
-def pending(store: Store, asking: Asking) -> int:
-    """Replies of a teacher, asked so, that open batches are to bring."""
-    row = store.one(
-        "SELECT count(*) AS n FROM batches b JOIN claims c ON c.batch = b.number"
-        " WHERE b.teacher = ? AND b.sampling = ? AND b.finished IS NULL",
-        (asking.teacher, asking.hash),
-    )
-    return int(row["n"]) if row else 0
-
-
 def left(store: Store, batch: Batch) -> Iterator[Address]:
     """What a batch is still to bring."""
     rows = store.rows("SELECT prompt, sample FROM claims WHERE batch = ?", (batch.number,))
