@@ -26,32 +26,37 @@ from tinyllm_cli.store.elicitations import Address, Worker, working
 from tinyllm_cli.tally import Tally
 
 
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """`elsewhere`: requests that other processes have in hand."""
+
+    elsewhere: int = 0
+    out_of_budget: bool = False
+
+
 def submit(
     store: Store, job: Job, teacher: Teacher, batches: Batches, budget: Budget, watch: Callable[[int], None]
-) -> Tally:
+) -> Submitted:
     """Put all that is missing, and that nobody has in hand, into batches, within `budget`. `watch` is told how many
-    requests are written. The tally says whether the budget sufficed, and what other processes have in hand.
+    requests are written.
 
     Raises UsageProblem when the job can't be done on this data set or the budget can't be kept, TeacherError when
     the endpoint takes no batch; those that it took are kept."""
     budget.check(job.spec.name, batches)
+    if not any(Missing(store, job, teacher).pages()):
+        return Submitted()
     missing = Missing(store, job, teacher)
-    tally = Tally()
-    if any(missing.pages()):
-        missing = Missing(store, job, teacher)
-        stored_rationales.add_asking(store, missing.asking)
-        stored_rationales.describe_engine(store, missing.asking, teacher.describe())
-        with _working(store, job, missing) as worker, ExitStack() as files:
-            submission = _Submission(store, worker, batches, budget, watch, files)
-            submission.run(missing)
-            tally.out_of_budget = submission.out_of_budget
-    tally.elsewhere = missing.elsewhere
-    return tally
+    stored_rationales.add_asking(store, missing.asking)
+    stored_rationales.describe_engine(store, missing.asking, teacher.describe())
+    with _working(store, job, missing) as worker, ExitStack() as files:
+        submission = _Submission(store, worker, batches, budget, watch, files)
+        submission.run(missing)
+    return Submitted(elsewhere=missing.elsewhere, out_of_budget=submission.out_of_budget)
 
 
-def outcome(store: Store, job: Job, teacher: Teacher, submitted: Tally, collected: Tally) -> Tally:
-    """What a job has come to: `collected` brought its replies, `submitted` is of its last submission. The rest is
-    looked up: a question that stands in several places is asked once, and missing, pending or answered in each."""
+def outcome(store: Store, job: Job, teacher: Teacher, submitted: Submitted, collected: Tally) -> Tally:
+    """What a job has come to: `collected` brought its replies, `submitted` is its last submission. The rest is looked
+    up: a question that stands in several places is asked once, and missing, pending or answered in each."""
     missing = Missing(store, job, teacher)
     left = sum(len(asks) for asks in missing.pages())
     tally = replace(

@@ -177,9 +177,9 @@ class Collector:
             self.budget.settle(reserved, outcome)
 
     def _close(self, batch: Batch, state: str, trouble: str, *, alone: bool) -> Standing:
-        rest = list(stored_batches.left(self.store, batch)) if self.budget.bounded else []
-        for address in rest:
-            self._settle(batch, address, Failure(reason="not asked"))
+        if self.budget.bounded:
+            for address in stored_batches.left(self.store, batch):
+                self._settle(batch, address, Failure(reason="not asked"))
         stored_batches.close(self.store, batch, state, trouble or None, alone=alone)
         closed = stored_batches.find(self.store, batch.number)
         return Standing(batch=closed, done=batch.requests, note=trouble)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
 REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -59,9 +59,9 @@ def fit(table: Table, wanted: int) -> int:
     figures would lose a digit or names vanish. Words break where they end, as long as there is room for that."""
     around = _BETWEEN * (len(table.columns) - 1) + _EDGES
     widths = [max(_longest([column.header, *column.cells], "\n"), 1) for column in table.columns]
-    least = _least(table, None)
+    least = [_least(column, None) for column in table.columns]
     if sum(least) + around > wanted:
-        least = _least(table, _LEAST)
+        least = [_least(column, _LEAST) for column in table.columns]
     while sum(widths) + around > wanted and widths != least:
         _, widest = max((width, place) for place, width in enumerate(widths) if width > least[place])
         widths[widest] -= 1
@@ -70,15 +70,14 @@ def fit(table: Table, wanted: int) -> int:
     return max(wanted, sum(widths) + around)
 
 
-def _least(table: Table, most: int | None) -> list[int]:
-    """How narrow each column may become: figures stay whole, and so do words, those of more than `most` up to that."""
-    found = []
-    for column in table.columns:
-        cells, heading = list(column.cells), min(_longest([column.header]), _LEAST_HEADING)
-        inside = _longest(cells, "\n") if column.justify == "right" else _longest(cells)
-        capped = inside if most is None or column.justify == "right" else min(_longest(cells, "\n"), most)
-        found.append(max(capped, heading, 1))
-    return found
+def _least(column: Column, most: int | None) -> int:
+    """How narrow a column may become: figures stay whole, and so do words, with `most` those that are no longer."""
+    cells = list(column.cells)
+    line, word = _longest(cells, "\n"), _longest(cells)
+    heading = max(1, min(_longest([column.header]), _LEAST_HEADING))
+    if column.justify == "right":
+        return max(line, heading)
+    return max(word if most is None else min(line, most), heading)
 
 
 def _longest(cells: Iterable[RenderableType], between: str | None = None) -> int:

@@ -14,9 +14,9 @@ from tinyllm_cli.cli.session import command_line
 
 if TYPE_CHECKING:
     from backends.base import Batches, Batching
+    from tinyllm_cli.batches import Submitted
     from tinyllm_cli.collecting import Collector, Standing
     from tinyllm_cli.pending import Job
-    from tinyllm_cli.tally import Tally
 
 
 @dataclass(kw_only=True)
@@ -27,7 +27,7 @@ class _Course:
     teacher: Batching
     batches: Batches
     collector: Collector
-    submitted: Tally
+    submitted: Submitted
     told: dict[str, Any] = field(default_factory=dict)
     """What the check before it came to."""
 
@@ -40,6 +40,11 @@ class _Course:
     @property
     def name(self) -> str:
         return self.job.spec.name
+
+    @property
+    def open_job(self) -> Job:
+        """Without what failed in this command, which does not ask it again."""
+        return replace(self.job, leave=frozenset(self.collector.collected.failed))
 
     @property
     def waiting(self) -> bool:
@@ -75,9 +80,9 @@ class Batcher:
         """Raises UsageProblem when the job's teacher takes no batches."""
         import backends
         from backends.base import Batching
+        from tinyllm_cli.batches import Submitted
         from tinyllm_cli.collecting import Collector
         from tinyllm_cli.errors import UsageProblem
-        from tinyllm_cli.tally import Tally
 
         teacher = open_ones.enter_context(closing(backends.create(job.spec.backend, job.spec.options)))
         if not isinstance(teacher, Batching):
@@ -91,13 +96,12 @@ class Batcher:
             batches=batches,
             budget=self.asker.budget,
         )
-        return _Course(job=job, teacher=teacher, batches=batches, collector=collector, submitted=Tally())
+        return _Course(job=job, teacher=teacher, batches=batches, collector=collector, submitted=Submitted())
 
     def _begin(self, course: _Course) -> None:
         """Collect what is ready, then submit what is missing."""
         self._look(course)
-        self._leave_failed(course)
-        checked = self.asker.check_money(course.job, course.teacher)
+        checked = self.asker.check_money(course.open_job, course.teacher)
         course.told = {name: checked[name] for name in ("checked", "rest", "declined") if name in checked}
         if not course.told.get("declined"):
             self._submit(course)
@@ -106,14 +110,8 @@ class Batcher:
         """Submit once more what never reached the endpoint: its money was agreed on when it was submitted first. The
         jobs of one teacher see each other's batches, so each looks for what is missing."""
         for course in courses:
-            self._leave_failed(course)
             self._submit(course)
         self._follow(courses)
-
-    @staticmethod
-    def _leave_failed(course: _Course) -> None:
-        """What failed in this command is not asked again by it."""
-        course.job = replace(course.job, leave=frozenset(course.collector.collected.failed))
 
     def _submit(self, course: _Course) -> None:
         from tinyllm_cli.batches import submit
@@ -122,7 +120,7 @@ class Batcher:
         with self._console.meter(f"writing requests for {course.name}") as meter:
             course.submitted = submit(
                 self.asker.store,
-                course.job,
+                course.open_job,
                 course.teacher,
                 course.batches,
                 self.asker.budget,
@@ -174,10 +172,8 @@ class Batcher:
         """Say and return what the course came to."""
         from tinyllm_cli.batches import outcome
 
-        self._leave_failed(course)
-        tally = outcome(
-            self.asker.store, course.job, course.teacher, course.submitted, course.collector.collected.tally
-        )
+        collected = course.collector.collected.tally
+        tally = outcome(self.asker.store, course.open_job, course.teacher, course.submitted, collected)
         if not course.told.get("declined"):
             say_outcome(self._console, course.job, tally, self.asker.budget)
         listed = [_listed(standing) for standing in course.seen.values()]
