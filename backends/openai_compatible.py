@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 from backends import take
 from backends.base import Answer, BadTeacherConfig, Completion, PaceChange, Prices, Request, Sampling
-from backends.hosted.asker import Asker
-from backends.hosted.batches import OpenAIBatches
+from backends.hosted.batch_api import OpenAIBatches
+from backends.hosted.concurrency import Pace
 from backends.hosted.endpoints import Endpoint
-from backends.hosted.pace import Pace
 from backends.hosted.prices import OPENAI_URL, is_private, listed_prices
+from backends.hosted.scheduler import Scheduler
 
 __all__ = ["OpenAICompatibleTeacher"]
 
@@ -35,9 +35,9 @@ _SETTINGS: Mapping[str, Any] = {
     "requests_per_minute": None,
     "tokens_per_minute": None,
     "timeout": 120.0,
-    "patience": 60.0,
+    "give_up_after": 60.0,
     "max_attempts": 10,
-    "cut_factor": 2.0,
+    "length_retry_factor": 2.0,
     "price_prompt": None,
     "price_completion": None,
     "batch_discount": 0.5,
@@ -56,8 +56,8 @@ class OpenAICompatibleTeacher:
     """Settings: `model`; `base_url` (default: OPENAI_BASE_URL, else OpenAI's own), or several `base_urls` that share
     the load; `api_key_env`, the *name* of the variable that holds the key; `api` (chat or completions);
     `max_in_flight` (default: found on the way), `requests_per_minute` and `tokens_per_minute`; `timeout` in seconds
-    for one attempt, `patience` in seconds with an endpoint that has stopped answering, `max_attempts` for each
-    request; `cut_factor`, by how much the cap is raised when a cut reply is asked for again (1: never);
+    for one attempt, `give_up_after` in seconds with an endpoint that has stopped answering, `max_attempts` for each
+    request; `length_retry_factor`, by how much the cap is raised when a cut reply is asked for again (1: never);
     `price_prompt` and `price_completion` in money per million tokens; `max_tokens_field`, `omit` (fields) and
     `extra` (fields) shape the body; `batch_discount` (what a batch costs of the price), `batch_requests` (most in one
     batch) and `batch_poll` (seconds between two looks)."""
@@ -95,7 +95,7 @@ class OpenAICompatibleTeacher:
             finally:
                 runner.run(asker.close())
 
-    def _drive(self, runner: asyncio.Runner, asker: Asker, stream: Iterator[Request]) -> Iterator[list[Answer]]:
+    def _drive(self, runner: asyncio.Runner, asker: Scheduler, stream: Iterator[Request]) -> Iterator[list[Answer]]:
         exhausted = False
         while not exhausted or asker.in_flight:
             room = 0 if exhausted else asker.room
@@ -128,7 +128,7 @@ class OpenAICompatibleTeacher:
 
     def at_most(self, request: Request, sampling: Sampling) -> tuple[int, int]:
         prompt = self._prompt_at_most(request)
-        factor = max(1.0, float(self._options["cut_factor"]))
+        factor = max(1.0, float(self._options["length_retry_factor"]))
         if factor == 1:
             return prompt, sampling.max_tokens
         return 2 * prompt, sampling.max_tokens + int(sampling.max_tokens * factor)
@@ -165,14 +165,14 @@ class OpenAICompatibleTeacher:
         size, plain = _sizes(request)
         return int(plain * self._density) + size - plain + _WRAPPING
 
-    def _asker(self, loop: asyncio.AbstractEventLoop, sampling: Sampling) -> Asker:
+    def _asker(self, loop: asyncio.AbstractEventLoop, sampling: Sampling) -> Scheduler:
         """What was learnt of the endpoints' pace holds for the next `generate` too."""
         key, name = self._key(), self._key_name
         now = loop.time()
         self._began = now if self._began is None else self._began
         for endpoint in self._endpoints:
             endpoint.begin(now)
-        return Asker(
+        return Scheduler(
             self._options, self._endpoints, sampling, key=key, key_name=name, prices=self.prices(), clock=loop.time
         )
 
@@ -255,10 +255,10 @@ def _check_numbers(options: Mapping[str, Any]) -> None:
         value = options[name]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise BadTeacherConfig(f"{name} must be a whole number, 1 or more.")
-    if options["max_attempts"] < 1 or not (options["timeout"] > 0 and options["patience"] > 0):
-        raise BadTeacherConfig("max_attempts must be 1 or more, timeout and patience over 0.")
-    if not 1 <= options["cut_factor"] < math.inf:
-        raise BadTeacherConfig("cut_factor must be a number, 1 or more.")
+    if options["max_attempts"] < 1 or not (options["timeout"] > 0 and options["give_up_after"] > 0):
+        raise BadTeacherConfig("max_attempts must be 1 or more, timeout and give_up_after over 0.")
+    if not 1 <= options["length_retry_factor"] < math.inf:
+        raise BadTeacherConfig("length_retry_factor must be a number, 1 or more.")
     if options["batch_requests"] < 1 or options["batch_poll"] <= 0 or not 0 <= options["batch_discount"] <= 1:
         raise BadTeacherConfig("batch_requests must be 1 or more, batch_poll over 0, batch_discount from 0 to 1.")
 

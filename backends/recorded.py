@@ -22,7 +22,7 @@ from typing import Any
 
 from backends import take
 from backends.base import Answer, BadTeacherConfig, Completion, Failure, Outcome, Request, Sampling
-from backends.tables import SPLIT_NAMES, csv_rows
+from backends.csv_files import SPLIT_NAMES, csv_rows
 
 __all__ = ["Contents", "RecordedTeacher"]
 
@@ -35,7 +35,7 @@ _SETTINGS: Mapping[str, Any] = {
 }
 _MOST = 1_000_000  # as an answer's index
 _PAGE = 100  # rationales that are committed together
-Row = tuple[str, str, str, int | None]  # split ('' = any), id, rationale, answer
+RecordedRow = tuple[str, str, str, int | None]  # split ('' = any), id, rationale, answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,12 +122,12 @@ class RecordedTeacher:
                     )
         return index
 
-    def _rows(self, path: Path) -> Iterator[Row]:
+    def _rows(self, path: Path) -> Iterator[RecordedRow]:
         with _reading(path):
             for number, record in enumerate(_records(path), start=1):
                 yield self._row(path, number, record)
 
-    def _row(self, path: Path, number: int, record: Any) -> Row:
+    def _row(self, path: Path, number: int, record: Any) -> RecordedRow:
         where = f"{path.name}, row {number}"
         if not isinstance(record, dict):
             raise BadTeacherConfig(f"{where}: expected an object with fields, found {type(record).__name__}.")

@@ -2,7 +2,7 @@
 
 A server keeps the engine's crashes, memory and libraries out of this process, and may live in another environment;
 nothing here imports vLLM or torch. Requests go through the `openai` adapter, with enough of them in flight that the
-engine's queue never runs dry. What is started: `engine.invocation`; how, and how it ends: `engine.server`.
+engine's queue never runs dry. What is started: `vllm_server.command`; how, and how it ends: `vllm_server.server`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 
 from backends import take
 from backends.base import Answer, Completion, Request, Sampling, TeacherError
-from backends.engine import invocation
-from backends.engine.server import Refused, Server
 from backends.fingerprints import model_identity
 from backends.openai_compatible import OpenAICompatibleTeacher
+from backends.vllm_server import command
+from backends.vllm_server.server import Refused, Server
 
 __all__ = ["VLLMTeacher"]
 
@@ -30,7 +30,7 @@ _SETTINGS: Mapping[str, Any] = {
     "max_in_flight": None,
     "timeout": 3600.0,
     "start_timeout": 1800.0,
-    "cut_factor": 2.0,
+    "length_retry_factor": 2.0,
     "trust_remote_code": False,
     "extra": {},
 }
@@ -43,14 +43,14 @@ class VLLMTeacher:
     ["/opt/vllm/bin/vllm", "serve"]; default: the vLLM of this environment), `engine` (vLLM's own options, such as
     max_model_len = 4096), `max_in_flight` (default: a quarter over the engine's max_num_seqs), `timeout` (seconds for
     a reply, its wait in the engine's queue included), `start_timeout` (seconds until the engine serves),
-    `cut_factor` (by how much the cap is raised when a cut reply is asked for again; 1: never), `trust_remote_code`,
+    `length_retry_factor` (by how much the cap is raised when a cut reply is asked for again; 1: never), `trust_remote_code`,
     `extra` (fields for each request's body).
 
     The engine starts with the first request that there is, once, and stays until `close`."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._options = take(settings, "vllm", _SETTINGS)
-        invocation.check(self._options)
+        command.check(self._options)
         self._server: Server | None = None
         self._chat = True
         self._facts: dict[str, Any] = {}
@@ -94,8 +94,8 @@ class VLLMTeacher:
     def _running(self) -> Server:
         """The server, started when there is none."""
         if self._server is None:
-            line = invocation.command_line(self._options, self._name)
-            added = invocation.environment(self._options)
+            line = command.command_line(self._options, self._name)
+            added = command.environment(self._options)
             server = Server.start(line, added, float(self._options["start_timeout"]))
             try:
                 self._chat = self._has_chat_template(server)
@@ -149,10 +149,10 @@ class VLLMTeacher:
                 "base_url": server.url,
                 "api_key_env": server.key_variable,
                 "api": "chat" if self._chat else "completions",
-                "max_in_flight": invocation.in_flight(self._options),
+                "max_in_flight": command.in_flight(self._options),
                 "timeout": float(self._options["timeout"]),
-                "patience": _PATIENCE,
-                "cut_factor": float(self._options["cut_factor"]),
+                "give_up_after": _PATIENCE,
+                "length_retry_factor": float(self._options["length_retry_factor"]),
                 "extra": self._options["extra"],
             }
         )

@@ -18,8 +18,8 @@ from pathlib import Path
 from backends.base import Completion, Sampling
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.datasets.rows import read_rows
-from tinyllm_cli.prompts import recorded_prompt
-from tinyllm_cli.records import Asking
+from tinyllm_cli.elicitation.prompts import recorded_prompt
+from tinyllm_cli.records.elicitation import ElicitationConfig
 from tinyllm_cli.store import open_store, questions, rationales
 from tinyllm_cli.store.rationales import Settled
 
@@ -75,7 +75,7 @@ def report_time(folder: Path, count: int = 100_000) -> None:
     ]
     with open_store(path) as store:
         questions.replace(store, "b", "benchmark", "1", asked)
-        asking = Asking(teacher="t", backend="scripted", model="m", revision="", sampling=Sampling())
+        asking = ElicitationConfig(teacher="t", backend="scripted", model="m", revision="", sampling=Sampling())
         rationales.add_asking(store, asking)
         reply = Completion(text="It follows from what it is for. " * 5, finish_reason="stop", completion_tokens=40)
         with store.atomic():

@@ -28,11 +28,11 @@ import training
 from backends.checkpoints import load
 from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.records import Prediction
-from tinyllm_cli.students.answering import MAX_ANSWER_TOKENS, generate, rank
+from tinyllm_cli.records.evaluations import Prediction
 from tinyllm_cli.students.base import Example, Limits, Student, mask, pad
+from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, Task, student_input
 from tinyllm_cli.students.loading import load_student
-from tinyllm_cli.tasks import ANSWER, ANSWER_PREFIX, Task, student_input
+from tinyllm_cli.students.predict import MAX_ANSWER_TOKENS, generate, rank
 
 BATCH = 32
 CHUNK = 64  # questions that `tinyllm eval` answers between two commits

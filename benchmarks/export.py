@@ -18,10 +18,10 @@ import torch
 
 from tinyllm_cli.datasets.catalogue import everyday
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.exporting import as_ctranslate2
-from tinyllm_cli.students.answering import generate, rank
+from tinyllm_cli.export import to_ctranslate2
 from tinyllm_cli.students.base import Limits, Student
 from tinyllm_cli.students.loading import load_student
+from tinyllm_cli.students.predict import generate, rank
 from tinyllm_cli.students.saving import save_student
 
 QUESTIONS = 12
@@ -70,8 +70,8 @@ def compare(name: str, source: Path, folder: Path, questions: list[Question]) ->
     models: dict[str, Any] = {"torch float32": student}
     for label, int8 in (("CTranslate2 float32", False), ("CTranslate2 int8", True)):
         used_up = load_student(str(source), device="cpu")
-        as_ctranslate2.write(used_up, str(source), folder / label, int8)
-        models[label] = as_ctranslate2.load(folder / label, student)
+        to_ctranslate2.write(used_up, str(source), folder / label, int8)
+        models[label] = to_ctranslate2.load(folder / label, student)
     found = rates(models, questions)
     for label, model in models.items():
         for what, rate in found[label].items():

@@ -15,7 +15,7 @@ from rapidfuzz import fuzz
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.datasets.rows import read_rows
-from tinyllm_cli.gates import GateSettings, judge
+from tinyllm_cli.rationales.gates import GateSettings, judge
 
 COUNT = 100_000
 SETS = ("openbookqa", "arc_challenge", "pubmedqa")

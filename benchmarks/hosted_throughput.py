@@ -85,9 +85,9 @@ def elicited(url: str, path: Path, count: int, *, keep: bool = True) -> float:
     from backends.openai_compatible import OpenAICompatibleTeacher
     from tinyllm_cli.config import TeacherSpec
     from tinyllm_cli.datasets.question import Question
-    from tinyllm_cli.elicit import elicit
-    from tinyllm_cli.pending import Job
-    from tinyllm_cli.prompts import Recipe
+    from tinyllm_cli.elicitation.elicit import elicit
+    from tinyllm_cli.elicitation.requests import Job
+    from tinyllm_cli.records.elicitation import Recipe
     from tinyllm_cli.store import open_store, questions
     from tinyllm_cli.store.elicitations import Worker
 

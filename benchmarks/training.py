@@ -20,18 +20,19 @@ from pathlib import Path
 from typing import Any
 
 from backends.checkpoints import Checkpoint
-from tinyllm_cli.material import Plan, gather
 from tinyllm_cli.store import open_store
 from tinyllm_cli.students.base import Example, Student
-from tinyllm_cli.students.learning.learner import Learner
+from tinyllm_cli.students.loss.loss import Learner
 from tinyllm_cli.students.seq2seq import Seq2SeqStudent
-from tinyllm_cli.tasks import Voice
-from tinyllm_cli.training import Training, TrainSettings, backward, precision_context, step_batches
+from tinyllm_cli.training.alpha import WeightedTeacher
+from tinyllm_cli.training.data import TrainingPlan, load_training_data
+from tinyllm_cli.training.settings import TrainSettings
+from tinyllm_cli.training.trainer import Training, backward, precision_context, step_batches
 
 WEIGHTS = {"answer": 1.0, "flan-t5-xl": 1.0, "llama-2-7b-chat": 0.5}
 VOICES = (
-    Voice(teacher="flan-t5-xl", prefix="explain: ", alpha=1.0),
-    Voice(teacher="llama-2-7b-chat", prefix="rationale: ", alpha=0.5),
+    WeightedTeacher(teacher="flan-t5-xl", prefix="explain: ", alpha=1.0),
+    WeightedTeacher(teacher="llama-2-7b-chat", prefix="rationale: ", alpha=0.5),
 )
 MAX_INPUT = {"openbookqa": 128, "pubmedqa": 512}
 """What the reference pads to. Both sides cut what is longer, so that they train on the same tokens."""
@@ -66,10 +67,10 @@ def student(tokenizer: Path, size: str, device: str, attention: str) -> Student:
 
 def examples(database: Path, dataset: str, learner: Student, settings: TrainSettings) -> list[list[Example]]:
     """The questions that have all tasks: where one lacks, the reference's passes would be of different sizes."""
-    plan = Plan(dataset=dataset, student="", voices=VOICES, settings=settings)
+    plan = TrainingPlan(dataset=dataset, student="", voices=VOICES, settings=settings)
     with open_store(database) as store:
-        lessons = gather(store, plan).lessons
-    whole = [lesson for lesson in lessons if len(lesson.tasks) == len(WEIGHTS)]
+        training_questions = load_training_data(store, plan).training_questions
+    whole = [lesson for lesson in training_questions if len(lesson.tasks) == len(WEIGHTS)]
     return [learner.encode(lesson.tasks, settings.limits) for lesson in whole]
 
 

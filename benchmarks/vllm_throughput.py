@@ -31,9 +31,9 @@ from backends.base import Answer, Message, Request, Sampling
 from backends.vllm import VLLMTeacher
 from tinyllm_cli.config import TeacherSpec
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.elicit import elicit
-from tinyllm_cli.pending import Job
-from tinyllm_cli.prompts import Recipe
+from tinyllm_cli.elicitation.elicit import elicit
+from tinyllm_cli.elicitation.requests import Job
+from tinyllm_cli.records.elicitation import Recipe
 from tinyllm_cli.store import open_store, questions
 
 WARM_UP = 8
@@ -84,7 +84,7 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
     settings = {
         "model": options.model,
         "engine": json.loads(options.engine),
-        "cut_factor": 1,  # every reply is cut on purpose
+        "length_retry_factor": 1,  # every reply is cut on purpose
         "extra": {"ignore_eos": True},
     }
     if options.in_flight:

@@ -13,7 +13,7 @@ COMMANDS = (
     "gate",
     "audit",
     "inspect",
-    "score",
+    "usefulness",
     "distill",
     "eval",
     "experiment",

@@ -17,7 +17,7 @@ from hypothesis import settings
 
 from backends.base import Answer, Outcome, Request, Sampling, Teacher
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.records import Asking, Prompt
+from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt
 from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store.rationales import Settled
@@ -175,7 +175,7 @@ def answers(teacher: Teacher, requests: Iterable[Request], sampling: Sampling = 
     return [answer for together in teacher.generate(requests, sampling) for answer in together]
 
 
-def keep(store: Store, asking: Asking, prompt: Prompt, sample: int, outcome: Outcome) -> None:
+def keep(store: Store, asking: ElicitationConfig, prompt: Prompt, sample: int, outcome: Outcome) -> None:
     """Put one outcome into the store, as a run that asked before would."""
     stored_rationales.add(store, asking, [Settled(prompt=prompt, sample=sample, outcome=outcome, failed_before=True)])
 

@@ -6,20 +6,20 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from backends.hosted.concurrency import Pace
 from backends.hosted.endpoints import Endpoint, Endpoints
-from backends.hosted.pace import Pace
 from tests.conftest import JumpingLoop
 
 Test = Callable[[Endpoints], Coroutine[Any, Any, None]]
 
 
-def run(test: Test, *limits: int | None, patience: float = 60.0) -> float:
+def run(test: Test, *limits: int | None, give_up_after: float = 60.0) -> float:
     """Run `test` on endpoints with these limits (None: adaptive); the seconds that it took by its own clock."""
     loop = JumpingLoop()
     started = loop.time()
     endpoints = Endpoints(
         all=[Endpoint(url=f"http://e{number}", pace=Pace(limit)) for number, limit in enumerate(limits)],
-        patience=patience,
+        give_up_after=give_up_after,
         clock=loop.time,
     )
     for endpoint in endpoints.all:

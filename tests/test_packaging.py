@@ -45,7 +45,7 @@ def test_the_wheel_carries_every_module_and_the_embedded_data(wheel: zipfile.Zip
         for path in (ROOT / package).rglob("*.py"):
             assert path.relative_to(ROOT).as_posix() in names
     assert {f"tinyllm_cli/data/everyday/{split}.jsonl" for split in ("train", "valid", "test")} <= names
-    assert "tinyllm_cli/reporting/templates/report.html.j2" in names
+    assert "tinyllm_cli/report/templates/report.html.j2" in names
 
 
 def test_the_command_is_called_tinyllm(wheel: zipfile.ZipFile) -> None:

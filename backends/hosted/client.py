@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from backends.base import Request, Sampling
-from backends.hosted.replies import Api
-from backends.hosted.retrying import Malformed
+from backends.hosted.responses import Api
+from backends.hosted.retries import Malformed
 
 if TYPE_CHECKING:
     import httpx2

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from backends.base import TeacherError
-from backends.hosted.pace import Pace
+from backends.hosted.concurrency import Pace
 
 __all__ = ["Endpoint", "Endpoints"]
 
@@ -68,11 +68,11 @@ class Endpoint:
 
 @dataclass(kw_only=True)
 class Endpoints:
-    """Raises TeacherError when there is no endpoint left to wait for: each has been failing for `patience` seconds, or
+    """Raises TeacherError when there is no endpoint left to wait for: each has been failing for `give_up_after` seconds, or
     asks for a pause of more than ten minutes and has nothing in flight."""
 
     all: Sequence[Endpoint]
-    patience: float
+    give_up_after: float
     clock: Callable[[], float]
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
@@ -167,8 +167,8 @@ class Endpoints:
 
     def _give_up(self, now: float) -> None:
         answered = any(endpoint.ever_answered for endpoint in self.all)
-        patience = self.patience if answered else min(self.patience, _FIRST_PATIENCE)
-        if not all(_away(endpoint, now) or _lost(endpoint, now - patience) for endpoint in self.all):
+        give_up_after = self.give_up_after if answered else min(self.give_up_after, _FIRST_PATIENCE)
+        if not all(_away(endpoint, now) or _lost(endpoint, now - give_up_after) for endpoint in self.all):
             return
         soonest = min(self.all, key=lambda endpoint: endpoint.opens)
         if _away(soonest, now):

@@ -14,10 +14,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from tinyllm_cli.gates import GateSettings
-from tinyllm_cli.gates.settings import CODE
-from tinyllm_cli.records import Run
-from tinyllm_cli.reporting.arms import label_of
+from tinyllm_cli.rationales.gates import GateSettings
+from tinyllm_cli.rationales.gates.settings import CODE
+from tinyllm_cli.records.runs import Run
+from tinyllm_cli.report.arms import label_of
 from tinyllm_cli.stats import holm, paired, smallest_difference, wilson
 from tinyllm_cli.store import open_store, runs
 

@@ -8,21 +8,28 @@ import torch
 from safetensors.torch import save_file
 
 from tests.conftest import make_questions
-from tinyllm_cli.students.learning.learner import Learner
-from tinyllm_cli.students.learning.processes import joined
+from tinyllm_cli.rationales.selection import SelectedRationale
 from tinyllm_cli.students.loading import load_student
-from tinyllm_cli.tasks import Taught, Voice, lessons
-from tinyllm_cli.training import TrainSettings, backward
+from tinyllm_cli.students.loss.loss import Learner
+from tinyllm_cli.training.alpha import WeightedTeacher
+from tinyllm_cli.training.data import training_questions
+from tinyllm_cli.training.distributed import process_group
+from tinyllm_cli.training.settings import TrainSettings
+from tinyllm_cli.training.trainer import backward
 
 
 def main(folder: str, target: str) -> None:
     torch.set_num_threads(1)
     student = load_student(folder)
     questions = make_questions(7)
-    written = {"t5": {question.key: [Taught(text=f"It follows from {question.gold}.")] for question in questions[:4]}}
-    taught = lessons(questions, written, [Voice(teacher="t5", prefix="explain: ", alpha=0.5)])
+    written = {
+        "t5": {
+            question.key: [SelectedRationale(text=f"It follows from {question.gold}.")] for question in questions[:4]
+        }
+    }
+    taught = training_questions(questions, written, [WeightedTeacher(teacher="t5", prefix="explain: ", alpha=0.5)])
     examples = student.encode([task for lesson in taught for task in lesson.tasks], TrainSettings().limits)
-    with joined() as processes:
+    with process_group() as processes:
         losses = backward(Learner(student), examples, TrainSettings(token_budget=100), processes=processes)
         processes.sum_gradients(student.model)
         total = processes.sum_numbers(list(losses.values()))

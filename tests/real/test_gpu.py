@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from tests.models import KINDS, make_folder
-from tests.test_learning import assert_same, examples, gradients
+from tests.training.test_loss import assert_same, examples, gradients
 from tinyllm_cli.students.base import Example
-from tinyllm_cli.students.learning.learner import Learner
 from tinyllm_cli.students.loading import load_student
-from tinyllm_cli.training import Training, TrainSettings, backward
+from tinyllm_cli.students.loss.loss import Learner
+from tinyllm_cli.training.settings import TrainSettings
+from tinyllm_cli.training.trainer import Training, backward
 
 pytestmark = [
     pytest.mark.real,
@@ -49,7 +50,9 @@ def test_a_full_memory_halves_the_micro_batches_and_changes_nothing_else(folder:
     def ids(count: int) -> tuple[int, ...]:
         return tuple(dice.randrange(2, 300) for _ in range(count))
 
-    lessons = [[Example(name="answer", weight=1, share=1, input=ids(300), target=ids(200))] for _ in range(64)]
+    training_questions = [
+        [Example(name="answer", weight=1, share=1, input=ids(300), target=ids(200))] for _ in range(64)
+    ]
     settings = TrainSettings(
         batch_size=64, token_budget=64 * 500, precision="float32", optimizer="sgd", schedule="constant", lr=1.0
     )
@@ -58,7 +61,7 @@ def test_a_full_memory_halves_the_micro_batches_and_changes_nothing_else(folder:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         student = load_student(str(folder), device="cuda")
-        training = Training(student, lessons, settings)
+        training = Training(student, training_questions, settings)
         training.run(lambda report: None, lambda step: False)
         return training.token_budget, {name: value.cpu() for name, value in student.model.state_dict().items()}
 

@@ -17,8 +17,8 @@ import pytest
 from backends.base import Completion, Sampling
 from tests.conftest import Command, environment, keep, make_questions, write_dataset
 from tests.models import make_folder
-from tinyllm_cli.prompts import recorded_prompt
-from tinyllm_cli.records import Asking
+from tinyllm_cli.elicitation.prompts import recorded_prompt
+from tinyllm_cli.records.elicitation import ElicitationConfig
 from tinyllm_cli.store import open_store, questions, rationales
 
 pytestmark = pytest.mark.real
@@ -112,7 +112,7 @@ def test_eval_goes_on(tinyllm: Command, tmp_path: Path) -> None:
 
 
 def test_report_stops(tmp_path: Path) -> None:
-    asking = Asking(teacher="t", backend="scripted", model="m", revision="", sampling=Sampling())
+    asking = ElicitationConfig(teacher="t", backend="scripted", model="m", revision="", sampling=Sampling())
     asked = make_questions(100_000)
     with open_store(tmp_path / "tinyllm.db") as store, store.atomic():
         questions.replace(store, "toy", "here", "1", asked)

@@ -12,14 +12,14 @@ import pytest
 
 from backends.base import Completion, Sampling
 from tests.conftest import keep, make_questions
-from tests.test_arms import evaluated, first
-from tests.test_report_sections import trained
-from tinyllm_cli.gates import GateSettings
-from tinyllm_cli.prompts import Recipe, build_prompt
-from tinyllm_cli.records import Asking
-from tinyllm_cli.reporting.audit import audit_section
-from tinyllm_cli.reporting.data import collect
-from tinyllm_cli.reporting.page import html_page
+from tests.report.test_arms import evaluated, first
+from tests.report.test_report_sections import trained
+from tinyllm_cli.elicitation.prompts import build_prompt
+from tinyllm_cli.rationales.gates import GateSettings
+from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
+from tinyllm_cli.report.audit_section import audit_section
+from tinyllm_cli.report.collect import collect
+from tinyllm_cli.report.html import html_page
 from tinyllm_cli.store import questions, rationales
 from tinyllm_cli.store.database import open_store
 
@@ -81,7 +81,9 @@ def fill(folder: Path) -> Path:
                 evaluated(store, name, first(18), alpha={"ann": alpha, "bob": 1.0}, student=SCRIPT)
             evaluated(store, name, first(30), teacher=IMAGE)
         for teacher in (IMAGE, MARKUP):
-            asking = Asking(teacher=teacher, backend="openai", model=SCRIPT, revision="1", sampling=Sampling())
+            asking = ElicitationConfig(
+                teacher=teacher, backend="openai", model=SCRIPT, revision="1", sampling=Sampling()
+            )
             rationales.add_asking(store, asking)
             for question in asked:
                 text = f"{SCRIPT} {IMAGE} {MARKUP} {LONG}. So it is what it is for {question.key}."

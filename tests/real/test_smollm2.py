@@ -12,9 +12,9 @@ import pytest
 from backends.checkpoints import embedded_path
 from tests.conftest import Command, write_dataset
 from tinyllm_cli.students.base import Limits, mask, pad
+from tinyllm_cli.students.inputs import Task
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.saving import save_student
-from tinyllm_cli.tasks import Task
 
 pytestmark = pytest.mark.real
 
@@ -47,7 +47,7 @@ def test_elicit_distill_eval_and_report_on_the_embedded_model(tinyllm: Command, 
     assert succeed(tinyllm, "elicit", "--teacher", "expert", "--dataset", "everyday")["teachers"][0]["new"] == 240
     trained = succeed(
         tinyllm, "distill", "--alpha", "expert=1,smollm2=0.5", "--student", "smollm2", "--limit", "8",
-        "--evals-per-epoch", "1", "--gates", "none",  # 32 tokens leave some texts without a whole sentence
+        "--evals-per-epoch", "1", "--no-gates",  # 32 tokens leave some texts without a whole sentence
     )  # fmt: skip
     assert (trained["method"], trained["figures"]["steps"]) == ("tinyllm", 1)
     assert trained["figures"]["tasks"] == {"answer": 8, "expert": 8, "smollm2": 4}

@@ -38,7 +38,7 @@ SETTINGS = """
 backend = "vllm"
 model = {model}
 engine = {{ max_model_len = 1024, max_num_seqs = 4, enforce_eager = true, kv_cache_memory_bytes = 300_000_000 }}
-cut_factor = 1
+length_retry_factor = 1
 """
 
 
@@ -62,7 +62,7 @@ def teacher(module_mark: str) -> Iterator[VLLMTeacher]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {MARK: module_mark, **VISIBLE}.items():
             patch.setenv(name, value)
-        made = VLLMTeacher({"model": "smollm2", "engine": ENGINE, "cut_factor": 1})
+        made = VLLMTeacher({"model": "smollm2", "engine": ENGINE, "length_retry_factor": 1})
         made.render(ask("Hello"))
     yield made
     made.close()

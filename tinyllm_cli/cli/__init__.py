@@ -19,11 +19,11 @@ from tinyllm_cli.cli import (
     experiment,
     export,
     gate,
-    imports,
+    import_,
     inspect,
     predict,
     report,
-    score,
+    usefulness,
 )
 
 app = typer.Typer(
@@ -38,11 +38,11 @@ app = typer.Typer(
         "says what that was worth. Begin with: tinyllm elicit --teacher expert --dataset everyday"
     ),
 )
-app.command(name="import")(imports.import_data)
+app.command(name="import")(import_.import_data)
 app.command(name="elicit")(elicit.elicit)
 app.command(name="gate")(gate.gate)
 app.command(name="audit")(audit.audit)
-app.command(name="score")(score.score)
+app.command(name="usefulness")(usefulness.score)
 app.command(name="distill")(distill.distill)
 app.command(name="eval")(evaluate.evaluate)
 app.command(name="experiment")(experiment.experiment)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Gates, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.audit import Audit
-    from tinyllm_cli.survey import Measure
+    from tinyllm_cli.audit.audit import Audit
+    from tinyllm_cli.audit.summary import Measure
 
 _USUAL_STUDENT = "google/flan-t5-small"
 
@@ -33,10 +33,8 @@ def audit(
     ] = None,
     max_input: Annotated[int, typer.Option(min=8, help="The student's longest input in tokens.")] = 1024,
     max_target: Annotated[int, typer.Option(min=2, help="The student's longest target in tokens.")] = 256,
-    gates: Annotated[
-        str, typer.Option(help="default: what the gates leave is what counts; none: all, up to an invented question.")
-    ] = "default",
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there are grave findings, for CI.")] = False,
+    gates: Gates = True,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a check reports an error, for CI.")] = False,
     allow: Annotated[
         list[str] | None,
         typer.Option(help="A kind of finding that --strict lets pass, such as duplicates. May be repeated."),
@@ -52,11 +50,11 @@ def audit(
 
     Example: tinyllm audit --dataset riddle --student smollm2
     """
-    from tinyllm_cli.audit import audit as run_audit
-    from tinyllm_cli.audit import datasets_to_audit
+    from tinyllm_cli.audit.audit import audit as run_audit
+    from tinyllm_cli.audit.audit import datasets_to_audit
+    from tinyllm_cli.audit.checks import KINDS, MEASURED
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.findings import KINDS, MEASURED
-    from tinyllm_cli.ingest import ingest_named
+    from tinyllm_cli.ingestion.ingest import ingest_named
 
     unknown = sorted(set(allow or ()) - set(KINDS))
     if unknown:
@@ -78,7 +76,7 @@ def audit(
                 watch=lambda what: meter(next(read), 0, what),
             )
     _show(session, found)
-    if strict and found.grave:
+    if strict and found.errors:
         raise typer.Exit(1)
 
 
@@ -88,11 +86,11 @@ def _measure(
     """The student's limits. A student that was named must be there; the usual one is a convenience, unless lengths
     `must` be known."""
     from backends.base import ModelUnavailable
+    from tinyllm_cli.audit.checks import MEASURED
+    from tinyllm_cli.audit.summary import Measure
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.findings import MEASURED
     from tinyllm_cli.students.base import Limits
     from tinyllm_cli.students.loading import load_ruler
-    from tinyllm_cli.survey import Measure
 
     name = student or _USUAL_STUDENT
     try:
@@ -112,19 +110,19 @@ def _measure(
 
 
 def _show(session: Session, audit: Audit) -> None:
-    from tinyllm_cli.cli.auditing import audit_tables
+    from tinyllm_cli.cli.views.audit import audit_tables
 
     console = session.console
     for table in audit_tables(audit):
         console.show(table)
     for finding in audit.findings:
-        console.say(f"{'!' if finding.grave else '-'} {finding.text}")
+        console.say(f"{'!' if finding.is_error else '-'} {finding.text}")
         if finding.hint:
             console.say(f"  {finding.hint}")
     if not audit.findings:
         console.say("Nothing is wrong with them.")
-    elif audit.grave:
-        console.say(f"{len(audit.grave)} of these {len(audit.findings)} findings are grave (!).")
+    elif audit.errors:
+        console.say(f"{len(audit.errors)} of these {len(audit.findings)} findings are errors (!).")
     console.result(audit.as_json())
     name = audit.surveys[0].dataset
     console.next(f"tinyllm inspect QUESTION --dataset {name}, or tinyllm distill --dataset {name}")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyllm_cli.cli.choosing import resolved
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, command_line, guarded
-from tinyllm_cli.cli.training import announce, say, train
+from tinyllm_cli.cli.resolve import resolved
+from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Gates, Json, Quiet, Session, command_line, guarded
+from tinyllm_cli.cli.views.distill import announce, say, train
 
 if TYPE_CHECKING:
-    from tinyllm_cli.material import Material, Plan
+    from tinyllm_cli.training.data import TrainingData, TrainingPlan
 
 _panel = partial(typer.Option, rich_help_panel="Training")
 _choice = partial(typer.Option, rich_help_panel="Which rationales")
@@ -36,7 +36,7 @@ def distill(
         typer.Option(
             help="inference (train nothing), finetune, lora, standard-kd (learn the teachers' own answers), pinto (read"
             " what teachers wrote beside each question), distill-step-by-step or tinyllm.",
-            show_default="what --alpha and --lora come to",
+            show_default="what --alpha and --lora-rank imply",
         ),
     ] = None,
     dataset: Annotated[
@@ -47,14 +47,11 @@ def distill(
         str, typer.Option("--student", "-s", help="A hub name, a folder, a .gguf file, or smollm2.")
     ] = "google/flan-t5-small",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N training questions.")] = None,
-    gates: Annotated[
-        str,
-        _choice(help="default: learn what the gates leave, see tinyllm gate; none: all, up to an invented question."),
-    ] = "default",
+    gates: Gates = True,
     usefulness: Annotated[
         str,
         _choice(
-            help="weight: count useful rationales more; filter: leave out those of no use; none. See tinyllm score."
+            help="weight: count useful rationales more; filter: leave out those of no use; none. See tinyllm usefulness."
         ),
     ] = "none",
     usefulness_model: Annotated[
@@ -78,7 +75,7 @@ def distill(
     optimizer: Annotated[str, _panel(help="A name of transformers', such as adafactor.")] = "adamw_torch_fused",
     weight_decay: Annotated[float, _panel(min=0.0, help="The optimizer's weight decay.")] = 0.0,
     lora_rank: Annotated[
-        int, _panel("--lora", min=0, help="Train low-rank additions of this rank instead of the weights.")
+        int, _panel("--lora-rank", min=0, help="Train low-rank additions of this rank instead of the weights.")
     ] = 0,
     lora_alpha: Annotated[float, _panel(min=0.0, help="LoRA's alpha.", show_default="twice the rank")] = 0.0,
     max_input: Annotated[int, _panel(min=8, help="Longest input in tokens; longer ones are cut and counted.")] = 1024,
@@ -103,7 +100,7 @@ def distill(
     save_every: Annotated[
         float, _panel(min=0.0, help="Minutes between two states on disk, from which a run that was broken off goes on.")
     ] = 5.0,
-    fresh: Annotated[bool, _panel(help="Begin anew, even where this very run is done or could go on.")] = False,
+    restart: Annotated[bool, _panel(help="Begin anew, even where this very run is done or could go on.")] = False,
     track: Annotated[str | None, _panel(help="Send the curves to tensorboard, wandb, trackio or mlflow.")] = None,
     trust_remote_code: Annotated[bool, _panel(help="Run code that comes with the model.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be trained on.")] = False,
@@ -117,18 +114,18 @@ def distill(
 
     Example: tinyllm distill --alpha t5=1,llama=0.5
     """
-    from tinyllm_cli.descent import SCHEDULES, optimizer_names
-    from tinyllm_cli.distill import finished
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.ingest import ingest_named
-    from tinyllm_cli.material import Plan, gather
-    from tinyllm_cli.methods import METHODS
-    from tinyllm_cli.objective import READINGS
-    from tinyllm_cli.selection import Selection
-    from tinyllm_cli.students.learning.processes import is_first, take_own_gpu
-    from tinyllm_cli.tracking import TRACKERS, Tracker
-    from tinyllm_cli.training import TrainSettings
-    from tinyllm_cli.voices import choose, parse_alpha
+    from tinyllm_cli.ingestion.ingest import ingest_named
+    from tinyllm_cli.rationales.selection import Selection
+    from tinyllm_cli.training.alpha import choose, parse_alpha
+    from tinyllm_cli.training.data import TrainingPlan, load_training_data
+    from tinyllm_cli.training.distill import finished
+    from tinyllm_cli.training.distributed import is_first, take_own_gpu
+    from tinyllm_cli.training.methods import METHODS
+    from tinyllm_cli.training.objective import READINGS
+    from tinyllm_cli.training.optimizers import SCHEDULES, optimizer_names
+    from tinyllm_cli.training.settings import TrainSettings
+    from tinyllm_cli.training.tracking import TRACKERS, Tracker
 
     for option, value, known in (
         ("--loss", loss, READINGS),
@@ -163,7 +160,7 @@ def distill(
         if dataset is not None:
             dataset = ingest_named(store, dataset, session.settings).name
         choice = choose(store, session.settings, weights, dataset)
-        plan = Plan(
+        plan = TrainingPlan(
             dataset=choice.dataset,
             student=resolved(student),
             voices=choice.voices,
@@ -183,18 +180,18 @@ def distill(
         if method not in (None, plan.method):
             raise UsageProblem(
                 f"This is {plan.method}, not {method}: {len(plan.active)} teachers have an alpha above 0.",
-                "Set --alpha and --lora to what the method needs, or leave --method out.",
+                "Set --alpha and --lora-rank to what the method needs, or leave --method out.",
             )
         _say_what_has_no_effect(session, plan)
-        material = gather(store, plan)
+        material = load_training_data(store, plan)
         announce(session, plan, material, chosen=choice.chosen)
         if dry_run:
             session.console.result(_plan_summary(plan, material))
             session.console.say("Nothing was trained.")
             return
-        run = None if fresh else finished(store, plan, material)
+        run = None if restart else finished(store, plan, material)
         if run is not None:
-            session.console.note(f"Run {run.id} is this very training, and it is done. --fresh trains anew.")
+            session.console.note(f"Run {run.id} is this very training, and it is done. --restart trains anew.")
         else:
             from tinyllm_cli.students.loading import load_student
 
@@ -204,7 +201,7 @@ def distill(
             take_own_gpu()
             learner = load_student(plan.student, trust_remote_code=trust_remote_code)
             run = train(
-                session, store, plan, learner, material, save_every=60 * save_every, fresh=fresh, tracker=tracker
+                session, store, plan, learner, material, save_every=60 * save_every, restart=restart, tracker=tracker
             )
     if first:
         say(session, run)
@@ -220,7 +217,7 @@ def _refuse_without_rationales(method: str | None, *, about_them: bool) -> None:
         )
 
 
-def _say_what_has_no_effect(session: Session, plan: Plan) -> None:
+def _say_what_has_no_effect(session: Session, plan: TrainingPlan) -> None:
     """No error: an experiment gives all methods the same words."""
     by = plan.selection
     if not plan.told and (by.usefulness != "none" or by.usefulness_model or by.samples):
@@ -233,13 +230,13 @@ def _answer_as_it_is(session: Session, student: str, dataset: str | None) -> Non
     session.console.next(f"tinyllm eval --model {student}" + (f" --dataset {dataset}" if dataset else ""))
 
 
-def _plan_summary(plan: Plan, material: Material) -> dict[str, Any]:
+def _plan_summary(plan: TrainingPlan, material: TrainingData) -> dict[str, Any]:
     return {
         "method": plan.method,
         "dataset": plan.dataset,
         "student": plan.student,
         "alpha": {voice.teacher: voice.alpha for voice in plan.voices},
-        "questions": len(material.lessons),
-        "steps": plan.settings.steps(len(material.lessons)),
+        "questions": len(material.training_questions),
+        "steps": plan.settings.steps(len(material.training_questions)),
         "rationales": material.lineage,
     }

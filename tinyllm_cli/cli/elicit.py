@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyllm_cli.cli.asking import Asker
-from tinyllm_cli.cli.batching import Batcher
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, command_line, guarded
+from tinyllm_cli.cli.views.batch import Batcher
+from tinyllm_cli.cli.views.elicit import ElicitationView
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def elicit(
         int | None,
         typer.Option(min=1, help="Tokens that this command may take, in and out, in all.", rich_help_panel=_MONEY),
     ] = None,
-    check: Annotated[
+    pilot: Annotated[
         bool,
-        typer.Option("--check", help="Ask 5 questions, show what came of it and what the rest would take.",
+        typer.Option("--pilot", help="Ask 5 questions, show what came of it and what the rest would take.",
                      rich_help_panel=_MONEY),
     ] = False,
     yes: Annotated[
@@ -88,11 +88,11 @@ def elicit(
 
     Example: tinyllm elicit --teacher llama2 --dataset riddle
     """
-    from tinyllm_cli.budget import Budget
     from tinyllm_cli.config import match_name
-    from tinyllm_cli.ingest import ingest_named
-    from tinyllm_cli.pending import Job
-    from tinyllm_cli.prompts import Recipe
+    from tinyllm_cli.elicitation.budget import Budget
+    from tinyllm_cli.elicitation.requests import Job
+    from tinyllm_cli.ingestion.ingest import ingest_named
+    from tinyllm_cli.records.elicitation import Recipe
 
     if not wait and not batch:
         raise UsageProblem("--no-wait goes with --batch.", "Add --batch, or leave --no-wait out.")
@@ -115,19 +115,21 @@ def elicit(
             )
             for spec in specs
         ]
-        asker = Asker(session.console, store, Budget(money=budget, tokens=max_tokens_total), yes=yes, batch=batch)
+        asker = ElicitationView(
+            session.console, store, Budget(money=budget, tokens=max_tokens_total), yes=yes, batch=batch
+        )
         if not dry_run:
             asker.vet(jobs)
-        if batch and not dry_run and not check:
+        if batch and not dry_run and not pilot:
             results = Batcher(asker, wait=wait).run(jobs)
         else:
-            how = asker.preview if dry_run else asker.check if check else asker.run
+            how = asker.preview if dry_run else asker.pilot if pilot else asker.run
             results = [how(job) for job in jobs]
         session.console.result({"dataset": ingested.name, "split": split, "teachers": results})
         if batch and any(result.get("pending") for result in results):
             session.console.next(command_line())
-        elif check:
-            session.console.next("the same command without --check; the answers so far count")
+        elif pilot:
+            session.console.next("the same command without --pilot; the answers so far count")
         elif not dry_run:
             _say_way_on(session.console, results, ingested.name, split, teacher_forcing=teacher_forcing)
 
@@ -135,7 +137,7 @@ def elicit(
 def _sampling(spec: TeacherSpec, typed: dict[str, Any]) -> Sampling:
     """Flags over the teacher's table in tinyllm.toml over the defaults."""
     from backends.base import Sampling
-    from tinyllm_cli.prompts import STOP
+    from tinyllm_cli.elicitation.replies import STOP
 
     chosen = {"stop": STOP, **spec.sampling, **{name: value for name, value in typed.items() if value is not None}}
     return Sampling(**{**chosen, "stop": tuple(chosen["stop"])})
@@ -149,7 +151,7 @@ def _say_way_on(
     if not there and any(one.get("failed") for one in results):
         raise WorldProblem(
             f"No request brought a rationale: {next(one['reason'] for one in results if one.get('reason'))}.",
-            "See what is asked with --dry-run, and try five with --check. The same command asks the failed ones again.",
+            "See what is asked with --dry-run, and try five with --pilot. The same command asks the failed ones again.",
         )
     if not there and any(one.get("absent") for one in results):
         raise UsageProblem(

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyllm_cli.cli.choosing import loader, resolved
 from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.resolve import loader, resolved
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.records import Evaluation, Scoring, Subject
+    from tinyllm_cli.records.evaluations import Evaluation, Scoring, Subject
     from tinyllm_cli.store import Store
     from tinyllm_cli.students.base import Limits
-    from tinyllm_cli.tasks import Hints
+    from tinyllm_cli.students.inputs import ExtraContext
 
 SCORINGS = ("rank", "generate", "both")
 
@@ -90,8 +90,8 @@ def _target(
     dataset: str | None,
     max_input: int,
 ) -> _Target:
-    from tinyllm_cli.evaluate import model_subject
-    from tinyllm_cli.ingest import ingest_named
+    from tinyllm_cli.evaluation.evaluate import model_subject
+    from tinyllm_cli.ingestion.ingest import ingest_named
     from tinyllm_cli.students.base import Limits
 
     if dataset is not None:
@@ -111,7 +111,7 @@ def _target(
 
 def _teacher_target(session: Session, store: Store, teacher: str, dataset: str, limits: Limits) -> _Target:
     from tinyllm_cli.config import match_name
-    from tinyllm_cli.evaluate import model_subject
+    from tinyllm_cli.evaluation.evaluate import model_subject
     from tinyllm_cli.store import rationales as stored_rationales
 
     wrote = {variant.teacher for variant in stored_rationales.variants(store, dataset)}
@@ -138,10 +138,10 @@ def _teacher_scorings(target: _Target, scoring: str) -> tuple[Scoring, ...]:
 
 
 def _run_target(store: Store, run_id: int | None, dataset: str | None) -> _Target:
-    from tinyllm_cli.card import read_beside
-    from tinyllm_cli.cli.choosing import run_with_student
-    from tinyllm_cli.evaluate import run_subject
+    from tinyllm_cli.cli.resolve import run_with_student
+    from tinyllm_cli.evaluation.evaluate import run_subject
     from tinyllm_cli.students.base import Limits
+    from tinyllm_cli.training.model_card import read_beside
 
     run = run_with_student(store, run_id)
     limits = Limits.of(run.settings)
@@ -170,10 +170,10 @@ def _evaluate(
     limit: int | None,
     trust_remote_code: bool,
 ) -> list[Evaluation]:
-    from tinyllm_cli.evaluate import evaluate_student, evaluate_teacher
+    from tinyllm_cli.evaluation.evaluate import evaluate_student, evaluate_teacher
 
     load = loader(target.model, revision=target.revision, trust_remote_code=trust_remote_code)
-    subject, hints = _reading(store, target, split, limit)
+    subject, extra_context = _reading(store, target, split, limit)
     done = []
     for scoring in scorings:
         if target.teacher is not None and scoring == "generate":
@@ -185,28 +185,28 @@ def _evaluate(
                 evaluate_student(
                     store, subject, load, dataset=target.dataset, split=split, scoring=scoring,
                     limits=target.limits, limit=limit, watch=lambda answered, total: meter(answered, total),
-                    hints=hints,
+                    extra_context=extra_context,
                 )
             )  # fmt: skip
     return done
 
 
-def _reading(store: Store, target: _Target, split: str, limit: int | None) -> tuple[Subject, Hints]:
+def _reading(store: Store, target: _Target, split: str, limit: int | None) -> tuple[Subject, ExtraContext]:
     """What the subject reads beside the questions, which is part of what it is."""
-    from tinyllm_cli.hinting import hinting
-    from tinyllm_cli.tasks import NO_HINTS
+    from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT
+    from tinyllm_cli.training.pinto import load_extra_context
 
     if not target.reads:
-        return target.subject, NO_HINTS
-    found = hinting(store, target.reads, target.dataset, split, limit)
-    return target.subject.reading(found.digest), found.hints
+        return target.subject, NO_EXTRA_CONTEXT
+    found = load_extra_context(store, target.reads, target.dataset, split, limit)
+    return target.subject.reading(found.digest), found.extra_context
 
 
 def _show(session: Session, store: Store, done: list[Evaluation]) -> None:
     from dataclasses import asdict
 
-    from tinyllm_cli.reporting.data import result
-    from tinyllm_cli.reporting.tables import accuracy_tables
+    from tinyllm_cli.report.collect import result
+    from tinyllm_cli.report.terminal import accuracy_tables
     from tinyllm_cli.store import runs as stored_runs
 
     runs = {run.id: run for run in stored_runs.everything(store)}

@@ -13,7 +13,7 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.experiments.cells import ExperimentPlan, Setup
+    from tinyllm_cli.experiments.grid import ExperimentPlan, Setup
 
 EXPERIMENTS = ("table1", "ablation", "train-size", "alpha", "seeds")
 _Number = TypeVar("_Number", int, float)
@@ -70,7 +70,8 @@ def experiment(
 
     Example: tinyllm experiment table1 --dataset obqa --seeds 0,1,2 --methods inference,finetune,tinyllm
     """
-    from tinyllm_cli.cli import experimenting, searching
+    from tinyllm_cli.cli.views import experiment as view
+    from tinyllm_cli.cli.views.search import search as search_alphas
     from tinyllm_cli.errors import UsageProblem
 
     for option, value, known in (
@@ -89,15 +90,15 @@ def experiment(
             raise UsageProblem(f"{option} belongs to the experiment {owner}.", f"See: tinyllm experiment {owner} ...")
     session = Session(db, config, Console(json=json, quiet=quiet))
     with closing(session.open_store(create=bool(dataset))) as store:
-        setup = experimenting.setup(
+        setup = view.setup(
             session, store, dataset or [], student or ["google/flan-t5-small"], alpha, numbers(seeds, int, "--seeds"),
             limit, tuple(more or ()), scoring, test_limit,
         )  # fmt: skip
-        work = experimenting.Work(
+        work = view.Work(
             session, store, setup, jobs, name if search is None else f"{name}-search", yes=yes, dry_run=dry_run
         )
         if search is not None:
-            searching.search(work, search)
+            search_alphas(work, search)
         else:
             work.carry_out(_plan(name, setup, methods, fractions, grid))
 

@@ -14,7 +14,7 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.exporting.job import Exported
+    from tinyllm_cli.export.export import Exported
 
 
 @guarded
@@ -34,10 +34,10 @@ def export(
 
     Example: tinyllm export --run 3 --to ctranslate2 --quantize int8 --out fast
     """
-    from tinyllm_cli.cli.choosing import run_with_student
+    from tinyllm_cli.cli.resolve import run_with_student
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.exporting.job import export as export_stage
-    from tinyllm_cli.exporting.job import find_format
+    from tinyllm_cli.export.export import export as export_stage
+    from tinyllm_cli.export.export import find_format
 
     if quantize not in (None, "int8"):
         raise UsageProblem(f"--quantize can't be '{quantize}'.", "Choose int8, or leave it out.")

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyllm_cli.cli.choosing import dataset_with_rationales, variants_of
 from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.resolve import dataset_with_rationales, variants_of
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 from tinyllm_cli.terminal import plain, plain_table, printable
 
 if TYPE_CHECKING:
-    from tinyllm_cli.gates import Finding, GateSettings, Verdict
-    from tinyllm_cli.records import Rationale, Variant
+    from tinyllm_cli.rationales.gates import GateFinding, GateSettings, Verdict
+    from tinyllm_cli.records.elicitation import Rationale, RationaleSet
     from tinyllm_cli.store import Store
 
 
@@ -47,7 +47,7 @@ def gate(
     Example: tinyllm gate --show cut-off
     """
     from tinyllm_cli.errors import UsageProblem, choices
-    from tinyllm_cli.gates import GATES, gate_settings
+    from tinyllm_cli.rationales.gates import GATES, gate_settings
 
     if show is not None and show not in GATES:
         raise UsageProblem(f"There is no gate '{show}'.", f"Gates: {choices(GATES)}.")
@@ -88,7 +88,7 @@ class _Tally:
     teacher: str
     verdicts: Counter[str] = field(default_factory=Counter)
     gates: Counter[str] = field(default_factory=Counter)
-    examples: list[tuple[Rationale, Verdict, Finding]] = field(default_factory=list)
+    examples: list[tuple[Rationale, Verdict, GateFinding]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -105,10 +105,10 @@ class _Tally:
 
 
 def _tally(
-    session: Session, store: Store, dataset: str, split: str, variant: Variant, settings: GateSettings,
+    session: Session, store: Store, dataset: str, split: str, variant: RationaleSet, settings: GateSettings,
     limit: int | None, show: str | None, samples: int,
 ) -> _Tally:  # fmt: skip
-    from tinyllm_cli.gating import judged
+    from tinyllm_cli.rationales.verdicts import judged
 
     tally = _Tally(teacher=variant.teacher)
     with session.console.meter(f"judging {variant.teacher}") as meter:
@@ -123,7 +123,7 @@ def _tally(
 
 
 def _verdicts(dataset: str, split: str, tallies: list[_Tally]) -> Any:
-    from tinyllm_cli.reporting.tables import percent
+    from tinyllm_cli.report.terminal import percent
 
     head = ["teacher", ">rationales", ">kept", ">repaired", ">rejected", ">rejected, %"]
     rows = [
@@ -138,13 +138,13 @@ def _verdicts(dataset: str, split: str, tallies: list[_Tally]) -> Any:
 
 
 def _gates(tallies: list[_Tally]) -> Any:
-    from tinyllm_cli.gates import GATES
+    from tinyllm_cli.rationales.gates import GATES
 
     rows = [(name, *(str(tally.gates[name]) for tally in tallies)) for name in GATES]
     return plain_table("What the gates found", ["gate", *(f">{tally.teacher}" for tally in tallies)], rows)
 
 
-def _example(teacher: str, example: tuple[Rationale, Verdict, Finding]) -> Any:
+def _example(teacher: str, example: tuple[Rationale, Verdict, GateFinding]) -> Any:
     """Before and after, as plain text: a teacher's words are no markup."""
     rationale, verdict, finding = example
     text = plain(f"\n{teacher}, {rationale.key}: {finding.gate}, {finding.reason}\n", "bold")

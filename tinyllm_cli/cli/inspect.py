@@ -12,7 +12,7 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.store.lookup import Place
+    from tinyllm_cli.store.question_lookup import Place
 
 _SHOWN = 20
 
@@ -36,21 +36,21 @@ def inspect(
 
     Example: tinyllm inspect 7-980 --dataset obqa, or by words: tinyllm inspect grass snakes
     """
-    from tinyllm_cli.cli.inspecting import show
-    from tinyllm_cli.dossier import dossier
-    from tinyllm_cli.gates import gate_settings
-    from tinyllm_cli.store import lookup
+    from tinyllm_cli.audit.question_view import question_view
+    from tinyllm_cli.cli.views.inspect import show
+    from tinyllm_cli.rationales.gates import gate_settings
+    from tinyllm_cli.store import question_lookup
 
     session = Session(db, config, Console(json=json, quiet=quiet))
     wanted = " ".join(question)
     with closing(session.open_store(create=False)) as store:
-        places = lookup.places(store, wanted, dataset, split)
+        places = question_lookup.places(store, wanted, dataset, split)
         if not places:
-            raise _unknown(lookup.places(store, wanted, None, None), wanted, dataset, split)
+            raise _unknown(question_lookup.places(store, wanted, None, None), wanted, dataset, split)
         if len({place.question for place in places}) > 1:
             _choose(session, places)
             return
-        found = dossier(store, places[0], gate_settings(session.settings.gates, max_target))
+        found = question_view(store, places[0], gate_settings(session.settings.gates, max_target))
     for renderable in show(found, prompts=prompts):
         session.console.show(renderable)
     session.console.result(found.as_json())

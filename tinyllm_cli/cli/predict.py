@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyllm_cli.cli.choosing import loader, resolved
 from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.resolve import loader, resolved
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
 
 if TYPE_CHECKING:
     from tinyllm_cli.datasets.question import Question
-    from tinyllm_cli.predict import Answer, FileCheck, Manner, Report
+    from tinyllm_cli.evaluation.predict import FileCheck, PredictedAnswer, PredictionSummary, PredictorConfig
     from tinyllm_cli.students.base import Student
 
 SCORINGS = ("rank", "generate")
@@ -33,9 +33,11 @@ def predict(
     context: Annotated[str | None, typer.Option(help="A text that the question is about.")] = None,
     run: Annotated[int | None, typer.Option(help="A run's number.", show_default="the latest run")] = None,
     model: Annotated[str | None, typer.Option(help="Any model: a hub name, a folder, a .gguf file, smollm2.")] = None,
-    voice: Annotated[
+    explain_as: Annotated[
         list[str] | None,
-        typer.Option("--voice", "--voices", help="Also the rationale in this teacher's voice; repeat it, or say all."),
+        typer.Option(
+            "--explain-as", help="Also write a rationale in this teacher's style; repeatable; all: every teacher."
+        ),
     ] = None,
     scoring: Annotated[
         str, typer.Option(help="rank: the likeliest option; generate: greedy text matched to an option.")
@@ -64,7 +66,7 @@ def predict(
 ) -> None:
     """Answer a question with a student: the answer, each option's probability, and rationales on request.
 
-    Example: tinyllm predict "Where do fish live?" --option "in water" --option "in trees" --voices all
+    Example: tinyllm predict "Where do fish live?" --option "in water" --option "in trees" --explain-as all
     """
     from tinyllm_cli.errors import UsageProblem
 
@@ -78,7 +80,7 @@ def predict(
         raise UsageProblem(
             "What is the question?", 'Say it: tinyllm predict "QUESTION" --option A --option B, or give a --file.'
         )
-    manner, voices = _manner(session, run, model, voice or [], scoring, max_input)
+    manner, voices = _manner(session, run, model, explain_as or [], scoring, max_input)
     load = loader(manner.model, trust_remote_code=trust_remote_code)
     if file is not None:
         assert out is not None
@@ -114,11 +116,11 @@ def _check_source(
 
 def _manner(
     session: Session, run_id: int | None, model: str | None, wanted: list[str], scoring: str, max_input: int
-) -> tuple[Manner, list[str]]:
+) -> tuple[PredictorConfig, list[str]]:
     """Who answers and how, and the voices there are."""
-    from tinyllm_cli.cli.choosing import run_with_student
+    from tinyllm_cli.cli.resolve import run_with_student
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.predict import Manner, choose_voices
+    from tinyllm_cli.evaluation.predict import PredictorConfig, choose_voices
     from tinyllm_cli.students.base import Limits
 
     prefixes: dict[str, str]
@@ -137,29 +139,29 @@ def _manner(
         name, where, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings["prefixes"])
         limits = Limits.of(run.settings)
     voices = choose_voices(wanted, prefixes, owner)
-    manner = Manner(name=name, model=where, scoring=scoring, limits=limits, voices=voices)  # type: ignore[arg-type]
+    manner = PredictorConfig(name=name, model=where, scoring=scoring, limits=limits, voices=voices)  # type: ignore[arg-type]
     return manner, sorted(prefixes)
 
 
 def _question(session: Session, text: str, options: list[str], context: str | None) -> Question:
     """What was typed, as a question; options are asked for where there are none and somebody is there."""
-    from tinyllm_cli.predict import typed
+    from tinyllm_cli.evaluation.predict import typed
 
     if not options and session.console.can_ask and not session.console.json:
         options = _ask_options(session)
     return typed(text, options, context)
 
 
-def _ask(load: Callable[[], Student], manner: Manner, question: Question) -> Answer:
-    from tinyllm_cli.predict import answer
+def _ask(load: Callable[[], Student], manner: PredictorConfig, question: Question) -> PredictedAnswer:
+    from tinyllm_cli.evaluation.predict import answer
 
     return answer(load(), [question], manner)[0]
 
 
-def _converse(session: Session, load: Callable[[], Student], manner: Manner) -> None:
+def _converse(session: Session, load: Callable[[], Student], manner: PredictorConfig) -> None:
     """Ask for questions until an empty line."""
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.predict import typed
+    from tinyllm_cli.evaluation.predict import typed
 
     load()  # before anybody types for a model that isn't there
     session.console.note(f"Asking {manner.name}. An empty line ends the options, and in place of a question the talk.")
@@ -181,7 +183,7 @@ def _ask_options(session: Session) -> list[str]:
     return options
 
 
-def _show(session: Session, manner: Manner, one: Answer) -> None:
+def _show(session: Session, manner: PredictorConfig, one: PredictedAnswer) -> None:
     from tinyllm_cli.datasets.question import option_line
 
     console, prediction, options = session.console, one.prediction, one.question.options
@@ -211,10 +213,10 @@ def _show(session: Session, manner: Manner, one: Answer) -> None:
 
 
 def _answer_file(
-    session: Session, load: Callable[[], Student], manner: Manner, file: Path, out: Path, mapping: list[str]
+    session: Session, load: Callable[[], Student], manner: PredictorConfig, file: Path, out: Path, mapping: list[str]
 ) -> None:
     from tinyllm_cli.datasets.parse import parse_mapping
-    from tinyllm_cli.predict import answer_file, check_file
+    from tinyllm_cli.evaluation.predict import answer_file, check_file
 
     columns = parse_mapping(mapping)
     found = check_file(file, columns)
@@ -227,7 +229,7 @@ def _answer_file(
     _report(session, found, report, out)
 
 
-def _report(session: Session, found: FileCheck, report: Report, out: Path) -> None:
+def _report(session: Session, found: FileCheck, report: PredictionSummary, out: Path) -> None:
     from tinyllm_cli.errors import WorldProblem
 
     console = session.console
@@ -260,8 +262,8 @@ def _report(session: Session, found: FileCheck, report: Report, out: Path) -> No
         )
 
 
-def _next(manner: Manner, voices: list[str], model: str | None) -> str:
+def _next(manner: PredictorConfig, voices: list[str], model: str | None) -> str:
     who = f"--model {shlex.quote(model)}" if model is not None else f"--{manner.name}"
     if voices and not manner.voices and model is None:  # a model that is no student of ours has learnt none
-        return f"tinyllm predict {who} --voices {voices[0]}"
+        return f"tinyllm predict {who} --explain-as {voices[0]}"
     return f"tinyllm eval {who}"

@@ -14,10 +14,10 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet, Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.gates import GateSettings
-    from tinyllm_cli.reporting.audit import AuditSection
-    from tinyllm_cli.reporting.data import Report
-    from tinyllm_cli.reporting.paper import Paper
+    from tinyllm_cli.rationales.gates import GateSettings
+    from tinyllm_cli.report.audit_section import AuditSection
+    from tinyllm_cli.report.collect import Report
+    from tinyllm_cli.report.paper_tables import Paper
     from tinyllm_cli.store import Store
 
 _FEW = 40  # evaluations that a terminal shows one by one
@@ -52,11 +52,11 @@ def report(
         )
     session = Session(db, config, Console(json=json, quiet=quiet))
     with closing(session.open_store(create=False)) as store:
-        from tinyllm_cli.gates import gate_settings
-        from tinyllm_cli.reporting.data import collect
+        from tinyllm_cli.rationales.gates import gate_settings
+        from tinyllm_cli.report.collect import collect
         from tinyllm_cli.store import runs
 
-        runs.bury_the_dead(store)
+        runs.mark_killed(store)
         gates = gate_settings(session.settings.gates, max_target)
         found = collect(store, samples=samples, with_paper=with_paper, gates=gates)
         audit = _audit(session, store, gates) if html is not None else None
@@ -87,7 +87,7 @@ def report(
 
 def _show(session: Session, found: Report) -> None:
     """Results last, where they are seen first. Where there are many, single evaluations are left to the files."""
-    from tinyllm_cli.reporting.tables import accuracy_tables, report_tables
+    from tinyllm_cli.report.terminal import accuracy_tables, report_tables
 
     console = session.console
     if console.json:
@@ -103,9 +103,9 @@ def _show(session: Session, found: Report) -> None:
 
 
 def _show_paper(console: Console, paper: Paper) -> None:
-    from tinyllm_cli.cli.reporting import plots, sheet_table
-    from tinyllm_cli.reporting.cells import by_group
-    from tinyllm_cli.reporting.sheets import contests_sheet, table_sheets
+    from tinyllm_cli.cli.views.report import plots, sheet_table
+    from tinyllm_cli.report.sheets import comparisons_sheet, table_sheets
+    from tinyllm_cli.report.table_model import by_group
 
     for sheet in table_sheets(paper):
         console.show(sheet_table(sheet))
@@ -114,33 +114,33 @@ def _show_paper(console: Console, paper: Paper) -> None:
         console.say(plot)
     if len(drawn) > _PLOTS:
         console.say(f"{len(drawn) - _PLOTS} more plots: see --html.")
-    if paper.contests:
-        for group in by_group(contests_sheet(paper.contests)):
+    if paper.comparisons:
+        for group in by_group(comparisons_sheet(paper.comparisons)):
             console.show(sheet_table(group))
 
 
 def _written(
     found: Report, audit: AuditSection | None, html: Path | None, md: Path | None, latex: Path | None, csv: Path | None
 ) -> Iterator[Path]:
-    from tinyllm_cli.reporting.sheets import sheets
+    from tinyllm_cli.report.sheets import sheets
 
     if html is not None:
-        from tinyllm_cli.reporting.page import html_page
+        from tinyllm_cli.report.html import html_page
 
         html.write_text(html_page(found, audit), encoding="utf-8")
         yield html
     if md is not None:
-        from tinyllm_cli.reporting.markdown import markdown
+        from tinyllm_cli.report.markdown import markdown
 
         md.write_text(markdown(sheets(found)), encoding="utf-8")
         yield md
     if latex is not None:
-        from tinyllm_cli.reporting.latex import latex as as_latex
+        from tinyllm_cli.report.latex import latex as as_latex
 
         latex.write_text(as_latex(sheets(found)), encoding="utf-8")
         yield latex
     if csv is not None:
-        from tinyllm_cli.reporting.spreadsheets import write_folder
+        from tinyllm_cli.report.csv_files import write_folder
 
         if write_folder(csv, found):
             yield csv
@@ -148,7 +148,7 @@ def _written(
 
 def _audit(session: Session, store: Store, gates: GateSettings) -> AuditSection:
     """Reads every rationale, which takes a while where there are many."""
-    from tinyllm_cli.reporting.audit import audit_section
+    from tinyllm_cli.report.audit_section import audit_section
 
     with session.console.meter("report") as meter:
         read = count(1)

@@ -21,7 +21,7 @@ from tinyllm_cli.terminal import printable
 
 if TYPE_CHECKING:
     from tinyllm_cli.config import Settings
-    from tinyllm_cli.gates import GateSettings
+    from tinyllm_cli.rationales.gates import GateSettings
     from tinyllm_cli.store import Store
 
 _COMMON = "Common options"
@@ -37,6 +37,13 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no hint
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_COMMON)]
 MaxTarget = Annotated[
     int, typer.Option(min=2, help="Longest target of the student in tokens, as in distill, for the gates.")
+]
+Gates = Annotated[
+    bool,
+    typer.Option(
+        "--gates/--no-gates",
+        help="Use the rationales that pass the gates; --no-gates: all, cut only at a hallucinated next question.",
+    ),
 ]
 
 P = ParamSpec("P")
@@ -67,15 +74,11 @@ class Session:
 
         return open_store(self.db, create=create)
 
-    def gates(self, typed: str, max_target: int) -> GateSettings | None:
-        """The gates that `--gates` stands for, None for "none", for a student that learns `max_target` tokens.
+    def gates(self, wanted: bool, max_target: int) -> GateSettings | None:
+        """The configured gates for a student that learns `max_target` tokens; None under `--no-gates`."""
+        from tinyllm_cli.rationales.gates import gate_settings
 
-        Raises UsageProblem for another word."""
-        from tinyllm_cli.gates import gate_settings
-
-        if typed not in ("default", "none"):
-            raise UsageProblem(f"--gates can't be '{typed}'.", "Choose one of: default, none.")
-        return gate_settings(self.settings.gates, max_target) if typed == "default" else None
+        return gate_settings(self.settings.gates, max_target) if wanted else None
 
 
 def command_line() -> str:

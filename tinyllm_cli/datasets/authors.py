@@ -29,7 +29,7 @@ _LLAMA = "llama rationale:"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class AuthorsRationales:
     """One string taken apart. A part that is missing is None."""
 
     flan: str | None
@@ -42,7 +42,7 @@ def is_authors_layout(folder: Path) -> bool:
     return any(folder.glob("llm/*_CoT_*.json"))
 
 
-def parse_pair(text: str) -> Pair:
+def parse_pair(text: str) -> AuthorsRationales:
     """Take one string of `llm/<split>_CoT_<k>.json` apart."""
     head, echo_sign, tail = text.partition(_ECHO)
     if not echo_sign:
@@ -54,7 +54,7 @@ def parse_pair(text: str) -> Pair:
     end = _FLAN_END.search(head)
     flan = head[: end.start()] if end else head
     answer = LETTERS.find(end[1].lower()) if end else -1
-    return Pair(
+    return AuthorsRationales(
         flan=flan.strip() or None,
         flan_answer=answer if answer >= 0 else None,
         llama=llama.strip() or None,
@@ -95,7 +95,7 @@ def write_rationales(folder: Path, split: str, questions: Iterator[Question], ta
     return rows
 
 
-def _check_echo(folder: Path, split: str, row: int, question: Question, pair: Pair) -> None:
+def _check_echo(folder: Path, split: str, row: int, question: Question, pair: AuthorsRationales) -> None:
     if pair.echo is None or _squeezed(pair.echo) == _squeezed(question.text):
         return
     raise UsageProblem(

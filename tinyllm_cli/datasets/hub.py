@@ -18,7 +18,7 @@ from tinyllm_cli.datasets.rows import read_rows
 from tinyllm_cli.errors import WorldProblem
 
 REVISION = "refs/convert/parquet"
-Row = Mapping[str, Any]
+HubRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class HubDataset:
     config: str
     files: Mapping[str, str]
     columns: Mapping[str, str]
-    adapt: Callable[[Row, str, int], Row]
+    adapt: Callable[[HubRow, str, int], HubRow]
     divide: Callable[[str, int], Callable[[int], str]] | None = None
     """(hub split, its size) -> (row number -> our split), where the paper's splits are not the hub's."""
 
@@ -94,19 +94,19 @@ def pubmedqa_split(_hub_split: str, size: int) -> Callable[[int], str]:
     return lambda number: "train" if rank[number] < train else "valid" if rank[number] < train + valid else "test"
 
 
-def _as_it_is(row: Row, _split: str, _number: int) -> Row:
+def _as_it_is(row: HubRow, _split: str, _number: int) -> HubRow:
     return row
 
 
-def _four_options(row: Row, _split: str, _number: int) -> Row:
+def _four_options(row: HubRow, _split: str, _number: int) -> HubRow:
     return row if len(row["choices"]["text"]) == 4 else {}
 
 
-def _numbered(row: Row, split: str, number: int) -> Row:
+def _numbered(row: HubRow, split: str, number: int) -> HubRow:
     return {**row, "id": f"{'dev' if split == 'validation' else split}-{number}"}
 
 
-def _piqa(row: Row, split: str, number: int) -> Row:
+def _piqa(row: HubRow, split: str, number: int) -> HubRow:
     return {
         "id": _numbered(row, split, number)["id"],
         "question": row["goal"],
@@ -115,7 +115,7 @@ def _piqa(row: Row, split: str, number: int) -> Row:
     }
 
 
-def _pubmedqa(row: Row, _split: str, _number: int) -> Row:
+def _pubmedqa(row: HubRow, _split: str, _number: int) -> HubRow:
     return {
         "id": row["pubid"],
         "question": row["question"],

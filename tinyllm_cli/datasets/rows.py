@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from backends.tables import csv_rows
+from backends.csv_files import csv_rows
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 FORMATS = (".jsonl", ".json", ".csv", ".parquet")

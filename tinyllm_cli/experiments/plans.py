@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tinyllm_cli.datasets.question import SPLITS
-from tinyllm_cli.experiments.cells import Cell, Coverage, ExperimentPlan, Label, Setup, Sketch, last_value
-from tinyllm_cli.opinions import unforced_command
+from tinyllm_cli.experiments.grid import Coverage, ExperimentCell, ExperimentPlan, Label, PlanBuilder, Setup, last_value
+from tinyllm_cli.rationales.teacher_answers import unforced_command
 
 GRID = (0.01, 0.1, 0.5, 1.0, 2.0, 3.0)
 """The paper's alphas for each teacher."""
@@ -24,7 +24,7 @@ METHODS = ("inference", "finetune", "lora", "standard-kd", "distill-step-by-step
 
 def table1(setup: Setup, methods: Sequence[str] = METHODS) -> ExperimentPlan:
     """Every method on every data set and student; fine-tuning once, where all of it is with LoRA."""
-    sketch = Sketch(setup)
+    sketch = PlanBuilder(setup)
     once = setup.on_answers == "lora" and "lora" in methods
     methods = [method for method in methods if not (once and method == "finetune")]
     for coverage, student in sketch.each():
@@ -37,14 +37,16 @@ def table1(setup: Setup, methods: Sequence[str] = METHODS) -> ExperimentPlan:
     return sketch.plan("table1")
 
 
-def _method(sketch: Sketch, coverage: Coverage, student: str, method: str) -> None:
+def _method(sketch: PlanBuilder, coverage: Coverage, student: str, method: str) -> None:
     alphas = sketch.alphas(coverage)
     if method == "inference":
         longest = last_value(sketch.setup.more, "--max-input")
         as_trained = () if longest is None else ("--max-input", longest)
         words = ("--model", student, "--dataset", coverage.dataset, *as_trained, *sketch.evaluate())
         label: Label = {"dataset": coverage.dataset, "student": student, "method": method}
-        sketch.cells.append(Cell(label=label, distill=None, evaluate=words, edition=sketch.edition(coverage, student)))
+        sketch.cells.append(
+            ExperimentCell(label=label, distill=None, evaluate=words, edition=sketch.edition(coverage, student))
+        )
     elif method == "finetune":
         sketch.add(coverage, student, {"method": sketch.setup.on_answers})
     elif method == "lora":
@@ -63,7 +65,7 @@ def _method(sketch: Sketch, coverage: Coverage, student: str, method: str) -> No
         _lacks_rationales(sketch, coverage, method)
 
 
-def _by_themselves(sketch: Sketch, coverage: Coverage, student: str, method: str) -> None:
+def _by_themselves(sketch: PlanBuilder, coverage: Coverage, student: str, method: str) -> None:
     """Methods that need what teachers answered without the gold answer: standard-kd about train, PINTO about all."""
     splits = ["train"] if method == "standard-kd" else [s for s in SPLITS if s != "valid" or coverage.valid]
     asked = {split: coverage.unforced.get(split, frozenset()) for split in splits}
@@ -83,12 +85,14 @@ def _by_themselves(sketch: Sketch, coverage: Coverage, student: str, method: str
     )
 
 
-def _teachers(sketch: Sketch, coverage: Coverage) -> None:
+def _teachers(sketch: PlanBuilder, coverage: Coverage) -> None:
     for name in sketch.setup.alphas:
         if name in coverage.unforced.get("test", ()):
             words = ("--teacher", name, "--dataset", coverage.dataset, *sketch.evaluate("generate"))
             label: Label = {"dataset": coverage.dataset, "method": "teacher", "teacher": name}
-            sketch.cells.append(Cell(label=label, distill=None, evaluate=words, edition=sketch.edition(coverage)))
+            sketch.cells.append(
+                ExperimentCell(label=label, distill=None, evaluate=words, edition=sketch.edition(coverage))
+            )
         else:
             sketch.miss(
                 f"{name} itself on {coverage.dataset}: it has not answered test without the gold answer",
@@ -97,7 +101,7 @@ def _teachers(sketch: Sketch, coverage: Coverage) -> None:
             )
 
 
-def _lacks_rationales(sketch: Sketch, coverage: Coverage, method: str) -> None:
+def _lacks_rationales(sketch: PlanBuilder, coverage: Coverage, method: str) -> None:
     fewest = "two teachers" if method == "tinyllm" else "a teacher"
     lacking = next((name for name in sketch.setup.alphas if name not in coverage.writers), "llama2")
     sketch.miss(
@@ -109,7 +113,7 @@ def _lacks_rationales(sketch: Sketch, coverage: Coverage, method: str) -> None:
 
 def ablation(setup: Setup) -> ExperimentPlan:
     """Without in-context examples, without each teacher, each teacher alone, and the controls."""
-    sketch = Sketch(setup)
+    sketch = PlanBuilder(setup)
     for coverage, student in sketch.each():
         alphas = sketch.alphas(coverage)
         if len(alphas) < 2:
@@ -140,7 +144,7 @@ def ablation(setup: Setup) -> ExperimentPlan:
 
 def train_size(setup: Setup, fractions: Sequence[float] = FRACTIONS) -> ExperimentPlan:
     """Accuracy against the share of the training set, with full fine-tuning on all of it."""
-    sketch = Sketch(setup)
+    sketch = PlanBuilder(setup)
     for coverage, student in sketch.each():
         alphas = sketch.alphas(coverage)
         whole = min(coverage.questions, setup.limit or coverage.questions)
@@ -161,7 +165,7 @@ def train_size(setup: Setup, fractions: Sequence[float] = FRACTIONS) -> Experime
 
 def alpha_grid(setup: Setup, grid: Sequence[float] = GRID) -> ExperimentPlan:
     """One teacher's alpha at each value of the grid, the others as they are."""
-    sketch = Sketch(setup)
+    sketch = PlanBuilder(setup)
     for coverage, student in sketch.each():
         alphas = sketch.alphas(coverage)
         for name in alphas:
@@ -204,7 +208,7 @@ def best_on_valid(tried: Iterable[tuple[Label, float]]) -> list[Chosen]:
 
 def seeds(setup: Setup) -> ExperimentPlan:
     """The same run under several seeds, with full fine-tuning beside it."""
-    sketch = Sketch(setup)
+    sketch = PlanBuilder(setup)
     for coverage, student in sketch.each():
         alphas = sketch.alphas(coverage)
         if alphas:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from tinyllm_cli.errors import UsageProblem, WorldProblem
-from tinyllm_cli.experiments.cells import Cell
-from tinyllm_cli.experiments.running import CellProcess, Surroundings, stop
-from tinyllm_cli.lines import cut_torn_line
-from tinyllm_cli.records import Run
-from tinyllm_cli.resuming import discard_state, state_folder
+from tinyllm_cli.experiments.grid import ExperimentCell
+from tinyllm_cli.experiments.runner import CellProcess, WorkerEnv, stop
+from tinyllm_cli.files import cut_torn_line
+from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import experiments as stored_experiments
 from tinyllm_cli.store import runs as stored_runs
+from tinyllm_cli.training.checkpoint import discard_state, state_folder
 
 LOWEST, HIGHEST = 0.01, 3.0
 """The range of the paper's grid, which the search walks on a logarithmic scale."""
@@ -28,7 +28,7 @@ _POLL = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hunt:
+class SearchConfig:
     """What is looked for. `train` makes the words after `tinyllm distill` from the alphas; `start` are those that are
     tried first."""
 
@@ -72,11 +72,11 @@ class _Trial:
         return round(time.monotonic() - self.job.started, 1)
 
 
-Watch = Callable[[Sequence[CellProcess], int, int, float | None], None]
+OnTrial = Callable[[Sequence[CellProcess], int, int, float | None], None]
 """Called with the jobs in work, the trials that are over, how many there are to be, and the best valid accuracy."""
 
 
-def open_study(journal: Path, hunt: Hunt) -> Any:
+def open_study(journal: Path, hunt: SearchConfig) -> Any:
     """The study of this hunt, begun before or now. A trial that a kill cut off is asked for again.
 
     Raises UsageProblem where Optuna is not installed."""
@@ -124,12 +124,12 @@ class Search:
     store: Store
     experiment: int
     study: Any
-    hunt: Hunt
-    surroundings: Surroundings
+    hunt: SearchConfig
+    surroundings: WorkerEnv
     _working: list[_Trial] = field(default_factory=list)
     _failed: list[str] = field(default_factory=list)
 
-    def carry_out(self, trials: int, jobs: int, watch: Watch) -> Found:
+    def carry_out(self, trials: int, jobs: int, watch: OnTrial) -> Found:
         """Go on until the study has `trials` that came to an end, those that fail now counted too.
 
         Raises WorldProblem when none of them was trained to the end."""
@@ -177,7 +177,7 @@ class Search:
         alphas = _rounded({name: trial.suggest_float(name, LOWEST, HIGHEST, log=True) for name in self.hunt.start})
         label = {"dataset": self.hunt.dataset, "trial": trial.number, **alpha_labels(alphas)}
         position = stored_experiments.add_cell(self.store, self.experiment, label)
-        cell = Cell(label=label, distill=self.hunt.train(alphas), evaluate=None)
+        cell = ExperimentCell(label=label, distill=self.hunt.train(alphas), evaluate=None)
         gpu = self.surroundings.gpu([one.job for one in self._working])
         job = CellProcess(position=position, cell=cell, surroundings=self.surroundings, gpu=gpu)
         others = {run.id for run in self._in_work(alphas)}

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backends.base import Message, Outcome, Sampling
-from tinyllm_cli.interrupts import undisturbed
-from tinyllm_cli.records import Asking, Batch, Prompt
+from tinyllm_cli.records.elicitation import Batch, ElicitationConfig, Prompt
+from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store.database import Store, now
-from tinyllm_cli.store.elicitations import Address, Worker, close_waiting
+from tinyllm_cli.store.elicitations import RequestId, Worker, close_waiting
 from tinyllm_cli.store.locks import holding
 from tinyllm_cli.store.rationales import Settled, add_prompts
 
@@ -94,18 +94,18 @@ def find(store: Store, number: int) -> Batch:
     return Batch(**row)
 
 
-def asking_of(store: Store, batch: Batch) -> Asking:
+def asking_of(store: Store, batch: Batch) -> ElicitationConfig:
     """How the requests of a batch are asked."""
     row = store.one("SELECT * FROM samplings WHERE hash = ?", (batch.sampling,))
     assert row is not None
     names = ("temperature", "top_p", "max_tokens", "seed")
     sampling = Sampling(**{name: row[name] for name in names}, stop=tuple(json.loads(row["stop"])))
-    return Asking(
+    return ElicitationConfig(
         teacher=batch.teacher, backend=row["backend"], model=row["model"], revision=row["revision"], sampling=sampling
     )
 
 
-def held(store: Store, asking: Asking, prompts: Sequence[str]) -> set[Address]:
+def held(store: Store, asking: ElicitationConfig, prompts: Sequence[str]) -> set[RequestId]:
     """Those replies to `prompts` that an open batch is to bring."""
     marks = ",".join("?" * len(prompts))
     rows = store.rows(
@@ -116,7 +116,7 @@ def held(store: Store, asking: Asking, prompts: Sequence[str]) -> set[Address]:
     return {(row["prompt"], row["sample"]) for row in rows}
 
 
-def left(store: Store, batch: Batch) -> Iterator[Address]:
+def left(store: Store, batch: Batch) -> Iterator[RequestId]:
     """What a batch is still to bring."""
     rows = store.rows("SELECT prompt, sample FROM claims WHERE batch = ?", (batch.number,))
     return ((row["prompt"], row["sample"]) for row in rows)
@@ -131,10 +131,10 @@ class Kept:
     unknown: int = 0
 
 
-def settle(store: Store, batch: Batch, asking: Asking, answers: Sequence[tuple[Address, Outcome]]) -> Kept:
+def settle(store: Store, batch: Batch, asking: ElicitationConfig, answers: Sequence[tuple[RequestId, Outcome]]) -> Kept:
     """Keep what came back; committed when this returns, Ctrl-C or not."""
     kept, taken = Kept(), set()
-    with undisturbed(), store.writing():
+    with signals_deferred(), store.writing():
         for address, outcome in answers:
             prompt = None if address in taken else _claimed(store, batch, asking, address)
             if prompt is not None:
@@ -163,7 +163,7 @@ def collecting(store: Store, batch: Batch) -> AbstractContextManager[bool]:
     return holding(store, f"batch-{batch.number}")
 
 
-def _claimed(store: Store, batch: Batch, asking: Asking, address: Address) -> Prompt | None:
+def _claimed(store: Store, batch: Batch, asking: ElicitationConfig, address: RequestId) -> Prompt | None:
     prompt, sample = address
     row = store.one(
         f"SELECT p.* FROM claims c JOIN prompts p ON p.hash = c.prompt WHERE {_OURS} AND c.batch = ?",
@@ -184,7 +184,7 @@ def _prompt(row: dict[str, Any]) -> Prompt:
     return prompt
 
 
-def _answered(store: Store, asking: Asking, address: Address) -> bool:
+def _answered(store: Store, asking: ElicitationConfig, address: RequestId) -> bool:
     same = "c.question = p.question AND c.prompt = p.hash AND c.teacher = ? AND c.sampling = ? AND c.sample = ?"
     known = (asking.teacher, asking.hash, address[1])
     row = store.one(

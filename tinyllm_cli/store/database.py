@@ -22,7 +22,7 @@ if _pandas is None:
 else:
     sys.modules["pandas"] = _pandas
 
-from tinyllm_cli.store.schema import APPLICATION_ID, migrations  # noqa: E402
+from tinyllm_cli.store.migrations import APPLICATION_ID, migrations  # noqa: E402
 
 BUSY_SECONDS = 30.0
 _CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log: pages that change again and again are written back once

@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from backends.base import Completion, PaceChange
-from tinyllm_cli.interrupts import undisturbed
-from tinyllm_cli.records import Asking, Elicitation
+from tinyllm_cli.records.elicitation import Elicitation, ElicitationConfig
+from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store.database import Store, now
 from tinyllm_cli.store.locks import holding
 from tinyllm_cli.store.rationales import Settled
@@ -22,17 +22,17 @@ from tinyllm_cli.store.rationales import add as add_rationales
 
 _NO_BATCH = "NOT EXISTS (SELECT 1 FROM batches b WHERE b.elicitation = elicitations.id AND b.finished IS NULL)"
 
-Address = tuple[str, int]
+RequestId = tuple[str, int]
 """(prompt hash, sample number): which reply of a teacher that is asked in one way."""
 
 
 class Worker:
     """This process's part in one elicitation."""
 
-    def __init__(self, store: Store, number: int, asking: Asking) -> None:
+    def __init__(self, store: Store, number: int, asking: ElicitationConfig) -> None:
         self.store, self.number, self.asking = store, number, asking
 
-    def claim(self, wanted: Sequence[Address]) -> list[Address]:
+    def claim(self, wanted: Sequence[RequestId]) -> list[RequestId]:
         """Take those of `wanted` that no other living process has. Call it in the transaction that found them
         missing."""
         asking = self.asking
@@ -50,7 +50,7 @@ class Worker:
 
     def settle(self, settled: Sequence[Settled]) -> None:
         """Keep what came back and let go of its claims; committed when this returns, Ctrl-C or not."""
-        with undisturbed(), self.store.writing():
+        with signals_deferred(), self.store.writing():
             self.keep(settled)
 
     def keep(self, settled: Sequence[Settled]) -> None:
@@ -99,7 +99,7 @@ def _sum(values: Sequence[float | None]) -> float | None:
 
 
 @contextmanager
-def working(store: Store, asking: Asking, dataset: str, split: str, recipe: str) -> Iterator[Worker]:
+def working(store: Store, asking: ElicitationConfig, dataset: str, split: str, recipe: str) -> Iterator[Worker]:
     """A new elicitation, with the lock that shows that it lives. Frees what dead ones had claimed. The caller
     closes it with `finish`."""
     with ExitStack() as held:
@@ -111,7 +111,7 @@ def working(store: Store, asking: Asking, dataset: str, split: str, recipe: str)
             ).lastrowid
             assert number is not None
             held.enter_context(holding(store, str(number)))
-        bury_the_dead(store, but=number)
+        mark_killed(store, but=number)
         yield Worker(store, number, asking)
 
 
@@ -132,7 +132,7 @@ def _elicitation(row: dict[str, Any]) -> Elicitation:
     return Elicitation(**row, pace=tuple(pace))
 
 
-def bury_the_dead(store: Store, but: int | None = None) -> None:
+def mark_killed(store: Store, but: int | None = None) -> None:
     """Elicitations that still say 'running' while nobody holds their lock were killed, unless they wait for a batch.
     A batch that was not uploaded yet died with them."""
     for row in list(store.rows("SELECT id FROM elicitations WHERE state = 'running' AND id IS NOT ?", (but,))):

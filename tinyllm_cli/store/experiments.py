@@ -82,7 +82,7 @@ def claiming(store: Store, experiment: int) -> AbstractContextManager[bool]:
     return holding(store, f"experiment-{experiment}")
 
 
-def bury_the_dead(store: Store) -> None:
+def mark_killed(store: Store) -> None:
     """Cells that say 'running' while nobody holds their experiment's lock were cut off by a kill."""
     for row in list(store.rows("SELECT DISTINCT experiment FROM cells WHERE state = 'running'")):
         with claiming(store, row["experiment"]) as held:

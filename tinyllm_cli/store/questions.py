@@ -12,7 +12,7 @@ from typing import Any
 
 from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.records import Repeated
+from tinyllm_cli.records.elicitation import Repeated
 from tinyllm_cli.store.database import Store, now
 
 _PAGE = 500

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from backends.base import Completion, Failure, Message, Outcome
-from tinyllm_cli.records import Asking, Prompt, Rationale, TeacherCosts, Variant
+from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Rationale, RationaleSet, TeacherCosts
 from tinyllm_cli.store.database import Store, now
-from tinyllm_cli.store.surveys import OUTSTANDING, spent
+from tinyllm_cli.store.rationale_stats import OUTSTANDING, spent
 
 # A content that stands in two places of a split was asked, and paid, once.
 _CONTENTS = "(SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
@@ -19,7 +19,7 @@ _PAGE = 500  # questions
 _SAME_VARIANT = "r.teacher = ? AND r.sampling = ? AND p.recipe = ?"
 
 
-def add_asking(store: Store, asking: Asking) -> None:
+def add_asking(store: Store, asking: ElicitationConfig) -> None:
     s = asking.sampling
     store.execute(
         "INSERT INTO samplings (hash, backend, model, revision, temperature, top_p, max_tokens, stop, seed)"
@@ -29,12 +29,12 @@ def add_asking(store: Store, asking: Asking) -> None:
     )  # fmt: skip
 
 
-def describe_engine(store: Store, asking: Asking, engine: Mapping[str, Any]) -> None:
+def describe_engine(store: Store, asking: ElicitationConfig, engine: Mapping[str, Any]) -> None:
     """Keep what the adapter said of its engine once it was running."""
     store.execute("UPDATE samplings SET engine = ? WHERE hash = ?", (json.dumps(engine), asking.hash))
 
 
-def answered(store: Store, asking: Asking, questions: Sequence[str]) -> set[tuple[str, int]]:
+def answered(store: Store, asking: ElicitationConfig, questions: Sequence[str]) -> set[tuple[str, int]]:
     """(prompt hash, sample) of every stored reply of this teacher, asked so, to any of these question hashes."""
     marks = ",".join("?" * len(questions))
     rows = store.rows(
@@ -54,7 +54,7 @@ class Settled:
     failed_before: bool = False
 
 
-def add(store: Store, asking: Asking, settled: Sequence[Settled]) -> None:
+def add(store: Store, asking: ElicitationConfig, settled: Sequence[Settled]) -> None:
     """Keep replies and failures, inside the caller's transaction. A second reply with one identity is dropped."""
     add_prompts(store, [one.prompt for one in settled])
     moment = now()
@@ -88,7 +88,7 @@ def add_prompts(store: Store, prompts: Sequence[Prompt]) -> None:
     )
 
 
-def _address(asking: Asking, one: Settled) -> tuple[str, str, str, str, int]:
+def _address(asking: ElicitationConfig, one: Settled) -> tuple[str, str, str, str, int]:
     return one.prompt.question, asking.teacher, one.prompt.hash, asking.hash, one.sample
 
 
@@ -98,13 +98,13 @@ def _prompt_row(prompt: Prompt) -> tuple[Any, ...]:
             _encode(messages))  # fmt: skip
 
 
-def _rationale_row(asking: Asking, one: Settled, reply: Completion, moment: str) -> tuple[Any, ...]:
+def _rationale_row(asking: ElicitationConfig, one: Settled, reply: Completion, moment: str) -> tuple[Any, ...]:
     return (*_address(asking, one), reply.text, reply.finish_reason, reply.answer, reply.prompt_tokens,
             reply.completion_tokens, reply.seconds, reply.cost, moment, reply.reasoning, reply.attempts,
             reply.last_error, reply.cap)  # fmt: skip
 
 
-def failed(store: Store, asking: Asking, questions: Sequence[str]) -> set[tuple[str, int]]:
+def failed(store: Store, asking: ElicitationConfig, questions: Sequence[str]) -> set[tuple[str, int]]:
     """(prompt hash, sample) of every failure of this teacher, asked so, on any of these question hashes."""
     marks = ",".join("?" * len(questions))
     rows = store.rows(
@@ -123,7 +123,7 @@ class Seen:
     completion_tokens: float | None
 
 
-def seen(store: Store, asking: Asking, dataset: str, split: str, recipe: str) -> Seen:
+def seen(store: Store, asking: ElicitationConfig, dataset: str, split: str, recipe: str) -> Seen:
     """Over the replies for one split whose prompts were made by `recipe`."""
     row = store.one(
         "SELECT count(*) AS replies, avg(r.prompt_tokens) AS prompt_tokens,"
@@ -144,7 +144,7 @@ class Exchange:
     text: str
 
 
-def newest(store: Store, asking: Asking) -> Exchange | None:
+def newest(store: Store, asking: ElicitationConfig) -> Exchange | None:
     """The last exchange with a teacher that was asked so."""
     row = store.one(
         "SELECT p.messages, r.text FROM rationales r JOIN prompts p ON p.hash = r.prompt"
@@ -161,7 +161,7 @@ _MADE_BY = " JOIN prompts p ON p.hash = r.prompt JOIN samplings s ON s.hash = r.
 _PLACES = f"FROM dataset_questions dq JOIN rationales r ON r.question = dq.question{_MADE_BY}"
 
 
-def variants(store: Store, dataset: str, split: str | None = None) -> list[Variant]:
+def variants(store: Store, dataset: str, split: str | None = None) -> list[RationaleSet]:
     """Every way in which rationales for this data set were made, the newest first."""
     rows = store.rows(
         "SELECT r.teacher, r.sampling, p.recipe, s.model, s.revision, max(p.teacher_forcing) AS teacher_forcing,"
@@ -171,7 +171,7 @@ def variants(store: Store, dataset: str, split: str | None = None) -> list[Varia
         " GROUP BY r.teacher, r.sampling, p.recipe ORDER BY latest DESC",
         (dataset, split, split),
     )
-    return [Variant(**{**row, "teacher_forcing": bool(row["teacher_forcing"])}) for row in rows]
+    return [RationaleSet(**{**row, "teacher_forcing": bool(row["teacher_forcing"])}) for row in rows]
 
 
 def count(store: Store, dataset: str, split: str, teacher: str) -> int:
@@ -197,7 +197,7 @@ def datasets_with_rationales(store: Store, split: str = "train") -> dict[str, se
     return found
 
 
-def iterate(store: Store, dataset: str, split: str, variant: Variant) -> Iterator[Rationale]:
+def iterate(store: Store, dataset: str, split: str, variant: RationaleSet) -> Iterator[Rationale]:
     """One variant's rationales for a split, in the order of its questions and samples; of several that differ in
     the prompt alone (other in-context examples, an edited recording) the newest. A page of questions at a time, so that
     the store may be written to meanwhile: a query that is still open would hold on to an old state of the database,
@@ -215,7 +215,7 @@ def iterate(store: Store, dataset: str, split: str, variant: Variant) -> Iterato
         yield from [Rationale(**row) for row in page]
 
 
-def failed_keys(store: Store, dataset: str, split: str, variant: Variant) -> set[str]:
+def failed_keys(store: Store, dataset: str, split: str, variant: RationaleSet) -> set[str]:
     """Questions that were asked in this way and got no usable reply yet."""
     rows = store.rows(
         "SELECT dq.key FROM dataset_questions dq JOIN failures f ON f.question = dq.question"

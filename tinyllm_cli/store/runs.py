@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from tinyllm_cli.records import Evaluation, Prediction, Run, RunState, Scoring, Subject
+from tinyllm_cli.records.evaluations import Evaluation, Prediction, Scoring, Subject
+from tinyllm_cli.records.runs import Run, RunState
 from tinyllm_cli.store.database import Store, now
 from tinyllm_cli.store.locks import holding
 
@@ -51,14 +52,14 @@ def same(store: Store, wanted: Mapping[str, Any]) -> list[Run]:
     return list(map(_run, rows))
 
 
-def take_up(store: Store, run: int) -> Run:
+def resume(store: Store, run: int) -> Run:
     """Go on with a run that was broken off."""
     row = store.one("UPDATE runs SET state = 'running', error = NULL, finished = NULL WHERE id = ? RETURNING *", (run,))
     assert row is not None
     return _run(row)
 
 
-def bury_the_dead(store: Store) -> None:
+def mark_killed(store: Store) -> None:
     """Runs that say 'running' while nobody holds their lock were killed."""
     for row in list(store.rows("SELECT id FROM runs WHERE state = 'running'")):
         with claiming(store, row["id"]) as held:

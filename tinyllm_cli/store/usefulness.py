@@ -10,7 +10,7 @@ from tinyllm_cli.store.database import Store, now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gain:
+class UsefulnessGain:
     """`text` is the hash of what was scored, `gain` in nats. `cut`: the model read less than question and text."""
 
     rationale: int
@@ -19,7 +19,7 @@ class Gain:
     cut: bool = False
 
 
-def stored(store: Store, model: str, texts: Mapping[int, str]) -> dict[int, Gain]:
+def stored(store: Store, model: str, texts: Mapping[int, str]) -> dict[int, UsefulnessGain]:
     """The gains of these rationales as these texts (hashes), by id, as far as they are known."""
     marks = ",".join("?" * len(texts))
     rows = store.rows(
@@ -27,7 +27,7 @@ def stored(store: Store, model: str, texts: Mapping[int, str]) -> dict[int, Gain
         (model, *texts),
     )
     return {
-        row["rationale"]: Gain(
+        row["rationale"]: UsefulnessGain(
             rationale=row["rationale"], text=row["text"], gain=row["gain"], cut=bool(row["input_cut"])
         )
         for row in rows
@@ -35,7 +35,7 @@ def stored(store: Store, model: str, texts: Mapping[int, str]) -> dict[int, Gain
     }
 
 
-def add(store: Store, model: str, gains: Sequence[Gain]) -> None:
+def add(store: Store, model: str, gains: Sequence[UsefulnessGain]) -> None:
     """Keep gains; committed when this returns."""
     moment = now()
     with store.atomic():

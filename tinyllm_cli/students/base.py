@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from tinyllm_cli.tasks import Task
+from tinyllm_cli.students.inputs import Task
 
 if TYPE_CHECKING:
     import torch
 
-    from tinyllm_cli.students.learning.dropout import Draws
+    from tinyllm_cli.students.loss.cpu.dropout import DropoutRng
 
 IGNORED = -100
 """The label of padding, as everywhere in Hugging Face's code."""
@@ -101,7 +101,7 @@ class Student(Writer, Protocol):
         """Logits (batch, T, vocabulary) for the target positions alone, and labels (batch, T) with IGNORED padding."""
         ...
 
-    def packed_outputs(self, batch: Sequence[Example], draws: Draws) -> torch.Tensor:
+    def packed_outputs(self, batch: Sequence[Example], draws: DropoutRng) -> torch.Tensor:
         """Logits (tokens, vocabulary) of all target tokens, example after example, computed without padding. To be
         called within `learning.packing.packed`."""
         ...
@@ -155,17 +155,17 @@ def target_ids(tokenizer: Any, text: str, limit: int) -> tuple[tuple[int, ...], 
     return (*ids, tokenizer.eos_token_id), False
 
 
-def grain(device: str) -> int:
+def pad_multiple(device: str) -> int:
     """What the lengths of a training's padded rows are multiples of. On a GPU the same few shapes had better come
     back: for each new one memory is sought and a product's kernel is chosen anew."""
     return 1 if device == "cpu" else 16
 
 
-def pad(rows: Sequence[Sequence[int]], value: int, *, left: bool, device: str, grain: int = 1) -> torch.Tensor:
-    """Rows of ids as one (rows, longest) tensor, longest being rounded up to a multiple of `grain`."""
+def pad(rows: Sequence[Sequence[int]], value: int, *, left: bool, device: str, pad_multiple: int = 1) -> torch.Tensor:
+    """Rows of ids as one (rows, longest) tensor, longest being rounded up to a multiple of `pad_multiple`."""
     import torch
 
-    longest = -(-max(map(len, rows)) // grain) * grain
+    longest = -(-max(map(len, rows)) // pad_multiple) * pad_multiple
     gap = [[value] * (longest - len(row)) for row in rows]
     filled = [[*g, *row] if left else [*row, *g] for row, g in zip(rows, gap, strict=True)]
     return torch.tensor(filled, device=device)
@@ -178,6 +178,6 @@ def one_row(rows: Sequence[Sequence[int]], device: str) -> torch.Tensor:
     return torch.tensor([[token for row in rows for token in row]], device=device)
 
 
-def mask(rows: Sequence[Sequence[int]], *, left: bool, device: str, grain: int = 1) -> torch.Tensor:
+def mask(rows: Sequence[Sequence[int]], *, left: bool, device: str, pad_multiple: int = 1) -> torch.Tensor:
     """1 where `pad` put a row's own ids."""
-    return pad([[1] * len(row) for row in rows], 0, left=left, device=device, grain=grain)
+    return pad([[1] * len(row) for row in rows], 0, left=left, device=device, pad_multiple=pad_multiple)

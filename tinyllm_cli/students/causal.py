@@ -16,22 +16,22 @@ from tinyllm_cli.students.base import (
     Example,
     Limits,
     by_budget,
-    grain,
     mask,
     one_row,
     pad,
+    pad_multiple,
     read_budget,
     target_ids,
 )
-from tinyllm_cli.students.decoding import greedy, joined
-from tinyllm_cli.students.learning.packing import pack
+from tinyllm_cli.students.decoding import concat_caches, greedy
+from tinyllm_cli.students.inputs import ANSWER, Task
+from tinyllm_cli.students.loss.cpu.packing import pack
 from tinyllm_cli.students.scoring import mean_log_likelihoods
-from tinyllm_cli.tasks import ANSWER, Task
 
 if TYPE_CHECKING:
     import torch
 
-    from tinyllm_cli.students.learning.dropout import Draws
+    from tinyllm_cli.students.loss.cpu.dropout import DropoutRng
 
 ANSWER_CUE = "\nAnswer:"
 RATIONALE_CUE = "\nRationale:"
@@ -49,7 +49,7 @@ class CausalStudent:
         self.model: Any = checkpoint.model
         self.tokenizer: Any = checkpoint.tokenizer
         self.device = checkpoint.device
-        self.grain = grain(self.device)
+        self.pad_multiple = pad_multiple(self.device)
         self._window = window(self.model.config)
         self._takes_keep = "logits_to_keep" in inspect.signature(self.model.forward).parameters
 
@@ -84,7 +84,7 @@ class CausalStudent:
         logits = self._forward(rows, keep=longest + 1)[:, :-1]
         return logits, pad([example.target for example in batch], IGNORED, left=True, device=self.device)
 
-    def packed_outputs(self, batch: Sequence[Example], draws: Draws) -> torch.Tensor:
+    def packed_outputs(self, batch: Sequence[Example], draws: DropoutRng) -> torch.Tensor:
         import torch
 
         rows = [(*example.input, *example.target[:-1]) for example in batch]
@@ -148,14 +148,16 @@ class CausalStudent:
             return None
         prefixes = [row[:-1] for row in rows]
         groups = by_budget(prefixes, [len(prefix) for prefix in prefixes], read_budget(self.device))
-        return joined([self._prefix(group).past_key_values for group in groups], len(prefixes[0]))
+        return concat_caches([self._prefix(group).past_key_values for group in groups], len(prefixes[0]))
 
     def _forward(self, rows: Sequence[Sequence[int]], keep: int) -> torch.Tensor:
         """Logits (rows, keep, vocabulary) of the last `keep` positions."""
-        attention = mask(rows, left=True, device=self.device, grain=self.grain)
+        attention = mask(rows, left=True, device=self.device, pad_multiple=self.pad_multiple)
         arguments = {"logits_to_keep": keep} if self._takes_keep else {}
         logits: torch.Tensor = self.model(
-            input_ids=pad(rows, self.tokenizer.pad_token_id, left=True, device=self.device, grain=self.grain),
+            input_ids=pad(
+                rows, self.tokenizer.pad_token_id, left=True, device=self.device, pad_multiple=self.pad_multiple
+            ),
             attention_mask=attention,
             position_ids=(attention.cumsum(-1) - 1).clamp(min=0),
             use_cache=False,

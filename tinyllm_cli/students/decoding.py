@@ -58,7 +58,7 @@ def _kept(value: Any, rows: torch.Tensor, batch: int) -> Any:
     return value
 
 
-def joined(caches: Sequence[Any], length: int) -> Any:
+def concat_caches(caches: Sequence[Any], length: int) -> Any:
     """One cache of the rows of all `caches`, padded on the left to `length` tokens; None where a layer of the model
     keeps something else than all its keys and values, for which padding has no meaning."""
     import torch

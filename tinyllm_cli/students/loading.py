@@ -6,8 +6,8 @@ from backends.checkpoints import EMBEDDED, best_device, load, load_tokenizer
 from backends.fingerprints import fingerprint
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.causal import CausalStudent
-from tinyllm_cli.students.measuring import Ruler
 from tinyllm_cli.students.seq2seq import Seq2SeqStudent
+from tinyllm_cli.students.token_lengths import TokenCounter
 
 
 def load_student(
@@ -23,12 +23,12 @@ def load_student(
     return Seq2SeqStudent(checkpoint) if checkpoint.kind == "seq2seq" else CausalStudent(checkpoint)
 
 
-def load_ruler(name: str, *, trust_remote_code: bool = False) -> Ruler:
+def load_ruler(name: str, *, trust_remote_code: bool = False) -> TokenCounter:
     """What counts tokens as the student `name` would, without loading its weights.
 
     Raises ModelUnavailable with the reason and the ways on."""
     tokenizer, kind, window = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    return Ruler(tokenizer=tokenizer, kind=kind, window=window)
+    return TokenCounter(tokenizer=tokenizer, kind=kind, window=window)
 
 
 def model_fingerprint(name: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from backends.checkpoints import logs_of_transformers_off
+from tinyllm_cli.files import to_disk
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.lora import merged_state
 
@@ -43,16 +43,6 @@ def save_student(student: Student, folder: Path, card: str) -> None:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def to_disk(*paths: Path) -> None:
-    """Return when the files and folders are on the disk: a name must not outlive what it names when the power goes."""
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def clear_up(folder: Path) -> None:

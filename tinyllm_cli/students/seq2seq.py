@@ -11,22 +11,22 @@ from tinyllm_cli.students.base import (
     Example,
     Limits,
     by_budget,
-    grain,
     mask,
     one_row,
     pad,
+    pad_multiple,
     read_budget,
     target_ids,
 )
 from tinyllm_cli.students.decoding import greedy
-from tinyllm_cli.students.learning.packing import announce, pack
+from tinyllm_cli.students.inputs import Task
+from tinyllm_cli.students.loss.cpu.packing import announce, pack
 from tinyllm_cli.students.scoring import mean_log_likelihoods
-from tinyllm_cli.tasks import Task
 
 if TYPE_CHECKING:
     import torch
 
-    from tinyllm_cli.students.learning.dropout import Draws
+    from tinyllm_cli.students.loss.cpu.dropout import DropoutRng
 
 
 class Seq2SeqStudent:
@@ -36,7 +36,7 @@ class Seq2SeqStudent:
         self.model: Any = checkpoint.model
         self.tokenizer: Any = checkpoint.tokenizer
         self.device = checkpoint.device
-        self.grain = grain(self.device)
+        self.pad_multiple = pad_multiple(self.device)
         self._window = window(self.model.config)
 
     def encode(self, tasks: Sequence[Task], limits: Limits) -> list[Example]:
@@ -59,14 +59,16 @@ class Seq2SeqStudent:
         inputs = [example.input for example in batch]
         targets = [example.target for example in batch]
         logits = self.model(
-            input_ids=pad(inputs, self.tokenizer.pad_token_id, left=False, device=self.device, grain=self.grain),
-            attention_mask=mask(inputs, left=False, device=self.device, grain=self.grain),
+            input_ids=pad(
+                inputs, self.tokenizer.pad_token_id, left=False, device=self.device, pad_multiple=self.pad_multiple
+            ),
+            attention_mask=mask(inputs, left=False, device=self.device, pad_multiple=self.pad_multiple),
             decoder_input_ids=self._shifted(targets),
             use_cache=False,
         ).logits
-        return logits, pad(targets, IGNORED, left=False, device=self.device, grain=self.grain)
+        return logits, pad(targets, IGNORED, left=False, device=self.device, pad_multiple=self.pad_multiple)
 
-    def packed_outputs(self, batch: Sequence[Example], draws: Draws) -> torch.Tensor:
+    def packed_outputs(self, batch: Sequence[Example], draws: DropoutRng) -> torch.Tensor:
         inputs = [example.input for example in batch]
         targets = [example.target for example in batch]
         row = pack([len(ids) for ids in inputs], [len(ids) for ids in targets], self.device, draws)
@@ -144,4 +146,4 @@ class Seq2SeqStudent:
         """What the decoder reads: its start token, then the target without its last token."""
         start = self.model.config.decoder_start_token_id
         rows = [[start, *target[:-1]] for target in targets]
-        return pad(rows, self.tokenizer.pad_token_id, left=False, device=self.device, grain=self.grain)
+        return pad(rows, self.tokenizer.pad_token_id, left=False, device=self.device, pad_multiple=self.pad_multiple)

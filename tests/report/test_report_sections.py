@@ -1,0 +1,348 @@
+"""The report's curves, costs, case studies and background: what is drawn and chosen for known runs and answers."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.base import Completion, Sampling
+from tests.conftest import keep, make_questions
+from tests.report.test_arms import data, evaluated, first, report
+from tests.report.test_report import HOSTILE, Page
+from tinyllm_cli.elicitation.prompts import build_prompt
+from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
+from tinyllm_cli.records.evaluations import Prediction, Subject
+from tinyllm_cli.records.runs import Run
+from tinyllm_cli.report.axes import BOTTOM, TOP, Mark, Tick, by_ratio, from_zero, legible, rounds, spaced, upward
+from tinyllm_cli.report.cases import TO_READ
+from tinyllm_cli.report.collect import collect
+from tinyllm_cli.report.curves import panels
+from tinyllm_cli.report.html import html_page
+from tinyllm_cli.report.pareto import Taken, Tradeoff, front, plots, tradeoff_sheet, tradeoffs
+from tinyllm_cli.report.provenance import data_sheets, run_sheet, teacher_sheets
+from tinyllm_cli.store import Store, questions, rationales, runs
+
+
+def trained(store: Store, dataset: str, right: set[int], *, seconds: float, method: str = "tinyllm", seed: int = 0,
+            student: str = "tiny", lineage: dict[str, Any] | None = None, **figures: Any) -> Run:  # fmt: skip
+    """A finished run with these figures that answered 40 questions."""
+    alpha = {"ann": 1.0, "bob": 1.0} if method == "tinyllm" else {}
+    run = runs.start(
+        store, method=method, student=student, dataset=dataset, alpha=alpha, seed=seed,
+        settings={"seed": seed, "max_input": 64, "max_target": 32}, lineage=lineage or {},
+        command="tinyllm distill", versions={"tinyllm": "0"},
+    )  # fmt: skip
+    runs.finish(store, run.id, "done", {"training_seconds": seconds, **figures})
+    best = figures.get("best_step")
+    subject = Subject(kind="run", name=f"run {run.id}", fingerprint="f" if best is None else f"step {best}", run=run.id)
+    asked = make_questions(40, dataset=dataset, split="test")
+    opened = runs.open_evaluation(store, subject, dataset, "test", "rank", questions=40, chance=0.25, majority=0.25)
+    answers = [
+        Prediction(key=q.key, question=q.hash, option=q.answer if n in right else 1 - q.answer % 2, correct=n in right)
+        for n, q in enumerate(asked)
+    ]
+    runs.add_predictions(store, opened.id, answers)
+    runs.complete_evaluation(store, opened.id, 1.0)
+    found = runs.find(store, run.id)
+    assert found is not None
+    return found
+
+
+def explained(
+    store: Store, dataset: str, split: str, numbers: list[int], text: str, *, cost: float | None = None
+) -> None:
+    """Ann's rationales for some questions of a split."""
+    asking = ElicitationConfig(teacher="ann", backend="openai", model="m", revision="1", sampling=Sampling())
+    rationales.add_asking(store, asking)
+    asked = make_questions(80 if split == "train" else 40, dataset=dataset, split=split)
+    for number in numbers:
+        prompt = build_prompt(asked[number], Recipe(icl=0), [])
+        keep(store, asking, prompt, 0, Completion(text=text, finish_reason="stop", cost=cost))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_ticks_are_few_and_enclose_what_is_drawn(low: float, span: float) -> None:
+    high = low + span
+    steps = rounds(low, high)
+    assert 2 <= len(steps) <= 9
+    slack = (steps[1] - steps[0]) * 1e-6
+    assert steps[0] <= low + slack
+    assert high - slack <= steps[-1]
+    up, _, _ = upward(low, high)
+    assert TOP - 1 <= up(high) <= up(low) <= BOTTOM + 1
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1.0, 1e9))
+def test_logarithmic_ticks_are_few_and_inside(low: float, ratio: float) -> None:
+    across, ticks = by_ratio(low, low * ratio)
+    assert len(ticks) <= 9
+    assert all(across(low) - 1 <= tick.at <= across(low * ratio) + 1 for tick in ticks)
+    assert math.isfinite(across(low))
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60), st.booleans()), max_size=9))
+def test_no_name_is_written_over_another(points: list[tuple[int, int, bool]]) -> None:
+    marks = [Mark(x=x, y=y, told="", name="a name of some length", before=before) for x, y, before in points]
+    drawn = list(legible(marks))
+    assert [(one.x, one.y) for one in drawn] == [(one.x, one.y) for one in marks]
+    named = [one for one in drawn if one.name]
+    assert not any(one.covers(other) for n, one in enumerate(named) for other in named[:n])
+    assert named[:1] == drawn[:1] == marks[:1], "the first keeps its place"
+
+
+def test_a_scale_of_nothing_still_has_ticks() -> None:
+    _, ticks = from_zero(0.0)
+    assert len(ticks) >= 2
+
+
+def test_curves_are_means_over_seeds_and_told_apart_by_arm(store: Store) -> None:
+    data(store, "toy", 40)
+    for seed, last in ((0, 0.5), (1, 0.7)):
+        curve = [
+            {"step": 1, "answer": 4.0, "ann": 6.0, "bob": 2.0},
+            {"step": 2, "answer": 2.0 + seed, "ann": 3.0, "bob": 1.0},
+        ]
+        valid = [{"step": 1, "accuracy": 0.25}, {"step": 2, "accuracy": last}]
+        trained(store, "toy", first(20), seconds=9, seed=seed, curve=curve, valid=valid)
+    trained(store, "toy", first(9), seconds=9, method="finetune", valid=[{"step": 2, "accuracy": 0.3}])
+    [panel] = panels(runs.everything(store), {"toy": 80})
+    valid_plot, answers, rationale_plot = panel.plots
+    assert panel.title == "tiny on toy"
+    assert "tinyllm (raw): from 25.0 % at step 1 to 60.0 % at step 2" in valid_plot.described
+    assert "finetune: from 30.0 % at step 2" in valid_plot.described
+    assert "from 4 at step 1 to 2.5 at step 2" in answers.described
+    assert "from 4 at step 1 to 2 at step 2" in rationale_plot.described, "the mean of both teachers"
+    assert [curve.label for curve in rationale_plot.curves] == ["tinyllm (raw)"]
+
+
+def test_a_curve_is_of_finished_runs_one_for_each_seed_as_far_as_all_go(store: Store) -> None:
+    """A training that was broken off, or done twice, makes no rise or fall that no run had."""
+    data(store, "toy", 40)
+
+    def train(state: str, *accuracies: float, **settings: object) -> None:
+        valid = [{"step": step, "accuracy": accuracy} for step, accuracy in enumerate(accuracies, start=1)]
+        run = trained(store, "toy", first(20), seconds=9, valid=valid, **settings)
+        store.execute("UPDATE runs SET state = ? WHERE id = ?", (state, run.id))
+
+    train("stopped", 0.1, 0.1, seed=0)
+    train("done", 0.2, 0.2, seed=0)
+    train("done", 0.4, 0.5, 0.6, seed=0)
+    train("done", 0.6, 0.7, seed=1)
+    train("stopped", 0.3, method="finetune")
+    [panel] = panels(runs.everything(store), {"toy": 80})
+    assert panel.plots[0].described == (
+        "tinyllm (raw): from 50.0 % at step 1 to 60.0 % at step 2;"
+        " finetune, stopped: from 30.0 % at step 1 to 30.0 % at step 1"
+    )
+
+
+def test_many_arms_are_drawn_in_several_panels_and_long_curves_in_few_points(store: Store) -> None:
+    data(store, "toy", 40)
+    curve = [{"step": step, "answer": 1000.0 / step} for step in range(1, 401)]
+    for seed in range(7):
+        run = trained(store, "toy", first(seed), seconds=9, method="finetune", student="tiny", curve=curve)
+        store.execute("UPDATE runs SET settings = ? WHERE id = ?", (f'{{"lr": {seed}}}', run.id))
+    first_panel, second_panel = panels(runs.everything(store), {"toy": 80})
+    assert (first_panel.title, second_panel.title) == ("tiny on toy, part 1", "tiny on toy, part 2")
+    [plot] = first_panel.plots
+    assert len({curve.label for curve in plot.curves}) == 6
+    assert all(len(curve.line.split()) == 25 for curve in plot.curves)
+
+
+def test_the_front_holds_what_no_other_arm_beats(store: Store) -> None:
+    data(store, "toy", 40)
+    for right, seconds in ((10, 5.0), (20, 50.0), (15, 60.0), (30, 500.0)):
+        trained(store, "toy", first(right), seconds=seconds, method="finetune", student=f"tiny-{right}")
+    evaluated(store, "toy", first(8), method="inference")
+    found = report(store)
+    [tradeoff] = tradeoffs(found.arms, found.runs, found.asked)
+    best = front((one.seconds or 0.0, one) for one in tradeoff.students)
+    assert [one.arm.mean for one in best] == [0.2, 0.25, 0.5, 0.75]
+    [plot] = plots(tradeoff)
+    assert plot.x_title == "minutes of training, logarithmic"
+    assert [level.text for level in plot.levels] == ["tiny, Inference: 20.0"]
+    bold = {row.note for row in tradeoff_sheet(tradeoff).groups[0].rows if row.cells[0].strong}
+    assert bold == {"tiny", "tiny-10", "tiny-20", "tiny-30"}
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1)), min_size=1, max_size=12))
+def test_every_arm_off_the_front_is_beaten_by_one_on_it(points: list[tuple[float, float]]) -> None:
+    class Fake:
+        def __init__(self, mean: float) -> None:
+            self.mean = mean
+
+    arms = [(x, Taken(arm=Fake(y), label=str(n), seconds=x, money=None)) for n, (x, y) in enumerate(points)]  # type: ignore[arg-type]
+    best = front(arms)
+    costs = {one.label: x for x, one in arms}
+    assert all(one.arm.mean < other.arm.mean for one, other in pairwise(best))
+    for x, one in arms:
+        assert any(costs[top.label] <= x and top.arm.mean >= one.arm.mean for top in best)
+
+
+def test_money_is_what_the_rationales_cost_that_an_arm_chose_from(store: Store) -> None:
+    data(store, "toy", 40)
+    asking = ElicitationConfig(teacher="ann", backend="openai", model="m", revision="1", sampling=Sampling())
+    rationales.add_asking(store, asking)
+    store.execute(
+        "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, replies, failures, calls, cost,"
+        " started) VALUES ('ann', ?, 'toy', 'train', 'r', 'done', 8, 1, 9, 2.0, 'now')",
+        (asking.hash,),
+    )
+    source = {"model": "m", "revision": "1", "recipe": "r", "sampling": asking.hash}
+    trained(store, "toy", first(20), seconds=5, lineage={"ann": {**source, "rationales": 4, "digest": "d"}})
+    gated = source | {"rationales": 1, "rejected": {"echo": 1}, "empty": 1, "unchosen": 1}
+    trained(store, "toy", first(24), seconds=6, gates="g", lineage={"ann": gated})
+    trained(store, "toy", first(10), seconds=5, method="finetune")
+    labels = source | {"answers": 3, "silent": 1}
+    trained(store, "toy", first(8), seconds=7, method="standard-kd", lineage={"ann": labels})
+    trained(store, "toy", first(12), seconds=5, student="other",
+            lineage={"bob": {**source, "recipe": "recorded", "rationales": 4, "digest": "d"}})  # fmt: skip
+    [tradeoff] = report(store).tradeoffs
+    assert [(one.arm.student, one.arm.mean, one.money) for one in tradeoff.students] == [
+        ("tiny", 0.5, 1.0), ("tiny", 0.6, 1.0), ("tiny", 0.25, 0.0), ("tiny", 0.2, 1.0),
+        ("other", 0.3, None),
+    ], "what the gates rejected and what named no option was paid for as well"  # fmt: skip
+    assert [plot.x_title for plot in plots(tradeoff)] == [
+        "seconds of training", "money spent on teachers; unknown for 1 arms"
+    ]  # fmt: skip
+
+
+def test_a_teachers_own_answers_cost_what_those_it_was_evaluated_on_did(store: Store) -> None:
+    data(store, "toy", 40)
+    for teacher, backend, costs in (("ann", "openai", 0.5), ("bob", "vllm", None)):
+        asking = ElicitationConfig(teacher=teacher, backend=backend, model="m", revision="1", sampling=Sampling())
+        rationales.add_asking(store, asking)
+        evaluated_on = Recipe(teacher_forcing=False)
+        for recipe, replies in ((Recipe(icl=0, teacher_forcing=False), 80), (evaluated_on, 40)):
+            cost = None if costs is None else costs * replies * (1 if recipe == evaluated_on else 3)
+            store.execute(
+                "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, replies, failures, calls,"
+                " cost, started) VALUES (?, ?, 'toy', 'test', ?, 'done', ?, 0, ?, ?, 'now')",
+                (teacher, asking.hash, recipe.name, replies, replies, cost),
+            )
+        evaluated(store, "toy", first(8), teacher=teacher, fingerprint=f"{asking.hash} {evaluated_on.name}")
+    for right in (5, 6):
+        trained(store, "toy", first(right), seconds=5, method="finetune", student=f"tiny-{right}")
+    [tradeoff] = report(store).tradeoffs
+    assert {one.label: one.money for one in tradeoff.teachers} == {"ann": 20.0, "bob": 0.0}
+
+
+@given(st.lists(st.floats(40, 440), min_size=1, max_size=30, unique=True))
+def test_labels_of_an_axis_are_never_written_over_each_other(places: list[float]) -> None:
+    ticks = [Tick(at=at, text=f"{at:.3g}") for at in sorted(places)]
+    kept = spaced(ticks)
+    assert kept[-1] == ticks[-1]
+    for left, right in pairwise(kept):
+        assert right.at - left.at >= 6 * (len(left.text) + len(right.text)) / 2
+    for tick in ticks:
+        assert tick in kept or any(0 < one.at - tick.at < 60 for one in kept), "only what has no room is left out"
+
+
+def test_a_teacher_that_costs_nothing_is_drawn_beside_wide_costs() -> None:
+    """On a logarithmic axis there is no place for 0: it is a line across."""
+
+    def taken(label: str, mean: float, money: float | None, method: str = "tinyllm") -> Taken:
+        arm = SimpleNamespace(method=method, student=label, mean=mean, low=mean - 0.1, high=min(1.0, mean + 0.1))
+        return Taken(arm=arm, label=label, seconds=1.0, money=money)  # type: ignore[arg-type]
+
+    students = (taken("cheap", 0.4, 1.0), taken("dear", 0.5, 20.0), taken("free", 0.3, 0.0))
+    tradeoff = Tradeoff(dataset="toy", scoring="rank", n=40, students=students,
+                        teachers=(taken("local", 0.95, 0.0, "teacher"),))  # fmt: skip
+    _, by_money = plots(tradeoff)
+    assert by_money.x_title == "money spent on teachers, logarithmic"
+    assert {level.text.partition(",")[0] for level in by_money.levels} == {"free", "local"}
+
+
+def test_a_case_shows_the_reply_that_distill_learns(store: Store) -> None:
+    """Not a later trial with another recipe on a few questions."""
+    data(store, "toy", 40)
+    explained(store, "toy", "train", [0, 1, 2], "Because so it is.")
+    asked = make_questions(80, dataset="toy")
+    prompt = build_prompt(asked[1], Recipe(icl=0, teacher_forcing=False), [])
+    teacher = rationales.variants(store, "toy", "train")[0].teacher
+    same = ElicitationConfig(teacher=teacher, backend="scripted", model="m", revision="1", sampling=Sampling())
+    rationales.add_asking(store, same)
+    keep(store, same, prompt, 0, Completion(text="Answer: (b)", finish_reason="stop"))
+    shown = {case.key: [one.reply.text for one in case.exhibits] for case in collect(store, samples=4).cases}
+    assert shown["train-1"] == ["Because so it is."]
+
+
+def test_cases_are_questions_on_which_the_methods_disagree(store: Store) -> None:
+    data(store, "toy", 40)
+    trained(store, "toy", {0, 1, 2, 3, 7}, seconds=5)
+    trained(store, "toy", {2, 3, 4, 5}, seconds=5, method="finetune")
+    explained(store, "toy", "test", [7, 30], HOSTILE)
+    explained(store, "toy", "train", [3, 4], "Because so it is.")
+    cases = collect(store, samples=4).cases
+    told = [(case.key, case.why) for case in cases if case.split == "test"]
+    assert len(told) == 4
+    assert told[0] == ("test-7", "TinyLLM is right, Full fine-tuning is wrong"), "first what a teacher wrote about"
+    assert {why for _, why in told} == {
+        "TinyLLM is right, Full fine-tuning is wrong", "Full fine-tuning is right, TinyLLM is wrong",
+    }  # fmt: skip
+    assert {key for key, _ in told} <= {"test-0", "test-1", "test-4", "test-5", "test-7"}
+    assert [(one.who, one.right) for one in cases[0].answered] == [
+        ("Full fine-tuning, tiny", 0.0),
+        ("TinyLLM, tiny", 1.0),
+    ]
+    assert [case.why for case in cases if case.split == "train"] == [TO_READ] * 2
+    shown = Page(html_page(report(store), None)).text
+    assert HOSTILE not in shown, "report() asks for no cases"
+    assert HOSTILE in Page(html_page(collect(store, samples=4))).text
+
+
+def test_a_question_that_left_the_data_set_is_no_case(store: Store) -> None:
+    data(store, "toy", 40)
+    trained(store, "toy", {0, 1}, seconds=5)
+    trained(store, "toy", {1}, seconds=5, method="finetune")
+    kept = [q for q in make_questions(40, dataset="toy", split="test") if q.key != "test-0"]
+    questions.replace(store, "toy", "here", "2", [*make_questions(80, dataset="toy"), *kept])
+    assert collect(store, samples=4).cases == ()
+
+
+def test_answers_over_several_seeds_are_told_together(store: Store) -> None:
+    data(store, "toy", 40)
+    for seed in range(2):
+        trained(store, "toy", {0, 1} if seed else {0}, seconds=5, seed=seed)
+        trained(store, "toy", {1, 5}, seconds=5, method="finetune", seed=seed)
+    by_key = {case.key: case for case in collect(store, samples=9).cases}
+    assert set(by_key) == {"test-0", "test-5"}, "where the seeds agree"
+    assert [one.right for one in by_key["test-0"].answered] == [0.0, 1.0]
+
+
+def test_splits_and_cuts_are_counted(store: Store) -> None:
+    data(store, "toy", 40)
+    figures = {
+        "tasks": {"answer": 80, "ann": 20},
+        "inputs_cut": 3,
+        "targets_cut": 7,
+        "questions_per_second": 4.5,
+        "peak_memory": {"host": 2_600_000_000},
+    }
+    trained(store, "toy", first(20), seconds=5, **figures)
+    found = report(store)
+    splits, cut = data_sheets(found)
+    train, test = splits.groups[0].rows
+    assert (train.label, [cell.text for cell in train.cells][:1]) == ("train", ["80"])
+    assert (test.label, test.cells[0].text, test.cells[3].text) == ("test", "40", "4")
+    asked = questions.profiles(store, "toy")[0]
+    example = make_questions(1, dataset="toy")[0]
+    assert asked.words == pytest.approx(len(f"{example.text} {' '.join(example.options)}".split()), abs=1)
+    assert sum(asked.gold) == 80
+    assert [cell.text for cell in cut.groups[0].rows[0].cells] == ["64", "3 of 100", "32", "7 of 100", "0 of 40"]
+    assert [cell.text for cell in run_sheet(found.runs).groups[0].rows[0].cells][6:9] == ["5", "4.5", "2.6"]
+
+
+def test_the_teachers_own_accuracy_stands_with_them(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), teacher="ann")
+    explained(store, "toy", "train", [1, 2], "Because.", cost=0.5)
+    written, own = teacher_sheets(report(store))
+    assert [cell.text for cell in written.groups[0].rows[0].cells][-1] == "1.0000"
+    assert [cell.text for cell in own.groups[0].rows[0].cells] == ["toy/test, generate", "40", "75.0"]

@@ -1,0 +1,220 @@
+"""The loss and its gradient against eq. 2 written down naively: one example at a time, one term after the other."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import make_questions
+from tests.models import KINDS, make_student
+from tinyllm_cli.rationales.selection import SelectedRationale
+from tinyllm_cli.students.base import Example, Limits, Student
+from tinyllm_cli.students.inputs import ANSWER
+from tinyllm_cli.students.loss.loss import Learner
+from tinyllm_cli.training.alpha import WeightedTeacher
+from tinyllm_cli.training.data import TrainingQuestion, training_questions
+from tinyllm_cli.training.objective import READINGS, token_weights
+from tinyllm_cli.training.settings import TrainSettings
+from tinyllm_cli.training.trainer import backward
+
+TEACHERS = ("llama2", "t5")
+LIMITS = Limits(input=300, target=60)
+WORDS = st.lists(st.sampled_from(["It", "follows", "from", "number", "thing", "é", "wrong"]), min_size=1, max_size=6)
+RATIONALES = st.lists(
+    st.dictionaries(st.sampled_from(TEACHERS), st.lists(WORDS.map(" ".join), min_size=1, max_size=3)),
+    min_size=1,
+    max_size=3,
+)
+ALPHAS = st.fixed_dictionaries(dict.fromkeys(TEACHERS, st.sampled_from([0.0, 0.01, 0.1, 0.5, 1.0, 3.0])))
+
+
+@pytest.fixture(scope="module", params=[(kind, dtype) for kind in KINDS for dtype in ("float32", "float64")])
+def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Student:
+    kind, dtype = request.param
+    made = make_student(tmp_path_factory.mktemp("student"), kind)
+    made.model.to(getattr(torch, dtype))
+    if dtype == "float64":  # eager attention takes its softmax in float32, where float64's mask value is infinite
+        made.model.set_attn_implementation("sdpa")
+    return made
+
+
+def make_lessons(
+    rationales: Sequence[Mapping[str, Sequence[str]]], alphas: Mapping[str, float]
+) -> list[TrainingQuestion]:
+    questions = make_questions(len(rationales))
+    by_teacher = {
+        teacher: {
+            q.key: [SelectedRationale(text=text) for text in own[teacher]]
+            for q, own in zip(questions, rationales, strict=True)
+            if teacher in own
+        }
+        for teacher in TEACHERS
+    }
+    voices = [WeightedTeacher(teacher=name, prefix=f"{name}: ", alpha=alpha) for name, alpha in alphas.items()]
+    return list(training_questions(questions, by_teacher, voices))
+
+
+def naive_nll(student: Student, example: Example) -> torch.Tensor:
+    """-log p of each target token, from a plain forward pass over this example alone."""
+    read, target = list(example.input), list(example.target)
+    if student.kind == "causal":
+        logits = student.model(input_ids=torch.tensor([read + target])).logits[0, len(read) - 1 : -1]
+    else:
+        start = student.model.config.decoder_start_token_id
+        decoder = torch.tensor([[start, *target[:-1]]])
+        logits = student.model(input_ids=torch.tensor([read]), decoder_input_ids=decoder).logits[0]
+    return -logits.double().log_softmax(-1)[range(len(target)), target]
+
+
+def naive_objective(
+    student: Student, taught: Sequence[TrainingQuestion], alphas: Mapping[str, float], reading: str
+) -> torch.Tensor:
+    """L_A + sum_m alpha_m L_Tm, a question's samples averaged within the question."""
+    total = torch.zeros((), dtype=torch.float64)
+    for name, alpha in {ANSWER: 1.0, **alphas}.items():
+        own = [[task for task in lesson.tasks if task.name == name] for lesson in taught]
+        losses = [[naive_nll(student, e) for e in student.encode(tasks, LIMITS)] for tasks in own if tasks]
+        if not losses or alpha == 0:
+            continue
+        if reading == "example":
+            total = total + alpha * sum(sum(nll.mean() for nll in qs) / len(qs) for qs in losses) / len(losses)
+        else:
+            tokens = sum(sum(len(nll) for nll in qs) / len(qs) for qs in losses)
+            total = total + alpha * sum(sum(nll.sum() for nll in qs) / len(qs) for qs in losses) / tokens
+    return total
+
+
+def gradient(student: Student) -> torch.Tensor:
+    parts = [p.grad if p.grad is not None else torch.zeros_like(p) for p in student.model.parameters()]
+    student.model.zero_grad(set_to_none=True)
+    return torch.cat([part.double().flatten() for part in parts])
+
+
+def loss_and_gradient(
+    student: Student, examples: list[Example], reading: str, budget: int = 1500
+) -> tuple[float, torch.Tensor]:
+    setting = TrainSettings(reading=reading, token_budget=budget)  # type: ignore[arg-type]
+    losses = backward(Learner(student), examples, setting)
+    weight = {example.name: example.weight for example in examples}
+    return sum(weight[name] * loss for name, loss in losses.items()), gradient(student)
+
+
+def encoded(student: Student, taught: Sequence[TrainingQuestion]) -> list[Example]:
+    return [example for lesson in taught for example in student.encode(lesson.tasks, LIMITS)]
+
+
+def close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return bool((one - other).norm() <= 1e-5 * other.norm())
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@settings(max_examples=40, deadline=None)
+@given(rationales=RATIONALES, alphas=ALPHAS, budget=st.integers(1, 800), order=st.integers(0, 10**6))
+def test_loss_and_gradient_equal_equation_2_in_any_order_and_grouping(
+    student: Student,
+    reading: str,
+    rationales: list[dict[str, list[str]]],
+    alphas: dict[str, float],
+    budget: int,
+    order: int,
+) -> None:
+    taught = make_lessons(rationales, alphas)
+    expected = naive_objective(student, taught, alphas, reading)
+    expected.backward()  # type: ignore[no-untyped-call]
+    expected_gradient = gradient(student)
+    examples = encoded(student, taught)
+    random.Random(order).shuffle(examples)
+    loss, found = loss_and_gradient(student, examples, reading, budget)
+    assert loss == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert close(found, expected_gradient)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_two_readings_differ_when_lengths_do(student: Student, reading: str) -> None:
+    taught = make_lessons([{"t5": ["It follows"]}, {"t5": ["It follows from what the thing is for" * 3]}], {"t5": 1.0})
+    other = next(name for name in READINGS if name != reading)
+    examples = encoded(student, taught)
+    assert not close(loss_and_gradient(student, examples, reading)[1], loss_and_gradient(student, examples, other)[1])
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_three_equal_samples_of_a_question_count_once(student: Student, reading: str) -> None:
+    alphas = {"t5": 0.5, "llama2": 0.0}
+    once, thrice = (
+        encoded(student, make_lessons([{"t5": ["It follows."] * copies}, {"t5": ["Only this one fits."]}], alphas))
+        for copies in (1, 3)
+    )
+    assert len(thrice) == len(once) + 2
+    loss, found = loss_and_gradient(student, thrice, reading)
+    expected_loss, expected = loss_and_gradient(student, once, reading)
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+    assert close(found, expected)
+
+
+def test_alpha_zero_makes_no_task_and_no_token_in_a_forward_pass(student: Student) -> None:
+    rationales: list[dict[str, list[str]]] = [{"t5": ["It follows."], "llama2": ["Only this."]}] * 3
+    learner = Learner(student)
+    tokens: list[int] = []
+    handle = student.model.register_forward_hook(
+        lambda module, arguments, output: tokens.append(output.logits.shape[:-1].numel())
+    )
+    try:
+        for alphas, expected in (({"t5": 0.0, "llama2": 0.0}, 3), ({"t5": 1.0, "llama2": 0.0}, 6)):
+            tokens.clear()
+            taught = make_lessons(rationales, alphas)
+            assert sum(len(lesson.tasks) for lesson in taught) == expected
+            examples = encoded(student, taught)
+            backward(learner, examples, TrainSettings(token_budget=100))
+            assert sum(tokens) == sum(example.length for example in examples)
+    finally:
+        handle.remove()
+
+
+def test_a_teacher_that_wrote_for_some_questions_is_averaged_over_those_alone(student: Student) -> None:
+    """N of L_Tm counts the questions that have an accepted rationale of teacher m."""
+    alphas = {"t5": 1.0}
+    one = {"t5": ["It follows from what the thing is for."]}
+    alone, among = make_lessons([one], alphas), make_lessons([one, {}, {}], alphas)
+    setting = TrainSettings()
+    lonely = backward(Learner(student), encoded(student, alone), setting)["t5"]
+    crowded = backward(Learner(student), encoded(student, among), setting)["t5"]
+    student.model.zero_grad(set_to_none=True)
+    assert crowded == pytest.approx(lonely, rel=1e-5)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from([ANSWER, *TEACHERS]), st.sampled_from([1.0, 0.5, 1 / 3]), st.integers(1, 400)),
+    min_size=1,
+    max_size=30,
+)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@settings(deadline=None)
+@given(step=STEPS)
+def test_token_weights_of_a_task_sum_to_its_weight(reading: str, step: list[tuple[str, float, int]]) -> None:
+    weight = {ANSWER: 1.0, "llama2": 0.5, "t5": 3.0}
+    examples = [
+        Example(name=name, weight=weight[name], share=share, input=(2,), target=(3,) * length)
+        for name, share, length in step
+    ]
+    factors = token_weights(examples, reading)  # type: ignore[arg-type]
+    for task in {name for name, _, _ in step}:
+        total = sum(f * e.length for e, f in zip(examples, factors, strict=True) if e.name == task)
+        assert total == pytest.approx(weight[task])
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_rationale_weighs_the_same_alone_and_among_others(reading: str) -> None:
+    """Its weight is no part of N, or it would count for nothing in a step where its teacher wrote no other."""
+    useful, useless = (
+        Example(name="t5", weight=weight, share=1.0, input=(2,), target=(3,) * 4) for weight in (1.5, 0.5)
+    )
+    for step in ([useful], [useless], [useful, useless]):
+        factors = token_weights(step, reading)  # type: ignore[arg-type]
+        assert factors == pytest.approx([one.weight / (4 * len(step)) for one in step])

@@ -1,0 +1,475 @@
+"""The training loop and the run around it, on tiny models with real gradients."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import make_questions, write_dataset
+from tests.models import KINDS, make_folder, weights
+from tinyllm_cli.datasets.catalogue import from_path
+from tinyllm_cli.errors import WorldProblem
+from tinyllm_cli.ingestion.ingest import ingest
+from tinyllm_cli.records.runs import Run
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import runs as stored_runs
+from tinyllm_cli.students.base import Example, Student
+from tinyllm_cli.students.loading import load_student
+from tinyllm_cli.students.saving import save_student
+from tinyllm_cli.training.checkpoint import save_state, state_folder
+from tinyllm_cli.training.data import TrainingPlan, load_training_data, training_questions
+from tinyllm_cli.training.distill import distill, finished, run_folder
+from tinyllm_cli.training.keeper import Progress
+from tinyllm_cli.training.settings import TrainSettings
+from tinyllm_cli.training.trainer import StepReport, Training, checkpoint_steps, precision_context, step_batches
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("student"), request.param)
+
+
+def taught(student: Student, count: int = 8) -> list[list[Example]]:
+    return [
+        student.encode(lesson.tasks, TrainSettings().limits)
+        for lesson in training_questions(make_questions(count), {}, [])
+    ]
+
+
+def train_once(folder: Path, watch: Callable[[StepReport], None] = lambda report: None, **changes: Any) -> Student:
+    """The student of `folder` after training, with dropout where it has any."""
+    student = load_student(str(folder))
+    for module in student.model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.1
+    settings = TrainSettings(**{"epochs": 2, "batch_size": 4, "lr": 1e-3, "precision": "float32", **changes})
+    Training(student, taught(student), settings).run(watch, lambda step: False)
+    return student
+
+
+def same(one: Student, other: Student) -> bool:
+    theirs = weights(other)
+    return all(torch.equal(value, theirs[name]) for name, value in weights(one).items())
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(folder: Path) -> None:
+    assert same(train_once(folder, seed=3), train_once(folder, seed=3))
+
+
+def test_another_seed_gives_other_weights(folder: Path) -> None:
+    assert not same(train_once(folder, seed=3), train_once(folder, seed=4))
+
+
+def test_the_last_steps_student_is_in_eval_mode_and_has_learned(folder: Path) -> None:
+    losses: list[float] = []
+    student = train_once(folder, lambda report: losses.append(report.losses["answer"]), epochs=6)
+    assert not student.model.training
+    assert losses[-1] < losses[0]
+
+
+def test_bfloat16_autocast_trains_float32_weights(folder: Path) -> None:
+    losses: list[float] = []
+    student = train_once(folder, lambda report: losses.append(report.losses["answer"]), precision="bfloat16", epochs=6)
+    assert {value.dtype for value in weights(student).values()} == {torch.float32}
+    assert losses[-1] < losses[0]
+    assert not same(student, train_once(folder, epochs=6))
+
+
+def test_float16_is_never_used() -> None:
+    assert precision_context("float32", "cpu") is None
+    chosen: Any = precision_context("auto", "cpu")
+    assert chosen is None or chosen.fast_dtype == torch.bfloat16
+
+
+def updates(folder: Path, **changes: Any) -> list[float]:
+    """The largest change of a weight in each of four steps. Adam moves a weight by the learning rate when its
+    gradient stays the same, as it does here: one batch, no dropout, a tiny learning rate."""
+    student = load_student(str(folder))
+    student.model.double().set_attn_implementation("sdpa")
+    before, found = weights(student), []
+
+    def watch(report: StepReport) -> None:
+        nonlocal before
+        after = weights(student)
+        found.append(max(float((after[name] - value).abs().max()) for name, value in before.items()))
+        before = after
+
+    settings = TrainSettings(**{"epochs": 4, "lr": 1e-6, "precision": "float32", **changes})
+    Training(student, taught(student), settings).run(watch, lambda step: False)
+    return [update / settings.lr for update in found]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "expected"),
+    [
+        ("constant", 0, [1, 1, 1, 1]),
+        ("linear", 0, [1, 0.75, 0.5, 0.25]),
+        ("cosine", 0, [1, 0.854, 0.5, 0.146]),
+        ("linear", 2, [0, 0.5, 1, 0.5]),
+    ],
+)
+def test_the_schedule_sets_the_learning_rate(folder: Path, schedule: str, warmup: int, expected: list[float]) -> None:
+    assert updates(folder, schedule=schedule, warmup_steps=warmup) == pytest.approx(expected, abs=0.03)
+
+
+SETTINGS = st.builds(
+    TrainSettings,
+    epochs=st.integers(1, 5),
+    batch_size=st.integers(1, 9),
+    evals_per_epoch=st.integers(1, 6),
+    seed=st.integers(0, 9),
+)
+
+
+@given(settings=SETTINGS, count=st.integers(1, 60))
+def test_checkpoints_are_spread_evenly_and_the_last_step_is_one(settings: TrainSettings, count: int) -> None:
+    steps, chosen = settings.steps(count), sorted(checkpoint_steps(count, settings))
+    assert chosen[-1] == steps
+    assert chosen[0] >= 1
+    assert len(chosen) == min(steps, settings.epochs * settings.evals_per_epoch)
+    gaps = [after - before for before, after in zip([0, *chosen], chosen, strict=False)]
+    assert max(gaps) - min(gaps) <= 1
+
+
+@given(settings=SETTINGS, count=st.integers(1, 60))
+def test_every_epoch_has_every_lesson_once_with_all_its_tasks(settings: TrainSettings, count: int) -> None:
+    def example(number: int, name: str) -> Example:
+        return Example(name=name, weight=1, share=1, input=(number,), target=(1,))
+
+    taught = [[example(number, name) for name in ("answer", "t5")] for number in range(count)]
+    batches = list(step_batches(taught, settings))
+    assert len(batches) == settings.steps(count)
+    assert all(len(batch) <= 2 * settings.batch_size for batch in batches)
+    seen = [(one.input[0], one.name) for batch in batches for one in batch]
+    everything = [(number, name) for number in range(count) for name in ("answer", "t5")]
+    for epoch in range(settings.epochs):
+        assert sorted(seen[epoch * 2 * count : (epoch + 1) * 2 * count]) == everything
+    assert [[one.input for one in b] for b in step_batches(taught, settings)] == [[o.input for o in b] for b in batches]
+
+
+def test_epochs_have_different_orders() -> None:
+    alone = [[Example(name="answer", weight=1, share=1, input=(n,), target=(1,))] for n in range(20)]
+    [first], [second] = (
+        [[one.input[0] for one in batch] for batch in step_batches(alone, TrainSettings(batch_size=20, seed=seed))]
+        for seed in (0, 1)
+    )
+    both = [one.input[0] for batch in step_batches(alone, TrainSettings(batch_size=20, epochs=2)) for one in batch]
+    assert first == both[:20] != both[20:]
+    assert first != second
+
+
+def contrary(folder: Path) -> Path:
+    """Valid asks what train asks and wants another answer: learning train by heart unlearns valid."""
+    write_dataset(folder, train=12)
+    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+    moved = [{**row, "id": f"v{row['id']}", "answer_index": (row["answer_index"] + 1) % 4} for row in rows]
+    (folder / "valid.jsonl").write_text("".join(json.dumps(row) + "\n" for row in moved), encoding="utf-8")
+    return folder
+
+
+def planned(store: Store, data: Path, student: Path, **changes: Any) -> TrainingPlan:
+    name = ingest(store, from_path(data, {}, None)).name
+    settings = TrainSettings(**{"batch_size": 4, "lr": 3e-3, "precision": "float32", **changes})
+    return TrainingPlan(
+        dataset=name, student=str(student), voices=(), settings=settings, command="tinyllm distill --alpha 0"
+    )
+
+
+def run(store: Store, plan: TrainingPlan, watch: Callable[[Progress, Student], None]) -> Run:
+    student = load_student(plan.student)
+    return distill(store, plan, student, load_training_data(store, plan), lambda progress: watch(progress, student))
+
+
+def test_the_checkpoint_with_the_best_valid_accuracy_is_what_is_on_disk(
+    store: Store, folder: Path, tmp_path: Path
+) -> None:
+    kept: dict[int, dict[str, Any]] = {}
+
+    def watch(progress: Progress, student: Student) -> None:
+        if progress.valid:
+            kept.setdefault(progress.valid[-1][0], weights(student))
+
+    plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=30, evals_per_epoch=1, schedule="constant")
+    done = run(store, plan, watch)
+    curve = done.figures["valid"]
+    best = max(curve, key=lambda point: (point["accuracy"], point["step"]))
+    assert curve[-1]["accuracy"] < best["accuracy"], (
+        "the last checkpoint must not be the best for this to test anything"
+    )
+    assert done.figures["best_step"] == best["step"]
+    on_disk = weights(load_student(done.folder))
+    assert all(torch.equal(value, on_disk[name]) for name, value in kept[best["step"]].items())
+    assert f"step {best['step']}, chosen on the valid split" in (Path(done.folder) / "README.md").read_text("utf-8")
+
+
+def test_without_a_valid_split_the_last_checkpoint_is_kept(store: Store, folder: Path, tmp_path: Path) -> None:
+    last: list[dict[str, Any]] = []
+    plan = planned(store, write_dataset(tmp_path / "toy", train=6), folder, epochs=2)
+    done = run(store, plan, lambda progress, student: last.append(weights(student)))
+    assert done.figures["best_step"] == done.figures["steps"] == 4
+    on_disk = weights(load_student(done.folder))
+    assert all(torch.equal(value, on_disk[name]) for name, value in last[-1].items())
+
+
+def stop_at(step: int, error: BaseException) -> Callable[[Progress, Student], None]:
+    def watch(progress: Progress, student: Student) -> None:
+        if progress.report and progress.report.step == step and len(progress.valid) == step - 1:
+            raise error
+
+    return watch
+
+
+def test_ctrl_c_marks_the_run_as_stopped_and_keeps_its_best_checkpoint(
+    store: Store, folder: Path, tmp_path: Path
+) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, evals_per_epoch=3)
+    with pytest.raises(KeyboardInterrupt):
+        run(store, plan, stop_at(2, KeyboardInterrupt()))
+    [stopped] = stored_runs.everything(store)
+    assert (stopped.state, stopped.error) == ("stopped", "stopped by the user")
+    assert stopped.finished
+    assert stopped.figures["steps"] == 2
+    assert stopped.figures["best_step"] == 1
+    assert load_student(stopped.folder)
+    assert stored_runs.latest(store) is None
+
+
+def test_a_student_that_could_not_be_saved_is_not_the_best(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An evaluation goes by the step that the figures name: it must be the one on the disk."""
+    saved: list[int] = []
+
+    def save(*arguments: Any) -> None:
+        if saved:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        saved.append(1)
+        save_student(*arguments)
+
+    monkeypatch.setattr("tinyllm_cli.training.keeper.save_student", save)
+    plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=2, evals_per_epoch=2, lr=0.0)
+    with pytest.raises(OSError, match="No space"):
+        run(store, plan, lambda progress, student: None)
+    [failed] = stored_runs.everything(store)
+    assert failed.state == "failed"
+    assert [point["step"] for point in failed.figures["valid"]] == [failed.figures["best_step"]]
+
+
+def test_a_failure_marks_the_run_as_failed_with_the_reason(store: Store, folder: Path, tmp_path: Path) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, evals_per_epoch=3)
+    with pytest.raises(RuntimeError):
+        run(store, plan, stop_at(2, RuntimeError("the machine ran out of memory\nwith a long tail")))
+    [failed] = stored_runs.everything(store)
+    assert (failed.state, failed.error) == ("failed", "RuntimeError: the machine ran out of memory")
+
+
+def test_what_the_limits_cut_is_counted(store: Store, folder: Path, tmp_path: Path) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=5), folder, max_input=16, max_target=2)
+    figures = run(store, plan, lambda progress, student: None).figures
+    assert (figures["questions"], figures["inputs_cut"], figures["targets_cut"]) == (5, 5, 5)
+    assert figures["peak_memory"].keys() == {"host"}
+    assert 10**8 < figures["peak_memory"]["host"] < 10**11, "bytes of a process that has loaded torch"
+
+
+def broken_off(
+    store: Store, plan: TrainingPlan, step: int, error: BaseException, *, save_every: float = 0.0, restart: bool = False
+) -> None:
+    """Train until the watch raises `error` at `step`, as a process that ends there."""
+
+    def watch(progress: Progress) -> None:
+        if progress.report and progress.report.step == step:
+            raise error
+
+    material = load_training_data(store, plan)
+    with pytest.raises(type(error)):
+        distill(store, plan, load_student(plan.student), material, watch, save_every=save_every, restart=restart)
+
+
+def final_weights(store: Store, plan: TrainingPlan, *, restart: bool = False) -> tuple[Run, dict[str, Any]]:
+    done = distill(
+        store, plan, load_student(plan.student), load_training_data(store, plan), lambda progress: None, restart=restart
+    )
+    return done, weights(load_student(done.folder))
+
+
+@pytest.mark.parametrize("save_every", [0.0, 3600.0], ids=["a state after every step", "no state before the end"])
+@pytest.mark.parametrize("step", [1, 3, 4, 7, 12])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("killed")], ids=["interrupted", "failed"])
+def test_a_run_that_was_broken_off_goes_on_to_the_same_weights(
+    store: Store, folder: Path, tmp_path: Path, step: int, save_every: float, error: BaseException
+) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=4, evals_per_epoch=1)
+    broken_off(store, plan, step, error, save_every=save_every)
+    [half] = stored_runs.everything(store)
+    assert half.state in ("stopped", "failed")
+    done, found = final_weights(store, plan)
+    whole, expected = final_weights(store, plan, restart=True)
+    assert (done.id, done.state, done.error) == (half.id, "done", None)
+    assert done.figures["steps"] == whole.figures["steps"] == 12
+    assert done.figures["valid"] == whole.figures["valid"]
+    assert done.figures["curve"] == whole.figures["curve"]
+    assert done.figures["best_step"] == whole.figures["best_step"]
+    if isinstance(error, KeyboardInterrupt):
+        for stage in ("training_seconds", "evaluating_seconds"):
+            assert done.figures[stage] >= half.figures[stage], "what was spent before the end counts"
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    assert not list(Path(done.folder).parent.glob(".*")), "the state of a run that is done is of no use"
+
+
+def test_a_training_that_patience_had_ended_is_not_gone_on_with(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=30, evals_per_epoch=1, patience=2)
+    seen: list[int] = []
+
+    def save(folder: Path, training: Training, notes: Mapping[str, Any]) -> None:
+        save_state(folder, training, notes)
+        if training.over and not seen:
+            seen.append(training.done)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinyllm_cli.training.keeper.save_state", save)
+    with pytest.raises(KeyboardInterrupt):
+        distill(store, plan, load_student(plan.student), load_training_data(store, plan), lambda _: None, save_every=0)
+    done, found = final_weights(store, plan)
+    whole, expected = final_weights(store, plan, restart=True)
+    assert done.id != whole.id
+    assert seen == [whole.figures["steps"]]
+    assert whole.figures["steps"] < 90
+    assert (done.figures["steps"], done.figures["valid"]) == (whole.figures["steps"], whole.figures["valid"])
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+def test_only_the_very_same_training_is_taken_up(store: Store, folder: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "toy", train=12, valid=4)
+    plan = planned(store, data, folder)
+    broken_off(store, plan, 2, KeyboardInterrupt())
+    other, _ = final_weights(store, planned(store, data, folder, lr=1e-3))
+    again, _ = final_weights(store, plan)
+    anew = replace(plan, command=f"{plan.command} --restart")
+    fresh, _ = final_weights(store, anew, restart=True)
+    assert [other.id, again.id, fresh.id] == [2, 1, 3]
+    broken_off(store, anew, 2, KeyboardInterrupt(), restart=True)
+    taken_up, _ = final_weights(store, anew, restart=True)
+    once_more, _ = final_weights(store, anew, restart=True)
+    assert [taken_up.id, once_more.id] == [4, 5], "a fresh run that was broken off is gone on with as well"
+
+
+def test_a_run_that_is_done_is_found_as_long_as_its_student_and_its_questions_are_the_same(
+    store: Store, folder: Path, tmp_path: Path
+) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    assert finished(store, plan, load_training_data(store, plan)) is None
+    done, _ = final_weights(store, plan)
+    found = finished(store, plan, load_training_data(store, plan))
+    assert found is not None
+    assert found.id == done.id
+    other = planned(store, write_dataset(tmp_path / "toy", train=12, valid=5), folder)
+    assert finished(store, other, load_training_data(store, other)) is None, (
+        "another valid split chooses another checkpoint"
+    )
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    (Path(done.folder) / "config.json").unlink()
+    assert finished(store, plan, load_training_data(store, plan)) is None
+
+
+def test_a_training_that_another_process_ended_meanwhile_is_not_done_again(
+    store: Store, folder: Path, tmp_path: Path
+) -> None:
+    """It was asked for before the student was loaded, which takes seconds."""
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    done, _ = final_weights(store, plan)
+    again, _ = final_weights(store, plan)
+    assert again == done
+    assert len(stored_runs.everything(store)) == 1
+
+
+def test_a_state_of_an_earlier_database_is_not_taken_up(store: Store, folder: Path, tmp_path: Path) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    broken_off(store, plan, 2, KeyboardInterrupt())
+    [half] = stored_runs.everything(store)
+    assert not Path(half.folder).exists(), "no student was saved yet"
+    assert state_folder(Path(half.folder)).exists()
+    assert run_folder(store.path, half, plan).name == f"{Path(half.folder).name}-2"
+
+
+@pytest.mark.parametrize("evaluations", [1, 2])
+def test_an_interruption_while_it_is_told_of_an_evaluation_counts_it_once(
+    store: Store, folder: Path, tmp_path: Path, evaluations: int
+) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=4, evals_per_epoch=1)
+
+    def watch(progress: Progress) -> None:
+        if len(progress.valid) == evaluations:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distill(store, plan, load_student(plan.student), load_training_data(store, plan), watch, save_every=3600)
+    done, _ = final_weights(store, plan)
+    assert [point["step"] for point in done.figures["valid"]] == [3, 6, 9, 12]
+
+
+def test_a_best_student_is_known_to_a_state_at_once(store: Store, folder: Path, tmp_path: Path) -> None:
+    """Or a kill in the next minutes leaves a student on disk of which the run knows nothing."""
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=4, evals_per_epoch=1)
+    states = []
+
+    def watch(progress: Progress) -> None:
+        if progress.report and progress.report.step == 4:
+            states.extend(state_folder(Path(progress.run.folder)).glob("step-*/state.json"))
+
+    distill(store, plan, load_student(plan.student), load_training_data(store, plan), watch, save_every=3600)
+    assert [path.parent.name for path in states] == ["step-000000003-1"]
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it(store: Store, folder: Path, tmp_path: Path) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    broken_off(store, plan, 2, KeyboardInterrupt())
+    with stored_runs.claiming(store, 1) as held:
+        assert held
+        with pytest.raises(WorldProblem, match="another process"):
+            final_weights(store, plan)
+    assert final_weights(store, plan)[0].id == 1
+
+
+def test_a_killed_run_is_found_out(store: Store, folder: Path, tmp_path: Path) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
+    broken_off(store, plan, 2, KeyboardInterrupt())
+    stored_runs.resume(store, 1)
+    with stored_runs.claiming(store, 1):
+        stored_runs.mark_killed(store)
+        assert [run.state for run in stored_runs.everything(store)] == ["running"]
+    stored_runs.mark_killed(store)
+    assert [(run.state, run.error) for run in stored_runs.everything(store)] == [("stopped", "killed")]
+
+
+def test_out_of_memory_halves_the_micro_batch_and_keeps_the_gradient(folder: Path) -> None:
+    budgets: list[int] = []
+
+    def trained(failures: int) -> Student:
+        student = load_student(str(folder))
+        left = [failures]
+
+        def short_of_memory(*_: Any) -> None:
+            if left[0]:
+                left[0] -= 1
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+        training = Training(student, taught(student), TrainSettings(batch_size=4, lr=1e-3, precision="float32"))
+        student.model.register_forward_pre_hook(short_of_memory)
+        training.run(lambda report: budgets.append(report.token_budget), lambda step: False)
+        return student
+
+    expected = weights(trained(0))
+    found = weights(trained(2))
+    assert budgets == [3000, 3000, 750, 750]
+    assert all(torch.allclose(value, found[name], rtol=1e-3, atol=1e-5) for name, value in expected.items())

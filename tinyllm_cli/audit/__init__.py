@@ -1,0 +1,1 @@
+"""Stage: check rationales and questions before training."""

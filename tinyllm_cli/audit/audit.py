@@ -1,0 +1,75 @@
+"""The audit stage: what is wrong with data sets and rationales, found before training costs hours.
+
+Surveys each data set and says what a person should know. Trains nothing and asks nobody; what the gates make of a
+rationale is kept, so that `distill` needn't find it out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tinyllm_cli.audit.checks import CheckResult, errors_of, findings
+from tinyllm_cli.audit.summary import Measure, OnAudited, Survey, survey
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.rationales.gates import GateSettings
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import rationales as stored_rationales
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """`measure` is None where no student's tokens were counted. `errors` are the findings that fail a strict audit."""
+
+    surveys: tuple[Survey, ...]
+    findings: tuple[CheckResult, ...]
+    errors: tuple[CheckResult, ...]
+    measure: Measure | None
+    gates: GateSettings | None
+
+    def as_json(self) -> dict[str, Any]:
+        student = self.measure and {
+            "student": self.measure.student,
+            "max_input": self.measure.max_input,
+            "max_target": self.measure.max_target,
+        }
+        return {
+            "measured_by": student,
+            "gates": self.gates and asdict(self.gates),
+            "datasets": [asdict(one) for one in self.surveys],
+            "findings": [asdict(one) for one in self.findings],
+            "passed": not self.errors,
+        }
+
+
+def audit(
+    store: Store,
+    datasets: Sequence[str],
+    *,
+    gates: GateSettings | None = None,
+    measure: Measure | None = None,
+    allowed: Collection[str] = (),
+    watch: OnAudited = lambda _what: None,
+) -> Audit:
+    """Survey these data sets. Findings of the `allowed` kinds are shown but never count as errors. Without `gates`, rationales
+    are taken as they are."""
+    surveys = tuple(survey(store, name, gates=gates, measure=measure, watch=watch) for name in datasets)
+    found = tuple(finding for one in surveys for finding in findings(one, measure))
+    return Audit(surveys=surveys, findings=found, errors=tuple(errors_of(found, allowed)), measure=measure, gates=gates)
+
+
+def datasets_to_audit(store: Store) -> list[str]:
+    """Every data set that has rationales for its training questions.
+
+    Raises UsageProblem when there is none."""
+    found = sorted(stored_rationales.datasets_with_rationales(store))
+    if not found:
+        known = stored_questions.names(store)
+        raise UsageProblem(
+            "No data set in the database has rationales for its training questions.",
+            f"Run: tinyllm elicit --teacher NAME --dataset {known[0] if known else 'everyday'}"
+            + (" (or, for the questions alone, tinyllm audit --dataset NAME)" if known else ""),
+        )
+    return found

@@ -1,0 +1,142 @@
+"""What the teachers of a split have in common: how alike their rationales are, and whether their own answers agree.
+
+Reads all of them side by side, question by question, as streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from tinyllm_cli.audit.agreement import Agreement, agreement
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.elicitation.replies import own_answer, rationale_text
+from tinyllm_cli.rationales.similarity import overlap
+from tinyllm_cli.rationales.teacher_answers import unforced_sets
+from tinyllm_cli.records.elicitation import Rationale, RationaleSet
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import rationales as stored_rationales
+
+_FEWEST = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """How alike two teachers' rationales for the same question are on average, 0 to 1; `elsewhere` is what the same
+    measure gives for two different questions, which share no more than their language. `first` and `second` are equal
+    for several samples of one teacher."""
+
+    split: str
+    first: str
+    second: str
+    questions: int
+    same: float
+    elsewhere: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnAnswers:
+    """Agreement of what several teachers, or several samples of one, answer without having seen the gold answer."""
+
+    split: str
+    teachers: tuple[str, ...]
+    agreement: Agreement
+
+
+def overlaps(store: Store, dataset: str, split: str, variants: Sequence[RationaleSet]) -> list[Overlap]:
+    """For every two of these teachers, by the first sample of each, and for every one that gave several samples."""
+    found: dict[tuple[str, str], _Sums] = {}
+    before: Mapping[str, Sequence[str]] = {}
+    for _, replies in side_by_side(store, dataset, split, variants):
+        texts = {teacher: [rationale_text(one.text) for one in said] for teacher, said in replies.items()}
+        texts = {teacher: list(filter(None, said)) for teacher, said in texts.items() if any(said)}
+        for first, second in combinations(sorted(texts), 2):
+            sums = found.setdefault((first, second), _Sums())
+            sums.same.add(overlap(texts[first][0], texts[second][0]))
+            sums.compare(texts[first][0], before.get(second))
+        for teacher, own in texts.items():
+            if len(own) > 1:
+                sums = found.setdefault((teacher, teacher), _Sums())
+                pairs = [overlap(one, other) for one, other in combinations(own, 2)]
+                sums.same.add(sum(pairs) / len(pairs))
+                sums.compare(own[0], before.get(teacher))
+        before = texts
+    return [
+        Overlap(split=split, first=first, second=second, questions=sums.same.count, same=sums.same.value,
+                elsewhere=sums.elsewhere.value if sums.elsewhere.count else None)
+        for (first, second), sums in sorted(found.items())
+    ]  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class _Mean:
+    count: int = 0
+    total: float = 0.0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        self.total += value
+
+    @property
+    def value(self) -> float:
+        return self.total / self.count
+
+
+@dataclass(kw_only=True)
+class _Sums:
+    same: _Mean = field(default_factory=_Mean)
+    elsewhere: _Mean = field(default_factory=_Mean)
+
+    def compare(self, text: str, others: Sequence[str] | None) -> None:
+        if others:
+            self.elsewhere.add(overlap(text, others[0]))
+
+
+def own_answers(store: Store, dataset: str, split: str) -> list[OwnAnswers]:
+    """Agreement among all teachers that answered this split by themselves, between every two of more than two, and
+    among several samples of one."""
+    variants = unforced_sets(store, dataset, split)
+    names = sorted(variants)
+    said: dict[str, list[list[int | None]]] = {name: [] for name in names}
+    for question, replies in side_by_side(store, dataset, split, list(variants.values())):
+        for name in names:
+            said[name].append([_option(question, reply) for reply in replies.get(name, ())])
+    first = {name: [row[0] if row else None for row in rows] for name, rows in said.items()}
+    groups = [tuple(names)] if len(names) >= _FEWEST else []
+    groups += list(combinations(names, 2)) if len(names) > _FEWEST else []
+    found = [(group, agreement(zip(*(first[name] for name in group), strict=True))) for group in groups]
+    found += [((name,), agreement(rows)) for name, rows in said.items() if any(len(row) > 1 for row in rows)]
+    return [OwnAnswers(split=split, teachers=group, agreement=value) for group, value in found if value is not None]
+
+
+def _option(question: Question, reply: Rationale) -> int | None:
+    return own_answer(reply.answer, reply.text, question.options)
+
+
+def side_by_side(
+    store: Store, dataset: str, split: str, variants: Sequence[RationaleSet]
+) -> Iterator[tuple[Question, dict[str, list[Rationale]]]]:
+    """Each question of a split with its rationales by teacher; a teacher that has none is not there."""
+    streams = {one.teacher: _Ahead(stored_rationales.iterate(store, dataset, split, one)) for one in variants}
+    for position, question in enumerate(stored_questions.iterate(store, dataset, split)):
+        replies = {teacher: stream.take(position) for teacher, stream in streams.items()}
+        yield question, {teacher: said for teacher, said in replies.items() if said}
+
+
+class _Ahead:
+    """A stream of rationales, read one ahead."""
+
+    def __init__(self, stream: Iterator[Rationale]) -> None:
+        self._stream = stream
+        self._next = next(stream, None)
+
+    def take(self, position: int) -> list[Rationale]:
+        """Those of the question at `position`; positions only rise."""
+        taken = []
+        while self._next is not None and self._next.position <= position:
+            if self._next.position == position:
+                taken.append(self._next)
+            self._next = next(self._stream, None)
+        return taken

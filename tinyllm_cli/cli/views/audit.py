@@ -1,0 +1,123 @@
+"""What an audit found, as tables and lines for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tinyllm_cli.rationales.gates import GATES
+from tinyllm_cli.report.table_model import money
+from tinyllm_cli.terminal import plain_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tinyllm_cli.audit.audit import Audit
+    from tinyllm_cli.audit.summary import Survey
+    from tinyllm_cli.audit.teacher_overlap import Overlap, OwnAnswers
+    from tinyllm_cli.audit.teacher_stats import TeacherQuality
+
+
+def audit_tables(audit: Audit) -> Iterator[Table]:
+    """The tables of each data set; those with nothing to show are left out."""
+    for survey in audit.surveys:
+        if survey.teachers:
+            yield _quality_table(survey, audit)
+        if survey.teachers and audit.gates:
+            yield _verdicts_table(survey)
+            if any(one.gates for one in survey.teachers if one.split == "train"):
+                yield _gates_table(survey, "train")
+        if survey.inputs and audit.measure is not None:
+            yield _inputs_table(survey, audit.measure.max_input)
+        if survey.overlaps or survey.own_answers:
+            yield _likeness_table(survey)
+
+
+def _quality_table(survey: Survey, audit: Audit) -> Table:
+    head = ["teacher", "split", ">questions", ">failed", ">characters", ">cost"]
+    caption = ""
+    if audit.measure is not None:
+        head[-2:] = [">tokens", ">longest", ">cut", ">cost"]
+        caption = f"Tokens of what is left to learn, by {audit.measure.student}; cut: over {audit.measure.max_target}."
+    return plain_table(f"Rationales for {survey.dataset}", head, map(_quality_row, survey.teachers), caption)
+
+
+def _quality_row(one: TeacherQuality) -> list[str]:
+    length = one.characters if one.tokens is None else one.tokens
+    return [
+        one.teacher,
+        one.split,
+        f"{one.covered}/{one.questions}",
+        str(one.failed),
+        "-" if length is None else f"{length:.0f}",
+        *([] if one.targets_cut is None else ["-" if one.longest is None else str(one.longest), str(one.targets_cut)]),
+        money(one.cost, one.partly) or "-",
+    ]
+
+
+def _verdicts_table(survey: Survey) -> Table:
+    rows = [
+        [one.teacher, one.split, str(one.kept), str(one.repaired), str(one.rejected), share(one.usable, one.questions)]
+        for one in survey.teachers
+    ]
+    return plain_table(
+        f"What the gates made of the rationales for {survey.dataset}",
+        ["teacher", "split", ">kept", ">repaired", ">rejected", ">usable"], rows,
+        "usable: share of questions that keep a rationale.",
+    )  # fmt: skip
+
+
+def _gates_table(survey: Survey, split: str) -> Table:
+    teachers = [one for one in survey.teachers if one.split == split]
+    rows = [
+        [gate, *(_found(one, gate) for one in teachers)] for gate in GATES if any(gate in one.gates for one in teachers)
+    ]
+    return plain_table(
+        f"What they found, {survey.dataset}/{split}", ["gate", *(f">{one.teacher}" for one in teachers)], rows,
+        "Share of rationales in which a gate found a fault, and in brackets, that it rejected for it.",
+    )  # fmt: skip
+
+
+def _found(one: TeacherQuality, gate: str) -> str:
+    found, against = one.gates.get(gate, 0), one.against.get(gate, 0)
+    return f"{share(found, one.rationales)} ({share(against, one.rationales)})" if found else "-"
+
+
+def _inputs_table(survey: Survey, limit: int) -> Table:
+    rows = [[one.split, str(one.questions), f"{one.mean:.0f}", str(one.longest), str(one.cut)] for one in survey.inputs]
+    head = ["split", ">questions", ">tokens", ">longest", f">over {limit}"]
+    return plain_table(f"Questions of {survey.dataset} as the student reads them", head, rows)
+
+
+def _likeness_table(survey: Survey) -> Table:
+    rows = [_overlap_row(one) for one in survey.overlaps] + [_answers_row(one) for one in survey.own_answers]
+    return plain_table(
+        f"Teachers side by side on {survey.dataset}",
+        ["split", "teachers", "what", ">alike", "by chance", ">questions"], rows,
+        "rationales: overlap of their words, and that of rationales for different questions;"
+        " answers: Krippendorff's alpha (0 is chance) with its 95 % interval.",
+    )  # fmt: skip
+
+
+def _overlap_row(one: Overlap) -> list[str]:
+    who = f"{one.first}, {one.second}" if one.first != one.second else f"{one.first}, several samples"
+    elsewhere = "-" if one.elsewhere is None else f"{one.elsewhere:.2f}"
+    return [one.split, who, "rationales", f"{one.same:.2f}", elsewhere, str(one.questions)]
+
+
+def _answers_row(own: OwnAnswers) -> list[str]:
+    who = ", ".join(own.teachers) if len(own.teachers) > 1 else f"{own.teachers[0]}, several samples"
+    found = own.agreement
+    interval = f"{found.low:.2f} to {found.high:.2f}"
+    return [
+        own.split,
+        who,
+        f"own answers, {100 * found.same:.0f} % the same",
+        f"{found.alpha:.2f}",
+        interval,
+        str(found.questions),
+    ]
+
+
+def share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"

@@ -1,0 +1,1 @@
+"""Stage: ask teachers for the rationales that the store lacks."""

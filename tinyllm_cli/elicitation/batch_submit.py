@@ -1,0 +1,189 @@
+"""The batch stage, first half: hand what is missing to an endpoint in batches.
+
+A request is claimed for its batch in the database before the endpoint hears of it, and a batch is marked as maybe
+submitted before it is: whenever the process ends, the next one knows what may lie there. `collecting` is the other
+half. Knows nothing of protocols (`backends` does) and of terminals (`cli` does).
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from backends.base import Batches, OutOfReach, Teacher, TeacherError
+from tinyllm_cli.elicitation.budget import Budget
+from tinyllm_cli.elicitation.counts import ElicitationCounts
+from tinyllm_cli.elicitation.requests import Job, MissingRationales, PlannedRequest, name_of
+from tinyllm_cli.errors import TinyLLMError
+from tinyllm_cli.records.elicitation import Prompt
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import batches as stored_batches
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store.elicitations import RequestId, Worker, working
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """`elsewhere`: requests that other processes have in hand."""
+
+    elsewhere: int = 0
+    out_of_budget: bool = False
+
+
+def submit(
+    store: Store, job: Job, teacher: Teacher, batches: Batches, budget: Budget, watch: Callable[[int], None]
+) -> Submitted:
+    """Put all that is missing, and that nobody has in hand, into batches, within `budget`. `watch` is told how many
+    requests are written.
+
+    Raises UsageProblem when the job can't be done on this data set or the budget can't be kept, TeacherError when
+    the endpoint takes no batch; those that it took are kept."""
+    budget.check(job.spec.name, batches)
+    if not any(MissingRationales(store, job, teacher).pages()):
+        return Submitted()
+    missing = MissingRationales(store, job, teacher)
+    stored_rationales.add_asking(store, missing.asking)
+    stored_rationales.describe_engine(store, missing.asking, teacher.describe())
+    with _working(store, job, missing) as worker, ExitStack() as files:
+        submission = _Submission(store, worker, batches, budget, watch, files)
+        submission.run(missing)
+    return Submitted(elsewhere=missing.elsewhere, out_of_budget=submission.out_of_budget)
+
+
+def outcome(
+    store: Store, job: Job, teacher: Teacher, submitted: Submitted, collected: ElicitationCounts
+) -> ElicitationCounts:
+    """What a job has come to: `collected` brought its replies, `submitted` is its last submission. The rest is looked
+    up: a question that stands in several places is asked once, and missing, pending or answered in each."""
+    missing = MissingRationales(store, job, teacher)
+    left = sum(len(asks) for asks in missing.pages())
+    tally = replace(
+        collected,
+        already=max(0, missing.already - collected.done),
+        elsewhere=min(left, submitted.elsewhere),
+        pending=missing.pending,
+        out_of_budget=submitted.out_of_budget,
+    )
+    tally.wanted = tally.settled + left - tally.elsewhere
+    return tally
+
+
+@contextmanager
+def _working(store: Store, job: Job, missing: MissingRationales) -> Iterator[Worker]:
+    """An elicitation that stays open for its batches, or whose row says how it ended."""
+    with working(store, missing.asking, job.dataset, job.split, job.recipe.name) as worker:
+        try:
+            yield worker
+        except KeyboardInterrupt:
+            worker.finish("stopped", ())
+            raise
+        except (TeacherError, TinyLLMError, OSError) as error:
+            worker.finish("failed", (), str(error))
+            raise
+        worker.finish("done", ())
+
+
+@dataclass(kw_only=True)
+class _Filling:
+    """A batch whose file is being written."""
+
+    number: int
+    token: str
+    file: BinaryIO
+    requests: int = 0
+    size: int = 0
+
+
+class _Submission:
+    """Writes the requests of one job into files, and submits each when it is full."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        batches: Batches,
+        budget: Budget,
+        watch: Callable[[int], None],
+        files: ExitStack,
+    ) -> None:
+        self._store, self._worker, self._batches = store, worker, batches
+        self._budget, self._watch, self._files = budget, watch, files
+        self._filling: _Filling | None = None
+        self.requests = 0
+        self.out_of_budget = False
+
+    def run(self, missing: MissingRationales) -> None:
+        try:
+            for asks in missing.pages(self._worker):
+                rest = self._within_budget(asks)
+                while rest:
+                    rest = self._fill(rest)
+                self._watch(self.requests)
+                if self.out_of_budget:
+                    break
+            if self._filling is not None:
+                self._send(self._filling)
+        finally:
+            if self._filling is not None:
+                stored_batches.abandon(self._store, self._filling.number)
+
+    def _within_budget(self, asks: list[PlannedRequest]) -> list[PlannedRequest]:
+        """Those that fit, each content once."""
+        fitting: dict[RequestId, PlannedRequest] = {}
+        for ask in asks:
+            if ask.address in fitting:
+                continue
+            asking = self._worker.asking
+            key = (asking.teacher, asking.hash, ask.address)
+            if not self._budget.reserve(self._batches, ask.request, asking.sampling, key):
+                self.out_of_budget = True
+                break
+            fitting[ask.address] = ask
+        return list(fitting.values())
+
+    def _fill(self, asks: list[PlannedRequest]) -> list[PlannedRequest]:
+        """Write what the batch has room for; what it has none for goes into the next."""
+        filling = self._filling = self._filling or self._begin()
+        taken: list[tuple[Prompt, int]] = []
+        for ask in asks:
+            line = self._batches.line(name_of(ask.address), ask.request, self._worker.asking.sampling)
+            full = filling.requests + len(taken) >= self._batches.most_requests
+            if full or (filling.size and filling.size + len(line) > self._batches.most_bytes):
+                break
+            filling.file.write(line)
+            filling.size += len(line)
+            taken.append((ask.prompt, ask.request.sample))
+        stored_batches.fill(self._store, filling.number, self._worker, taken)
+        filling.requests += len(taken)
+        self.requests += len(taken)
+        if len(taken) < len(asks):
+            self._send(filling)
+        return asks[len(taken) :]
+
+    def _begin(self) -> _Filling:
+        token = secrets.token_hex(16)
+        file = self._files.enter_context(tempfile.TemporaryFile(prefix="tinyllm-"))  # noqa: SIM115 - so it is
+        number = stored_batches.begin(self._store, self._worker, self._batches.url, token)
+        return _Filling(number=number, token=token, file=file)
+
+    def _send(self, filling: _Filling) -> None:
+        name = self._batches.upload(filling.file, filling.token)
+        filling.file.close()
+        stored_batches.submitting(self._store, filling.number)
+        self._filling = None
+        try:
+            state = self._batches.create(name, filling.token)
+        except OutOfReach:  # it may have arrived
+            raise
+        except TeacherError as error:
+            batch = stored_batches.find(self._store, filling.number)
+            stored_batches.close(self._store, batch, "failed", str(error), alone=False)
+            raise
+        if state is None:
+            stored_batches.submitting(self._store, filling.number)  # from now on it may turn up
+        else:
+            stored_batches.seen(self._store, filling.number, state.id, state.status)

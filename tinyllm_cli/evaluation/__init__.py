@@ -1,0 +1,1 @@
+"""Stage: predictions and accuracy of students and teachers."""

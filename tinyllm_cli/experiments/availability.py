@@ -1,0 +1,72 @@
+"""What there is to make a plan of: each data set's teachers, by what they wrote, as the store has it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+
+from tinyllm_cli.config import Settings
+from tinyllm_cli.datasets.question import canonical
+from tinyllm_cli.experiments.grid import Coverage
+from tinyllm_cli.rationales.gates import gate_settings
+from tinyllm_cli.rationales.selection import best_covered
+from tinyllm_cli.rationales.teacher_answers import load_teacher_answers
+from tinyllm_cli.records.elicitation import RationaleSet, recipe_icl
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import usefulness as stored_usefulness
+from tinyllm_cli.training.alpha import prefix_of
+
+Variants = Mapping[str, Sequence[RationaleSet]]
+"""By split."""
+
+
+def coverage_of(
+    store: Store, dataset: str, settings: Settings, *, limit: int | None = None, test_limit: int | None = None
+) -> Coverage:
+    """The limits say how many questions of train and test count."""
+    sizes = stored_questions.splits(store, dataset)
+    variants = {split: stored_rationales.variants(store, dataset, split) for split in sizes}
+    writers = frozenset(variant.teacher for variant in variants.get("train", ()))
+
+    def asked(split: str, most: int | None = None) -> frozenset[str]:
+        unforced = {variant.teacher for variant in variants.get(split, ()) if not variant.teacher_forcing}
+        return frozenset(name for name in unforced if _asked_all(store, name, dataset, split, most))
+
+    return Coverage(
+        dataset=dataset,
+        questions=sizes.get("train", 0),
+        valid=bool(sizes.get("valid")),
+        writers=writers,
+        unforced={"train": asked("train", limit), "valid": asked("valid"), "test": asked("test", test_limit)},
+        without_icl=frozenset(name for name in writers if _both_ways(variants["train"], name, dataset)),
+        edition=_edition(store, dataset, variants, settings),
+    )
+
+
+def _asked_all(store: Store, teacher: str, dataset: str, split: str, limit: int | None) -> bool:
+    own = load_teacher_answers(store, teacher, dataset, split)
+    return all(own.asked(question) for question in stored_questions.iterate(store, dataset, split, limit))
+
+
+def _both_ways(variants: Sequence[RationaleSet], teacher: str, dataset: str) -> bool:
+    """Whether the teacher was asked without in-context examples, and what counts otherwise is another way."""
+    own = [variant for variant in variants if variant.teacher == teacher]
+    counts = recipe_icl(best_covered(own, teacher, dataset).recipe)
+    return counts != 0 and any(recipe_icl(variant.recipe) == 0 for variant in own)
+
+
+def _edition(store: Store, dataset: str, variants: Variants, settings: Settings) -> str:
+    """Changes with the questions, with what teachers wrote and scored, and with how it is read."""
+    known = stored_questions.find(store, dataset)
+    content = [
+        known.fingerprint if known else "",
+        stored_questions.splits(store, dataset),
+        {split: sorted(map(astuple, those)) for split, those in variants.items()},
+        stored_usefulness.scored(store, dataset),
+        {variant.teacher: prefix_of(variant.teacher, settings) for those in variants.values() for variant in those},
+        gate_settings(settings.gates).hash,
+    ]
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]

@@ -1,8 +1,0 @@
-"""The export stage: a run's student in another runtime's format, checked before it counts.
-
-job.py             write, check, and only then give the folder its name
-check.py           the same answers, before and after
-as_onnx.py         torch's own exporter, run by ONNX Runtime
-as_ctranslate2.py  CTranslate2's converter and runtime
-as_gguf.py         llama.cpp's format, written with its `gguf` package, read back by transformers
-"""

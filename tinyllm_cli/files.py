@@ -1,0 +1,34 @@
+"""Files to which lines are appended: what a kill or a full disk left of the last one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_BLOCK = 1 << 16
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cut the file behind its last whole line."""
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        start = end
+        while start > 0:
+            block = min(_BLOCK, start)
+            start = file.seek(start - block)
+            newline = file.read(block).rfind(b"\n")
+            if newline >= 0:
+                start += newline + 1
+                break
+        if start < end:
+            file.truncate(start)
+
+
+def to_disk(*paths: Path) -> None:
+    """Return when the files and folders are on the disk: a name must not outlive what it names when the power goes."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Stage: questions and recorded rationales into the store."""

@@ -1,0 +1,72 @@
+"""The import stage: bring a data set into the store. Knows nothing of teachers or models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+
+from tinyllm_cli.config import Settings
+from tinyllm_cli.datasets.catalogue import Source, find_source, unknown_dataset
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import questions as stored
+
+OnWarning = Callable[[int], None]
+"""Called with the number of rows read so far."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingested:
+    name: str
+    origin: str
+    splits: dict[str, int]
+    fresh: bool
+    """False when the store already held exactly this."""
+
+
+def ingest_named(store: Store, wanted: str, settings: Settings, report: OnWarning | None = None) -> Ingested:
+    """Make the data set `wanted` (a name or a path) available in the store, reading it only when it may be new.
+
+    Raises UsageProblem when there is no such data set."""
+    known = stored.find(store, wanted)
+    if known is not None and wanted not in settings.datasets and wanted != "everyday":
+        # Imported before: by its own path, or a local copy that stands in for the hub's.
+        return Ingested(name=wanted, origin=known.source, splits=stored.splits(store, wanted), fresh=False)
+    source = find_source(wanted, settings)
+    if source is None:
+        raise unknown_dataset(wanted, settings, stored.names(store))
+    return ingest(store, source, report)
+
+
+def ingest(store: Store, source: Source, report: OnWarning | None = None) -> Ingested:
+    """Bring `source` into the store, all or nothing.
+
+    Raises UsageProblem when another data set has its name, or a row is wrong."""
+    if not source.name.isprintable() or not source.name.strip() or set(source.name) & set("/\\"):
+        raise UsageProblem(
+            f"A data set can't be called {source.name!r}: its name becomes part of folders' names.",
+            "Give it another: --name NAME",
+        )
+    known = stored.find(store, source.name)
+    if known is not None and known.fingerprint == source.fingerprint:
+        return Ingested(name=source.name, origin=source.origin, splits=stored.splits(store, source.name), fresh=False)
+    if known is not None and known.source != source.origin:
+        raise UsageProblem(
+            f"The database already has a data set '{source.name}', from {known.source}.",
+            "Give this one another name: tinyllm import PATH --name NAME",
+        )
+    rows = _counted(source.read(), report)
+    first = list(islice(rows, 1))  # with it comes what has to be fetched; nobody waits for the store meanwhile
+    with store.atomic():
+        if not stored.replace(store, source.name, source.origin, source.fingerprint, chain(first, rows)):
+            raise UsageProblem(f"{source.origin} holds no questions.")
+    return Ingested(name=source.name, origin=source.origin, splits=stored.splits(store, source.name), fresh=True)
+
+
+def _counted(questions: Iterator[Question], report: OnWarning | None) -> Iterator[Question]:
+    for number, question in enumerate(questions, start=1):
+        if report is not None and number % 100 == 0:
+            report(number)
+        yield question

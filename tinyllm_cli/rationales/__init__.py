@@ -1,0 +1,1 @@
+"""Which rationales a student learns: gates and verdicts, selection, usefulness, weights."""

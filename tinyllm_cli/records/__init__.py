@@ -1,0 +1,1 @@
+"""What the store holds, as types: rationales and how they were asked for, runs, evaluations. No SQL."""

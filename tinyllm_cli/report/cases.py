@@ -1,0 +1,175 @@
+"""Case studies worth reading: questions on which the methods disagree, with what each answered and what every teacher
+wrote; where nothing was evaluated, questions with rationales."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from tinyllm_cli.audit.question_view import ReplyView, question_view
+from tinyllm_cli.audit.teacher_stats import chosen_variants
+from tinyllm_cli.datasets.question import LETTERS, option_line
+from tinyllm_cli.rationales.gates import GateSettings
+from tinyllm_cli.report.arms import Arm
+from tinyllm_cli.report.main_table import MainTable, MethodLine
+from tinyllm_cli.report.table_model import short
+from tinyllm_cli.store import Store, prediction_queries, question_lookup
+from tinyllm_cli.store import rationales as stored_rationales
+
+_OPTION_UNKNOWN = "no option"
+TO_READ = "to read"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What one line of the main table answered. `right` is the share of its seeds that were right, in 0..1."""
+
+    who: str
+    answers: str
+    right: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A question with what was answered to it, and each teacher's rationale as the gates leave it. `why` says what it
+    was chosen for."""
+
+    dataset: str
+    split: str
+    key: str
+    why: str
+    context: str | None
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    answered: tuple[Answered, ...]
+    exhibits: tuple[ReplyView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """A way to be instructive: the questions that `better` get right and `worse` get wrong."""
+
+    why: str
+    better: Sequence[Arm]
+    worse: Sequence[Arm]
+
+
+def cases(
+    store: Store, tables: Sequence[MainTable], names: Sequence[str], count: int, gates: GateSettings
+) -> Iterator[Case]:  # fmt: skip
+    """Up to `count` for each of these data sets, each kind in turn. Where teachers wrote about fewer of them, training
+    questions with rationales follow, spread evenly."""
+    for name in names:
+        instructive = _instructive(store, tables, name, count)
+        taught = _taught(store, name, "test") if instructive else set()
+        chosen = [_case(store, name, "test", key, why, lines, gates, taught) for key, why, lines in instructive]
+        yield from chosen
+        left = count - sum(bool(case.exhibits) for case in chosen)
+        taught = _taught(store, name, "train") if left else set()
+        for key in stored_rationales.explained(store, name, left) if left else ():
+            yield _case(store, name, "train", key, TO_READ, {}, gates, taught)
+
+
+_Way = tuple[str, str, str]
+"""A teacher, its sampling and its recipe."""
+
+
+def _taught(store: Store, dataset: str, split: str) -> set[_Way]:
+    """The way of asking each teacher that `distill` learns from."""
+    return {(one.teacher, one.sampling, one.recipe) for one in chosen_variants(store, dataset, split)}
+
+
+def _instructive(
+    store: Store, tables: Sequence[MainTable], dataset: str, count: int
+) -> list[tuple[str, str, Mapping[str, Arm]]]:  # fmt: skip
+    """(key, why, arms by their line's label) of test questions, the kinds in turn, none twice."""
+    lines = next((found for table in tables if len(found := _lines(table, dataset)) > 1), {})
+    by_kind = [
+        [(key, kind.why) for key in prediction_queries.told_apart(store, *_evaluations(kind), count)]
+        for kind in _kinds(lines)
+    ]
+    chosen: dict[str, str] = {}
+    for turn in zip_longest(*by_kind):
+        for key, why in filter(None, turn):
+            chosen.setdefault(key, why)
+    return [(key, why, {label: arm for label, (_, arm) in lines.items()}) for key, why in list(chosen.items())[:count]]
+
+
+def _lines(table: MainTable, dataset: str) -> dict[str, tuple[MethodLine, Arm]]:
+    """Every method of the student with most of them, and the teachers, by a label of its own."""
+    blocks = [block for block in table.blocks if any(dataset in line.entries for line in block.lines)]
+    if not blocks:
+        return {}
+    block = max(blocks, key=lambda one: sum(dataset in line.entries for line in one.lines))
+    found = {
+        f"{line.label}, {short(block.student)}": (line, line.entries[dataset].arm)
+        for line in block.lines if dataset in line.entries
+    }  # fmt: skip
+    teachers = {line.label: (line, line.entries[dataset].arm) for line in table.teachers if dataset in line.entries}
+    return found | teachers
+
+
+def _kinds(lines: Mapping[str, tuple[MethodLine, Arm]]) -> Iterator[_Kind]:
+    ours = [(line, arm) for line, arm in lines.values() if line.method == "tinyllm"]
+    plain = [(line, arm) for line, arm in lines.values() if line.method in ("finetune", "distill-step-by-step")]
+    teachers = [arm for line, arm in lines.values() if line.method == "teacher"]
+    students = [arm for line, arm in lines.values() if line.method not in ("teacher", "inference")]
+    for line, arm in ours:
+        for other, against in plain:
+            yield _Kind(why=f"{line.label} is right, {other.label} is wrong", better=[arm], worse=[against])
+            yield _Kind(why=f"{other.label} is right, {line.label} is wrong", better=[against], worse=[arm])
+    if teachers and students:
+        yield _Kind(why="the teachers are right, every student is wrong", better=teachers, worse=students)
+    for line, arm in lines.values():
+        others = [other for _, other in lines.values() if other is not arm]
+        if len(others) > 1 and line.method not in ("teacher", "inference"):
+            yield _Kind(why=f"only {line.label} is right", better=[arm], worse=others)
+
+
+def _evaluations(kind: _Kind) -> tuple[list[int], list[int]]:
+    return (
+        [number for arm in kind.better for number in arm.evaluations],
+        [number for arm in kind.worse for number in arm.evaluations],
+    )
+
+
+def _case(
+    store: Store, dataset: str, split: str, key: str, why: str, lines: Mapping[str, Arm], gates: GateSettings,
+    taught: Collection[_Way],
+) -> Case:  # fmt: skip
+    place = next(one for one in question_lookup.places(store, key, dataset, split) if one.key == key)
+    found = question_view(store, place, gates)
+    question = found.question
+    return Case(
+        dataset=dataset,
+        split=split,
+        key=key,
+        why=why,
+        context=question.context,
+        question=question.text,
+        options=tuple(option_line(index, text) for index, text in enumerate(question.options)),
+        answer=question.answer,
+        answered=tuple(_answered(store, label, arm, key) for label, arm in lines.items()),
+        exhibits=tuple(_shown(found.exhibits, taught)),
+    )
+
+
+def _answered(store: Store, who: str, arm: Arm, key: str) -> Answered:
+    """The options by seed, each once, in the order of the seeds."""
+    said = prediction_queries.answers_to(store, arm.evaluations, key)
+    names = [_OPTION_UNKNOWN if option is None else f"({LETTERS[option]})" for option, _ in said]
+    return Answered(
+        who=who,
+        answers=", ".join(dict.fromkeys(names)),
+        right=sum(correct for _, correct in said) / len(said) if said else 0.0,
+    )
+
+
+def _shown(exhibits: Sequence[ReplyView], taught: Collection[_Way]) -> Iterator[ReplyView]:
+    """Each teacher's first sample, asked as for `distill`, else as it was asked last."""
+    firsts = [one for one in exhibits if one.reply.sample == 0]
+    firsts.sort(key=lambda one: (one.reply.teacher, one.reply.sampling, one.reply.recipe) in taught)
+    by_teacher = {one.reply.teacher: one for one in firsts}
+    return iter(sorted(by_teacher.values(), key=exhibits.index))

@@ -1,0 +1,214 @@
+"""Collect everything a report shows from the store, as plain data. Knows nothing of how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+from tinyllm_cli import __version__
+from tinyllm_cli.rationales.gates import GateSettings
+from tinyllm_cli.records.elicitation import Elicitation, TeacherCosts
+from tinyllm_cli.records.evaluations import Evaluation
+from tinyllm_cli.records.runs import Run
+from tinyllm_cli.report.arms import Arm, arms, why_no_seed
+from tinyllm_cli.report.cases import Case, cases
+from tinyllm_cli.report.paper_figures import published
+from tinyllm_cli.report.paper_tables import Paper, paper
+from tinyllm_cli.report.pareto import Tradeoff, tradeoffs
+from tinyllm_cli.stats import wilson
+from tinyllm_cli.store import Store, now
+from tinyllm_cli.store import elicitations as stored_elicitations
+from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import runs as stored_runs
+from tinyllm_cli.store.questions import SplitProfile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One accuracy with what is needed to defend it. Shares are in 0..1; `low` and `high` bound the 95 % interval."""
+
+    subject: str
+    kind: str
+    method: str
+    student: str
+    alpha: Mapping[str, float]
+    seed: int | None
+    dataset: str
+    split: str
+    scoring: str
+    n: int
+    correct: int
+    accuracy: float
+    low: float
+    high: float
+    chance: float
+    majority: float
+    unparseable: float
+    inputs_cut: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparableResults:
+    """Results on the same questions by the same scoring: what may stand in one table. Never empty."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def title(self) -> str:
+        first = self.results[0]
+        return f"{first.dataset}/{first.split}, {first.scoring}, n = {first.n}"
+
+    @property
+    def best(self) -> float | None:
+        """The highest accuracy, or None where there is nothing to compare it with."""
+        return max(result.accuracy for result in self.results) if len(self.results) > 1 else None
+
+
+def comparable_results(results: Iterable[Result]) -> list[ComparableResults]:
+    """The results by data set, split, scoring and number of questions."""
+
+    def address(result: Result) -> tuple[str, str, str, int]:
+        return result.dataset, result.split, result.scoring, result.n
+
+    return [ComparableResults(results=tuple(group)) for _, group in groupby(sorted(results, key=address), key=address)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSummary:
+    """`fingerprint` changes with the file or the revision that the questions came from."""
+
+    name: str
+    source: str
+    fingerprint: str
+    imported: str
+    splits: Mapping[str, int]
+    profiles: tuple[SplitProfile, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExcludedResult:
+    """An evaluation that tables, figures and comparisons are not about, and why."""
+
+    result: Result
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    version: str
+    made: str
+    database: str
+    datasets: tuple[DatasetSummary, ...]
+    teachers: tuple[TeacherCosts, ...]
+    asked: tuple[Elicitation, ...]
+    runs: tuple[Run, ...]
+    results: tuple[Result, ...]
+    left_out: tuple[ExcludedResult, ...]
+
+    arms: tuple[Arm, ...]
+    paper: Paper
+    tradeoffs: tuple[Tradeoff, ...]
+    cases: tuple[Case, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def collect(store: Store, *, samples: int, with_paper: bool = False, gates: GateSettings | None = None) -> Report:
+    """Everything in the store, with `samples` questions of each data set to read, their rationales as these gates
+    leave them; `with_paper` puts the paper's own figures beside."""
+    runs = stored_runs.everything(store)
+    by_id = {run.id: run for run in runs}
+    names = stored_questions.names(store)
+    changed = stored_runs.outdated(store)
+    everything = stored_runs.evaluations(store)
+    evaluations = [one for one in everything if one.id not in changed]
+    places = {(name, split): n for name in names for split, n in stored_questions.splits(store, name).items()}
+    sizes = {name: places.get((name, "train"), 0) for name in names}
+    found = arms(evaluations, by_id, sizes)
+    made = paper(store, found, sizes, published() if with_paper else None)
+    costs, asked = stored_rationales.costs(store), stored_elicitations.everything(store)
+    return Report(
+        version=__version__,
+        made=now(),
+        database=store.path.name,
+        datasets=tuple(_dataset(store, name) for name in names),
+        teachers=tuple(costs),
+        asked=tuple(asked),
+        runs=tuple(runs),
+        results=tuple(result(evaluation, by_id) for evaluation in evaluations),
+        left_out=tuple(_left_out(everything, changed, by_id, places)),
+        arms=tuple(found),
+        paper=made,
+        tradeoffs=tuple(tradeoffs(found, runs, asked)),
+        cases=tuple(cases(store, made.tables, names, samples, gates or GateSettings())),
+    )
+
+
+def _left_out(
+    everything: Sequence[Evaluation],
+    changed: Collection[int],
+    runs: Mapping[int, Run],
+    sizes: Mapping[tuple[str, str], int],
+) -> Iterator[ExcludedResult]:
+    """Without those that were made again since, on as many questions as there still are. `sizes` by data set and
+    split."""
+    valid = [one for one in everything if one.id not in changed]
+    for one in everything:
+        run = runs.get(one.subject.run) if one.subject.run is not None else None
+        if one.id in changed:
+            least = min(one.questions, sizes.get((one.dataset, one.split), 0))
+            if not any(_replaces(later, one, least) for later in valid):
+                yield ExcludedResult(
+                    result=result(one, runs), why="the data set no longer holds these questions as they were"
+                )
+        elif run is not None and (why := why_no_seed(run, one)):
+            yield ExcludedResult(result=result(one, runs), why=why)
+
+
+def _replaces(later: Evaluation, one: Evaluation, least: int) -> bool:
+    same = (later.subject, later.dataset, later.split, later.scoring) == (
+        one.subject, one.dataset, one.split, one.scoring
+    )  # fmt: skip
+    return same and later.id > one.id and later.questions >= least
+
+
+def result(evaluation: Evaluation, runs: Mapping[int, Run]) -> Result:
+    """A complete evaluation as a row of the table."""
+    subject = evaluation.subject
+    run = runs.get(subject.run) if subject.run is not None else None
+    correct, n = evaluation.correct or 0, evaluation.questions
+    low, high = wilson(correct, n)
+    return Result(
+        subject=subject.name,
+        kind=subject.kind,
+        method=run.method if run else {"model": "inference", "teacher": "teacher", "run": "?"}[subject.kind],
+        student=run.student if run else subject.name,
+        alpha=run.alpha if run else {},
+        seed=run.seed if run else None,
+        dataset=evaluation.dataset,
+        split=evaluation.split,
+        scoring=evaluation.scoring,
+        n=n,
+        correct=correct,
+        accuracy=correct / n,
+        low=low,
+        high=high,
+        chance=evaluation.chance,
+        majority=evaluation.majority,
+        unparseable=(evaluation.unparseable or 0) / n,
+        inputs_cut=evaluation.inputs_cut,
+    )
+
+
+def _dataset(store: Store, name: str) -> DatasetSummary:
+    found = stored_questions.find(store, name)
+    assert found is not None
+    profiles = tuple(stored_questions.profiles(store, name))
+    return DatasetSummary(
+        name=name, source=found.source, fingerprint=found.fingerprint, imported=found.imported,
+        splits={one.split: one.questions for one in profiles}, profiles=profiles,
+    )  # fmt: skip

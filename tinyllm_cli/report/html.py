@@ -1,0 +1,107 @@
+"""The report as one self-contained HTML page. The template escapes every value: teachers' texts are untrusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tinyllm_cli.report.audit_section import AuditSection
+from tinyllm_cli.report.axes import Plot
+from tinyllm_cli.report.collect import Report, comparable_results
+from tinyllm_cli.report.concurrency import pace_plot
+from tinyllm_cli.report.curves import panels
+from tinyllm_cli.report.paper_tables import MissingExperiment, Paper
+from tinyllm_cli.report.pareto import plots as tradeoff_plots
+from tinyllm_cli.report.pareto import tradeoff_sheet
+from tinyllm_cli.report.plots import plot
+from tinyllm_cli.report.provenance import data_sheets, run_sheet, teacher_sheets
+from tinyllm_cli.report.sheets import comparisons_sheet, left_out_sheet, sweep_sheet, table_sheets
+from tinyllm_cli.report.table_model import Sheet, money
+from tinyllm_cli.report.terminal import alpha_text, percent
+from tinyllm_cli.terminal import printable
+
+
+def html_page(report: Report, audit: AuditSection | None = None) -> str:
+    """The whole page as text: no scripts, no links to anything outside. `audit` takes a while to collect, so that it
+    may be left out."""
+    sizes = {data.name: data.splits.get("train", 0) for data in report.datasets}
+    shown = {
+        "curves": panels(report.runs, sizes),
+        "tradeoffs": [(tradeoff_sheet(one), list(tradeoff_plots(one))) for one in report.tradeoffs],
+        "data": data_sheets(report),
+        "teachers": teacher_sheets(report),
+        "runs": run_sheet(report.runs) if report.runs else None,
+        "left_out": left_out_sheet(report.left_out) if report.left_out else None,
+    }
+    template = environment().get_template("report.html.j2")
+    return template.render(
+        report=report,
+        comparisons=comparable_results(report.results),
+        paper=_shown(report.paper),
+        audit=audit,
+        contents=list(_contents(report, shown, audit)),
+        **shown,
+    )
+
+
+def environment() -> Environment:
+    """What the templates know."""
+    made = Environment(
+        loader=PackageLoader("tinyllm_cli", "report/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_readable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["percent"] = percent
+    made.globals |= {"alpha_text": alpha_text, "money": money, "pace_plot": pace_plot}
+    return made
+
+
+def _readable(value: Any) -> Any:
+    """What a template puts in, without characters that would show other words in another order."""
+    return type(value)(printable(value)) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """The paper's parts as the page shows them: `figures` are (kind, title, plots with their numbers)."""
+
+    tables: list[Sheet]
+    figures: list[tuple[str, str, list[tuple[Plot, Sheet]]]]
+    comparisons: Sheet | None
+    missing: tuple[MissingExperiment, ...]
+
+
+def _shown(paper: Paper) -> _Shown:
+    figures = [
+        (kind, title, [(plot(sweep), sweep_sheet(sweep)) for sweep in sweeps])
+        for kind, title, sweeps in (
+            ("train-size", "Accuracy against the size of the training set", paper.sizes),
+            ("alpha", "Accuracy against alpha", paper.alphas),
+        )
+        if sweeps
+    ]
+    compared = comparisons_sheet(paper.comparisons) if paper.comparisons else None
+    return _Shown(tables=table_sheets(paper), figures=figures, comparisons=compared, missing=paper.missing)
+
+
+def _contents(report: Report, shown: Mapping[str, Any], audit: AuditSection | None) -> Iterator[tuple[str, str]]:
+    """(anchor, title) of every section that is shown, in the page's order."""
+    yield "results", "Results"
+    yield "accuracy", "Every evaluation"
+    if report.cases:
+        yield "cases", "Case studies"
+    if shown["curves"]:
+        yield "curves", "Training curves"
+    if shown["tradeoffs"]:
+        yield "costs", "What accuracy costs"
+    yield "data", "Data sets"
+    yield "teachers", "Teachers"
+    if audit is not None and audit.surveys:
+        yield "audit", "What there is to learn from"
+    yield "provenance", "Provenance"

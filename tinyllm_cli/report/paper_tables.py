@@ -1,0 +1,108 @@
+"""What a paper would show: main table, ablation, the two figures, and the paired tests between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tinyllm_cli.report.ablation import Ablation, ablations
+from tinyllm_cli.report.arms import Arm
+from tinyllm_cli.report.comparisons import Comparison, Pairing, comparisons
+from tinyllm_cli.report.main_table import Block, MainTable, main_tables
+from tinyllm_cli.report.paper_figures import Published
+from tinyllm_cli.report.sweeps import Sweep, alphas, train_sizes
+from tinyllm_cli.store import Store
+from tinyllm_cli.store import experiments as stored_experiments
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingExperiment:
+    """A part that has no data yet, and the command that makes it."""
+
+    what: str
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSummary:
+    """How many trainings the searches for alphas tried on a data set, by how they ended."""
+
+    dataset: str
+    trials: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """`published` are the paper's own figures, where they were asked for."""
+
+    tables: tuple[MainTable, ...]
+    ablations: tuple[Ablation, ...]
+    sizes: tuple[Sweep, ...]
+    alphas: tuple[Sweep, ...]
+    comparisons: tuple[Comparison, ...]
+    searches: tuple[SearchSummary, ...]
+    missing: tuple[MissingExperiment, ...]
+    published: Published | None = None
+
+
+def paper(store: Store, found: Sequence[Arm], sizes: Mapping[str, int], published: Published | None) -> Paper:
+    """`sizes` are the data sets' numbers of training questions."""
+    tables = main_tables(found, sizes)
+    ablated = ablations(found, tables)
+    by_size, by_alpha = train_sizes(found, tables), alphas(found, tables)
+    duels = [duel for table in tables for block in table.blocks for duel in _of_block(block)]
+    duels += [duel for one in ablated for duel in _of_ablation(one)]
+    return Paper(
+        tables=tuple(tables),
+        ablations=tuple(ablated),
+        sizes=tuple(by_size),
+        alphas=tuple(by_alpha),
+        comparisons=tuple(comparisons(store, duels)),
+        searches=tuple(_searches(store)),
+        missing=tuple(
+            MissingExperiment(what=what, command=f"tinyllm experiment {name}")
+            for what, name, there in (
+                ("The methods beside each other (Table 1)", "table1", tables),
+                ("What each part is worth (Table 2)", "ablation", ablated),
+                ("Accuracy against the size of the training set (Figure 2)", "train-size", by_size),
+                ("Accuracy against alpha (Figure 3)", "alpha", by_alpha),
+            )
+            if not there
+        ),
+        published=published,
+    )
+
+
+def _of_block(block: Block) -> Iterator[Pairing]:
+    """Every TinyLLM against every other line; two TinyLLMs meet once."""
+    for index, line in enumerate(block.lines):
+        if line.method != "tinyllm":
+            continue
+        for position, other in enumerate(block.lines):
+            if other.method != "tinyllm" or position < index:
+                pairs = [(entry.arm, other.entries[name].arm) for name, entry in line.entries.items()
+                         if name in other.entries]  # fmt: skip
+                yield from _apart_and_together("methods", line.label, other.label, block.student, pairs)
+
+
+def _of_ablation(one: Ablation) -> Iterator[Pairing]:
+    for variant in one.variants:
+        pairs = [(one.whole[name], arm) for name, arm in variant.arms.items()]
+        yield from _apart_and_together("parts and controls", one.label, variant.label, one.student, pairs)
+
+
+def _apart_and_together(
+    part: str, arm: str, against: str, student: str, pairs: Sequence[tuple[Arm, Arm]]
+) -> Iterator[Pairing]:  # fmt: skip
+    """By data set, and over several data sets together."""
+    for pair in pairs:
+        yield Pairing(part=part, arm=arm, against=against, student=student, pairs=(pair,))
+    if len(pairs) > 1:
+        yield Pairing(part=part, arm=arm, against=against, student=student, pairs=tuple(pairs))
+
+
+def _searches(store: Store) -> Iterator[SearchSummary]:
+    by_dataset: dict[str, dict[str, int]] = {}
+    for row in stored_experiments.trials(store):
+        by_dataset.setdefault(str(row["data_set"]), {})[row["state"]] = row["n"]
+    return (SearchSummary(dataset=dataset, trials=trials) for dataset, trials in by_dataset.items())

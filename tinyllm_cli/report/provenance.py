@@ -1,0 +1,174 @@
+"""What the figures came from, as sheets: data sets and what limits cut, teachers, trainings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from tinyllm_cli.records.elicitation import TeacherCosts
+from tinyllm_cli.records.runs import Run
+from tinyllm_cli.report.collect import DatasetSummary, Report
+from tinyllm_cli.report.table_model import Group, Sheet, TableCell, TableRow, arm_cell, money, number, short
+from tinyllm_cli.report.terminal import alpha_text
+from tinyllm_cli.store.questions import SplitProfile
+
+
+def data_sheets(report: Report) -> list[Sheet]:
+    """Lengths and answers by split, and what the students' limits cut off."""
+    made = [_splits(report.datasets)] if report.datasets else []
+    return [*made, *_truncation(report.runs, report)]
+
+
+def _splits(datasets: Sequence[DatasetSummary]) -> Sheet:
+    return Sheet(
+        name="data-sets",
+        title="Questions by split",
+        head=("split", ">questions", ">words, mean", ">longest", ">options", ">right answer at A, B, ..."),
+        groups=tuple(
+            Group(title=f"{data.name}, from {data.source}", rows=tuple(map(_split, data.profiles)))
+            for data in datasets
+        ),
+        notes=("Words with context and options. Right answers by the position of their option, in percent.",),
+    )  # fmt: skip
+
+
+def _split(one: SplitProfile) -> TableRow:
+    options = str(one.most_options)
+    texts = (
+        f"{one.questions:,}",
+        f"{one.words:.1f}",
+        f"{one.longest:,}",
+        options if one.fewest_options == one.most_options else f"{one.fewest_options} to {options}",
+        " / ".join(number(count / one.questions, 0) for count in one.gold),
+    )
+    return TableRow(label=one.split, cells=tuple(TableCell(text=text) for text in texts))
+
+
+def _truncation(runs: Sequence[Run], report: Report) -> Iterator[Sheet]:
+    """By data set, student and limits: of the runs there the one with most to learn stands for all."""
+    by_place: dict[tuple[str, str, int, int], list[Run]] = defaultdict(list)
+    for run in runs:
+        if "tasks" in run.figures:
+            limits = run.settings.get("max_input", 0), run.settings.get("max_target", 0)
+            by_place[run.dataset, run.student, *limits].append(run)
+    rows = []
+    for (dataset, student, longest_input, longest_target), own in by_place.items():
+        most = max(own, key=lambda run: sum(run.figures["tasks"].values()))
+        examples = sum(most.figures["tasks"].values())
+        numbers = {f"run {run.id}" for run in own}
+        evaluated = [one for one in report.results if one.subject in numbers and one.inputs_cut is not None]
+        cut = max(evaluated, key=lambda one: (one.inputs_cut or 0) / one.n, default=None)
+        cells = (
+            TableCell(text=f"{longest_input:,}"),
+            _of(most.figures["inputs_cut"], examples),
+            TableCell(text=f"{longest_target:,}"),
+            _of(most.figures["targets_cut"], examples),
+            _of(cut.inputs_cut or 0, cut.n, f"{cut.dataset}/{cut.split}") if cut else TableCell(),
+        )
+        rows.append(TableRow(label=dataset, note=short(student), cells=cells))
+    if rows:
+        yield Sheet(
+            name="truncation",
+            title="What the students' limits cut off",
+            head=(
+                "data set", ">input limit", ">examples with a cut input", ">target limit",
+                ">examples with a cut target", ">evaluated questions cut",
+            ),
+            groups=(Group(rows=tuple(rows)),),
+            notes=("Limits in the student's tokens. Where several runs differ, the one with the most examples.",),
+        )  # fmt: skip
+
+
+def _of(count: int, whole: int, under: str = "") -> TableCell:
+    return TableCell(text=f"{count:,} of {whole:,}", under=under, strong=count > 0)
+
+
+def teacher_sheets(report: Report) -> list[Sheet]:
+    """What teachers wrote and took, and how often they are right themselves."""
+    made = [_written(report.teachers)] if report.teachers else []
+    own = [arm for arm in report.arms if arm.method == "teacher"]
+    if own:
+        rows = tuple(
+            TableRow(
+                label=arm.label,
+                cells=(
+                    TableCell(text=f"{arm.dataset}/{arm.split}, {arm.scoring}"),
+                    TableCell(text=f"{arm.n:,}"),
+                    arm_cell(arm),
+                ),
+            )
+            for arm in own
+        )
+        made.append(
+            Sheet(
+                name="teachers-accuracy",
+                title="How often the teachers are right themselves",
+                head=("teacher", "questions", ">n", ">accuracy"),
+                groups=(Group(rows=rows),),
+                notes=("In percent, with 95 % Wilson intervals; answered without having seen the right option.",),
+            )
+        )
+    return made
+
+
+def _written(teachers: Iterable[TeacherCosts]) -> Sheet:
+    return Sheet(
+        name="teachers",
+        title="What they wrote",
+        head=("teacher", "questions", "prompt", ">rationales", ">failed", ">cut off", ">characters",
+              ">tokens in", ">tokens out", ">seconds", ">cost"),
+        groups=(Group(rows=tuple(map(_teacher, teachers))),),
+        notes=("Cut off: stopped at the limit of tokens. Characters: the mean length of a rationale.",),
+    )  # fmt: skip
+
+
+def _teacher(one: TeacherCosts) -> TableRow:
+    texts = (
+        f"{one.dataset}/{one.split}",
+        one.recipe,
+        f"{one.rationales:,}",
+        f"{one.failures:,}",
+        _count(one.cut_off),
+        f"{one.mean_characters:.0f}",
+        _count(one.prompt_tokens),
+        _count(one.completion_tokens),
+        "–" if one.seconds is None else f"{one.seconds:.0f}",
+        money(one.cost, one.partly) or "unknown",
+    )
+    return TableRow(label=one.teacher, note=one.model, cells=tuple(TableCell(text=text) for text in texts))
+
+
+def _count(tokens: int | None) -> str:
+    return "–" if tokens is None else f"{tokens:,}"
+
+
+def run_sheet(runs: Iterable[Run]) -> Sheet:
+    head = (">run", "method", "data set", "alpha", ">seed", "state", ">seconds", ">questions/s", ">GB", "data digest")
+    return Sheet(
+        name="runs",
+        title="Trainings",
+        head=("student", *head),
+        groups=(Group(rows=tuple(map(_run, runs))),),
+        notes=(
+            "GB: the most memory that a training held, of the GPU where there was one.",
+            "The digest changes with the questions that a run learned from, and with their order.",
+        ),
+    )
+
+
+def _run(run: Run) -> TableRow:
+    seconds, speed = run.figures.get("training_seconds"), run.figures.get("questions_per_second")
+    peak = run.figures.get("peak_memory")
+    texts = (
+        str(run.id),
+        run.method,
+        run.dataset,
+        alpha_text(run) or "–",
+        str(run.seed),
+        run.state + (f": {run.error}" if run.error else ""),
+        "–" if seconds is None else f"{seconds:.0f}",
+        "–" if speed is None else f"{speed:.1f}",
+        f"{(peak.get('gpu') or peak['host']) / 1e9:.1f}" if peak else "–",
+        str(run.settings.get("data", "–")),
+    )
+    return TableRow(label=short(run.student), cells=tuple(TableCell(text=text) for text in texts))

@@ -1,0 +1,130 @@
+"""The report in the terminal: Rich tables. Titles, heads and cells are plain text, never markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from tinyllm_cli.records.elicitation import Elicitation, TeacherCosts
+from tinyllm_cli.records.runs import Run
+from tinyllm_cli.report.collect import ComparableResults, DatasetSummary, Report, Result, comparable_results
+from tinyllm_cli.report.table_model import money
+from tinyllm_cli.terminal import plain, plain_table
+
+_LAST = 20  # runs that a terminal shows
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def alpha_text(result: Result | Run) -> str:
+    return ", ".join(f"{teacher}={weight:g}" for teacher, weight in result.alpha.items())
+
+
+def report_tables(report: Report) -> list[Table]:
+    """What there is and was done; tables with nothing to show are left out."""
+    tables: list[Table] = [datasets_table(report.datasets)] if report.datasets else []
+    if report.teachers:
+        tables.append(teachers_table(report.teachers))
+    if report.asked:
+        tables.append(asked_table(report.asked))
+    if report.runs:
+        tables.append(runs_table(report.runs))
+    return tables
+
+
+def datasets_table(datasets: Sequence[DatasetSummary]) -> Table:
+    rows = [
+        (data.name, data.source, ", ".join(f"{split} {count}" for split, count in data.splits.items()))
+        for data in datasets
+    ]
+    return plain_table("Data sets", ["data set", "from", "questions"], rows)
+
+
+def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
+    head = ["teacher", "asked about", ">rationales", ">failed", ">cut off", ">tokens out", ">cost"]
+    rows = [
+        (
+            teacher.teacher,
+            f"{teacher.dataset}/{teacher.split}",
+            str(teacher.rationales),
+            str(teacher.failures),
+            "-" if teacher.cut_off is None else str(teacher.cut_off),
+            "-" if teacher.completion_tokens is None else f"{teacher.completion_tokens:,}",
+            money(teacher.cost, teacher.partly) or "-",
+        )
+        for teacher in teachers
+    ]
+    return plain_table("Teachers", head, rows)
+
+
+def asked_table(asked: Sequence[Elicitation]) -> Table:
+    """Each time that a teacher was asked and all that it took; `in flight`: the least and the most at once."""
+    rows = [
+        (
+            f"{one.teacher} on {one.dataset}/{one.split}",
+            one.state,
+            str(one.replies),
+            str(one.failures),
+            str(one.calls),
+            "-" if one.cost is None else f"{one.cost:.4f}",
+            _in_flight(one) or "-",
+        )
+        for one in asked
+    ]
+    head = ["asked", "state", ">replies", ">failed", ">calls", ">cost", ">in flight"]
+    return plain_table("How the teachers were asked", head, rows)
+
+
+def _in_flight(one: Elicitation) -> str:
+    limits = [change.in_flight for change in one.pace]
+    if not limits:
+        return ""
+    return f"{min(limits)} to {max(limits)}" if min(limits) < max(limits) else str(limits[0])
+
+
+def runs_table(runs: Sequence[Run]) -> Table:
+    head = [">run", "student", "data set", "alpha", "state", ">valid", ">seconds"]
+    title = f"Runs (the last {_LAST} of {len(runs)})" if len(runs) > _LAST else "Runs"
+    return plain_table(title, head, [_run_row(run) for run in runs[-_LAST:]])
+
+
+def _run_row(run: Run) -> tuple[str, ...]:
+    figures = run.figures
+    return (
+        str(run.id),
+        run.student.rpartition("/")[2],
+        run.dataset,
+        alpha_text(run).replace("=", " ") or "-",  # a narrow table breaks a name rather than a weight
+        run.state,
+        "-" if run.valid_accuracy is None else percent(run.valid_accuracy),
+        f"{figures['training_seconds']:.0f}" if "training_seconds" in figures else "-",
+    )
+
+
+def accuracy_tables(results: Iterable[Result]) -> list[Table]:
+    """One table for each set of questions and scoring, the best accuracy in bold."""
+    return [_accuracy_table(comparison) for comparison in comparable_results(results)]
+
+
+def _accuracy_table(comparison: ComparableResults) -> Table:
+    first = comparison.results[0]
+    free_text = first.scoring == "generate"  # a ranked answer is always an option
+    head = ["who", "method", "alpha", ">accuracy", "95 % interval", *([">unparseable"] if free_text else [])]
+    always = "" if free_text else ", unparseable 0 %"
+    by_chance = f"chance {percent(first.chance)}, majority class {percent(first.majority)}{always}"
+    table = plain_table(f"Accuracy on {comparison.title}", head, caption=by_chance)
+    for result in comparison.results:
+        style = "bold" if result.accuracy == comparison.best else ""
+        cells = [
+            plain(result.subject),
+            plain(result.method),
+            plain(alpha_text(result) or "-"),
+            Text(percent(result.accuracy), style=style),
+            Text(f"{100 * result.low:.1f} to {100 * result.high:.1f} %"),
+        ]
+        table.add_row(*cells, *([Text(percent(result.unparseable))] if free_text else []))
+    return table

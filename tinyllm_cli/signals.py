@@ -1,0 +1,45 @@
+"""Ctrl-C, and the end that a machine announces with SIGTERM or a terminal with SIGHUP: held back while something must
+not be torn."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+@contextmanager
+def signals_deferred() -> Iterator[None]:
+    """They wait until the block is done, well or not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[int] = []
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, *_ENDS)}
+    try:
+        for each in before:
+            signal.signal(each, lambda number, frame: pending.append(number))
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for number in pending[:1]:
+            signal.raise_signal(number)
+
+
+@contextmanager
+def ended_like_interrupted() -> Iterator[None]:
+    """Within, SIGTERM ends the program as Ctrl-C does, with what that keeps: a pre-emption sends it ahead. So does
+    SIGHUP, the end of a connection, except under nohup."""
+    before = {each: signal.getsignal(each) for each in _ENDS}
+    try:
+        for each, handler in before.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(each, signal.default_int_handler)
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,204 @@
+"""One question and everything that hangs on it: where it stands, what was written about it, what was answered."""
+
+from __future__ import annotations
+
+import json
+import string
+from dataclasses import dataclass
+from typing import Any
+
+from backends.base import Message
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.store.database import Store
+from tinyllm_cli.store.rationale_stats import OUTSTANDING
+
+_WORDS = "q.text || ' ' || (SELECT group_concat(value, ' ') FROM json_each(q.options))"
+_SHORTEST_HASH = 6  # fewer hexadecimal digits may as well be a word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a question stands. `question` is its hash."""
+
+    dataset: str
+    split: str
+    key: str
+    question: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the gates, run with the settings `gates`, made of a rationale. `text`: what is left of it, None where that
+    is all."""
+
+    gates: str
+    verdict: str
+    text: str | None
+    findings: tuple[tuple[str, str], ...]
+    """(gate, reason) pairs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GainRow:
+    """How much a rationale helps `model` to the gold answer: what the gold option's log-probability among the options
+    gains, in nats. `text` is the hash of what was read."""
+
+    model: str
+    gain: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplyRow:
+    """A rationale with everything that is known of it. `text` is raw."""
+
+    id: int
+    teacher: str
+    model: str
+    backend: str
+    recipe: str
+    teacher_forcing: bool
+    sampling: str
+    temperature: float
+    sample: int
+    text: str
+    reasoning: str | None
+    answer: int | None
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    seconds: float | None
+    cost: float | None
+    attempts: int
+    created: str
+    messages: tuple[Message, ...]
+    judgements: tuple[Judgement, ...]
+    gains: tuple[GainRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A teacher was asked and nothing usable came back."""
+
+    teacher: str
+    recipe: str
+    sample: int
+    reason: str
+    attempts: int
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionRow:
+    """What a student, a model or a teacher answered; `option` None: its text names none."""
+
+    who: str
+    kind: str
+    run: int | None
+    method: str | None
+    student: str | None
+    dataset: str
+    split: str
+    scoring: str
+    option: int | None
+    correct: bool
+    text: str | None
+    created: str
+
+
+def places(store: Store, wanted: str, dataset: str | None, split: str | None) -> list[Place]:
+    """The places that `wanted` means: by a data set's own id, by the beginning of a hash, or by words that the
+    question or its options hold, whichever finds something first."""
+    found = _places(store, "dq.key = ?", (wanted,), dataset, split)
+    if not found and len(wanted) >= _SHORTEST_HASH and set(wanted.lower()) <= set(string.hexdigits):
+        found = _places(store, "dq.question LIKE ?", (f"{wanted}%",), dataset, split)
+    words = wanted.split()
+    if not found and words:
+        has = " AND ".join(f"instr(casefold({_WORDS}), ?)" for _ in words)
+        found = _places(store, has, tuple(word.casefold() for word in words), dataset, split)
+    return found
+
+
+def _places(
+    store: Store, condition: str, values: tuple[str, ...], dataset: str | None, split: str | None
+) -> list[Place]:
+    rows = store.rows(
+        "SELECT dq.dataset, dq.split, dq.key, dq.question, q.text FROM dataset_questions dq"
+        f" JOIN questions q ON q.hash = dq.question WHERE ({condition})"
+        " AND (? IS NULL OR dq.dataset = ?) AND (? IS NULL OR dq.split = ?)"
+        " ORDER BY dq.dataset, CASE dq.split WHEN 'train' THEN 0 WHEN 'valid' THEN 1 ELSE 2 END, dq.position",
+        (*values, dataset, dataset, split, split),
+    )
+    return [Place(**row) for row in rows]
+
+
+def question_at(store: Store, place: Place) -> Question:
+    row = store.one("SELECT * FROM questions WHERE hash = ?", (place.question,))
+    assert row is not None
+    return Question(
+        dataset=place.dataset, split=place.split, key=place.key, text=row["text"],
+        options=tuple(json.loads(row["options"])), answer=row["answer"], context=row["context"],
+    )  # fmt: skip
+
+
+def everywhere(store: Store, question: str) -> list[Place]:
+    """All the places of one content."""
+    return _places(store, "dq.question = ?", (question,), None, None)
+
+
+def replies(store: Store, question: str) -> list[ReplyRow]:
+    """Every rationale for a question, by teacher, the newest way of asking last."""
+    rows = store.rows(
+        "SELECT r.id, r.teacher, s.model, s.backend, p.recipe, p.teacher_forcing, r.sampling, s.temperature, r.sample,"
+        " r.text, r.reasoning, r.answer, r.finish_reason, r.prompt_tokens, r.completion_tokens, r.seconds, r.cost,"
+        " r.attempts, r.created, p.messages FROM rationales r JOIN prompts p ON p.hash = r.prompt"
+        " JOIN samplings s ON s.hash = r.sampling WHERE r.question = ? ORDER BY r.teacher, r.id",
+        (question,),
+    )
+    return [_reply(store, row) for row in list(rows)]
+
+
+def _reply(store: Store, row: dict[str, Any]) -> ReplyRow:
+    verdicts = store.rows(
+        "SELECT v.* FROM verdicts v JOIN gates g ON g.hash = v.gates WHERE v.rationale = ? ORDER BY g.created, g.rowid",
+        (row["id"],),
+    )
+    gains = store.rows(
+        "SELECT model, gain, text FROM usefulness WHERE rationale = ? ORDER BY model, created", (row["id"],)
+    )
+    messages = tuple(Message(role=role, content=content) for role, content in json.loads(row.pop("messages")))
+    return ReplyRow(
+        **{**row, "teacher_forcing": bool(row["teacher_forcing"])},
+        messages=messages,
+        judgements=tuple(
+            Judgement(
+                gates=one["gates"], verdict=one["verdict"], text=one["text"],
+                findings=tuple((found[0], found[1]) for found in json.loads(one["findings"])),
+            )
+            for one in verdicts
+        ),
+        gains=tuple(GainRow(**one) for one in gains),
+    )  # fmt: skip
+
+
+def refusals(store: Store, question: str) -> list[Refusal]:
+    """Failures of a question that no reply has followed."""
+    rows = store.rows(
+        "SELECT f.teacher, p.recipe, f.sample, f.reason, f.attempts, f.at FROM failures f"
+        f" JOIN prompts p ON p.hash = f.prompt WHERE f.question = ? AND {OUTSTANDING} ORDER BY f.teacher, f.at",
+        (question,),
+    )
+    return [Refusal(**row) for row in rows]
+
+
+def guesses(store: Store, place: Place) -> list[PredictionRow]:
+    """What everybody answered to a question at one place."""
+    rows = store.rows(
+        "SELECT e.subject AS who, e.kind, e.run, u.method, u.student, e.dataset, e.split, e.scoring, p.option,"
+        " p.correct, p.text, e.created FROM evaluations e"
+        " JOIN predictions p ON p.evaluation = e.id AND p.key = ? LEFT JOIN runs u ON u.id = e.run"
+        " WHERE e.dataset = ? AND e.split = ? AND p.question = ? ORDER BY e.id",
+        (place.key, place.dataset, place.split, place.question),
+    )
+    return [PredictionRow(**{**row, "correct": bool(row["correct"])}) for row in rows]

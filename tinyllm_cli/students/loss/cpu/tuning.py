@@ -1,0 +1,121 @@
+"""What makes a model's own layers faster, and computes the same: see `tuned`."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any
+
+from tinyllm_cli.students.loss.cpu.dropout import DropoutRng, drop
+from tinyllm_cli.students.loss.cross_entropy import gradient_of
+
+_LARGE = 2**20  # numbers in an embedding, above which a gradient of the whole table is worth avoiding
+_SCALING_NORMS = ("T5LayerNorm", "LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
+
+
+@contextmanager
+def tuned(model: Any, draws: DropoutRng | None, kind: str = "cpu") -> Iterator[None]:
+    """Within, on this kind of device:
+
+    - the tanh approximation of GELU is torch's own kernel instead of eight elementwise operations;
+    - T5's gated layers spare a detour over the type of their weights, which autocast undoes at once;
+    - norms give what they compute in the type that the products after them want, once, not once for each of them.
+
+    On a CPU:
+
+    - dropout draws cheaper random numbers, where there are `draws`;
+    - an embedding's gradient touches the rows that were read, not the whole table.
+
+    On a GPU, where starting a kernel takes longer than most kernels: a norm is one of them instead of eight."""
+    if kind == "cpu":
+        _keep_freed_memory()
+    replaced: list[Any] = []
+    hooks = []
+    for module in model.modules():
+        forward = _faster(module) or (_faster_on_cpu(module, draws) if kind == "cpu" else _faster_on_gpu(module))
+        if forward is not None:
+            module.forward = forward
+            replaced.append(module)
+        if type(module).__name__.endswith(("T5LayerNorm", "RMSNorm")):
+            hooks.append(module.register_forward_hook(partial(_to_autocast_dtype, kind)))
+    try:
+        yield
+    finally:
+        for module in replaced:
+            del module.forward
+        for hook in hooks:
+            hook.remove()
+
+
+def _faster(module: Any) -> Callable[..., Any] | None:
+    """Another forward of `module`, if there is one."""
+    import torch
+
+    name = type(module).__name__
+    if name == "NewGELUActivation":
+        return partial(torch.nn.functional.gelu, approximate="tanh")
+    return partial(_gated, module) if name == "T5DenseGatedActDense" else None
+
+
+def _faster_on_cpu(module: Any, draws: DropoutRng | None) -> Callable[..., Any] | None:
+    import torch
+
+    if type(module) is torch.nn.Dropout and draws is not None:
+        return partial(_drop, module, draws)
+    if type(module) is torch.nn.Embedding and module.weight.numel() > _LARGE:
+        return partial(_embed, module)
+    return None
+
+
+def _faster_on_gpu(module: Any) -> Callable[..., Any] | None:
+    return partial(_norm, module) if type(module).__name__ in _SCALING_NORMS else None
+
+
+def _drop(module: Any, draws: DropoutRng, states: Any) -> Any:
+    return drop(states, module.p, draws) if module.training else states
+
+
+def _gated(module: Any, states: Any) -> Any:
+    return module.wo(module.dropout(module.act(module.wi_0(states)) * module.wi_1(states)))
+
+
+def _norm(module: Any, states: Any) -> Any:
+    import torch
+
+    width = module.weight.shape
+    return torch.nn.functional.rms_norm(states.float(), width, module.weight, module.variance_epsilon)
+
+
+def _embed(module: Any, ids: Any) -> Any:
+    rows = module.weight.detach()[ids]
+    if module.weight.requires_grad and not rows.is_inference():
+        rows.requires_grad_().register_hook(partial(_add_rows, module, ids))
+    return rows
+
+
+def _add_rows(module: Any, ids: Any, gradient: Any) -> None:
+    flat, rows = ids.flatten(), gradient.flatten(0, -2)
+    if module.padding_idx is not None:
+        flat, rows = flat[flat != module.padding_idx], rows[flat != module.padding_idx]
+    gradient_of(module.weight).index_add_(0, flat, rows.to(module.weight.dtype))
+
+
+def _to_autocast_dtype(kind: str, _module: Any, _inputs: Any, output: Any) -> Any:
+    import torch
+
+    return output.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else output
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse what is freed. By default every large tensor is memory fresh from the system, and the
+    faults of its first touch take a sixth of the training."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20)):
+            libc.mallopt(option, value)
+
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h

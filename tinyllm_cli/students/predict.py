@@ -1,0 +1,100 @@
+"""A student answers questions: by ranking the options, or by writing text that is matched to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from tinyllm_cli.datasets.matching import match_option
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.records.evaluations import Prediction
+from tinyllm_cli.students.base import Example, Limits, Ranker, Writer, by_budget
+from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, NO_EXTRA_CONTEXT, ExtraContext, Task, student_input
+
+RANK_BUDGET = 8000
+"""Padded tokens of one forward pass, with the input once for each option: as large as the caches get."""
+
+GENERATE_BUDGET = 16_000
+"""Padded tokens of the rows that are written together. A step of few rows takes nearly as long as one of many: it
+reads all the weights. So the long answers of many questions had better run together."""
+
+MAX_ANSWER_TOKENS = 64
+MAX_OPTION_TOKENS = 256
+
+
+def rank(
+    student: Ranker, questions: Sequence[Question], limits: Limits, extra_context: ExtraContext = NO_EXTRA_CONTEXT
+) -> Iterator[Prediction]:
+    """The option with the highest mean log-likelihood per token of its text; always a valid answer."""
+    encoded = {question.key: _encode_options(student, question, limits, extra_context) for question in questions}
+    sizes = [max(example.size for example in encoded[question.key]) * len(question.options) for question in questions]
+    for group in by_budget(questions, sizes, RANK_BUDGET):
+        examples = [encoded[question.key] for question in group]
+        scored = student.option_scores(
+            [options[0].input for options in examples],
+            [[_without_end(student, option) for option in options] for options in examples],
+        )
+        for question, scores in zip(group, scored, strict=True):
+            best = max(range(len(scores)), key=scores.__getitem__)
+            yield Prediction(
+                key=question.key,
+                question=question.hash,
+                option=best,
+                correct=best == question.answer,
+                scores=tuple(scores),
+                input_cut=any(option.input_cut or option.target_cut for option in encoded[question.key]),
+            )
+
+
+def generate(
+    student: Writer, questions: Sequence[Question], limits: Limits, extra_context: ExtraContext = NO_EXTRA_CONTEXT
+) -> Iterator[Prediction]:
+    """Greedy text, matched to an option; a text that is no option is no answer, never a guess."""
+    tasks = [
+        Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question, extra_context), target="")
+        for question in questions
+    ]
+    limits = replace(limits, target=max(limits.target, MAX_ANSWER_TOKENS))  # room for what is written
+    encoded = {
+        question.key: example for question, example in zip(questions, student.encode(tasks, limits), strict=True)
+    }
+    sizes = [len(encoded[question.key].input) + MAX_ANSWER_TOKENS for question in questions]
+    for group in by_budget(questions, sizes, GENERATE_BUDGET):
+        texts = student.generate([encoded[question.key].input for question in group], MAX_ANSWER_TOKENS)
+        for question, text in zip(group, texts, strict=True):
+            option = match_option(text, question.options)
+            yield Prediction(
+                key=question.key,
+                question=question.hash,
+                option=option,
+                correct=option == question.answer,
+                text=text,
+                input_cut=encoded[question.key].input_cut,
+            )
+
+
+def explain(
+    student: Writer, questions: Sequence[Question], teacher: str, prefix: str, limits: Limits
+) -> dict[str, str]:
+    """The rationale of each question, by key, as the student writes it in the voice that `prefix` calls up."""
+    tasks = [Task(name=teacher, input=student_input(prefix, question), target="") for question in questions]
+    inputs = [example.input for example in student.encode(tasks, limits)]
+    pairs = list(zip(questions, inputs, strict=True))
+    texts: dict[str, str] = {}
+    for group in by_budget(pairs, [len(ids) + limits.target for ids in inputs], GENERATE_BUDGET):
+        written = student.generate([ids for _, ids in group], limits.target)
+        texts.update((question.key, text) for (question, _), text in zip(group, written, strict=True))
+    return texts
+
+
+def _encode_options(student: Ranker, question: Question, limits: Limits, extra_context: ExtraContext) -> list[Example]:
+    """Options are read whole, whatever a student learns to write: cut ones may look the same."""
+    text = student_input(ANSWER_PREFIX, question, extra_context)
+    limits = replace(limits, target=max(limits.target, MAX_OPTION_TOKENS))
+    return student.encode([Task(name=ANSWER, input=text, target=option) for option in question.options], limits)
+
+
+def _without_end(student: Ranker, option: Example) -> tuple[int, ...]:
+    """The option's own tokens: an option is scored by its text, not by how surely it ends there."""
+    end = student.tokenizer.eos_token_id
+    return option.target[:-1] if option.target[-1] == end and len(option.target) > 1 else option.target

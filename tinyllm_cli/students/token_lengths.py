@@ -1,0 +1,48 @@
+"""How many tokens a text is for a student: what its limits will cut, known before any weights are loaded.
+
+Counts as the students' `encode` does, and cuts nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tinyllm_cli.students.base import Limits
+from tinyllm_cli.students.causal import cue_of
+from tinyllm_cli.students.inputs import ANSWER
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenCounter:
+    """A student's tokenizer, as a measure; `window` are the positions that it has, where it tells."""
+
+    tokenizer: Any
+    kind: Literal["seq2seq", "causal"]
+    window: int | None = None
+
+    def limits(self, wanted: Limits) -> Limits:
+        """Those that the student keeps to."""
+        return wanted.within(self.window, shared=self.kind == "causal")
+
+    def inputs(self, texts: Sequence[str], task: str = ANSWER) -> list[int]:
+        """Tokens of each input, with what the student adds to it for this task."""
+        cue = cue_of(task) if self.kind == "causal" else ""
+        return [len(ids) for ids in self._ids([text + cue for text in texts])]
+
+    def targets(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each target, with the one that ends it."""
+        lead = " " if self.kind == "causal" else ""
+        return [len(ids) + 1 for ids in self._ids([lead + text for text in texts], add_special_tokens=False)]
+
+    def alike(self, groups: Sequence[Sequence[str]]) -> list[bool]:
+        """Of each group, whether different texts in it have the same tokens, as those of a script have that the
+        tokenizer doesn't know."""
+        ids = iter(self._ids([text for group in groups for text in group], add_special_tokens=False))
+        return [len({tuple(next(ids)) for _ in group}) < len(set(group)) for group in groups]
+
+    def _ids(self, texts: Sequence[str], **options: bool) -> list[list[int]]:
+        # verbose: a text beyond the model's own length is what is being looked for, no reason to warn.
+        found: list[list[int]] = self.tokenizer(list(texts), verbose=False, **options)["input_ids"] if texts else []
+        return found

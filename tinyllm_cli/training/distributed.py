@@ -1,0 +1,115 @@
+"""Several processes train one student: each takes a part of every step's examples, and their gradients are summed.
+
+`torchrun` and `accelerate launch` start the processes and tell them about each other in the environment. A step's
+weights are fixed by the whole step (`tinyllm_cli.training.objective`), so the sum is the gradient of one process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+_BUCKET = 2**24  # numbers that are summed in one call
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among `size`; `rank` 0 keeps the records. Alone, nothing is ever sent."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, items: Sequence[Item], sizes: Sequence[int]) -> list[Item]:
+        """This process's part of a step: every `size`-th by length, so that the parts take about as long."""
+        order = sorted(range(len(items)), key=lambda index: -sizes[index])
+        return [items[index] for index in order[self.rank :: self.size]]
+
+    def sum_gradients(self, model: Any) -> None:
+        """Each parameter's gradient becomes the sum over all processes."""
+        import torch
+
+        if self.size == 1:
+            return
+        trained = [value for value in model.parameters() if value.requires_grad]
+        for value in trained:
+            if value.grad is None:
+                value.grad = torch.zeros_like(value)
+        for bucket in _buckets([value.grad for value in trained]):
+            flat = torch.cat([gradient.flatten() for gradient in bucket])
+            torch.distributed.all_reduce(flat)
+            for gradient, part in zip(bucket, torch.split(flat, [g.numel() for g in bucket]), strict=True):
+                gradient.copy_(part.view_as(gradient))
+
+    def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
+        import torch
+
+        if self.size == 1:
+            return list(numbers)
+        total = torch.tensor(list(numbers), dtype=torch.float64, device=_device())
+        torch.distributed.all_reduce(total)
+        return [float(number) for number in total.tolist()]
+
+    def broadcast_from_rank0(self, value: Item) -> Item:
+        """What the first process has; the others' `value` does not count. All must call it at the same point."""
+        import torch
+
+        if self.size == 1:
+            return value
+        told: list[Any] = [value]
+        torch.distributed.broadcast_object_list(told, src=0)
+        result: Item = told[0]
+        return result
+
+
+@contextmanager
+def process_group() -> Iterator[Processes]:
+    """The processes that this one was started with; a group of them exists within the block."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1 or "MASTER_ADDR" not in os.environ:
+        yield Processes()
+        return
+    import torch
+
+    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield Processes(rank=torch.distributed.get_rank(), size=size)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def is_first() -> bool:
+    """Whether this process is the one that keeps the records and talks to the user."""
+    return os.environ.get("RANK", "0") == "0" or "MASTER_ADDR" not in os.environ
+
+
+def take_own_gpu() -> None:
+    """To be called before a model is loaded: each process of a machine has a GPU of its own."""
+    import torch
+
+    if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+
+
+def _buckets(gradients: Sequence[Any]) -> Iterator[list[Any]]:
+    bucket: list[Any] = []
+    for gradient in gradients:
+        if bucket and sum(one.numel() for one in bucket) + gradient.numel() > _BUCKET:
+            yield bucket
+            bucket = []
+        bucket.append(gradient)
+    if bucket:
+        yield bucket
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
