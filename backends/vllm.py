@@ -43,8 +43,8 @@ class VLLMTeacher:
     ["/opt/vllm/bin/vllm", "serve"]; default: the vLLM of this environment), `engine` (vLLM's own options, such as
     max_model_len = 4096), `max_in_flight` (default: a quarter over the engine's max_num_seqs), `timeout` (seconds for
     a reply, its wait in the engine's queue included), `start_timeout` (seconds until the engine serves),
-    `length_retry_factor` (by how much the cap is raised when a cut reply is asked for again; 1: never), `trust_remote_code`,
-    `extra` (fields for each request's body).
+    `length_retry_factor` (by how much the token limit is raised when a truncated reply is
+    requested again; 1: never), `trust_remote_code`, `extra` (fields for each request's body).
 
     The engine starts with the first request that there is, once, and stays until `close`."""
 

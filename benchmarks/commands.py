@@ -20,7 +20,7 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.datasets.rows import read_rows
 from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.records.elicitation import ElicitationConfig
-from tinyllm_cli.store import open_store, questions, rationales
+from tinyllm_cli.store import open_store
 from tinyllm_cli.store.rationales import Settled
 
 REPEATS = 5
@@ -74,13 +74,13 @@ def report_time(folder: Path, count: int = 100_000) -> None:
         for n in range(count)
     ]
     with open_store(path) as store:
-        questions.replace(store, "b", "benchmark", "1", asked)
+        store.questions.replace("b", "benchmark", "1", asked)
         asking = ElicitationConfig(teacher="t", backend="scripted", model="m", revision="", sampling=Sampling())
-        rationales.add_asking(store, asking)
+        store.rationales.add_asking(asking)
         reply = Completion(text="It follows from what it is for. " * 5, finish_reason="stop", completion_tokens=40)
         with store.atomic():
             prompts = [recorded_prompt(question, teacher_forcing=True) for question in asked]
-            rationales.add(store, asking, [Settled(prompt=one, sample=0, outcome=reply) for one in prompts])
+            store.rationales.add(asking, [Settled(prompt=one, sample=0, outcome=reply) for one in prompts])
 
     def bare() -> None:
         with sqlite3.connect(path) as connection:

@@ -88,7 +88,7 @@ def elicited(url: str, path: Path, count: int, *, keep: bool = True) -> float:
     from tinyllm_cli.elicitation.elicit import elicit
     from tinyllm_cli.elicitation.requests import Job
     from tinyllm_cli.records.elicitation import Recipe
-    from tinyllm_cli.store import open_store, questions
+    from tinyllm_cli.store import open_store
     from tinyllm_cli.store.elicitations import Worker
 
     def made() -> Iterator[Question]:
@@ -103,7 +103,7 @@ def elicited(url: str, path: Path, count: int, *, keep: bool = True) -> float:
     )
     path.unlink(missing_ok=True)
     with open_store(path) as store:
-        questions.replace(store, "b", "benchmark", "1", made())
+        store.questions.replace("b", "benchmark", "1", made())
         teacher = OpenAICompatibleTeacher({"model": "m", "base_url": url, "max_in_flight": IN_FLIGHT})
         warm = elicit(store, job, teacher, lambda tally: None, most=WARM_UP).done
         if not keep:

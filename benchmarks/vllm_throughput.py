@@ -34,7 +34,7 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.elicit import elicit
 from tinyllm_cli.elicitation.requests import Job
 from tinyllm_cli.records.elicitation import Recipe
-from tinyllm_cli.store import open_store, questions
+from tinyllm_cli.store import open_store
 
 WARM_UP = 8
 THINGS = ("kettle", "river", "ladder", "magnet", "candle", "glacier", "compass", "lantern", "tunnel", "garden")
@@ -93,7 +93,7 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
     spec = TeacherSpec(name="bench", backend="vllm", options=settings)
     sampling = Sampling(max_tokens=options.tokens)
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "bench.db") as store:
-        questions.replace(store, "bench", "benchmark", "1", make(options.prompts))
+        store.questions.replace("bench", "benchmark", "1", make(options.prompts))
         job = Job(dataset="bench", split="train", spec=spec, recipe=Recipe(icl=1), sampling=sampling)
         warm = [
             Request(split="train", key=str(n), messages=(Message(role="user", content=f"{n} Say something."),))

@@ -19,7 +19,6 @@ from backends.base import Answer, Outcome, Request, Sampling, Teacher
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt
 from tinyllm_cli.store import Store, open_store
-from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store.rationales import Settled
 
 # Tests run side by side: threads that wait for each other's cores cost more than they bring.
@@ -177,7 +176,7 @@ def answers(teacher: Teacher, requests: Iterable[Request], sampling: Sampling = 
 
 def keep(store: Store, asking: ElicitationConfig, prompt: Prompt, sample: int, outcome: Outcome) -> None:
     """Put one outcome into the store, as a run that asked before would."""
-    stored_rationales.add(store, asking, [Settled(prompt=prompt, sample=sample, outcome=outcome, failed_before=True)])
+    store.rationales.add(asking, [Settled(prompt=prompt, sample=sample, outcome=outcome, failed_before=True)])
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):

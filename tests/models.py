@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.loading import load_student
 
@@ -118,15 +116,15 @@ def record_run(
 ) -> Run:
     """A finished run whose student lies in `folder`, as `distill` would have recorded it."""
     voices = prefixes or {}
-    if stored_questions.find(store, dataset) is None:
-        stored_questions.replace(store, dataset, "tests", "", [])
-    run = stored_runs.start(
-        store, method="tinyllm", student="tiny", dataset=dataset, alpha=dict.fromkeys(voices, 1.0), seed=0,
+    if store.questions.find(dataset) is None:
+        store.questions.replace(dataset, "tests", "", [])
+    run = store.runs.start(
+        method="tinyllm", student="tiny", dataset=dataset, alpha=dict.fromkeys(voices, 1.0), seed=0,
         settings={"max_input": max_input, "max_target": 24, "prefixes": voices}, lineage={},
         command="tinyllm distill --student tiny", versions={},
     )  # fmt: skip
-    stored_runs.locate(store, run.id, str(folder))
-    stored_runs.finish(store, run.id, "done", {"best_step": 1})
-    found = stored_runs.find(store, run.id)
+    store.runs.locate(run.id, str(folder))
+    store.runs.finish(run.id, "done", {"best_step": 1})
+    found = store.runs.find(run.id)
     assert found is not None
     return found

@@ -68,8 +68,8 @@ class Endpoint:
 
 @dataclass(kw_only=True)
 class Endpoints:
-    """Raises TeacherError when there is no endpoint left to wait for: each has been failing for `give_up_after` seconds, or
-    asks for a pause of more than ten minutes and has nothing in flight."""
+    """Raises TeacherError when there is no endpoint left to wait for: each has been failing for `give_up_after`
+    seconds, or asks for a pause of more than ten minutes and has nothing in flight."""
 
     all: Sequence[Endpoint]
     give_up_after: float

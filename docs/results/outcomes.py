@@ -19,7 +19,7 @@ from tinyllm_cli.rationales.gates.settings import CODE
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.report.arms import label_of
 from tinyllm_cli.stats import holm, paired, smallest_difference, wilson
-from tinyllm_cli.store import open_store, runs
+from tinyllm_cli.store import open_store
 
 _AS_BEFORE = {4: 3}
 """Versions of the gates that decide about every rationale of the trial as an earlier one did."""
@@ -66,8 +66,8 @@ def add(database: Path) -> None:
     else is another trial, and ends this one."""
     known: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     with open_store(database, create=False) as store:
-        by_id = {run.id: run for run in runs.everything(store)}
-        for evaluation in runs.evaluations(store):
+        by_id = {run.id: run for run in store.runs.everything()}
+        for evaluation in store.evaluations.everything():
             run = by_id.get(evaluation.subject.run or 0)
             if (evaluation.split, evaluation.scoring) != ("test", "rank") or evaluation.correct is None:
                 continue
@@ -82,7 +82,7 @@ def add(database: Path) -> None:
             except LookupError as other:
                 print(*other.args, file=sys.stderr)
                 continue
-            found = list(runs.predictions(store, evaluation.id))
+            found = list(store.evaluations.predictions(evaluation.id))
             questions = known.setdefault(evaluation.dataset, {"keys": [one.key for one in found], "runs": {}})
             if questions["keys"] != [one.key for one in found]:
                 raise SystemExit(f"{label}: evaluation {evaluation.id} is of other questions than those known before.")

@@ -21,7 +21,7 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.prompts import build_prompt, recorded_prompt
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe, recipe_named
-from tinyllm_cli.store import Store, questions, rationales
+from tinyllm_cli.store import Store
 from tinyllm_cli.students.loading import load_ruler
 from tinyllm_cli.students.token_lengths import TokenCounter
 
@@ -35,7 +35,7 @@ def asked(store: Store) -> list[Question]:
     """Ten questions to learn from, and four to test with, of which one is among the ten."""
     train = make_questions(10)
     test = [replace(one, split="test", key=f"test-{one.key}") for one in make_questions(13)[10:]]
-    questions.replace(store, "toy", "here", "1", [*train, *test, replace(train[0], split="test", key="copy")])
+    store.questions.replace("toy", "here", "1", [*train, *test, replace(train[0], split="test", key="copy")])
     return train
 
 
@@ -50,7 +50,7 @@ def write(store: Store) -> Write:
         asking = ElicitationConfig(
             teacher=teacher, backend=backend, model="m", revision="1", sampling=Sampling(max_tokens=64)
         )
-        rationales.add_asking(store, asking)
+        store.rationales.add_asking(asking)
         recipe = Recipe(icl=0, teacher_forcing=not free)
         prompt = build_prompt(question, recipe, [])
         if backend == "recorded":
@@ -154,7 +154,7 @@ def test_a_copy_with_another_right_answer_is_a_contradiction_alone(
     store: Store, asked: list[Question], write: Write
 ) -> None:
     changed = replace(asked[0], key="copy", split="test", answer=(asked[0].answer + 1) % len(asked[0].options))
-    questions.replace(store, "toy", "here", "2", [*asked, changed])
+    store.questions.replace("toy", "here", "2", [*asked, changed])
     for question in asked:
         write("t5", question, LIGHT)
     found = [one for one in findings(survey(store, "toy"), None) if one.kind in ("duplicates", "contradictions")]
@@ -254,7 +254,7 @@ def test_options_that_a_student_cannot_tell_apart_are_found(store: Store) -> Non
     own = [replace(one, options=("thing", "number")) for one in make_questions(3)]
     own += [replace(one, key="unread", options=("水", "树")) for one in own[:1]]
     own += [replace(one, key="twice", options=("thing", "thing")) for one in own[:1]]
-    questions.replace(store, "toy", "here", "1", own)
+    store.questions.replace("toy", "here", "1", own)
     inner = Tokenizer(models.WordLevel({"<unk>": 0, "thing": 1, "number": 2}, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     ruler = TokenCounter(tokenizer=PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>"), kind="seq2seq")

@@ -20,7 +20,7 @@ from tinyllm_cli.elicitation.prompts import build_prompt, recorded_prompt
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
 from tinyllm_cli.records.evaluations import Prediction, Subject
-from tinyllm_cli.store import Store, question_lookup, questions, rationales, runs, verdicts
+from tinyllm_cli.store import Store, question_lookup
 from tinyllm_cli.store.verdicts import StoredVerdict
 
 LIGHT = "It follows from light, which every plant needs."
@@ -35,8 +35,8 @@ def asked(store: Store) -> list[Question]:
         dataset="toy", split="test", key="odd", text='100%_sure "quoted" \\ [red]Snake[/red]',
         options=("yes\x1b[2J", "no"), answer=1, context="A long story.",
     )  # fmt: skip
-    questions.replace(store, "toy", "here", "1", [*train, replace(train[1], split="test", key="again"), odd])
-    questions.replace(store, "other", "here", "1", [replace(train[2], dataset="other", key="elsewhere")])
+    store.questions.replace("toy", "here", "1", [*train, replace(train[1], split="test", key="again"), odd])
+    store.questions.replace("other", "here", "1", [replace(train[2], dataset="other", key="elsewhere")])
     return [*train, odd]
 
 
@@ -44,7 +44,7 @@ def say(store: Store, question: Question, text: str | None, teacher: str = "t5",
     asking = ElicitationConfig(
         teacher=teacher, backend="openai", model="big-1", revision="1", sampling=Sampling(temperature=0.7)
     )
-    rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     prompt = build_prompt(question, Recipe(icl=0), [])
     reply = Completion(
         text=text or "", finish_reason="length", prompt_tokens=11, completion_tokens=7, cost=0.00025,
@@ -63,15 +63,13 @@ def judged(
     *findings: tuple[str, str],
     gates: str = GateSettings().hash,
 ) -> None:
-    verdicts.add_gates(store, gates, {})
+    store.verdicts.add_gates(gates, {})
     found = [(gate, reason, True) for gate, reason in findings]
-    verdicts.add(store, gates, [StoredVerdict(rationale=rationale, verdict=verdict, text=text, findings=found)])
+    store.verdicts.add(gates, [StoredVerdict(rationale=rationale, verdict=verdict, text=text, findings=found)])
 
 
 def keys(store: Store, wanted: str, dataset: str | None = None, split: str | None = None) -> list[str]:
-    return [
-        f"{place.dataset}/{place.split} {place.key}" for place in question_lookup.places(store, wanted, dataset, split)
-    ]
+    return [f"{place.dataset}/{place.split} {place.key}" for place in store.lookup.places(wanted, dataset, split)]
 
 
 def test_a_question_is_found_by_id_hash_or_words(store: Store, asked: list[Question]) -> None:
@@ -92,14 +90,14 @@ def test_words_are_taken_literally(store: Store, asked: list[Question], words: s
 
 def test_words_are_found_in_any_case_and_script(store: Store, asked: list[Question]) -> None:
     own = replace(asked[0], key="ru", text="Змея живёт где?", options=("École", "Straße"))
-    questions.replace(store, "third", "here", "1", [own])
+    store.questions.replace("third", "here", "1", [own])
     for words in ("змея", "ЖИВЁТ", "école STRASSE"):
         assert keys(store, words) == ["third/train ru"]
 
 
 def test_an_id_comes_before_a_hash_and_both_before_words(store: Store, asked: list[Question]) -> None:
     other = replace(asked[0], key=asked[1].hash[:8], text="What is this?")
-    questions.replace(store, "third", "here", "1", [other])
+    store.questions.replace("third", "here", "1", [other])
     assert keys(store, asked[1].hash[:8]) == [f"third/train {other.key}"]
 
 
@@ -111,13 +109,13 @@ def test_a_dossier_holds_all_that_hangs_on_the_content(store: Store, asked: list
     run = record_run(store, tmp_path)
     for split, key in (("train", "train-1"), ("test", "again")):
         subject = Subject(kind="run", name=f"run {run.id}", run=run.id)
-        evaluation = runs.open_evaluation(store, subject, "toy", split, "rank", questions=2, chance=0.25, majority=0.25)
-        runs.add_predictions(
-            store, evaluation.id,
+        evaluation = store.evaluations.open(subject, "toy", split, "rank", questions=2, chance=0.25, majority=0.25)
+        store.evaluations.add_predictions(
+            evaluation.id,
             [Prediction(key=key, question=asked[1].hash, option=1, correct=True),
              Prediction(key="else", question=asked[2].hash, option=0, correct=False)],
         )  # fmt: skip
-    [place] = question_lookup.places(store, "train-1", None, None)
+    [place] = store.lookup.places("train-1", None, None)
     whole = question_view(store, place, GateSettings())
     assert [(one.split, one.key) for one in whole.places] == [("train", "train-1"), ("test", "again")]
     [exhibit] = whole.exhibits
@@ -136,13 +134,13 @@ def test_what_is_rejected_is_cut_whole(store: Store, asked: list[Question]) -> N
     rationale = say(store, asked[0], "Nonsense.")
     judged(store, rationale, "rejected", None)
     judged(store, rationale, "kept", None, gates="other settings, later")
-    [exhibit] = question_view(store, question_lookup.places(store, "train-0", None, None)[0], GateSettings()).exhibits
+    [exhibit] = question_view(store, store.lookup.places("train-0", None, None)[0], GateSettings()).exhibits
     assert exhibit.pieces == (("Nonsense.", False),)
 
 
 def test_what_was_never_judged_is_judged_for_the_reader(store: Store, asked: list[Question]) -> None:
     say(store, asked[0], f"{LIGHT}\nQuestion: What is next?")
-    [exhibit] = question_view(store, question_lookup.places(store, "train-0", None, None)[0], GateSettings()).exhibits
+    [exhibit] = question_view(store, store.lookup.places("train-0", None, None)[0], GateSettings()).exhibits
     assert exhibit.verdict == "repaired"
     assert exhibit.pieces == ((LIGHT, True), ("\nQuestion: What is next?", False))
     assert list(store.rows("SELECT * FROM gates")) == [], "reading stores nothing"
@@ -212,7 +210,7 @@ def test_a_recorded_rationale_has_no_prompt_and_its_answer_may_be_anything(
     inside: Command, store: Store, asked: list[Question]
 ) -> None:
     asking = ElicitationConfig(teacher="expert", backend="recorded", model="recorded", revision="", sampling=Sampling())
-    rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     reply = Completion(text="So.", finish_reason="recorded", answer=9)
     keep(store, asking, recorded_prompt(asked[1], teacher_forcing=False), 0, reply)
     done = inside("inspect", "train-1", "--prompts")

@@ -16,8 +16,6 @@ from tinyllm_cli.datasets.authors import is_authors_layout, parse_pair, strings_
 from tinyllm_cli.datasets.question import LETTERS, Question
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.store import open_store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 
 MARKS = ("\n\nQ:", "\nAnswer Choices:", "llama rationale:", "Thus, the answer is")
 prose = st.text(max_size=60).map(str.strip).filter(lambda text: not any(mark.strip() in text for mark in MARKS))
@@ -63,8 +61,8 @@ def rationales_of(database: Path, dataset: str, split: str = "train") -> dict[tu
     with open_store(database, create=False) as store:
         return {
             (variant.teacher, rationale.key): rationale.text
-            for variant in stored_rationales.variants(store, dataset, split)
-            for rationale in stored_rationales.iterate(store, dataset, split, variant)
+            for variant in store.rationales.variants(dataset, split)
+            for rationale in store.rationales.iterate(dataset, split, variant)
         }
 
 
@@ -207,8 +205,8 @@ def test_the_real_openbookqa_comes_with_both_teachers(inside: Command, shared_da
     assert set(counts) == {(name, split) for name in ("flan-t5-xl", "llama-2-7b-chat") for split in ("train", "valid")}
     assert {item["new"] for (_, split), item in counts.items() if split == "valid"} == {500}
     with open_store(tmp_path / "tinyllm.db", create=False) as store:
-        questions = sum(1 for _ in stored_questions.iterate(store, "openbookqa", "train"))
-        written = [variant.questions for variant in stored_rationales.variants(store, "openbookqa", "train")]
+        questions = sum(1 for _ in store.questions.iterate("openbookqa", "train"))
+        written = [variant.questions for variant in store.rationales.variants("openbookqa", "train")]
         before = store.one("SELECT count(*) AS n, sum(length(text)) AS size, max(id) AS last FROM rationales")
     assert questions == 4957
     assert written == [4957, 4957]

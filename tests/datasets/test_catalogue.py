@@ -20,7 +20,6 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.ingestion.ingest import ingest, ingest_named
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored
 
 ROWS = [{"id": str(n), "question": f"Is {n} odd?", "options": ["no", "yes"], "answer_index": n % 2} for n in range(4)]
 
@@ -165,10 +164,10 @@ def touch(path: Path) -> None:
 def test_an_unchanged_source_is_not_read_again(tmp_path: Path, store: Store) -> None:
     folder = write_dataset(tmp_path / "toy", train=5)
     assert ingest(store, from_path(folder, {})).fresh
-    before = stored.find(store, "toy")
+    before = store.questions.find("toy")
     again = ingest(store, from_path(folder, {}))
     assert (again.fresh, again.splits) == (False, {"train": 5})
-    assert stored.find(store, "toy") == before
+    assert store.questions.find("toy") == before
 
 
 @pytest.mark.parametrize("change", ["more rows", "another time", "another mapping", "another split"])
@@ -184,9 +183,9 @@ def test_a_changed_source_is_read_again(tmp_path: Path, store: Store, change: st
     mapping = {"id": "question"} if change == "another mapping" else {}
     result = ingest(store, from_path(folder, mapping))
     assert result.fresh
-    assert result.splits == stored.splits(store, "toy")
+    assert result.splits == store.questions.splits("toy")
     assert result.splits == {"train": 6 if change == "more rows" else 5} | ({"test": 1} if "split" in change else {})
-    keys = {question.key for question in stored.iterate(store, "toy", "train")}
+    keys = {question.key for question in store.questions.iterate("toy", "train")}
     assert ("train-0" in keys) == (change != "another mapping")
 
 
@@ -196,7 +195,7 @@ def test_a_wrong_row_leaves_what_was_there(tmp_path: Path, store: Store) -> None
     write_rows(folder / "train.jsonl", [*ROWS, ROWS[0]])
     with pytest.raises(UsageProblem, match="row 5: the id '0' is there already"):
         ingest(store, from_path(folder, {}))
-    assert list(stored.iterate(store, "toy", "train")) == make_questions(5, dataset="toy")
+    assert list(store.questions.iterate("toy", "train")) == make_questions(5, dataset="toy")
 
 
 def test_two_sources_of_one_name_are_a_conflict(tmp_path: Path, store: Store) -> None:
@@ -206,7 +205,7 @@ def test_two_sources_of_one_name_are_a_conflict(tmp_path: Path, store: Store) ->
         ingest(store, from_path(other, {}))
     assert "--name" in caught.value.hint
     assert ingest(store, from_path(other, {}, "toy2")).splits == {"train": 3}
-    assert stored.splits(store, "toy") == {"train": 2}
+    assert store.questions.splits("toy") == {"train": 2}
 
 
 def test_a_local_copy_stands_in_for_the_hub(tmp_path: Path, store: Store) -> None:

@@ -17,7 +17,6 @@ from tinyllm_cli.datasets.duplicates import NEAR, Repeats, repeats
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
 
 SNAKES = Question(
     dataset="d", split="train", key="1", text="Where do grass snakes like to live in summer?",
@@ -118,7 +117,7 @@ def test_the_known_copies_of_real_sets_are_found(
     store: Store, shared_data: Path, name: str, valid: tuple[int, int], test: tuple[int, int]
 ) -> None:
     ingested = ingest(store, from_path(shared_data / name, {}, name)).name
-    opened = {split: partial(stored_questions.iterate, store, ingested, split) for split in ("train", "valid", "test")}
+    opened = {split: partial(store.questions.iterate, ingested, split) for split in ("train", "valid", "test")}
     found = {one.second: (one.same, one.near) for one in repeats(opened) if one.first == "train"}
     assert found.get("valid", (0, 0)) == valid
     assert found.get("test", (0, 0)) == test

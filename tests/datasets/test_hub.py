@@ -20,7 +20,6 @@ from tinyllm_cli.datasets.hub import HUB_DATASETS, halves, pubmedqa_split
 from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 from tinyllm_cli.store import open_store
-from tinyllm_cli.store import questions as stored
 
 LABELS = "ABCDE"
 Rows = Callable[[int], list[dict[str, Any]]]
@@ -234,7 +233,7 @@ def test_a_row_that_the_hub_changed_is_named(hub: Hub, read: Read) -> None:
 
 def imported(database: Path, name: str) -> dict[str, int]:
     with open_store(database, create=False) as store:
-        return stored.splits(store, name)
+        return store.questions.splits(name)
 
 
 def test_the_second_run_needs_no_hub(hub: Hub, elicit: Elicit, tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from tinyllm_cli.elicitation.elicit import elicit
 from tinyllm_cli.elicitation.requests import Job
 from tinyllm_cli.records.elicitation import Recipe
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
 
 SAMPLING = Sampling(max_tokens=40)
 JOB = Job(
@@ -84,7 +83,7 @@ class Till:
 
 @pytest.fixture
 def toy(store: Store) -> Store:
-    stored_questions.replace(store, "toy", "here", "1", make_questions(40))
+    store.questions.replace("toy", "here", "1", make_questions(40))
     return store
 
 
@@ -151,7 +150,7 @@ class Babel(Till):
 def test_prompts_of_another_script_do_not_break_the_budget(store: Store, limit: int) -> None:
     plain, other = make_questions(20), make_questions(40)[20:]
     burmese = [replace(question, text=f"{question.text} {'ဘာသာစကား ' * 30}") for question in other]
-    stored_questions.replace(store, "toy", "here", "1", plain + burmese)
+    store.questions.replace("toy", "here", "1", plain + burmese)
     till = Babel()
     with serving(till) as endpoint:
         tally, _ = ask(store, endpoint.url, Budget(tokens=limit), length_retry_factor=1.0)

@@ -24,9 +24,7 @@ from tinyllm_cli.elicitation.elicit import elicit
 from tinyllm_cli.elicitation.requests import Job
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
 from tinyllm_cli.store import Store, open_store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.store.elicitations import RequestId, Worker, working
+from tinyllm_cli.store.elicitations import RequestId, Worker
 from tinyllm_cli.store.locks import holding
 from tinyllm_cli.store.rationales import Settled
 
@@ -72,7 +70,7 @@ class Process:
 
     def __post_init__(self) -> None:
         self.store = self._stack.enter_context(open_store(self.path))
-        self.worker: Worker = self._stack.enter_context(working(self.store, ASKING, "toy", "train", "v1"))
+        self.worker: Worker = self._stack.enter_context(self.store.elicitations.working(ASKING, "toy", "train", "v1"))
         self.number = self.worker.number
 
     def claim(self, wanted: list[RequestId]) -> list[RequestId]:
@@ -98,8 +96,8 @@ class Sharing(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         self.path = Path(self.folder.name) / "tinyllm.db"
         self.store = open_store(self.path)
-        stored_questions.replace(self.store, "toy", "here", "1", make_questions(6))
-        stored_rationales.add_asking(self.store, ASKING)
+        self.store.questions.replace("toy", "here", "1", make_questions(6))
+        self.store.rationales.add_asking(ASKING)
         self.living: list[Process] = []
         self.dead: list[int] = []
         self.owner: dict[RequestId, int] = {}
@@ -207,7 +205,7 @@ class Owl:
 
 @pytest.fixture
 def toy(store: Store) -> Store:
-    stored_questions.replace(store, "toy", "here", "1", make_questions(450))
+    store.questions.replace("toy", "here", "1", make_questions(450))
     return store
 
 
@@ -280,7 +278,7 @@ def test_whatever_ends_a_run_frees_what_it_had_in_hand(
 
 
 def test_the_living_keep_their_claims_when_another_process_starts(toy: Store) -> None:
-    stored_rationales.add_asking(toy, ASKING)
+    toy.rationales.add_asking(ASKING)
     first = Process(toy.path)
     assert first.claim(ADDRESSES[:3]) == ADDRESSES[:3]
     second = Process(toy.path)

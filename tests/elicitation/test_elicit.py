@@ -22,7 +22,6 @@ from tinyllm_cli.elicitation.requests import Job, MissingRationales
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.elicitation import Recipe
 from tinyllm_cli.store import Store, open_store
-from tinyllm_cli.store import questions as stored_questions
 
 SPEC = TeacherSpec(name="owl", backend="scripted")
 JOB = Job(dataset="toy", split="train", spec=SPEC, recipe=Recipe(), sampling=Sampling())
@@ -76,7 +75,7 @@ def count(store: Store, table: str = "rationales") -> int:
 @pytest.fixture
 def toy(store: Store) -> Store:
     questions = make_questions(12) + make_questions(5, split="test")
-    stored_questions.replace(store, "toy", "here", "1", questions)
+    store.questions.replace("toy", "here", "1", questions)
     return store
 
 
@@ -116,7 +115,7 @@ def test_any_history_of_interrupted_runs_ends_with_one_row_each(
     job = replace(JOB, samples=samples, sampling=WARM)
     rows = []
     with open_store(tmp_path_factory.mktemp("store") / "tinyllm.db") as store:
-        stored_questions.replace(store, "toy", "here", "1", make_questions(9))
+        store.questions.replace("toy", "here", "1", make_questions(9))
         for _ in range(data.draw(st.integers(0, 4))):
             owl = Owl(
                 window=data.draw(st.integers(1, 7)),
@@ -182,7 +181,7 @@ def test_one_content_in_many_places_is_asked_once(store: Store, window: int) -> 
     copies = [replace(question, key=f"copy-{question.key}") for question in distinct * 3]
     placed = [*distinct, *(replace(copy, key=f"{copy.key}-{number}") for number, copy in enumerate(copies))]
     random.Random(5).shuffle(placed)
-    stored_questions.replace(store, "toy", "here", "1", placed)
+    store.questions.replace("toy", "here", "1", placed)
     owl = Owl(window=window)
     tally = ask(store, owl, replace(JOB, recipe=Recipe(icl=0)))
     assert len(owl.asked) == 160
@@ -194,7 +193,7 @@ def test_one_content_in_many_places_is_asked_once(store: Store, window: int) -> 
 def test_a_copy_is_asked_when_the_first_of_one_content_failed(store: Store, between: int) -> None:
     first, *others = make_questions(1 + between)
     copy = replace(first, key="copy")
-    stored_questions.replace(store, "toy", "here", "1", [first, *others, copy])
+    store.questions.replace("toy", "here", "1", [first, *others, copy])
     tally = ask(store, Owl(mute={first.key}))
     assert (tally.failed, tally.done) == (1, between + 1)
     assert count(store, "failures") == 0
@@ -215,7 +214,7 @@ def test_failures_are_recorded_asked_again_and_removed_by_success(toy: Store) ->
 
 
 def test_many_failures_are_counted_but_only_the_first_are_shown(store: Store) -> None:
-    stored_questions.replace(store, "toy", "here", "1", make_questions(50))
+    store.questions.replace("toy", "here", "1", make_questions(50))
     tally = ask(store, Owl(mute={f"train-{number}" for number in range(50)}))
     assert tally.failed == count(store, "failures") == 50
     assert [key for key, _ in tally.failures] == [f"train-{number}" for number in range(20)]
@@ -240,7 +239,7 @@ def test_samples_at_temperature_zero_are_refused(toy: Store) -> None:
 
 
 def test_examples_need_a_train_split(store: Store) -> None:
-    stored_questions.replace(store, "toy", "here", "1", make_questions(3, split="test"))
+    store.questions.replace("toy", "here", "1", make_questions(3, split="test"))
     with pytest.raises(UsageProblem, match="toy has no train split") as raised:
         ask(store, Owl(), replace(JOB, split="test"))
     assert raised.value.hint == "Use --icl 0."

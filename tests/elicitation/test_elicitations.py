@@ -23,8 +23,6 @@ from tinyllm_cli.elicitation.elicit import elicit
 from tinyllm_cli.elicitation.requests import Job
 from tinyllm_cli.records.elicitation import Elicitation, Recipe
 from tinyllm_cli.store import Store, open_store
-from tinyllm_cli.store import elicitations as stored_elicitations
-from tinyllm_cli.store import questions as stored_questions
 
 JOB = Job(
     dataset="toy",
@@ -107,7 +105,7 @@ def total(values: Iterable[float | None]) -> float | None:
 
 
 def newest(store: Store) -> Elicitation:
-    return stored_elicitations.everything(store)[-1]
+    return store.elicitations.everything()[-1]
 
 
 @settings(deadline=None, max_examples=40)
@@ -116,7 +114,7 @@ def test_the_row_is_the_sum_of_what_came_and_unknown_stays_unknown(
     tmp_path_factory: pytest.TempPathFactory, script: list[Outcome], together: int
 ) -> None:
     with open_store(tmp_path_factory.mktemp("store") / "tinyllm.db") as store:
-        stored_questions.replace(store, "toy", "here", "1", make_questions(len(script)))
+        store.questions.replace("toy", "here", "1", make_questions(len(script)))
         tally = elicit(store, JOB, Script(script, together), lambda tally: None)
         row = newest(store)
         kept = list(store.rows("SELECT prompt_tokens, completion_tokens, cost FROM rationales"))
@@ -132,7 +130,7 @@ def test_the_row_is_the_sum_of_what_came_and_unknown_stays_unknown(
 
 @pytest.fixture
 def toy(store: Store) -> Store:
-    stored_questions.replace(store, "toy", "here", "1", make_questions(6))
+    store.questions.replace("toy", "here", "1", make_questions(6))
     return store
 
 
@@ -182,7 +180,7 @@ def test_each_run_has_a_row_of_its_own_and_none_that_asks_nothing_takes_anything
     elicit(toy, replace(JOB, limit=4), Script(REPLIES), lambda tally: None)
     elicit(toy, JOB, Script(REPLIES), lambda tally: None)
     elicit(toy, JOB, Script([]), lambda tally: None)
-    rows = stored_elicitations.everything(toy)
+    rows = toy.elicitations.everything()
     assert [(row.state, row.replies, row.cost) for row in rows] == [
         ("done", 4, 1.0),
         ("done", 2, 0.5),
@@ -239,4 +237,4 @@ def test_recorded_rationales_are_nobodys_elicitation(toy: Store, tmp_path: Path)
     job = replace(JOB, spec=replace(JOB.spec, backend="recorded"))
     teacher = backends.create("recorded", {"path": str(tmp_path / "noted.jsonl")})
     assert elicit(toy, job, teacher, lambda tally: None).done == 1
-    assert stored_elicitations.everything(toy) == []
+    assert toy.elicitations.everything() == []

@@ -19,7 +19,6 @@ from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.records.evaluations import Evaluation, Scoring
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, open_store
-from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Limits, Student
 from tinyllm_cli.students.loading import load_student
 
@@ -70,7 +69,7 @@ def test_every_prediction_of_rank_is_a_row_with_its_scores(store: Store, folder:
     imported(store, tmp_path, test=10)
     evaluation = evaluated(store, folder, [])
     questions = {question.key: question for question in make_questions(10, split="test")}
-    rows = {row.key: row for row in stored_runs.predictions(store, evaluation.id)}
+    rows = {row.key: row for row in store.evaluations.predictions(evaluation.id)}
     assert set(rows) == set(questions)
     for key, row in rows.items():
         assert row.question == questions[key].hash
@@ -87,7 +86,7 @@ def test_generated_text_that_names_no_option_is_counted_as_unparseable(
 ) -> None:
     imported(store, tmp_path, test=6)
     evaluation = evaluated(store, folder, [], scoring="generate")
-    rows = list(stored_runs.predictions(store, evaluation.id))
+    rows = list(store.evaluations.predictions(evaluation.id))
     assert [row.option for row in rows] == [None] * 6
     assert all(row.text and not row.correct for row in rows)
     assert (evaluation.correct, evaluation.unparseable) == (0, 6)
@@ -102,12 +101,12 @@ def test_an_evaluation_that_was_stopped_asks_only_what_is_missing(
     with pytest.raises(KeyboardInterrupt):
         evaluated(store, folder, first, scoring=scoring, stop_after=64)
     assert sum(first) == 64
-    assert stored_runs.evaluations(store) == []
+    assert store.evaluations.everything() == []
     second: list[int] = []
     evaluation = evaluated(store, folder, second, scoring=scoring)
     assert sum(second) == 150 - 64
-    assert len(list(stored_runs.predictions(store, evaluation.id))) == 150
-    assert stored_runs.evaluations(store) == [evaluation]
+    assert len(list(store.evaluations.predictions(evaluation.id))) == 150
+    assert store.evaluations.everything() == [evaluation]
 
 
 def test_a_finished_evaluation_is_not_repeated(store: Store, folder: Path, tmp_path: Path) -> None:
@@ -122,7 +121,7 @@ def test_a_limited_evaluation_and_a_whole_one_are_kept_apart(store: Store, folde
     imported(store, tmp_path, test=9)
     few, whole = evaluated(store, folder, [], limit=4), evaluated(store, folder, [])
     assert (few.questions, whole.questions) == (4, 9)
-    assert [row.key for row in stored_runs.predictions(store, few.id)] == [f"test-{n}" for n in range(4)]
+    assert [row.key for row in store.evaluations.predictions(few.id)] == [f"test-{n}" for n in range(4)]
     assert evaluated(store, folder, [], limit=99).id == whole.id
 
 
@@ -192,8 +191,8 @@ def test_a_teachers_accuracy_is_of_its_unforced_answers(inside: Command, tmp_pat
     assert done.returncode == 0, done.stderr
     [found] = json.loads(done.stdout)["evaluations"]
     with open_store(tmp_path / "tinyllm.db") as opened:
-        [evaluation] = stored_runs.evaluations(opened)
-        rows = list(stored_runs.predictions(opened, evaluation.id))
+        [evaluation] = opened.evaluations.everything()
+        rows = list(opened.evaluations.predictions(evaluation.id))
     answers = {question.key: question.answer for question in make_questions(12, split="test")}
     for row in rows:
         assert row.text is not None
@@ -235,12 +234,12 @@ def test_a_scripted_teacher_cannot_be_ranked(inside: Command) -> None:
 
 def test_a_run_whose_folder_is_gone_says_how_to_make_it_again(inside: Command, store: Store, tmp_path: Path) -> None:
     imported(store, tmp_path, train=4, test=4)
-    run = stored_runs.start(
-        store, method="finetune", student="any", dataset="toy", alpha={}, seed=0, settings={"max_input": 64},
+    run = store.runs.start(
+        method="finetune", student="any", dataset="toy", alpha={}, seed=0, settings={"max_input": 64},
         lineage={}, command="tinyllm distill --alpha 0 --student any", versions={},
     )  # fmt: skip
-    stored_runs.locate(store, run.id, str(tmp_path / "gone"))
-    stored_runs.finish(store, run.id, "done", {})
+    store.runs.locate(run.id, str(tmp_path / "gone"))
+    store.runs.finish(run.id, "done", {})
     done = inside("eval")
     assert done.returncode == 1
     assert f"Run {run.id} (done) has no student at {tmp_path / 'gone'}." in done.stderr

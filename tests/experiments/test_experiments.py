@@ -34,10 +34,6 @@ from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe, r
 from tinyllm_cli.records.evaluations import Evaluation, Subject
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import experiments as stored_experiments
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.store import runs as stored_runs
 
 BOTH = frozenset({"ann", "bob"})
 
@@ -241,9 +237,9 @@ def test_cells_differ_and_seeds_are_all_there(
 def answer(store: Store, teacher: str, prompts: Callable[[Question], Prompt], *splits: str, skip: int = 0) -> None:
     """The teacher's replies to a split; to the first `skip` questions it fails."""
     asking = ElicitationConfig(teacher=teacher, backend="recorded", model="m", revision="1", sampling=Sampling())
-    stored_rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     for split in splits:
-        for place, question in enumerate(stored_questions.iterate(store, "toy", split)):
+        for place, question in enumerate(store.questions.iterate("toy", split)):
             reply = Completion(text="Because it is so.", finish_reason="recorded")
             keep(store, asking, prompts(question), 0, reply if place >= skip else Failure(reason="broken", attempts=1))
 
@@ -274,7 +270,7 @@ def test_an_ablation_of_in_context_examples_needs_both_ways(store: Store, tmp_pa
     answer(store, "ann", asked(2), "train")
     answer(store, "ann", asked(0), "train")
     assert coverage_of(store, "toy", load_settings()).without_icl == {"ann"}
-    known = stored_rationales.variants(store, "toy", "train")
+    known = store.rationales.variants("toy", "train")
     assert recipe_icl(best_covered(known, "ann", "toy").recipe) == 2
     assert recipe_icl(best_covered(known, "ann", "toy", icl=0).recipe) == 0
 
@@ -285,25 +281,25 @@ def plan_of(*identities: str) -> dict[str, Any]:
 
 def test_what_was_done_in_one_plan_is_done_in_the_next(store: Store, tmp_path: Path) -> None:
     run = record_run(store, tmp_path).id
-    first = stored_experiments.open_experiment(store, "seeds", plan_of("a", "b"), "tinyllm")
-    stored_experiments.note(store, first, 0, "done", run=run, seconds=2.0)
-    stored_experiments.note(store, first, 1, "failed", error="broken")
-    wider = stored_experiments.open_experiment(store, "seeds", plan_of("c", "b", "a"), "tinyllm")
+    first = store.experiments.open_experiment("seeds", plan_of("a", "b"), "tinyllm")
+    store.experiments.note(first, 0, "done", run=run, seconds=2.0)
+    store.experiments.note(first, 1, "failed", error="broken")
+    wider = store.experiments.open_experiment("seeds", plan_of("c", "b", "a"), "tinyllm")
     assert wider != first
-    states = [(cell.state, cell.run) for cell in stored_experiments.cells(store, wider)]
+    states = [(cell.state, cell.run) for cell in store.experiments.cells(wider)]
     assert states == [("planned", None), ("planned", None), ("done", run)]
-    assert stored_experiments.open_experiment(store, "seeds", plan_of("a", "b"), "tinyllm") == first
+    assert store.experiments.open_experiment("seeds", plan_of("a", "b"), "tinyllm") == first
 
 
 def test_cells_of_a_process_that_is_gone_are_planned_again(store: Store) -> None:
-    number = stored_experiments.open_experiment(store, "seeds", plan_of("a"), "tinyllm")
-    stored_experiments.note(store, number, 0, "running")
-    with stored_experiments.claiming(store, number) as ours:
+    number = store.experiments.open_experiment("seeds", plan_of("a"), "tinyllm")
+    store.experiments.note(number, 0, "running")
+    with store.experiments.claiming(number) as ours:
         assert ours
-        stored_experiments.mark_killed(store)
-        assert stored_experiments.cells(store, number)[0].state == "running"
-    stored_experiments.mark_killed(store)
-    assert stored_experiments.cells(store, number)[0].state == "planned"
+        store.experiments.mark_killed()
+        assert store.experiments.cells(number)[0].state == "running"
+    store.experiments.mark_killed()
+    assert store.experiments.cells(number)[0].state == "planned"
 
 
 @pytest.mark.parametrize(
@@ -377,12 +373,12 @@ def test_nobody_else_carries_out_an_experiment_that_is_in_work(
     command = ("experiment", "seeds", "--dataset", "toy", "--student", "student", "--json")
     [cell] = json.loads(inside(*command, "--dry-run").stdout)["cells"]
     del cell["done"]
-    number = stored_experiments.open_experiment(store, "seeds", {"name": "seeds", "cells": [cell]}, "tinyllm")
-    with stored_experiments.claiming(store, number):
+    number = store.experiments.open_experiment("seeds", {"name": "seeds", "cells": [cell]}, "tinyllm")
+    with store.experiments.claiming(number):
         done = inside(*command)
     assert done.returncode == 75, done.stderr
     assert f"Another process is at this very experiment ({number})" in done.stderr
-    assert stored_experiments.cells(store, number)[0].state == "planned"
+    assert store.experiments.cells(number)[0].state == "planned"
 
 
 @pytest.fixture
@@ -516,12 +512,12 @@ def test_a_search_counts_no_trial_whose_run_is_another_databases(store: Store, t
 
     with pytest.raises(WorldProblem, match="No trial was trained"):
         found()
-    stored_questions.replace(store, "toy", "here", "1", make_questions(4))
-    run = stored_runs.start(
-        store, method="tinyllm", student="tiny", dataset="toy", alpha={"ann": alpha + 1}, seed=0, settings={},
+    store.questions.replace("toy", "here", "1", make_questions(4))
+    run = store.runs.start(
+        method="tinyllm", student="tiny", dataset="toy", alpha={"ann": alpha + 1}, seed=0, settings={},
         lineage={}, command="tinyllm distill", versions={},
     )  # fmt: skip
-    stored_runs.finish(store, run.id, "done", {})
+    store.runs.finish(run.id, "done", {})
     with pytest.raises(WorldProblem, match="No trial was trained"):
         found()
     store.execute("UPDATE runs SET alpha = ?", (json.dumps({"ann": alpha}),))

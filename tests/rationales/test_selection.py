@@ -16,8 +16,6 @@ from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.selection import Selection
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.data import TrainingData, TrainingPlan, load_training_data
 from tinyllm_cli.training.settings import TrainSettings
@@ -25,13 +23,13 @@ from tinyllm_cli.training.settings import TrainSettings
 
 def toy(store: Store, folder: Path, count: int = 9) -> list[Question]:
     ingest(store, from_path(write_dataset(folder / "toy", train=count), {}, None))
-    return list(stored_questions.iterate(store, "toy", "train"))
+    return list(store.questions.iterate("toy", "train"))
 
 
 def wrote(store: Store, teacher: str, questions: list[Question], icl: int = 2) -> None:
     """The teacher explains each of the questions, which names its number, the teacher and the examples it saw."""
     asking = ElicitationConfig(teacher=teacher, backend="recorded", model="m", revision="1", sampling=Sampling())
-    stored_rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     for question in questions:
         message = Message(role="user", content=question.text)
         prompt = Prompt(question=question.hash, recipe=Recipe(icl=icl).name, messages=(message,), teacher_forcing=True)

@@ -31,9 +31,6 @@ from tinyllm_cli.rationales.usefulness import Scored, score, texts_with_question
 from tinyllm_cli.rationales.weights import text_hash, weights
 from tinyllm_cli.records.elicitation import ElicitationConfig, RationaleSet
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.store import usefulness as stored_usefulness
 from tinyllm_cli.store.usefulness import UsefulnessGain
 from tinyllm_cli.students.base import Limits, Ranker
 from tinyllm_cli.students.loading import load_student
@@ -171,13 +168,13 @@ def ranker(tmp_path_factory: pytest.TempPathFactory) -> Ranker:
 def prepared(store: Store, folder: Path, count: int = 12, samples: int = 1) -> RationaleSet:
     ingest(store, from_path(write_dataset(folder / "toy", train=count, valid=2), {}, None))
     asking = ElicitationConfig(teacher="ann", backend="recorded", model="m", revision="1", sampling=Sampling())
-    stored_rationales.add_asking(store, asking)
-    for question in stored_questions.iterate(store, "toy", "train"):
+    store.rationales.add_asking(asking)
+    for question in store.questions.iterate("toy", "train"):
         for sample in range(samples):
             text = f"One sees it in list {sample} of {question.key}, where {question.gold} stands beside its number."
             prompt = recorded_prompt(question, teacher_forcing=True)
             keep(store, asking, prompt, sample, Completion(text=text, finish_reason="recorded"))
-    [variant] = stored_rationales.variants(store, "toy", "train")
+    [variant] = store.rationales.variants("toy", "train")
     return variant
 
 
@@ -204,7 +201,7 @@ def test_a_gain_is_the_rise_of_the_gold_options_log_probability(
 ) -> None:
     variant = prepared(store, tmp_path, count=5, samples=2)
     found = scored(store, variant, ranker, mask=mask)
-    questions = {question.key: question for question in stored_questions.iterate(store, "toy", "train")}
+    questions = {question.key: question for question in store.questions.iterate("toy", "train")}
     assert len(found) == 10
     for one in found:
         question = questions[one.rationale.key]
@@ -249,8 +246,8 @@ def gains_by_hand(
     for one, text, question in texts_with_questions(store, "toy", "train", variant, GateSettings(), limit):
         value = gain(one.sample)
         hashed = text_hash(text, question, mask=True)
-        stored_usefulness.add(
-            store, model, [] if value is None else [UsefulnessGain(rationale=one.id, text=hashed, gain=value)]
+        store.usefulness.add(
+            model, [] if value is None else [UsefulnessGain(rationale=one.id, text=hashed, gain=value)]
         )
         texts.setdefault(one.key, []).append(text)
     return texts
@@ -260,8 +257,8 @@ def test_a_question_that_stands_in_two_places_is_scored_once_and_weighs_in_both(
     store: Store, tmp_path: Path, ranker: Ranker
 ) -> None:
     variant = prepared(store, tmp_path)
-    rows = list(stored_questions.iterate(store, "toy", "train"))
-    stored_questions.replace(store, "toy", "here", "2", [*rows, replace(rows[0], key="again")])
+    rows = list(store.questions.iterate("toy", "train"))
+    store.questions.replace("toy", "here", "2", [*rows, replace(rows[0], key="again")])
     scored(store, variant, ranker)
     weighted = learnt(store, Selection(gates=GateSettings(), usefulness="weight"))
     assert weighted["again"] == weighted[rows[0].key] != []

@@ -15,8 +15,6 @@ from tinyllm_cli.rationales.gates import GateSettings, Verdict
 from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.records.elicitation import ElicitationConfig, Rationale, RationaleSet
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 
 GOOD = "Its number stands in the list, as one sees at once."
 TEXTS = [GOOD, f"Let's think step by step. {GOOD}", "nan", f"<think>Hm.</think>{GOOD}", f"{GOOD}\nQuestion: And now?"]
@@ -26,14 +24,14 @@ def prepared(store: Store, folder: Path, count: int = 5) -> RationaleSet:
     """A teacher that wrote about every second question, two samples each."""
     ingest(store, from_path(write_dataset(folder / "toy", train=2 * count), {}, None))
     asking = ElicitationConfig(teacher="ann", backend="recorded", model="m", revision="1", sampling=Sampling())
-    stored_rationales.add_asking(store, asking)
-    questions: list[Question] = list(stored_questions.iterate(store, "toy", "train"))[::2]
+    store.rationales.add_asking(asking)
+    questions: list[Question] = list(store.questions.iterate("toy", "train"))[::2]
     for number, question in enumerate(questions):
         for sample in range(2):
             text = TEXTS[(number + sample) % len(TEXTS)]
             prompt = recorded_prompt(question, teacher_forcing=True)
             keep(store, asking, prompt, sample, Completion(text=text, finish_reason="recorded"))
-    [variant] = stored_rationales.variants(store, "toy", "train")
+    [variant] = store.rationales.variants("toy", "train")
     return variant
 
 

@@ -19,7 +19,7 @@ from tests.conftest import Command, environment, keep, make_questions, write_dat
 from tests.models import make_folder
 from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.records.elicitation import ElicitationConfig
-from tinyllm_cli.store import open_store, questions, rationales
+from tinyllm_cli.store import open_store
 
 pytestmark = pytest.mark.real
 
@@ -115,8 +115,8 @@ def test_report_stops(tmp_path: Path) -> None:
     asking = ElicitationConfig(teacher="t", backend="scripted", model="m", revision="", sampling=Sampling())
     asked = make_questions(100_000)
     with open_store(tmp_path / "tinyllm.db") as store, store.atomic():
-        questions.replace(store, "toy", "here", "1", asked)
-        rationales.add_asking(store, asking)
+        store.questions.replace("toy", "here", "1", asked)
+        store.rationales.add_asking(asking)
         for question in asked:
             prompt = recorded_prompt(question, teacher_forcing=True)
             keep(store, asking, prompt, 0, Completion(text="So.", finish_reason="stop"))

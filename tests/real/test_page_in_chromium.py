@@ -20,7 +20,6 @@ from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
 from tinyllm_cli.report.audit_section import audit_section
 from tinyllm_cli.report.collect import collect
 from tinyllm_cli.report.html import html_page
-from tinyllm_cli.store import questions, rationales
 from tinyllm_cli.store.database import open_store
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("chromium")]
@@ -67,7 +66,7 @@ def fill(folder: Path) -> Path:
                 *make_questions(80, dataset=name), *make_questions(20, dataset=name, split="valid"),
                 *make_questions(40, dataset=name, split="test"),
             ]  # fmt: skip
-            questions.replace(store, name, SCRIPT, "1", asked)
+            store.questions.replace(name, SCRIPT, "1", asked)
             curve = [{"step": step, "answer": 4 / step, "ann": 5 / step} for step in (1, 2, 3)]
             valid = [{"step": step, "accuracy": step / 4} for step in (1, 2, 3)]
             figures: dict[str, Any] = {"curve": curve, "valid": valid, "best_step": 3, "tasks": {"answer": 80},
@@ -84,7 +83,7 @@ def fill(folder: Path) -> Path:
             asking = ElicitationConfig(
                 teacher=teacher, backend="openai", model=SCRIPT, revision="1", sampling=Sampling()
             )
-            rationales.add_asking(store, asking)
+            store.rationales.add_asking(asking)
             for question in asked:
                 text = f"{SCRIPT} {IMAGE} {MARKUP} {LONG}. So it is what it is for {question.key}."
                 reply = Completion(text=text, finish_reason="stop", prompt_tokens=9, completion_tokens=9, cost=0.1)

@@ -17,14 +17,14 @@ from tinyllm_cli.report.html import html_page
 from tinyllm_cli.report.main_table import MainTable
 from tinyllm_cli.report.sheets import sheets
 from tinyllm_cli.stats import mcnemar
-from tinyllm_cli.store import Store, experiments, questions, runs
+from tinyllm_cli.store import Store
 
 BOTH = {"ann": 1.0, "bob": 1.0}
 
 
 def data(store: Store, name: str, count: int, train: int = 80) -> None:
     asked = make_questions(count, dataset=name, split="test")
-    questions.replace(store, name, "here", "1", [*make_questions(train, dataset=name), *asked])
+    store.questions.replace(name, "here", "1", [*make_questions(train, dataset=name), *asked])
 
 
 def evaluated(
@@ -38,23 +38,23 @@ def evaluated(
         subject = Subject(kind="teacher", name=teacher, fingerprint=fingerprint)
     elif method != "inference":
         told = {"tinyllm": BOTH, "distill-step-by-step": {"ann": 1.0}}.get(method, {})
-        run = runs.start(
-            store, method=method, student=student, dataset=dataset, alpha=told if alpha is None else alpha, seed=seed,
+        run = store.runs.start(
+            method=method, student=student, dataset=dataset, alpha=told if alpha is None else alpha, seed=seed,
             settings={"seed": seed, **settings}, lineage={}, command="tinyllm distill", versions={},
         )  # fmt: skip
         figures = {"valid": [{"step": 9, "accuracy": valid}, {"step": 10, "accuracy": 0.0}], "best_step": 9}
-        runs.finish(store, run.id, state, {} if valid is None else figures)
+        store.runs.finish(run.id, state, {} if valid is None else figures)
         stands_for = fingerprint if valid is None else "step 9"
         subject = Subject(kind="run", name=f"run {run.id}", fingerprint=stands_for, run=run.id)
-    opened = runs.open_evaluation(
-        store, subject, dataset, "test", "generate" if teacher else "rank", questions=count, chance=0.25, majority=0.25
+    opened = store.evaluations.open(
+        subject, dataset, "test", "generate" if teacher else "rank", questions=count, chance=0.25, majority=0.25
     )
     asked = make_questions(count, dataset=dataset, split="test")
-    runs.add_predictions(
-        store, opened.id,
+    store.evaluations.add_predictions(
+        opened.id,
         [Prediction(key=q.key, question=q.hash, option=0, correct=n in right) for n, q in enumerate(asked)],
     )  # fmt: skip
-    runs.complete_evaluation(store, opened.id, 1.0)
+    store.evaluations.complete(opened.id, 1.0)
 
 
 def first(count: int) -> set[int]:
@@ -85,9 +85,9 @@ def test_what_an_earlier_checkpoint_answered_is_not_the_finished_runs(store: Sto
     """A run that was stopped, evaluated and taken up again: its folder holds another student in the end."""
     data(store, "toy", 40)
     evaluated(store, "toy", first(10), fingerprint="step 4")
-    [one] = runs.evaluations(store)
+    [one] = store.evaluations.everything()
     figures = {"valid": [{"step": 4, "accuracy": 0.2}, {"step": 8, "accuracy": 0.5}], "best_step": 8}
-    runs.finish(store, one.subject.run or 0, "done", figures)
+    store.runs.finish(one.subject.run or 0, "done", figures)
     found = report(store)
     assert found.arms == ()
     assert [(one.result.accuracy, one.why) for one in found.left_out] == [
@@ -95,10 +95,10 @@ def test_what_an_earlier_checkpoint_answered_is_not_the_finished_runs(store: Sto
     ]
     for mark in ("step 8", "step 8 reads 1234"):
         subject = replace(one.subject, fingerprint=mark)
-        opened = runs.open_evaluation(
-            store, subject, "toy", "test", "rank", questions=40, chance=0.25, majority=0.25
+        opened = store.evaluations.open(
+            subject, "toy", "test", "rank", questions=40, chance=0.25, majority=0.25
         )  # fmt: skip
-        runs.complete_evaluation(store, opened.id, 1.0)
+        store.evaluations.complete(opened.id, 1.0)
         assert len(report(store).arms) == 1
 
 
@@ -149,7 +149,7 @@ def test_evaluations_of_questions_that_are_gone_are_left_out_and_told(store: Sto
     evaluated(store, "toy", first(30), method="finetune")
     asked = make_questions(40, split="test")
     corrected = [replace(question, answer=(question.answer + 1) % 4) for question in asked[1:]]
-    questions.replace(store, "toy", "here", "2", [*make_questions(80), asked[0], *corrected])
+    store.questions.replace("toy", "here", "2", [*make_questions(80), asked[0], *corrected])
     found = report(store)
     assert (found.arms, found.results) == ((), ())
     assert [(one.result.accuracy, one.why) for one in found.left_out] == [
@@ -167,7 +167,7 @@ def test_evaluations_of_questions_that_are_gone_are_left_out_and_told(store: Sto
 def test_the_first_questions_of_a_split_in_another_order_are_other_questions(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(10), method="inference", count=20)
-    questions.replace(store, "toy", "here", "2", [*make_questions(80), *reversed(make_questions(40, split="test"))])
+    store.questions.replace("toy", "here", "2", [*make_questions(80), *reversed(make_questions(40, split="test"))])
     assert [one.why for one in report(store).left_out] == ["the data set no longer holds these questions as they were"]
 
 
@@ -186,7 +186,7 @@ def test_an_older_or_a_smaller_evaluation_replaces_none(store: Store) -> None:
     evaluated(store, "toy", first(30), method="inference")
     asked = make_questions(40, dataset="toy", split="test")
     asked[36] = replace(asked[36], answer=(asked[36].answer + 1) % 4)
-    questions.replace(store, "toy", "here", "2", [*make_questions(80), *asked])
+    store.questions.replace("toy", "here", "2", [*make_questions(80), *asked])
     assert [one.result.n for one in report(store).left_out] == [40]
 
 
@@ -294,10 +294,10 @@ def test_controls_other_sizes_and_other_data_sets_stay_out_of_the_main_table(sto
     evaluated(store, "toy", first(31), icl=0, limit=30)
     evaluated(store, "toy", first(32), limit=10)
     evaluated(store, "toy", first(33))
-    run = max(one.id for one in runs.everything(store))
+    run = max(one.id for one in store.runs.everything())
     away = Subject(kind="run", name=f"run {run}", fingerprint="f", run=run)
-    opened = runs.open_evaluation(store, away, "far", "test", "rank", questions=40, chance=0.25, majority=0.25)
-    runs.complete_evaluation(store, opened.id, 1.0)
+    opened = store.evaluations.open(away, "far", "test", "rank", questions=40, chance=0.25, majority=0.25)
+    store.evaluations.complete(opened.id, 1.0)
     table = only_table(store)
     assert [(column.dataset, column.size, column.whole) for column in table.columns] == [("toy", 30, 80)]
     assert [line.entries["toy"].arm.mean for line in table.blocks[0].lines] == [0.5, 0.5]
@@ -485,11 +485,11 @@ def test_other_questions_make_no_contest(store: Store) -> None:
 def test_a_search_says_how_many_settings_it_tried(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(20))
-    number = experiments.open_experiment(store, "alpha-search", {"search": "s"}, "tinyllm experiment alpha")
+    number = store.experiments.open_experiment("alpha-search", {"search": "s"}, "tinyllm experiment alpha")
     for trial, state in enumerate(("done", "done", "pruned")):
-        position = experiments.add_cell(store, number, {"dataset": "toy", "trial": trial})
-        experiments.note(store, number, position, state)  # type: ignore[arg-type]
-    experiments.add_cell(store, number, {"dataset": "toy", "best": "alpha"})
+        position = store.experiments.add_cell(number, {"dataset": "toy", "trial": trial})
+        store.experiments.note(number, position, state)  # type: ignore[arg-type]
+    store.experiments.add_cell(number, {"dataset": "toy", "best": "alpha"})
     found = report(store)
     assert [(one.dataset, one.trials) for one in found.paper.searches] == [("toy", {"done": 2, "pruned": 1})]
     assert "tried 3 settings on valid: 2 trained to the end, 1 ended early." in html_page(found)

@@ -15,27 +15,27 @@ from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
 from tinyllm_cli.report.audit_section import AuditSection, audit_section
 from tinyllm_cli.report.collect import collect
 from tinyllm_cli.report.html import environment, html_page
-from tinyllm_cli.store import Store, questions, rationales, verdicts
+from tinyllm_cli.store import Store
 from tinyllm_cli.store.verdicts import StoredVerdict
 
 
 @pytest.fixture
 def section(store: Store) -> AuditSection:
     train = make_questions(12)
-    questions.replace(store, "toy", "here", "1", [*train, replace(train[0], split="test", key="<b>copy</b>")])
+    store.questions.replace("toy", "here", "1", [*train, replace(train[0], split="test", key="<b>copy</b>")])
     for name in ("<i>evil</i>", "good"):
         asking = ElicitationConfig(teacher=name, backend="openai", model="m", revision="1", sampling=Sampling())
-        rationales.add_asking(store, asking)
+        store.rationales.add_asking(asking)
         for forced in (True, False):
             for number, question in enumerate(train):
                 text = HOSTILE if forced else f"Answer: ({'abcd'[number % 4]})"
                 prompt = build_prompt(question, Recipe(icl=0, teacher_forcing=forced), [])
                 keep(store, asking, prompt, 0, Completion(text=text, finish_reason="stop", cost=0.5))
     gates = GateSettings()
-    verdicts.add_gates(store, gates.hash, asdict(gates))
+    store.verdicts.add_gates(gates.hash, asdict(gates))
     left, why = HOSTILE.removesuffix(' "too"'), [("run-on", "<u>why</u>", True)]
     judged = StoredVerdict(rationale=1, verdict="repaired", text=left, findings=why)
-    verdicts.add(store, gates.hash, [judged])
+    store.verdicts.add(gates.hash, [judged])
     return audit_section(store, gates)
 
 
@@ -64,9 +64,9 @@ def test_the_example_is_the_one_that_a_gate_found(section: AuditSection) -> None
 def test_an_example_is_of_texts_that_are_learned_now(store: Store) -> None:
     """An edited row of a recording replaces its old text, which stays in the store."""
     train = make_questions(2)
-    questions.replace(store, "toy", "here", "1", train)
+    store.questions.replace("toy", "here", "1", train)
     asking = ElicitationConfig(teacher="expert", backend="recorded", model="m", revision="1", sampling=Sampling())
-    rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     fine = "It follows from what the thing is made of."
     for text in (f"Let's think step by step. {fine}", fine):
         prompt = recorded_prompt(train[0], teacher_forcing=True, edition=text)
@@ -77,7 +77,7 @@ def test_an_example_is_of_texts_that_are_learned_now(store: Store) -> None:
 
 
 def test_without_rationales_there_is_no_section(store: Store) -> None:
-    questions.replace(store, "toy", "here", "1", make_questions(3))
+    store.questions.replace("toy", "here", "1", make_questions(3))
     found = audit_section(store)
     assert (found.surveys, found.findings, found.examples) == ((), (), ())
     assert 'id="audit"' not in html_page(collect(store, samples=0), found)
@@ -85,6 +85,6 @@ def test_without_rationales_there_is_no_section(store: Store) -> None:
 
 def test_copies_are_told_of_data_sets_without_rationales_too(store: Store) -> None:
     train = make_questions(3)
-    questions.replace(store, "toy", "here", "1", [*train, replace(train[0], split="test", key="again")])
+    store.questions.replace("toy", "here", "1", [*train, replace(train[0], split="test", key="again")])
     [(name, shared)] = audit_section(store).copies
     assert (name, shared.first, shared.second, shared.same) == ("toy", "train", "test", 1)

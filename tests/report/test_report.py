@@ -18,7 +18,7 @@ from tinyllm_cli.records.evaluations import Prediction, Subject
 from tinyllm_cli.report.collect import Report, collect
 from tinyllm_cli.report.html import html_page
 from tinyllm_cli.report.terminal import accuracy_tables, report_tables
-from tinyllm_cli.store import Store, question_lookup, questions, rationales, runs
+from tinyllm_cli.store import Store
 
 HOSTILE = "<script>alert('x')</script> [bold red]loud[/bold red] & {{ 7919 * 104729 }} [/] 'quoted' \"too\""
 
@@ -45,29 +45,27 @@ class Page(HTMLParser):
 def full(store: Store) -> Store:
     """A store with a data set, a hostile teacher, a run and two evaluations."""
     asked, tested = make_questions(8), make_questions(4, split="test")
-    questions.replace(store, "toy", "here", "1", [*asked, *tested])
+    store.questions.replace("toy", "here", "1", [*asked, *tested])
     asking = ElicitationConfig(teacher="[red]evil", backend="recorded", model="<m>", revision="1", sampling=Sampling())
-    rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     for question in asked:
         prompt = recorded_prompt(question, teacher_forcing=True)
         reply = Completion(text=HOSTILE, finish_reason="stop", prompt_tokens=10, completion_tokens=5, cost=0.25)
         keep(store, asking, prompt, 0, reply)
-    run = runs.start(
-        store, method="tinyllm", student="<b>student</b>", dataset="toy", alpha={"[red]evil": 0.5}, seed=1,
+    run = store.runs.start(
+        method="tinyllm", student="<b>student</b>", dataset="toy", alpha={"[red]evil": 0.5}, seed=1,
         settings={"max_input": 64}, lineage={}, command="tinyllm distill", versions={"tinyllm": "0"},
     )  # fmt: skip
-    runs.finish(store, run.id, "failed", {}, "OSError: <img src=x onerror=alert(1)>")
+    store.runs.finish(run.id, "failed", {}, "OSError: <img src=x onerror=alert(1)>")
     for name, right in (("first", 3), ("second", 1)):
         subject = Subject(kind="model", name=name)
-        evaluation = runs.open_evaluation(
-            store, subject, "toy", "test", "rank", questions=4, chance=0.25, majority=0.25
-        )
+        evaluation = store.evaluations.open(subject, "toy", "test", "rank", questions=4, chance=0.25, majority=0.25)
         answers = [
             Prediction(key=question.key, question=question.hash, option=0, correct=number < right)
             for number, question in enumerate(tested)
         ]
-        runs.add_predictions(store, evaluation.id, answers)
-        runs.complete_evaluation(store, evaluation.id, 1.0)
+        store.evaluations.add_predictions(evaluation.id, answers)
+        store.evaluations.complete(evaluation.id, 1.0)
     return store
 
 
@@ -116,9 +114,9 @@ def test_figures_are_the_same_everywhere(report: Report) -> None:
 
 def test_an_unknown_cost_is_not_zero(store: Store) -> None:
     asked = make_questions(1)
-    questions.replace(store, "toy", "here", "1", asked)
+    store.questions.replace("toy", "here", "1", asked)
     asking = ElicitationConfig(teacher="free", backend="recorded", model="m", revision="1", sampling=Sampling())
-    rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     reply = Completion(text="So.", finish_reason="recorded")
     keep(store, asking, recorded_prompt(asked[0], teacher_forcing=True), 0, reply)
     assert collect(store, samples=1).teachers[0].cost is None
@@ -127,9 +125,9 @@ def test_an_unknown_cost_is_not_zero(store: Store) -> None:
 
 def test_a_cost_of_which_a_part_is_unknown_says_so(store: Store) -> None:
     asked = make_questions(2)
-    questions.replace(store, "toy", "here", "1", asked)
+    store.questions.replace("toy", "here", "1", asked)
     asking = ElicitationConfig(teacher="dear", backend="scripted", model="m", revision="1", sampling=Sampling())
-    rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     for question, cost in zip(asked, (0.5, None), strict=True):
         reply = Completion(text="So.", finish_reason="stop", cost=cost)
         keep(store, asking, recorded_prompt(question, teacher_forcing=True), 0, reply)
@@ -141,9 +139,9 @@ def test_a_cost_of_which_a_part_is_unknown_says_so(store: Store) -> None:
 def test_what_was_asked_for_one_split_costs_nothing_in_another(store: Store) -> None:
     """A question that stands in two splits; every call of the elicitation counts, and only where it was asked."""
     [asked] = make_questions(1)
-    questions.replace(store, "toy", "here", "1", [asked, replace(asked, split="test")])
+    store.questions.replace("toy", "here", "1", [asked, replace(asked, split="test")])
     asking = ElicitationConfig(teacher="dear", backend="scripted", model="m", revision="1", sampling=Sampling())
-    rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     prompt = recorded_prompt(asked, teacher_forcing=True)
     keep(store, asking, prompt, 0, Completion(text="So.", finish_reason="stop", cost=0.5))
     store.execute(
@@ -156,21 +154,21 @@ def test_what_was_asked_for_one_split_costs_nothing_in_another(store: Store) -> 
 
 def test_a_failure_that_an_edited_recording_mended_is_told_no_more(store: Store) -> None:
     [asked] = make_questions(1)
-    questions.replace(store, "toy", "here", "1", [asked])
+    store.questions.replace("toy", "here", "1", [asked])
     asking = ElicitationConfig(teacher="notes", backend="recorded", model="m", revision="", sampling=Sampling())
-    rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     keep(store, asking, recorded_prompt(asked, "empty", teacher_forcing=True), 0, Failure(reason="it is empty"))
-    assert len(question_lookup.refusals(store, asked.hash)) == 1
+    assert len(store.lookup.refusals(asked.hash)) == 1
     for edition in ("first", "second"):
         reply = Completion(text=edition, finish_reason="recorded")
         keep(store, asking, recorded_prompt(asked, edition, teacher_forcing=True), 0, reply)
-    assert question_lookup.refusals(store, asked.hash) == []
+    assert store.lookup.refusals(asked.hash) == []
     [teacher] = collect(store, samples=0).teachers
     assert (teacher.rationales, teacher.failures) == (1, 0)
 
 
 def test_what_reorders_a_line_does_not_reach_the_page(store: Store) -> None:
-    questions.replace(store, "toy\u202e", "here\u2066", "1", make_questions(1, dataset="toy\u202e"))
+    store.questions.replace("toy\u202e", "here\u2066", "1", make_questions(1, dataset="toy\u202e"))
     shown = html_page(collect(store, samples=1))
     assert not {"\u202e", "\u2066"} & set(shown)
     assert "toy\N{REPLACEMENT CHARACTER}" in shown
@@ -178,9 +176,9 @@ def test_what_reorders_a_line_does_not_reach_the_page(store: Store) -> None:
 
 def test_a_question_that_stands_in_two_places_is_paid_once(store: Store) -> None:
     [asked] = make_questions(1)
-    questions.replace(store, "toy", "here", "1", [asked, replace(asked, key="again")])
+    store.questions.replace("toy", "here", "1", [asked, replace(asked, key="again")])
     asking = ElicitationConfig(teacher="dear", backend="scripted", model="m", revision="1", sampling=Sampling())
-    rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     reply = Completion(text="So.", finish_reason="stop", completion_tokens=7, cost=0.5)
     keep(store, asking, recorded_prompt(asked, teacher_forcing=True), 0, reply)
     failure = Failure(reason="timeout")

@@ -26,30 +26,30 @@ from tinyllm_cli.report.curves import panels
 from tinyllm_cli.report.html import html_page
 from tinyllm_cli.report.pareto import Taken, Tradeoff, front, plots, tradeoff_sheet, tradeoffs
 from tinyllm_cli.report.provenance import data_sheets, run_sheet, teacher_sheets
-from tinyllm_cli.store import Store, questions, rationales, runs
+from tinyllm_cli.store import Store
 
 
 def trained(store: Store, dataset: str, right: set[int], *, seconds: float, method: str = "tinyllm", seed: int = 0,
             student: str = "tiny", lineage: dict[str, Any] | None = None, **figures: Any) -> Run:  # fmt: skip
     """A finished run with these figures that answered 40 questions."""
     alpha = {"ann": 1.0, "bob": 1.0} if method == "tinyllm" else {}
-    run = runs.start(
-        store, method=method, student=student, dataset=dataset, alpha=alpha, seed=seed,
+    run = store.runs.start(
+        method=method, student=student, dataset=dataset, alpha=alpha, seed=seed,
         settings={"seed": seed, "max_input": 64, "max_target": 32}, lineage=lineage or {},
         command="tinyllm distill", versions={"tinyllm": "0"},
     )  # fmt: skip
-    runs.finish(store, run.id, "done", {"training_seconds": seconds, **figures})
+    store.runs.finish(run.id, "done", {"training_seconds": seconds, **figures})
     best = figures.get("best_step")
     subject = Subject(kind="run", name=f"run {run.id}", fingerprint="f" if best is None else f"step {best}", run=run.id)
     asked = make_questions(40, dataset=dataset, split="test")
-    opened = runs.open_evaluation(store, subject, dataset, "test", "rank", questions=40, chance=0.25, majority=0.25)
+    opened = store.evaluations.open(subject, dataset, "test", "rank", questions=40, chance=0.25, majority=0.25)
     answers = [
         Prediction(key=q.key, question=q.hash, option=q.answer if n in right else 1 - q.answer % 2, correct=n in right)
         for n, q in enumerate(asked)
     ]
-    runs.add_predictions(store, opened.id, answers)
-    runs.complete_evaluation(store, opened.id, 1.0)
-    found = runs.find(store, run.id)
+    store.evaluations.add_predictions(opened.id, answers)
+    store.evaluations.complete(opened.id, 1.0)
+    found = store.runs.find(run.id)
     assert found is not None
     return found
 
@@ -59,7 +59,7 @@ def explained(
 ) -> None:
     """Ann's rationales for some questions of a split."""
     asking = ElicitationConfig(teacher="ann", backend="openai", model="m", revision="1", sampling=Sampling())
-    rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     asked = make_questions(80 if split == "train" else 40, dataset=dataset, split=split)
     for number in numbers:
         prompt = build_prompt(asked[number], Recipe(icl=0), [])
@@ -111,7 +111,7 @@ def test_curves_are_means_over_seeds_and_told_apart_by_arm(store: Store) -> None
         valid = [{"step": 1, "accuracy": 0.25}, {"step": 2, "accuracy": last}]
         trained(store, "toy", first(20), seconds=9, seed=seed, curve=curve, valid=valid)
     trained(store, "toy", first(9), seconds=9, method="finetune", valid=[{"step": 2, "accuracy": 0.3}])
-    [panel] = panels(runs.everything(store), {"toy": 80})
+    [panel] = panels(store.runs.everything(), {"toy": 80})
     valid_plot, answers, rationale_plot = panel.plots
     assert panel.title == "tiny on toy"
     assert "tinyllm (raw): from 25.0 % at step 1 to 60.0 % at step 2" in valid_plot.described
@@ -135,7 +135,7 @@ def test_a_curve_is_of_finished_runs_one_for_each_seed_as_far_as_all_go(store: S
     train("done", 0.4, 0.5, 0.6, seed=0)
     train("done", 0.6, 0.7, seed=1)
     train("stopped", 0.3, method="finetune")
-    [panel] = panels(runs.everything(store), {"toy": 80})
+    [panel] = panels(store.runs.everything(), {"toy": 80})
     assert panel.plots[0].described == (
         "tinyllm (raw): from 50.0 % at step 1 to 60.0 % at step 2;"
         " finetune, stopped: from 30.0 % at step 1 to 30.0 % at step 1"
@@ -148,7 +148,7 @@ def test_many_arms_are_drawn_in_several_panels_and_long_curves_in_few_points(sto
     for seed in range(7):
         run = trained(store, "toy", first(seed), seconds=9, method="finetune", student="tiny", curve=curve)
         store.execute("UPDATE runs SET settings = ? WHERE id = ?", (f'{{"lr": {seed}}}', run.id))
-    first_panel, second_panel = panels(runs.everything(store), {"toy": 80})
+    first_panel, second_panel = panels(store.runs.everything(), {"toy": 80})
     assert (first_panel.title, second_panel.title) == ("tiny on toy, part 1", "tiny on toy, part 2")
     [plot] = first_panel.plots
     assert len({curve.label for curve in plot.curves}) == 6
@@ -188,7 +188,7 @@ def test_every_arm_off_the_front_is_beaten_by_one_on_it(points: list[tuple[float
 def test_money_is_what_the_rationales_cost_that_an_arm_chose_from(store: Store) -> None:
     data(store, "toy", 40)
     asking = ElicitationConfig(teacher="ann", backend="openai", model="m", revision="1", sampling=Sampling())
-    rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     store.execute(
         "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, replies, failures, calls, cost,"
         " started) VALUES ('ann', ?, 'toy', 'train', 'r', 'done', 8, 1, 9, 2.0, 'now')",
@@ -217,7 +217,7 @@ def test_a_teachers_own_answers_cost_what_those_it_was_evaluated_on_did(store: S
     data(store, "toy", 40)
     for teacher, backend, costs in (("ann", "openai", 0.5), ("bob", "vllm", None)):
         asking = ElicitationConfig(teacher=teacher, backend=backend, model="m", revision="1", sampling=Sampling())
-        rationales.add_asking(store, asking)
+        store.rationales.add_asking(asking)
         evaluated_on = Recipe(teacher_forcing=False)
         for recipe, replies in ((Recipe(icl=0, teacher_forcing=False), 80), (evaluated_on, 40)):
             cost = None if costs is None else costs * replies * (1 if recipe == evaluated_on else 3)
@@ -265,9 +265,9 @@ def test_a_case_shows_the_reply_that_distill_learns(store: Store) -> None:
     explained(store, "toy", "train", [0, 1, 2], "Because so it is.")
     asked = make_questions(80, dataset="toy")
     prompt = build_prompt(asked[1], Recipe(icl=0, teacher_forcing=False), [])
-    teacher = rationales.variants(store, "toy", "train")[0].teacher
+    teacher = store.rationales.variants("toy", "train")[0].teacher
     same = ElicitationConfig(teacher=teacher, backend="scripted", model="m", revision="1", sampling=Sampling())
-    rationales.add_asking(store, same)
+    store.rationales.add_asking(same)
     keep(store, same, prompt, 0, Completion(text="Answer: (b)", finish_reason="stop"))
     shown = {case.key: [one.reply.text for one in case.exhibits] for case in collect(store, samples=4).cases}
     assert shown["train-1"] == ["Because so it is."]
@@ -302,7 +302,7 @@ def test_a_question_that_left_the_data_set_is_no_case(store: Store) -> None:
     trained(store, "toy", {0, 1}, seconds=5)
     trained(store, "toy", {1}, seconds=5, method="finetune")
     kept = [q for q in make_questions(40, dataset="toy", split="test") if q.key != "test-0"]
-    questions.replace(store, "toy", "here", "2", [*make_questions(80, dataset="toy"), *kept])
+    store.questions.replace("toy", "here", "2", [*make_questions(80, dataset="toy"), *kept])
     assert collect(store, samples=4).cases == ()
 
 
@@ -331,7 +331,7 @@ def test_splits_and_cuts_are_counted(store: Store) -> None:
     train, test = splits.groups[0].rows
     assert (train.label, [cell.text for cell in train.cells][:1]) == ("train", ["80"])
     assert (test.label, test.cells[0].text, test.cells[3].text) == ("test", "40", "4")
-    asked = questions.profiles(store, "toy")[0]
+    asked = store.questions.profiles("toy")[0]
     example = make_questions(1, dataset="toy")[0]
     assert asked.words == pytest.approx(len(f"{example.text} {' '.join(example.options)}".split()), abs=1)
     assert sum(asked.gold) == 80

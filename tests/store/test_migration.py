@@ -19,8 +19,6 @@ from tinyllm_cli.elicitation.prompts import build_prompt, draw_examples
 from tinyllm_cli.elicitation.requests import Job, asking_for
 from tinyllm_cli.records.elicitation import Recipe
 from tinyllm_cli.store import Store, open_store
-from tinyllm_cli.store import elicitations as stored_elicitations
-from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.store.migrations import APPLICATION_ID, migrations
 
 SPEC = TeacherSpec(name="parrot", backend="scripted", options={"replies": ["So it is."]})
@@ -81,7 +79,7 @@ def old(tmp_path: Path) -> Path:
         db.execute("PRAGMA journal_mode = WAL")
         migrations.apply(Database(db), stop_before="m002_hosted")
         assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
-        stored_questions.replace(Store(db, path), "toy", "here", "1", make_questions(6))
+        Store(db, path).questions.replace("toy", "here", "1", make_questions(6))
         fill(db)
         tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         assert not tables & {"elicitations", "claims"}
@@ -97,7 +95,7 @@ def test_every_row_is_kept(old: Path) -> None:
     with open_store(old) as store:
         assert store.one("PRAGMA integrity_check") == {"integrity_check": "ok"}
         assert list(store.rows("PRAGMA foreign_key_check")) == []
-        assert stored_elicitations.everything(store) == []
+        assert store.elicitations.everything() == []
         kept = store.one("SELECT DISTINCT reasoning, attempts, last_error, cap FROM rationales")
         assert kept == {"reasoning": None, "attempts": 1, "last_error": None, "cap": None}
         assert store.one("SELECT prompt_tokens, cost FROM failures") == {"prompt_tokens": None, "cost": None}
@@ -108,7 +106,7 @@ def test_what_was_answered_is_not_asked_again_and_the_rest_goes_in(old: Path) ->
     before = contents(old)["rationales"]
     with open_store(old) as store:
         tally = elicit(store, JOB, teacher(), lambda tally: None)
-        [row] = stored_elicitations.everything(store)
+        [row] = store.elicitations.everything()
         assert (row.state, row.replies, row.failures) == ("done", 2, 0)
     assert (tally.wanted, tally.already, tally.done) == (6, 4, 2)
     after = contents(old)
@@ -143,7 +141,7 @@ def test_the_report_shows_it(inside: Command, old: Path) -> None:
 
 def test_what_refers_to_a_replaced_table_still_does(tmp_path: Path) -> None:
     with open_store(tmp_path / "tinyllm.db") as store:
-        stored_questions.replace(store, "toy", "here", "1", make_questions(6))
+        store.questions.replace("toy", "here", "1", make_questions(6))
         elicit(store, JOB, teacher(), lambda tally: None)
         assert list(store.rows("PRAGMA foreign_key_check")) == []
         parents = {row["table"] for row in store.rows("PRAGMA foreign_key_list(rationales)")}

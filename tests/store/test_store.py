@@ -17,8 +17,6 @@ from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt
 from tinyllm_cli.store import Store, open_store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 
 slow = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ASKING = ElicitationConfig(teacher="parrot", backend="scripted", model="m", revision="1", sampling=Sampling())
@@ -48,7 +46,7 @@ def distinct_questions(draw: st.DrawFn) -> list[Question]:
 def add(
     store: Store, *, asking: ElicitationConfig = ASKING, prompt: Prompt | None = None, sample: int = 0, text: str = "x"
 ) -> None:
-    stored_rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     reply = Completion(text=text, finish_reason="stop")
     keep(store, asking, prompt or prompt_of(make_questions(1)[0]), sample, reply)
 
@@ -67,19 +65,19 @@ def count(store: Store, table: str = "rationales") -> int:
 @pytest.fixture
 def asked(store: Store) -> Store:
     """A store with four questions, about which nobody was asked yet."""
-    stored_questions.replace(store, "toy", "here", "1", make_questions(4))
+    store.questions.replace("toy", "here", "1", make_questions(4))
     return store
 
 
 @slow
 @given(questions=distinct_questions())
 def test_questions_come_back_as_they_went_in(store: Store, questions: list[Question]) -> None:
-    counts = stored_questions.replace(store, "any", "here", "1", questions)
-    assert stored_questions.splits(store, "any") == counts
+    counts = store.questions.replace("any", "here", "1", questions)
+    assert store.questions.splits("any") == counts
     for split in SPLITS:
         wanted = [question for question in questions if question.split == split]
-        assert list(stored_questions.iterate(store, "any", split)) == wanted
-        assert [stored_questions.at(store, "any", split, place) for place in range(len(wanted))] == wanted
+        assert list(store.questions.iterate("any", split)) == wanted
+        assert [store.questions.at("any", split, place) for place in range(len(wanted))] == wanted
 
 
 @slow
@@ -95,12 +93,12 @@ def test_replies_come_back_as_they_went_in(
     reply = Completion(text=text, finish_reason="length", answer=answer, seconds=seconds, completion_tokens=3)
     path = tmp_path_factory.mktemp("store") / "tinyllm.db"
     with open_store(path) as store:
-        stored_questions.replace(store, "any", "here", "1", [question])
-        stored_rationales.add_asking(store, ASKING)
+        store.questions.replace("any", "here", "1", [question])
+        store.rationales.add_asking(ASKING)
         keep(store, ASKING, prompt_of(question, content=text), 0, reply)
     with open_store(path) as store:
-        [variant] = stored_rationales.variants(store, "any")
-        [kept] = stored_rationales.iterate(store, "any", "train", variant)
+        [variant] = store.rationales.variants("any")
+        [kept] = store.rationales.iterate("any", "train", variant)
         row = store.one("SELECT seconds, cost, completion_tokens FROM rationales")
         prompt = store.one("SELECT messages FROM prompts")
     assert (kept.text, kept.answer, kept.finish_reason, kept.key) == (text, answer, "length", question.key)
@@ -147,11 +145,11 @@ def test_a_reply_with_the_same_identity_is_kept_once(asked: Store) -> None:
 def test_another_way_of_asking_makes_a_new_row_beside_the_old(asked: Store, changed: ElicitationConfig) -> None:
     question = make_questions(1)[0].hash
     add(asked)
-    assert stored_rationales.answered(asked, changed, [question]) == set()
+    assert asked.rationales.answered(changed, [question]) == set()
     add(asked, asking=changed)
     assert count(asked) == 2
-    assert len(stored_rationales.answered(asked, changed, [question])) == 1
-    assert len(stored_rationales.variants(asked, "toy")) == 2
+    assert len(asked.rationales.answered(changed, [question])) == 1
+    assert len(asked.rationales.variants("toy")) == 2
 
 
 def test_another_prompt_recipe_or_sample_makes_a_new_row(asked: Store) -> None:
@@ -170,14 +168,14 @@ def test_another_prompt_recipe_or_sample_makes_a_new_row(asked: Store) -> None:
 def test_a_rationale_hangs_on_the_content_and_survives_a_new_import(asked: Store) -> None:
     add(asked)
     moved = [replace(question, key=f"new-{question.key}", split="valid") for question in make_questions(4)]
-    stored_questions.replace(asked, "toy", "here", "2", moved)
-    [variant] = stored_rationales.variants(asked, "toy")
-    assert [kept.key for kept in stored_rationales.iterate(asked, "toy", "valid", variant)] == ["new-train-0"]
+    asked.questions.replace("toy", "here", "2", moved)
+    [variant] = asked.rationales.variants("toy")
+    assert [kept.key for kept in asked.rationales.iterate("toy", "valid", variant)] == ["new-train-0"]
 
 
 def test_a_failure_is_counted_up_and_success_removes_it(asked: Store) -> None:
     prompt = prompt_of(make_questions(1)[0])
-    stored_rationales.add_asking(asked, ASKING)
+    asked.rationales.add_asking(ASKING)
     for reason in ("timeout", "empty reply"):
         keep(asked, ASKING, prompt, 0, Failure(reason=reason, attempts=2))
     [failed] = asked.rows("SELECT question, reason, attempts FROM failures")
@@ -189,11 +187,11 @@ def test_a_failure_is_counted_up_and_success_removes_it(asked: Store) -> None:
 def test_a_repeated_id_names_the_row_and_leaves_the_old_content(asked: Store) -> None:
     twice = [*make_questions(3), replace(make_questions(9)[8], key="train-1")]
     with pytest.raises(UsageProblem, match="toy, split train, row 4: the id 'train-1' is there already"):
-        stored_questions.replace(asked, "toy", "elsewhere", "2", twice)
-    found = stored_questions.find(asked, "toy")
+        asked.questions.replace("toy", "elsewhere", "2", twice)
+    found = asked.questions.find("toy")
     assert found is not None
     assert (found.source, found.fingerprint) == ("here", "1")
-    assert list(stored_questions.iterate(asked, "toy", "train")) == make_questions(4)
+    assert list(asked.questions.iterate("toy", "train")) == make_questions(4)
 
 
 @pytest.mark.parametrize("field", ["id", "question", "context", "options"])
@@ -206,7 +204,7 @@ def test_half_a_character_is_told_with_its_row_before_it_reaches_the_store(field
 
 def test_one_id_may_stand_in_two_splits(store: Store) -> None:
     both = [replace(make_questions(1)[0], split=split) for split in SPLITS]
-    assert stored_questions.replace(store, "toy", "here", "1", both) == dict.fromkeys(SPLITS, 1)
+    assert store.questions.replace("toy", "here", "1", both) == dict.fromkeys(SPLITS, 1)
     assert count(store, "questions") == 1
 
 
@@ -216,35 +214,35 @@ def test_an_import_that_breaks_half_way_changes_nothing(asked: Store) -> None:
         raise UsageProblem("row 1201 is wrong")
 
     with pytest.raises(UsageProblem, match="row 1201"):
-        stored_questions.replace(asked, "toy", "here", "2", broken())
-    assert list(stored_questions.iterate(asked, "toy", "train")) == make_questions(4)
+        asked.questions.replace("toy", "here", "2", broken())
+    assert list(asked.questions.iterate("toy", "train")) == make_questions(4)
     assert count(asked, "questions") == 4
 
 
 def test_rationales_come_in_pages_and_both_this_and_another_process_may_write_meanwhile(store: Store) -> None:
     questions = make_questions(1234)
-    stored_questions.replace(store, "toy", "here", "1", questions)
+    store.questions.replace("toy", "here", "1", questions)
     explained = [0, 3, 499, 500, 501, 1233]
     for number in explained:
         for sample in (1, 0):
             add(store, prompt=prompt_of(questions[number]), sample=sample, text=f"{number}, {sample}")
-    [variant] = stored_rationales.variants(store, "toy")
+    [variant] = store.rationales.variants("toy")
     texts = []
     with open_store(store.path) as other:
-        for rationale in stored_rationales.iterate(store, "toy", "train", variant):
+        for rationale in store.rationales.iterate("toy", "train", variant):
             texts.append(rationale.text)
             for one in (other, store):  # an open query of `store` would hold an old state, from which it can't write
                 one.execute("UPDATE datasets SET fingerprint = fingerprint || 'x'")
     assert texts == [f"{number}, {sample}" for number in explained for sample in (0, 1)]
-    assert list(stored_rationales.iterate(store, "nothing", "train", variant)) == []
+    assert list(store.rationales.iterate("nothing", "train", variant)) == []
 
 
 def test_reading_a_split_goes_on_over_pages_and_stops_at_the_limit(store: Store) -> None:
     questions = make_questions(1234)
-    stored_questions.replace(store, "toy", "here", "1", questions)
-    assert list(stored_questions.iterate(store, "toy", "train")) == questions
-    assert list(stored_questions.iterate(store, "toy", "train", 700)) == questions[:700]
-    assert list(stored_questions.iterate(store, "toy", "train", 5000)) == questions
+    store.questions.replace("toy", "here", "1", questions)
+    assert list(store.questions.iterate("toy", "train")) == questions
+    assert list(store.questions.iterate("toy", "train", 700)) == questions[:700]
+    assert list(store.questions.iterate("toy", "train", 5000)) == questions
 
 
 def test_what_must_last_is_synced_with_its_commit(store: Store) -> None:

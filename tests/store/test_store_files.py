@@ -17,11 +17,10 @@ import pytest
 from tests.conftest import environment, make_questions
 from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.store import Store, database, explain, open_store
-from tinyllm_cli.store import questions as stored_questions
 
 
 def fill(store: Store, size: int = 4) -> None:
-    stored_questions.replace(store, "toy", "here", "1", make_questions(size))
+    store.questions.replace("toy", "here", "1", make_questions(size))
 
 
 def rows(store: Store, table: str) -> int:
@@ -85,7 +84,7 @@ def test_a_damaged_file_is_told_as_such(tmp_path: Path, damage: str) -> None:
 
     def read() -> None:
         with open_store(path) as store:
-            list(stored_questions.iterate(store, "toy", "train"))
+            list(store.questions.iterate("toy", "train"))
 
     with pytest.raises((WorldProblem, sqlite3.DatabaseError)) as raised:
         read()

@@ -16,8 +16,6 @@ from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.elicitation import ElicitationConfig
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.training.alpha import AlphaChoice, choose, parse_alpha, prefix_of
 
 SETTINGS = Settings(
@@ -35,10 +33,10 @@ def add_dataset(store: Store, name: str, *teachers: str, split: str = "train") -
     """A data set of two questions, with rationales of `teachers`."""
     made = make_questions(2, dataset=name, split=split)
     questions = [replace(question, text=f"{name}: {question.text}") for question in made]
-    stored_questions.replace(store, name, name, name, questions)
+    store.questions.replace(name, name, name, questions)
     for teacher in teachers:
         asking = ElicitationConfig(teacher=teacher, backend="recorded", model="m", revision="1", sampling=Sampling())
-        stored_rationales.add_asking(store, asking)
+        store.rationales.add_asking(asking)
         for question in questions:
             prompt = recorded_prompt(question, teacher_forcing=True)
             keep(store, asking, prompt, 0, Completion(text="Yes.", finish_reason="recorded"))

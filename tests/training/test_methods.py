@@ -23,9 +23,6 @@ from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.teacher_answers import majority
 from tinyllm_cli.records.elicitation import ElicitationConfig
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.training.alpha import WeightedTeacher
@@ -35,13 +32,13 @@ from tinyllm_cli.training.settings import TrainSettings
 
 def toy(store: Store, folder: Path, count: int = 12) -> list[Question]:
     name = ingest(store, from_path(write_dataset(folder / "toy", train=count), {}, None)).name
-    return list(stored_questions.iterate(store, name, "train"))
+    return list(store.questions.iterate(name, "train"))
 
 
 def answered(store: Store, teacher: str, questions: list[Question], options: list[int | None]) -> WeightedTeacher:
     """A teacher that gave these answers without having seen the gold ones; None where it stated none."""
     asking = ElicitationConfig(teacher=teacher, backend="recorded", model="m", revision="1", sampling=Sampling())
-    stored_rationales.add_asking(store, asking)
+    store.rationales.add_asking(asking)
     for question, option in zip(questions, options, strict=True):
         text = "Who knows?" if option is None else f"Surely. Answer: ({'abcd'[option]})"
         prompt = recorded_prompt(question, teacher_forcing=False)
@@ -66,7 +63,7 @@ def test_a_teacher_with_wrong_labels_makes_a_kd_student_wrong(store: Store, tmp_
         store, run_subject(done), lambda: load_student(done.folder), dataset="toy", split="train", scoring="rank",
         limits=Limits(), limit=None, watch=lambda *_: None,
     )  # fmt: skip
-    options = {found.key: found.option for found in stored_runs.predictions(store, evaluation.id)}
+    options = {found.key: found.option for found in store.evaluations.predictions(evaluation.id)}
     followed = sum(options[question.key] == label for question, label in zip(questions, wrong, strict=True))
     assert followed >= 10
     assert evaluation.correct is not None
@@ -118,8 +115,8 @@ def coloured(folder: Path, **sizes: int) -> Path:
 def hint(store: Store, split: str, options: list[int]) -> None:
     """What the teacher `painter` wrote without the gold answers: a colour for each option."""
     asking = ElicitationConfig(teacher="painter", backend="recorded", model="m", revision="1", sampling=Sampling())
-    stored_rationales.add_asking(store, asking)
-    for question, option in zip(stored_questions.iterate(store, "toy", split), options, strict=True):
+    store.rationales.add_asking(asking)
+    for question, option in zip(store.questions.iterate("toy", split), options, strict=True):
         text = ("It is red.", "It is blue.")[option]
         prompt = recorded_prompt(question, text, teacher_forcing=False)
         keep(store, asking, prompt, 0, Completion(text=text, finish_reason="recorded"))

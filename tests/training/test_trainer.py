@@ -21,7 +21,6 @@ from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Example, Student
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.saving import save_student
@@ -234,13 +233,13 @@ def test_ctrl_c_marks_the_run_as_stopped_and_keeps_its_best_checkpoint(
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, evals_per_epoch=3)
     with pytest.raises(KeyboardInterrupt):
         run(store, plan, stop_at(2, KeyboardInterrupt()))
-    [stopped] = stored_runs.everything(store)
+    [stopped] = store.runs.everything()
     assert (stopped.state, stopped.error) == ("stopped", "stopped by the user")
     assert stopped.finished
     assert stopped.figures["steps"] == 2
     assert stopped.figures["best_step"] == 1
     assert load_student(stopped.folder)
-    assert stored_runs.latest(store) is None
+    assert store.runs.latest() is None
 
 
 def test_a_student_that_could_not_be_saved_is_not_the_best(
@@ -259,7 +258,7 @@ def test_a_student_that_could_not_be_saved_is_not_the_best(
     plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=2, evals_per_epoch=2, lr=0.0)
     with pytest.raises(OSError, match="No space"):
         run(store, plan, lambda progress, student: None)
-    [failed] = stored_runs.everything(store)
+    [failed] = store.runs.everything()
     assert failed.state == "failed"
     assert [point["step"] for point in failed.figures["valid"]] == [failed.figures["best_step"]]
 
@@ -268,7 +267,7 @@ def test_a_failure_marks_the_run_as_failed_with_the_reason(store: Store, folder:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, evals_per_epoch=3)
     with pytest.raises(RuntimeError):
         run(store, plan, stop_at(2, RuntimeError("the machine ran out of memory\nwith a long tail")))
-    [failed] = stored_runs.everything(store)
+    [failed] = store.runs.everything()
     assert (failed.state, failed.error) == ("failed", "RuntimeError: the machine ran out of memory")
 
 
@@ -309,7 +308,7 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_weights(
 ) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=4, evals_per_epoch=1)
     broken_off(store, plan, step, error, save_every=save_every)
-    [half] = stored_runs.everything(store)
+    [half] = store.runs.everything()
     assert half.state in ("stopped", "failed")
     done, found = final_weights(store, plan)
     whole, expected = final_weights(store, plan, restart=True)
@@ -390,13 +389,13 @@ def test_a_training_that_another_process_ended_meanwhile_is_not_done_again(
     done, _ = final_weights(store, plan)
     again, _ = final_weights(store, plan)
     assert again == done
-    assert len(stored_runs.everything(store)) == 1
+    assert len(store.runs.everything()) == 1
 
 
 def test_a_state_of_an_earlier_database_is_not_taken_up(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
     broken_off(store, plan, 2, KeyboardInterrupt())
-    [half] = stored_runs.everything(store)
+    [half] = store.runs.everything()
     assert not Path(half.folder).exists(), "no student was saved yet"
     assert state_folder(Path(half.folder)).exists()
     assert run_folder(store.path, half, plan).name == f"{Path(half.folder).name}-2"
@@ -434,7 +433,7 @@ def test_a_best_student_is_known_to_a_state_at_once(store: Store, folder: Path, 
 def test_a_run_that_another_process_is_at_is_left_to_it(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
     broken_off(store, plan, 2, KeyboardInterrupt())
-    with stored_runs.claiming(store, 1) as held:
+    with store.runs.claiming(1) as held:
         assert held
         with pytest.raises(WorldProblem, match="another process"):
             final_weights(store, plan)
@@ -444,12 +443,12 @@ def test_a_run_that_another_process_is_at_is_left_to_it(store: Store, folder: Pa
 def test_a_killed_run_is_found_out(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
     broken_off(store, plan, 2, KeyboardInterrupt())
-    stored_runs.resume(store, 1)
-    with stored_runs.claiming(store, 1):
-        stored_runs.mark_killed(store)
-        assert [run.state for run in stored_runs.everything(store)] == ["running"]
-    stored_runs.mark_killed(store)
-    assert [(run.state, run.error) for run in stored_runs.everything(store)] == [("stopped", "killed")]
+    store.runs.resume(1)
+    with store.runs.claiming(1):
+        store.runs.mark_killed()
+        assert [run.state for run in store.runs.everything()] == ["running"]
+    store.runs.mark_killed()
+    assert [(run.state, run.error) for run in store.runs.everything()] == [("stopped", "killed")]
 
 
 def test_out_of_memory_halves_the_micro_batch_and_keeps_the_gradient(folder: Path) -> None:

@@ -15,8 +15,6 @@ from tinyllm_cli.audit.summary import Measure, OnAudited, Survey, survey
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +51,8 @@ def audit(
     allowed: Collection[str] = (),
     watch: OnAudited = lambda _what: None,
 ) -> Audit:
-    """Survey these data sets. Findings of the `allowed` kinds are shown but never count as errors. Without `gates`, rationales
-    are taken as they are."""
+    """Survey these data sets. Findings of the `allowed` kinds are shown but never count as errors. Without `gates`,
+    rationales are taken as they are."""
     surveys = tuple(survey(store, name, gates=gates, measure=measure, watch=watch) for name in datasets)
     found = tuple(finding for one in surveys for finding in findings(one, measure))
     return Audit(surveys=surveys, findings=found, errors=tuple(errors_of(found, allowed)), measure=measure, gates=gates)
@@ -64,9 +62,9 @@ def datasets_to_audit(store: Store) -> list[str]:
     """Every data set that has rationales for its training questions.
 
     Raises UsageProblem when there is none."""
-    found = sorted(stored_rationales.datasets_with_rationales(store))
+    found = sorted(store.rationales.datasets_with_rationales())
     if not found:
-        known = stored_questions.names(store)
+        known = store.questions.names()
         raise UsageProblem(
             "No data set in the database has rationales for its training questions.",
             f"Run: tinyllm elicit --teacher NAME --dataset {known[0] if known else 'everyday'}"

@@ -147,7 +147,8 @@ def _of_questions(survey: Survey, measure: Measure | None, limits: Thresholds) -
             yield _cut_inputs(survey.dataset, lengths, measure, limits)
         if lengths.alike and measure is not None:
             yield CheckResult(
-                kind="unreadable", dataset=survey.dataset, severity=_severity(lengths.alike > limits.unreadable * lengths.questions),
+                kind="unreadable", dataset=survey.dataset,
+                severity=_severity(lengths.alike > limits.unreadable * lengths.questions),
                 text=f"{_of(lengths.alike, lengths.questions)} {lengths.split} questions of {survey.dataset} have"
                 f" options that are the same to {measure.student}: its vocabulary lacks what tells them apart.",
                 hint="Of such options it always takes the first. Choose a student that knows their script and signs.",
@@ -205,7 +206,8 @@ def _shared(survey: Survey, shared: Repeats, limits: Thresholds) -> Iterator[Che
         )  # fmt: skip
     if shared.near:
         yield CheckResult(
-            kind="near-duplicates", dataset=survey.dataset, severity=_severity(shared.near > limits.near_duplicates * size),
+            kind="near-duplicates", dataset=survey.dataset,
+            severity=_severity(shared.near > limits.near_duplicates * size),
             text=f"{_are(shared.near, shared, survey)} nearly word for word in {shared.first}.",
             hint=_named(keys["near"], shared.first),
         )  # fmt: skip

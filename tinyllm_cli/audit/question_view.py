@@ -51,14 +51,14 @@ class QuestionView:
 
 def question_view(store: Store, place: question_lookup.Place, gates: GateSettings) -> QuestionView:
     """Of the question at `place`, wherever else its content stands as well, with what `gates` make of it."""
-    question = question_lookup.question_at(store, place)
-    places = question_lookup.everywhere(store, place.question)
+    question = store.lookup.question_at(place)
+    places = store.lookup.everywhere(place.question)
     return QuestionView(
         question=question,
         places=tuple(places),
-        exhibits=tuple(_exhibit(question, reply, gates) for reply in question_lookup.replies(store, place.question)),
-        refusals=tuple(question_lookup.refusals(store, place.question)),
-        guesses=tuple(guess for one in places for guess in question_lookup.guesses(store, one)),
+        exhibits=tuple(_exhibit(question, reply, gates) for reply in store.lookup.replies(place.question)),
+        refusals=tuple(store.lookup.refusals(place.question)),
+        guesses=tuple(guess for one in places for guess in store.lookup.guesses(one)),
     )
 
 

@@ -20,8 +20,6 @@ from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.records.elicitation import Repeated
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationale_stats as stored_surveys
 from tinyllm_cli.students.inputs import ANSWER_PREFIX, student_input
 
 _PAGE = 500
@@ -84,7 +82,7 @@ def survey(
     watch: OnAudited = lambda _what: None,
 ) -> Survey:  # fmt: skip
     """Reads every rationale that `distill` would learn from a few times over, never all of them at once."""
-    sizes = stored_questions.splits(store, dataset)
+    sizes = store.questions.splits(dataset)
     teachers: list[TeacherQuality] = []
     alike: list[Overlap] = []
     answers: list[OwnAnswers] = []
@@ -108,9 +106,9 @@ def survey(
         dataset=dataset,
         splits=sizes,
         teachers=tuple(teachers),
-        silent={split: stored_surveys.silent(store, dataset, split) for split in sizes},
+        silent={split: store.rationale_stats.silent(dataset, split) for split in sizes},
         inputs=tuple(_inputs(split, streams[split](), measure) for split in sizes) if measure else (),
-        repeated=tuple(stored_questions.repeated(store, dataset)),
+        repeated=tuple(store.questions.repeated(dataset)),
         repeats=tuple(repeats(streams)),
         overlaps=tuple(alike),
         own_answers=tuple(answers),
@@ -119,10 +117,7 @@ def survey(
 
 def opened(store: Store, dataset: str) -> dict[str, Callable[[], Iterator[Question]]]:
     """What begins to read each split's questions."""
-    return {
-        split: partial(stored_questions.iterate, store, dataset, split)
-        for split in stored_questions.splits(store, dataset)
-    }
+    return {split: partial(store.questions.iterate, dataset, split) for split in store.questions.splits(dataset)}
 
 
 def _inputs(split: str, questions: Iterator[Question], measure: Measure) -> InputLengths:

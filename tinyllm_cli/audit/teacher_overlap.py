@@ -16,8 +16,6 @@ from tinyllm_cli.rationales.similarity import overlap
 from tinyllm_cli.rationales.teacher_answers import unforced_sets
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 
 _FEWEST = 2
 
@@ -119,8 +117,8 @@ def side_by_side(
     store: Store, dataset: str, split: str, variants: Sequence[RationaleSet]
 ) -> Iterator[tuple[Question, dict[str, list[Rationale]]]]:
     """Each question of a split with its rationales by teacher; a teacher that has none is not there."""
-    streams = {one.teacher: _Ahead(stored_rationales.iterate(store, dataset, split, one)) for one in variants}
-    for position, question in enumerate(stored_questions.iterate(store, dataset, split)):
+    streams = {one.teacher: _Ahead(store.rationales.iterate(dataset, split, one)) for one in variants}
+    for position, question in enumerate(store.questions.iterate(dataset, split)):
         replies = {teacher: stream.take(position) for teacher, stream in streams.items()}
         yield question, {teacher: said for teacher, said in replies.items() if said}
 

@@ -16,8 +16,6 @@ from tinyllm_cli.rationales.gates import Verdict
 from tinyllm_cli.rationales.selection import best_covered
 from tinyllm_cli.records.elicitation import RECORDED_RECIPE, Rationale, RationaleSet, Recipe, recipe_named
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import rationale_stats as stored_surveys
-from tinyllm_cli.store import rationales as stored_rationales
 
 _PAGE = 500
 
@@ -83,7 +81,7 @@ class TeacherQuality:
 
 def chosen_variants(store: Store, dataset: str, split: str) -> list[RationaleSet]:
     """The way of asking each teacher that `distill` would learn from."""
-    known = stored_rationales.variants(store, dataset, split)
+    known = store.rationales.variants(dataset, split)
     return [best_covered(known, teacher, dataset) for teacher in sorted({variant.teacher for variant in known})]
 
 
@@ -96,12 +94,12 @@ def quality(
     left = iter(stream)
     while page := list(islice(left, _PAGE)):
         count.add(page)
-    taken = stored_surveys.spent(store, dataset, split, (variant.teacher, variant.sampling, variant.recipe))
+    taken = store.rationale_stats.spent(dataset, split, (variant.teacher, variant.sampling, variant.recipe))
     texts = count.verdicts["kept"] + count.verdicts["repaired"]
     return TeacherQuality(
         dataset=dataset, split=split, teacher=variant.teacher, model=variant.model, recipe=variant.recipe,
         saw_answers=variant.teacher_forcing, questions=questions, covered=count.covered, usable=count.usable,
-        failed=stored_surveys.unanswered(store, dataset, split, variant), rationales=count.verdicts.total(),
+        failed=store.rationale_stats.unanswered(dataset, split, variant), rationales=count.verdicts.total(),
         samples=count.samples, kept=count.verdicts["kept"], repaired=count.verdicts["repaired"],
         rejected=count.verdicts["rejected"], gates=dict(count.gates), against=dict(count.against),
         characters=count.characters / texts if texts else None,
@@ -158,7 +156,7 @@ def asking_command(store: Store, dataset: str, split: str, variant: RationaleSet
 
     It says also what is the default: what it leaves out would come from tinyllm.toml, and another way of asking is
     asked, and paid for, all over again."""
-    backend, sampling = stored_surveys.sampling_of(store, variant)
+    backend, sampling = store.rationale_stats.sampling_of(variant)
     recipe = recipe_named(variant.recipe)
     if recipe is None or backend == RECORDED_RECIPE:
         return None

@@ -34,7 +34,7 @@ def audit(
     max_input: Annotated[int, typer.Option(min=8, help="The student's longest input in tokens.")] = 1024,
     max_target: Annotated[int, typer.Option(min=2, help="The student's longest target in tokens.")] = 256,
     gates: Gates = True,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a check reports an error, for CI.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 when a check reports an error.")] = False,
     allow: Annotated[
         list[str] | None,
         typer.Option(help="A kind of finding that --strict lets pass, such as duplicates. May be repeated."),

@@ -51,7 +51,7 @@ def distill(
     usefulness: Annotated[
         str,
         _choice(
-            help="weight: count useful rationales more; filter: leave out those of no use; none. See tinyllm usefulness."
+            help="weight: weight rationales by usefulness; filter: drop useless ones; none. See tinyllm usefulness."
         ),
     ] = "none",
     usefulness_model: Annotated[

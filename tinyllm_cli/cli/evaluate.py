@@ -112,9 +112,8 @@ def _target(
 def _teacher_target(session: Session, store: Store, teacher: str, dataset: str, limits: Limits) -> _Target:
     from tinyllm_cli.config import match_name
     from tinyllm_cli.evaluation.evaluate import model_subject
-    from tinyllm_cli.store import rationales as stored_rationales
 
-    wrote = {variant.teacher for variant in stored_rationales.variants(store, dataset)}
+    wrote = {variant.teacher for variant in store.rationales.variants(dataset)}
     name = match_name(teacher, {*session.settings.teachers, *wrote}, "teacher")
     spec = session.settings.teachers.get(name)
     options = spec.options if spec and spec.backend == "huggingface" else {}
@@ -153,9 +152,8 @@ def _run_target(store: Store, run_id: int | None, dataset: str | None) -> _Targe
 
 def _only_dataset(store: Store) -> str:
     from tinyllm_cli.errors import UsageProblem, choices
-    from tinyllm_cli.store import questions as stored_questions
 
-    names = stored_questions.names(store)
+    names = store.questions.names()
     if len(names) == 1:
         return names[0]
     raise UsageProblem("Which data set?", f"Say it with --dataset. The database has: {choices(names)}.")
@@ -207,9 +205,8 @@ def _show(session: Session, store: Store, done: list[Evaluation]) -> None:
 
     from tinyllm_cli.report.collect import result
     from tinyllm_cli.report.terminal import accuracy_tables
-    from tinyllm_cli.store import runs as stored_runs
 
-    runs = {run.id: run for run in stored_runs.everything(store)}
+    runs = {run.id: run for run in store.runs.everything()}
     results = [result(evaluation, runs) for evaluation in done]
     for table in accuracy_tables(results):
         session.console.show(table)

@@ -116,15 +116,14 @@ def _import_dataset(
 
 def _warn(console: Console, store: Store, dataset: str) -> None:
     """Of what is likely to be a mistake in the file."""
-    from tinyllm_cli.store import questions as stored_questions
 
-    profiles = stored_questions.profiles(store, dataset)
+    profiles = store.questions.profiles(dataset)
     if all(profile.gold[0] == 0 for profile in profiles) and sum(profile.questions for profile in profiles) >= _ENOUGH:
         console.warn(
             f"In {dataset} the first option is never the right one.",
             "An answer that is a number is an index from 0. Counted from 1? Then write letters, or subtract 1.",
         )
-    for one in stored_questions.repeated(store, dataset):
+    for one in store.questions.repeated(dataset):
         if one.disagree:
             console.warn(
                 f"{one.disagree} {one.split} questions of {dataset} stand there with two right options: {one.key}."

@@ -39,14 +39,13 @@ def inspect(
     from tinyllm_cli.audit.question_view import question_view
     from tinyllm_cli.cli.views.inspect import show
     from tinyllm_cli.rationales.gates import gate_settings
-    from tinyllm_cli.store import question_lookup
 
     session = Session(db, config, Console(json=json, quiet=quiet))
     wanted = " ".join(question)
     with closing(session.open_store(create=False)) as store:
-        places = question_lookup.places(store, wanted, dataset, split)
+        places = store.lookup.places(wanted, dataset, split)
         if not places:
-            raise _unknown(question_lookup.places(store, wanted, None, None), wanted, dataset, split)
+            raise _unknown(store.lookup.places(wanted, None, None), wanted, dataset, split)
         if len({place.question for place in places}) > 1:
             _choose(session, places)
             return

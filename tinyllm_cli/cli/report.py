@@ -54,9 +54,8 @@ def report(
     with closing(session.open_store(create=False)) as store:
         from tinyllm_cli.rationales.gates import gate_settings
         from tinyllm_cli.report.collect import collect
-        from tinyllm_cli.store import runs
 
-        runs.mark_killed(store)
+        store.runs.mark_killed()
         gates = gate_settings(session.settings.gates, max_target)
         found = collect(store, samples=samples, with_paper=with_paper, gates=gates)
         audit = _audit(session, store, gates) if html is not None else None

@@ -20,11 +20,10 @@ def run_with_student(store: Store, run_id: int | None) -> Run:
 
     Raises UsageProblem when there is none, and WorldProblem when its student is gone."""
     from tinyllm_cli.errors import UsageProblem, WorldProblem, choices
-    from tinyllm_cli.store import runs as stored_runs
 
-    run = stored_runs.latest(store) if run_id is None else stored_runs.find(store, run_id)
+    run = store.runs.latest() if run_id is None else store.runs.find(run_id)
     if run is None:
-        known = choices([one.id for one in stored_runs.everything(store)])
+        known = choices([one.id for one in store.runs.everything()])
         if run_id is None:
             raise UsageProblem("The database has no finished run yet.", "Run: tinyllm distill")
         raise UsageProblem(f"There is no run {run_id}.", f"Runs: {known}.")
@@ -42,12 +41,10 @@ def dataset_with_rationales(session: Session, store: Store, split: str, typed: s
     Raises UsageProblem when there is none, or more than one."""
     from tinyllm_cli.config import match_name
     from tinyllm_cli.errors import UsageProblem, choices
-    from tinyllm_cli.store import questions as stored_questions
-    from tinyllm_cli.store import rationales as stored_rationales
 
-    wrote = sorted(stored_rationales.datasets_with_rationales(store, split))
+    wrote = sorted(store.rationales.datasets_with_rationales(split))
     if typed is not None:
-        return match_name(typed, stored_questions.names(store), "data set")
+        return match_name(typed, store.questions.names(), "data set")
     if len(wrote) == 1:
         session.console.note(f"Data set: {wrote[0]} (the only one with rationales).")
         return wrote[0]
@@ -64,13 +61,11 @@ def variants_of(store: Store, dataset: str, split: str, typed: list[str], icl: i
     from tinyllm_cli.config import match_name
     from tinyllm_cli.errors import UsageProblem, choices
     from tinyllm_cli.rationales.selection import best_covered
-    from tinyllm_cli.store import questions as stored_questions
-    from tinyllm_cli.store import rationales as stored_rationales
 
-    known = stored_rationales.variants(store, dataset, split)
+    known = store.rationales.variants(dataset, split)
     wrote = sorted({variant.teacher for variant in known})
     if not wrote:
-        splits = stored_questions.splits(store, dataset)
+        splits = store.questions.splits(dataset)
         if split not in splits:
             raise UsageProblem(f"{dataset} has no split '{split}'.", f"It has: {choices(splits)}.")
         raise UsageProblem(

@@ -1,4 +1,4 @@
-"""`tinyllm usefulness`: how much each rationale helps a small model to the gold answer; and whether it only names it."""
+"""`tinyllm usefulness`: how much each rationale raises a small model's probability of the gold answer."""
 
 from __future__ import annotations
 
@@ -67,7 +67,6 @@ def score(
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.rationales.usefulness import score as score_stage
     from tinyllm_cli.rationales.usefulness import texts_with_questions
-    from tinyllm_cli.store import usefulness as stored_usefulness
     from tinyllm_cli.students.loading import model_fingerprint
 
     if leakage is not None and (show or not mask_answer):
@@ -105,7 +104,7 @@ def score(
                 f"The gates reject every rationale of {', '.join(found)} here.",
                 f"See why: tinyllm gate --dataset {shlex.quote(chosen)} --split {split}",
             )
-        several = len(stored_usefulness.models(store, chosen)) > 1
+        several = len(store.usefulness.models(chosen)) > 1
     session.console.show(_table(chosen, split, model, found, mask=mask_answer))
     for who, summary in found.items():
         _say_cut(session, f"{who}'s", summary.cut)
@@ -219,10 +218,9 @@ def _leak(
 def _own_accuracy(store: Store, dataset: str, split: str, teacher: str) -> tuple[int, int]:
     """How many questions the teacher answered right by itself, of how many."""
     from tinyllm_cli.rationales.teacher_answers import load_teacher_answers
-    from tinyllm_cli.store import questions as stored_questions
 
     own = load_teacher_answers(store, teacher, dataset, split)
-    asked = [question for question in stored_questions.iterate(store, dataset, split) if own.asked(question)]
+    asked = [question for question in store.questions.iterate(dataset, split) if own.asked(question)]
     return sum(own.option(question) == question.answer for question in asked), len(asked)
 
 

@@ -17,7 +17,7 @@ from tinyllm_cli.elicitation.requests import address_of
 from tinyllm_cli.records.elicitation import Batch, ElicitationConfig
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import batches as stored_batches
-from tinyllm_cli.store.elicitations import RequestId, dead, mark_killed
+from tinyllm_cli.store.elicitations import RequestId
 
 _PAGE = 200
 _UNDER_WAY = timedelta(seconds=120)
@@ -67,12 +67,12 @@ class Collector:
         """Look once at all open batches, and collect those that are over.
 
         Raises TeacherError when the endpoint can't be asked."""
-        mark_killed(self.store)
-        return [self._look_at(batch) for batch in stored_batches.open_ones(self.store, self.name)]
+        self.store.elicitations.mark_killed()
+        return [self._look_at(batch) for batch in self.store.batches.open_ones(self.name)]
 
     def closed(self, standing: BatchStatus) -> BatchStatus:
         """How a batch ended that another process has closed."""
-        batch = stored_batches.find(self.store, standing.batch.number)
+        batch = self.store.batches.find(standing.batch.number)
         return BatchStatus(batch=batch, done=batch.requests, note=batch.error or "")
 
     def _look_at(self, batch: Batch) -> BatchStatus:
@@ -88,10 +88,10 @@ class Collector:
 
     def _search(self, batch: Batch) -> BatchStatus:
         """A batch of which it isn't known whether it was submitted."""
-        with dead(self.store, batch.elicitation) as alone:
+        with self.store.elicitations.dead(batch.elicitation) as alone:
             if not alone:
                 return BatchStatus(batch=batch, note="another process is submitting it")
-            batch = stored_batches.find(self.store, batch.number)  # it may have come to an end with its submission
+            batch = self.store.batches.find(batch.number)  # it may have come to an end with its submission
             if batch.id is not None or batch.finished is not None:
                 return BatchStatus(batch=batch, note=batch.error or "")
             try:
@@ -109,18 +109,18 @@ class Collector:
         if _age(batch) < _REMEMBERED:
             note = f"{batch.url} knows no such batch; is it the account that submitted it?"
             return BatchStatus(batch=batch, note=note, stuck=True)
-        with dead(self.store, batch.elicitation) as alone:
+        with self.store.elicitations.dead(batch.elicitation) as alone:
             return self._close(batch, "failed", "its endpoint has forgotten it", alone=alone)
 
     def _follow(self, batch: Batch, state: BatchState) -> BatchStatus:
-        stored_batches.seen(self.store, batch.number, state.id, state.status)
+        self.store.batches.seen(batch.number, state.id, state.status)
         if state.over:
             return self._collect(batch, state)
-        return BatchStatus(batch=stored_batches.find(self.store, batch.number), done=state.done)
+        return BatchStatus(batch=self.store.batches.find(batch.number), done=state.done)
 
     def _collect(self, batch: Batch, state: BatchState) -> BatchStatus:
-        with stored_batches.collecting(self.store, batch) as mine:
-            batch = stored_batches.find(self.store, batch.number)
+        with self.store.batches.collecting(batch) as mine:
+            batch = self.store.batches.find(batch.number)
             if not mine:
                 return BatchStatus(batch=batch, done=state.done, note="another process is collecting it")
             if batch.finished is not None:
@@ -131,15 +131,15 @@ class Collector:
                 if _age(batch) < _REMEMBERED:
                     return BatchStatus(batch=batch, note=f"its results are not at {batch.url} now", stuck=True)
                 oddities = ["its endpoint has forgotten the results"]
-            with dead(self.store, batch.elicitation) as alone:
+            with self.store.elicitations.dead(batch.elicitation) as alone:
                 return self._close(
                     batch, state.status, "; ".join(filter(None, [state.trouble, *oddities])), alone=alone
                 )
 
     def _keep(self, batch: Batch, state: BatchState) -> list[str]:
         """Store what came of the batch's requests; what was odd about it, in words."""
-        asking = stored_batches.asking_of(self.store, batch)
-        before = batch.requests - sum(1 for _ in stored_batches.left(self.store, batch))
+        asking = self.store.batches.asking_of(batch)
+        before = batch.requests - sum(1 for _ in self.store.batches.left(batch))
         unreadable = unknown = again = 0
         for page in _pages(self.batches.answers(state, asking.sampling)):
             readable = [answer for answer in page if answer is not None]
@@ -149,7 +149,7 @@ class Collector:
             unreadable += len(page) - len(readable)
             unknown += len(worked_on) - len(addressed) + kept.unknown
             again += kept.again
-        missing = sum(1 for _ in stored_batches.left(self.store, batch))
+        missing = sum(1 for _ in self.store.batches.left(batch))
         counts = [
             (unreadable, "lines can't be read"),
             (unknown, "answers are to no request of it"),
@@ -161,13 +161,13 @@ class Collector:
     def _store_page(
         self, batch: Batch, asking: ElicitationConfig, answers: list[tuple[RequestId, Outcome]]
     ) -> stored_batches.Kept:
-        kept = stored_batches.settle(self.store, batch, asking, answers)
+        kept = self.store.batches.settle(batch, asking, answers)
         for one in kept.settled:
             address, outcome = (one.prompt.hash, one.sample), one.outcome
             failed = isinstance(outcome, Failure)
             if failed:
                 self.collected.failed.add(address)
-            key = stored_batches.key(self.store, batch, one.prompt.question) if failed else ""
+            key = self.store.batches.key(batch, one.prompt.question) if failed else ""
             self.collected.tally.count(key, outcome)
             self._settle(batch, address, outcome)
         return kept
@@ -180,10 +180,10 @@ class Collector:
 
     def _close(self, batch: Batch, state: str, trouble: str, *, alone: bool) -> BatchStatus:
         if self.budget.bounded:
-            for address in stored_batches.left(self.store, batch):
+            for address in self.store.batches.left(batch):
                 self._settle(batch, address, Failure(reason="not asked"))
-        stored_batches.close(self.store, batch, state, trouble or None, alone=alone)
-        closed = stored_batches.find(self.store, batch.number)
+        self.store.batches.close(batch, state, trouble or None, alone=alone)
+        closed = self.store.batches.find(batch.number)
         return BatchStatus(batch=closed, done=batch.requests, note=trouble)
 
 

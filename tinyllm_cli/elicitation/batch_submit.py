@@ -21,9 +21,7 @@ from tinyllm_cli.elicitation.requests import Job, MissingRationales, PlannedRequ
 from tinyllm_cli.errors import TinyLLMError
 from tinyllm_cli.records.elicitation import Prompt
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import batches as stored_batches
-from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.store.elicitations import RequestId, Worker, working
+from tinyllm_cli.store.elicitations import RequestId, Worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +44,8 @@ def submit(
     if not any(MissingRationales(store, job, teacher).pages()):
         return Submitted()
     missing = MissingRationales(store, job, teacher)
-    stored_rationales.add_asking(store, missing.asking)
-    stored_rationales.describe_engine(store, missing.asking, teacher.describe())
+    store.rationales.add_asking(missing.asking)
+    store.rationales.describe_engine(missing.asking, teacher.describe())
     with _working(store, job, missing) as worker, ExitStack() as files:
         submission = _Submission(store, worker, batches, budget, watch, files)
         submission.run(missing)
@@ -75,7 +73,7 @@ def outcome(
 @contextmanager
 def _working(store: Store, job: Job, missing: MissingRationales) -> Iterator[Worker]:
     """An elicitation that stays open for its batches, or whose row says how it ended."""
-    with working(store, missing.asking, job.dataset, job.split, job.recipe.name) as worker:
+    with store.elicitations.working(missing.asking, job.dataset, job.split, job.recipe.name) as worker:
         try:
             yield worker
         except KeyboardInterrupt:
@@ -129,7 +127,7 @@ class _Submission:
                 self._send(self._filling)
         finally:
             if self._filling is not None:
-                stored_batches.abandon(self._store, self._filling.number)
+                self._store.batches.abandon(self._filling.number)
 
     def _within_budget(self, asks: list[PlannedRequest]) -> list[PlannedRequest]:
         """Those that fit, each content once."""
@@ -157,7 +155,7 @@ class _Submission:
             filling.file.write(line)
             filling.size += len(line)
             taken.append((ask.prompt, ask.request.sample))
-        stored_batches.fill(self._store, filling.number, self._worker, taken)
+        self._store.batches.fill(filling.number, self._worker, taken)
         filling.requests += len(taken)
         self.requests += len(taken)
         if len(taken) < len(asks):
@@ -167,23 +165,23 @@ class _Submission:
     def _begin(self) -> _Filling:
         token = secrets.token_hex(16)
         file = self._files.enter_context(tempfile.TemporaryFile(prefix="tinyllm-"))  # noqa: SIM115 - so it is
-        number = stored_batches.begin(self._store, self._worker, self._batches.url, token)
+        number = self._store.batches.begin(self._worker, self._batches.url, token)
         return _Filling(number=number, token=token, file=file)
 
     def _send(self, filling: _Filling) -> None:
         name = self._batches.upload(filling.file, filling.token)
         filling.file.close()
-        stored_batches.submitting(self._store, filling.number)
+        self._store.batches.submitting(filling.number)
         self._filling = None
         try:
             state = self._batches.create(name, filling.token)
         except OutOfReach:  # it may have arrived
             raise
         except TeacherError as error:
-            batch = stored_batches.find(self._store, filling.number)
-            stored_batches.close(self._store, batch, "failed", str(error), alone=False)
+            batch = self._store.batches.find(filling.number)
+            self._store.batches.close(batch, "failed", str(error), alone=False)
             raise
         if state is None:
-            stored_batches.submitting(self._store, filling.number)  # from now on it may turn up
+            self._store.batches.submitting(filling.number)  # from now on it may turn up
         else:
-            stored_batches.seen(self._store, filling.number, state.id, state.status)
+            self._store.batches.seen(filling.number, state.id, state.status)

@@ -13,8 +13,7 @@ from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import ElicitationCounts
 from tinyllm_cli.elicitation.requests import Job, MissingRationales, RequestQueue
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.store.elicitations import Worker, working
+from tinyllm_cli.store.elicitations import Worker
 
 OnCounts = Callable[[ElicitationCounts], None]
 
@@ -36,7 +35,7 @@ def elicit(
     budget = budget or Budget()
     missing = MissingRationales(store, job, teacher)
     budget.check(job.spec.name, teacher)
-    stored_rationales.add_asking(store, missing.asking)
+    store.rationales.add_asking(missing.asking)
     with _working(store, job, missing, teacher) as worker:
         pending = RequestQueue(missing, worker, teacher, budget, most)
         tally = ElicitationCounts(wanted=missing.wanted)
@@ -44,7 +43,7 @@ def elicit(
         for answers in _generate(teacher, pending):
             worker.settle([pending.settle(request, outcome) for request, outcome in answers])
             if not described:
-                stored_rationales.describe_engine(store, missing.asking, teacher.describe())
+                store.rationales.describe_engine(missing.asking, teacher.describe())
                 described = True
             for request, outcome in answers:
                 tally.count(request.key, outcome)
@@ -79,7 +78,7 @@ def _look(tally: ElicitationCounts, missing: MissingRationales, pending: Request
 def _working(store: Store, job: Job, missing: MissingRationales, teacher: Teacher) -> Iterator[Worker]:
     """An elicitation whose row says how it ended."""
     before = _pace(teacher)
-    with working(store, missing.asking, job.dataset, job.split, job.recipe.name) as worker:
+    with store.elicitations.working(missing.asking, job.dataset, job.split, job.recipe.name) as worker:
         try:
             yield worker
         except (KeyboardInterrupt, GeneratorExit):

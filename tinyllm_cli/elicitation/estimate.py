@@ -11,7 +11,6 @@ from backends.base import Charging, Hosted, Request, Sampling, Teacher
 from tinyllm_cli.elicitation.counts import ElicitationCounts
 from tinyllm_cli.elicitation.requests import Job, MissingRationales
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import rationales as stored_rationales
 
 _BYTES_PER_TOKEN = 4
 
@@ -39,7 +38,7 @@ def unasked(store: Store, job: Job, missing: MissingRationales, teacher: Teacher
             calls, tokens = _at_worst(teacher, ask.request, job.sampling)
             size += calls * sum(len(message.content.encode()) for message in ask.request.messages)
             most += tokens
-    seen = stored_rationales.seen(store, missing.asking, job.dataset, job.split, job.recipe.name)
+    seen = store.rationales.seen(missing.asking, job.dataset, job.split, job.recipe.name)
     known = seen.prompt_tokens is not None and seen.completion_tokens is not None
     prompt = requests * (seen.prompt_tokens or 0) if known else size / _BYTES_PER_TOKEN
     completion = requests * (seen.completion_tokens or 0) if known else most

@@ -18,9 +18,6 @@ from tinyllm_cli.elicitation.prompts import build_prompt, draw_examples, recorde
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import batches as stored_batches
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.store.elicitations import RequestId, Worker
 from tinyllm_cli.store.rationales import Settled
 
@@ -77,7 +74,7 @@ def check(store: Store, job: Job) -> dict[str, int]:
     """Sizes of the data set's splits.
 
     Raises UsageProblem when the job asks for what they can't give."""
-    counts = stored_questions.splits(store, job.dataset)
+    counts = store.questions.splits(job.dataset)
     if job.split not in counts:
         raise UsageProblem(f"The data set {job.dataset} has no split '{job.split}'.", f"It has: {', '.join(counts)}.")
     recorded = job.spec.backend == RECORDED
@@ -107,7 +104,7 @@ class MissingRationales:
         questions = min(sizes[job.split], job.limit or sizes[job.split])
         self.wanted = questions * job.samples
         self._ahead = _pages(
-            stored_questions.iterate(store, job.dataset, job.split, job.limit),
+            store.questions.iterate(job.dataset, job.split, job.limit),
             max(1, min(_PAGE, questions // _SHARES)),
         )
 
@@ -130,14 +127,14 @@ class MissingRationales:
         """The prompt that this job makes of `question`."""
         job = self._job
         examples = draw_examples(
-            question, job.recipe, lambda point: stored_questions.after(self._store, job.dataset, "train", point)
+            question, job.recipe, lambda point: self._store.questions.after(job.dataset, "train", point)
         )
         return build_prompt(question, job.recipe, examples)
 
     def _unanswered(self, asks: list[PlannedRequest], hashes: list[str]) -> list[PlannedRequest]:
-        have = stored_rationales.answered(self._store, self.asking, hashes)
-        failed = stored_rationales.failed(self._store, self.asking, hashes)
-        held = stored_batches.held(self._store, self.asking, [ask.prompt.hash for ask in asks])
+        have = self._store.rationales.answered(self.asking, hashes)
+        failed = self._store.rationales.failed(self.asking, hashes)
+        held = self._store.batches.held(self.asking, [ask.prompt.hash for ask in asks])
         missing = [ask for ask in asks if ask.address not in have]
         free = [ask for ask in missing if ask.address not in held]
         self.already += len(asks) - len(missing)

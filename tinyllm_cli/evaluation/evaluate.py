@@ -13,8 +13,6 @@ from tinyllm_cli.rationales.teacher_answers import TeacherAnswers, load_teacher_
 from tinyllm_cli.records.evaluations import Evaluation, Prediction, Scoring, Subject
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Limits, Student
 from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT, ExtraContext
 from tinyllm_cli.students.loading import model_fingerprint
@@ -45,18 +43,18 @@ def evaluate_student(
     `load` is called only when predictions are missing; finished work is not repeated."""
     total = question_count(store, dataset, split, limit)
     evaluation = _open(store, subject, dataset, split, scoring, total, limit)
-    stored_runs.forget_stale(store, evaluation)
-    answered = stored_runs.predicted_keys(store, evaluation.id)
+    store.evaluations.forget_stale(evaluation)
+    answered = store.evaluations.predicted_keys(evaluation.id)
     if evaluation.correct is not None and len(answered) == total:
         return evaluation
     started = time.monotonic()
     student = load()
     answer = {"rank": rank, "generate": generate}[scoring]
-    for chunk in _missing_chunks(stored_questions.iterate(store, dataset, split, limit), answered):
-        stored_runs.add_predictions(store, evaluation.id, answer(student, chunk, limits, extra_context))
+    for chunk in _missing_chunks(store.questions.iterate(dataset, split, limit), answered):
+        store.evaluations.add_predictions(evaluation.id, answer(student, chunk, limits, extra_context))
         answered.update(question.key for question in chunk)
         watch(len(answered), total)
-    return stored_runs.complete_evaluation(store, evaluation.id, time.monotonic() - started)
+    return store.evaluations.complete(evaluation.id, time.monotonic() - started)
 
 
 def evaluate_teacher(store: Store, teacher: str, *, dataset: str, split: str, limit: int | None) -> Evaluation:
@@ -66,7 +64,7 @@ def evaluate_teacher(store: Store, teacher: str, *, dataset: str, split: str, li
     own = load_teacher_answers(store, teacher, dataset, split)
     total = question_count(store, dataset, split, limit)
     predictions = []
-    for question in stored_questions.iterate(store, dataset, split, limit):
+    for question in store.questions.iterate(dataset, split, limit):
         if not own.asked(question):
             raise UsageProblem(
                 f"{teacher} has not answered all {total} questions of {dataset}, split {split}.",
@@ -75,9 +73,9 @@ def evaluate_teacher(store: Store, teacher: str, *, dataset: str, split: str, li
         predictions.append(_teacher_prediction(question, own))
     subject = Subject.asked(teacher, own.variant.sampling, own.variant.recipe)
     evaluation = _open(store, subject, dataset, split, "generate", total, limit)
-    stored_runs.forget_stale(store, evaluation)
-    stored_runs.add_predictions(store, evaluation.id, predictions)
-    return stored_runs.complete_evaluation(store, evaluation.id, 0.0)
+    store.evaluations.forget_stale(evaluation)
+    store.evaluations.add_predictions(evaluation.id, predictions)
+    return store.evaluations.complete(evaluation.id, 0.0)
 
 
 def _teacher_prediction(question: Question, own: TeacherAnswers) -> Prediction:
@@ -96,7 +94,7 @@ def question_count(store: Store, dataset: str, split: str, limit: int | None) ->
     """How many questions there are to answer.
 
     Raises UsageProblem when the data set has no such split."""
-    sizes = stored_questions.splits(store, dataset)
+    sizes = store.questions.splits(dataset)
     if not sizes.get(split):
         raise UsageProblem(
             f"The data set {dataset} has no split '{split}'.",
@@ -124,10 +122,8 @@ def model_subject(
 def _open(
     store: Store, subject: Subject, dataset: str, split: str, scoring: Scoring, total: int, limit: int | None
 ) -> Evaluation:
-    chance, majority = stored_questions.answers(store, dataset, split, limit)
-    return stored_runs.open_evaluation(
-        store, subject, dataset, split, scoring, questions=total, chance=chance, majority=majority
-    )
+    chance, majority = store.questions.answers(dataset, split, limit)
+    return store.evaluations.open(subject, dataset, split, scoring, questions=total, chance=chance, majority=majority)
 
 
 def _missing_chunks(questions: Iterator[Question], answered: set[str]) -> Iterator[list[Question]]:

@@ -14,9 +14,6 @@ from tinyllm_cli.rationales.selection import best_covered
 from tinyllm_cli.rationales.teacher_answers import load_teacher_answers
 from tinyllm_cli.records.elicitation import RationaleSet, recipe_icl
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.store import usefulness as stored_usefulness
 from tinyllm_cli.training.alpha import prefix_of
 
 Variants = Mapping[str, Sequence[RationaleSet]]
@@ -27,8 +24,8 @@ def coverage_of(
     store: Store, dataset: str, settings: Settings, *, limit: int | None = None, test_limit: int | None = None
 ) -> Coverage:
     """The limits say how many questions of train and test count."""
-    sizes = stored_questions.splits(store, dataset)
-    variants = {split: stored_rationales.variants(store, dataset, split) for split in sizes}
+    sizes = store.questions.splits(dataset)
+    variants = {split: store.rationales.variants(dataset, split) for split in sizes}
     writers = frozenset(variant.teacher for variant in variants.get("train", ()))
 
     def asked(split: str, most: int | None = None) -> frozenset[str]:
@@ -48,7 +45,7 @@ def coverage_of(
 
 def _asked_all(store: Store, teacher: str, dataset: str, split: str, limit: int | None) -> bool:
     own = load_teacher_answers(store, teacher, dataset, split)
-    return all(own.asked(question) for question in stored_questions.iterate(store, dataset, split, limit))
+    return all(own.asked(question) for question in store.questions.iterate(dataset, split, limit))
 
 
 def _both_ways(variants: Sequence[RationaleSet], teacher: str, dataset: str) -> bool:
@@ -60,12 +57,12 @@ def _both_ways(variants: Sequence[RationaleSet], teacher: str, dataset: str) -> 
 
 def _edition(store: Store, dataset: str, variants: Variants, settings: Settings) -> str:
     """Changes with the questions, with what teachers wrote and scored, and with how it is read."""
-    known = stored_questions.find(store, dataset)
+    known = store.questions.find(dataset)
     content = [
         known.fingerprint if known else "",
-        stored_questions.splits(store, dataset),
+        store.questions.splits(dataset),
         {split: sorted(map(astuple, those)) for split, those in variants.items()},
-        stored_usefulness.scored(store, dataset),
+        store.usefulness.scored(dataset),
         {variant.teacher: prefix_of(variant.teacher, settings) for those in variants.values() for variant in those},
         gate_settings(settings.gates).hash,
     ]

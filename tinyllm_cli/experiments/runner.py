@@ -22,7 +22,6 @@ from typing import IO, Any
 from tinyllm_cli.errors import Busy
 from tinyllm_cli.experiments.grid import ExperimentCell
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import experiments as stored_experiments
 
 _POLL = 0.1
 _GRACE = 120.0
@@ -221,7 +220,7 @@ def carry_out(
                     job = CellProcess(
                         position=position, cell=cell, surroundings=surroundings, gpu=surroundings.gpu(working)
                     )
-                    stored_experiments.note(store, experiment, position, "running")
+                    store.experiments.note(experiment, position, "running")
                     working.append(job)
                     job.start()
                 for job in [job for job in working if job.over()]:
@@ -232,7 +231,7 @@ def carry_out(
                 time.sleep(_POLL)
         except BaseException:
             for job in working:
-                stored_experiments.note(store, experiment, job.position, "planned", run=job.run)
+                store.experiments.note(experiment, job.position, "planned", run=job.run)
             raise
 
 
@@ -244,7 +243,7 @@ def _next(waiting: Sequence[tuple[int, ExperimentCell]], working: Sequence[CellP
 
 def note_end(store: Store, experiment: int, job: CellProcess) -> None:
     """Keep how a job that is over came out."""
-    stored_experiments.note(
-        store, experiment, job.position, "failed" if job.error else "done", run=job.run, evaluation=job.evaluation,
+    store.experiments.note(
+        experiment, job.position, "failed" if job.error else "done", run=job.run, evaluation=job.evaluation,
         seconds=round(time.monotonic() - job.started, 1), error=job.error,
     )  # fmt: skip

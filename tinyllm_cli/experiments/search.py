@@ -18,7 +18,6 @@ from tinyllm_cli.files import cut_torn_line
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import experiments as stored_experiments
-from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.training.checkpoint import discard_state, state_folder
 
 LOWEST, HIGHEST = 0.01, 3.0
@@ -133,7 +132,7 @@ class Search:
         """Go on until the study has `trials` that came to an end, those that fail now counted too.
 
         Raises WorldProblem when none of them was trained to the end."""
-        stored_experiments.drop_unfinished(self.store, self.experiment)
+        self.store.experiments.drop_unfinished(self.experiment)
         try:
             while True:
                 while len(self._working) < jobs and self._wants_more(trials):
@@ -147,7 +146,7 @@ class Search:
         except BaseException:
             stop([one.job for one in self._working])
             for one in self._working:
-                stored_experiments.note(self.store, self.experiment, one.job.position, "planned")
+                self.store.experiments.note(self.experiment, one.job.position, "planned")
             raise
         return self._best()
 
@@ -168,7 +167,7 @@ class Search:
 
     def _is_here(self, trial: Any) -> bool:
         """The journal may be older than the database, whose runs have the same numbers."""
-        run = stored_runs.find(self.store, int(trial.user_attrs["run"]))
+        run = self.store.runs.find(int(trial.user_attrs["run"]))
         wanted = (self.hunt.student, self.hunt.dataset, self.hunt.seed, _rounded(trial.params))
         return run is not None and run.state == "done" and (run.student, run.dataset, run.seed, run.alpha) == wanted
 
@@ -176,7 +175,7 @@ class Search:
         trial = self.study.ask()
         alphas = _rounded({name: trial.suggest_float(name, LOWEST, HIGHEST, log=True) for name in self.hunt.start})
         label = {"dataset": self.hunt.dataset, "trial": trial.number, **alpha_labels(alphas)}
-        position = stored_experiments.add_cell(self.store, self.experiment, label)
+        position = self.store.experiments.add_cell(self.experiment, label)
         cell = ExperimentCell(label=label, distill=self.hunt.train(alphas), evaluate=None)
         gpu = self.surroundings.gpu([one.job for one in self._working])
         job = CellProcess(position=position, cell=cell, surroundings=self.surroundings, gpu=gpu)
@@ -185,7 +184,7 @@ class Search:
         job.start()
 
     def _in_work(self, alphas: Mapping[str, float]) -> list[Run]:
-        return stored_runs.in_work(self.store, self.hunt.student, self.hunt.dataset, alphas, self.hunt.seed)
+        return self.store.runs.in_work(self.hunt.student, self.hunt.dataset, alphas, self.hunt.seed)
 
     def _over(self, one: _Trial) -> bool:
         """Whether the trial is over. While it goes on, its valid accuracies decide whether it may."""
@@ -225,14 +224,14 @@ class Search:
             return
         self.study.tell(one.trial, state=TrialState.PRUNED)
         self._note(one, "pruned", run=run.id)
-        with stored_runs.claiming(self.store, run.id) as ours:
-            ended = stored_runs.find(self.store, run.id)
+        with self.store.runs.claiming(run.id) as ours:
+            ended = self.store.runs.find(run.id)
             if ours and ended is not None and ended.state == "stopped":
                 discard_state(state_folder(Path(run.folder)))
 
     def _note(self, one: _Trial, state: stored_experiments.CellState, **more: Any) -> None:
-        stored_experiments.note(
-            self.store, self.experiment, one.job.position, state, seconds=one.seconds, **more
+        self.store.experiments.note(
+            self.experiment, one.job.position, state, seconds=one.seconds, **more
         )  # fmt: skip
 
     def _best(self) -> Found:

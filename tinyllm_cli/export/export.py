@@ -19,7 +19,6 @@ from tinyllm_cli.errors import UsageProblem, WorldProblem, choices
 from tinyllm_cli.export.check import AnswerAgreement, Format, compare, predictions_of
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT
 from tinyllm_cli.students.loading import load_student
@@ -109,14 +108,14 @@ def _installed(requirement: str) -> bool:
 
 def _questions(store: Store, run: Run, number: int) -> tuple[str, list[Question]]:
     """Of the run's own data set: valid, so that test is left to `eval`; else test; else train."""
-    sizes = stored_questions.splits(store, run.dataset)
+    sizes = store.questions.splits(run.dataset)
     split = next((split for split in ("valid", "test", "train") if sizes.get(split)), None)
     if split is None:
         raise UsageProblem(
             f"The data set {run.dataset} has no questions in the database any more, so the export can't be checked.",
             f"Bring them back: tinyllm import FILE --name {run.dataset}",
         )
-    return split, list(stored_questions.iterate(store, run.dataset, split, number))
+    return split, list(store.questions.iterate(run.dataset, split, number))
 
 
 def _reject(temporary: Path, out: Path, agreements: Sequence[AnswerAgreement]) -> None:

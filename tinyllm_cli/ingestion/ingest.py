@@ -11,7 +11,6 @@ from tinyllm_cli.datasets.catalogue import Source, find_source, unknown_dataset
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored
 
 OnWarning = Callable[[int], None]
 """Called with the number of rows read so far."""
@@ -30,13 +29,13 @@ def ingest_named(store: Store, wanted: str, settings: Settings, report: OnWarnin
     """Make the data set `wanted` (a name or a path) available in the store, reading it only when it may be new.
 
     Raises UsageProblem when there is no such data set."""
-    known = stored.find(store, wanted)
+    known = store.questions.find(wanted)
     if known is not None and wanted not in settings.datasets and wanted != "everyday":
         # Imported before: by its own path, or a local copy that stands in for the hub's.
-        return Ingested(name=wanted, origin=known.source, splits=stored.splits(store, wanted), fresh=False)
+        return Ingested(name=wanted, origin=known.source, splits=store.questions.splits(wanted), fresh=False)
     source = find_source(wanted, settings)
     if source is None:
-        raise unknown_dataset(wanted, settings, stored.names(store))
+        raise unknown_dataset(wanted, settings, store.questions.names())
     return ingest(store, source, report)
 
 
@@ -49,9 +48,9 @@ def ingest(store: Store, source: Source, report: OnWarning | None = None) -> Ing
             f"A data set can't be called {source.name!r}: its name becomes part of folders' names.",
             "Give it another: --name NAME",
         )
-    known = stored.find(store, source.name)
+    known = store.questions.find(source.name)
     if known is not None and known.fingerprint == source.fingerprint:
-        return Ingested(name=source.name, origin=source.origin, splits=stored.splits(store, source.name), fresh=False)
+        return Ingested(name=source.name, origin=source.origin, splits=store.questions.splits(source.name), fresh=False)
     if known is not None and known.source != source.origin:
         raise UsageProblem(
             f"The database already has a data set '{source.name}', from {known.source}.",
@@ -60,9 +59,9 @@ def ingest(store: Store, source: Source, report: OnWarning | None = None) -> Ing
     rows = _counted(source.read(), report)
     first = list(islice(rows, 1))  # with it comes what has to be fetched; nobody waits for the store meanwhile
     with store.atomic():
-        if not stored.replace(store, source.name, source.origin, source.fingerprint, chain(first, rows)):
+        if not store.questions.replace(source.name, source.origin, source.fingerprint, chain(first, rows)):
             raise UsageProblem(f"{source.origin} holds no questions.")
-    return Ingested(name=source.name, origin=source.origin, splits=stored.splits(store, source.name), fresh=True)
+    return Ingested(name=source.name, origin=source.origin, splits=store.questions.splits(source.name), fresh=True)
 
 
 def _counted(questions: Iterator[Question], report: OnWarning | None) -> Iterator[Question]:

@@ -19,7 +19,6 @@ from tinyllm_cli.datasets.authors import TEACHERS, write_rationales
 from tinyllm_cli.datasets.catalogue import Source
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +69,7 @@ def opened(
 
 
 def _check_ids(store: Store, dataset: str, teacher: str, recorded: RecordedTeacher) -> None:
-    for key in stored_questions.ambiguous_ids(store, dataset):
+    for key in store.questions.ambiguous_ids(dataset):
         if recorded.edition(Request(split="", key=key, messages=())) is not None:
             raise UsageProblem(
                 f"The id '{key}' stands for different questions in the splits of {dataset}, and {teacher}'s rationale"
@@ -84,9 +83,9 @@ def _matches(store: Store, dataset: str, recorded: RecordedTeacher) -> dict[str,
     found = {
         split: sum(
             recorded.edition(Request(split=split, key=question.key, messages=())) is not None
-            for question in stored_questions.iterate(store, dataset, split)
+            for question in store.questions.iterate(dataset, split)
         )
-        for split in stored_questions.splits(store, dataset)
+        for split in store.questions.splits(dataset)
     }
     return {split: count for split, count in found.items() if count}
 
@@ -105,11 +104,11 @@ def files_beside(store: Store, source: Source) -> Iterator[Mapping[str, list[Pat
 
 def _unpack(store: Store, dataset: str, authors_folder: Path, folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {name: [] for name in TEACHERS}
-    for split in stored_questions.splits(store, dataset):
+    for split in store.questions.splits(dataset):
         paths = {name: folder / f"{name}.{split}.jsonl" for name in TEACHERS}
         with ExitStack() as files:
             targets = {name: files.enter_context(path.open("w", encoding="utf-8")) for name, path in paths.items()}
-            rows = write_rationales(authors_folder, split, stored_questions.iterate(store, dataset, split), targets)
+            rows = write_rationales(authors_folder, split, store.questions.iterate(dataset, split), targets)
         if rows:
             for name, path in paths.items():
                 found[name].append(path)

@@ -19,7 +19,6 @@ from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.rationales.weights import ModelScores, Use, scores_of, weights
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet, recipe_icl
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +181,7 @@ def _scores(
         raise UsageProblem(
             f"Nothing is to be learnt by the scores of {named}.", "Add --usefulness weight or filter, or --samples 1."
         )
-    questions = {question.key: question for question in stored_questions.iterate(store, dataset, "train", limit)}
+    questions = {question.key: question for question in store.questions.iterate(dataset, "train", limit)}
     texts = [(one, verdict.text) for one, verdict in kept]
     found = scores_of(store, dataset, texts, questions)
     if named is not None:
@@ -197,7 +196,7 @@ def _scores(
             f"Say whose scores count with --usefulness-model: {choices([one.model for one in whole])}.",
         )
     if not whole:
-        questions_in_all = stored_questions.splits(store, dataset)["train"]
+        questions_in_all = store.questions.splits(dataset)["train"]
         best = max(found, key=lambda one: len(one.gains), default=None)
         missing = wanted - (len(best.gains) if best else 0)
         scorer = _FINGERPRINT.sub("", best.model) if best and (best.gains or named) else named

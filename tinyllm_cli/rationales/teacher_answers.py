@@ -10,7 +10,6 @@ from tinyllm_cli.elicitation.replies import own_answer
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.elicitation import RECORDED_RECIPE, Rationale, RationaleSet
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import rationales as stored_rationales
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +38,10 @@ def load_teacher_answers(store: Store, teacher: str, dataset: str, split: str) -
         raise _never_asked(store, teacher, dataset, split)
     replies = {
         rationale.key: rationale
-        for rationale in stored_rationales.iterate(store, dataset, split, variant)
+        for rationale in store.rationales.iterate(dataset, split, variant)
         if rationale.sample == 0
     }
-    failed = stored_rationales.failed_keys(store, dataset, split, variant)
+    failed = store.rationales.failed_keys(dataset, split, variant)
     return TeacherAnswers(variant=variant, replies=replies, failed=failed)
 
 
@@ -64,7 +63,7 @@ def unforced_command(teacher: str, dataset: str, split: str) -> str:
 def unforced_sets(store: Store, dataset: str, split: str) -> dict[str, RationaleSet]:
     """Each teacher's fullest way of answering without the gold answer, of equals the newest; by teacher."""
     chosen: dict[str, RationaleSet] = {}
-    for variant in stored_rationales.variants(store, dataset, split):  # the newest first
+    for variant in store.rationales.variants(dataset, split):  # the newest first
         best = chosen.get(variant.teacher)
         if not variant.teacher_forcing and (best is None or variant.questions > best.questions):
             chosen[variant.teacher] = variant
@@ -72,7 +71,7 @@ def unforced_sets(store: Store, dataset: str, split: str) -> dict[str, Rationale
 
 
 def _never_asked(store: Store, teacher: str, dataset: str, split: str) -> UsageProblem:
-    own = [v for v in stored_rationales.variants(store, dataset, split) if v.teacher == teacher]
+    own = [v for v in store.rationales.variants(dataset, split) if v.teacher == teacher]
     saw = " It saw the gold answers, so its rationales say nothing of its own accuracy." if own else ""
     if any(variant.recipe == RECORDED_RECIPE for variant in own):
         hint = "If its author answered unseen, import the file with --no-teacher-forcing."

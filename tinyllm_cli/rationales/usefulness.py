@@ -20,8 +20,6 @@ from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.rationales.weights import text_hash
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import usefulness as stored_usefulness
 from tinyllm_cli.store.usefulness import UsefulnessGain
 from tinyllm_cli.students.base import Limits, Ranker
 from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT, ExtraContext
@@ -56,7 +54,7 @@ def score(
     done = 0
     while chunk := list(islice(texts, _CHUNK)):
         hashes = {one.id: text_hash(text, question, mask=mask) for one, text, question in chunk}
-        gains = stored_usefulness.stored(store, model, hashes)
+        gains = store.usefulness.stored(model, hashes)
         missing = [entry for entry in chunk if entry[0].id not in gains]
         if missing:
             ranker = ranker or load()
@@ -64,7 +62,7 @@ def score(
             found = [
                 UsefulnessGain(rationale=id, text=hashes[id], gain=gain, cut=cut) for id, (gain, cut) in fresh.items()
             ]
-            stored_usefulness.add(store, model, found)
+            store.usefulness.add(model, found)
             gains |= {one.rationale: one for one in found}
         done += len(chunk)
         watch(done)
@@ -76,7 +74,7 @@ def texts_with_questions(
     store: Store, dataset: str, split: str, variant: RationaleSet, gates: GateSettings | None, limit: int | None = None
 ) -> Texts:
     """What is left of a variant's rationales, for the first `limit` questions."""
-    questions = stored_questions.iterate(store, dataset, split, limit)
+    questions = store.questions.iterate(dataset, split, limit)
     question: Question | None = None
     for rationale, verdict in judged(store, dataset, split, variant, gates, limit):
         while question is None or question.key != rationale.key:

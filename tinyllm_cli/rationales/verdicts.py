@@ -11,9 +11,6 @@ from tinyllm_cli.elicitation.replies import rationale_text, without_thinking
 from tinyllm_cli.rationales.gates import GateFinding, GateSettings, Verdict, judge
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.store import verdicts as stored_verdicts
 from tinyllm_cli.store.verdicts import StoredVerdict
 
 _CHUNK = 500
@@ -29,16 +26,16 @@ def judged(
 ) -> Iterator[tuple[Rationale, Verdict]]:
     """A variant's rationales for the first `limit` questions of a split, in their order, each with its verdict.
     Verdicts that the store lacks are made and kept. Without gates (None) only an empty text is rejected."""
-    rationales = stored_rationales.iterate(store, dataset, split, variant)
+    rationales = store.rationales.iterate(dataset, split, variant)
     if limit is not None:
         rationales = _before(rationales, limit)
     if settings is None:
         yield from ((rationale, _ungated(rationale)) for rationale in rationales)
         return
-    stored_verdicts.add_gates(store, settings.hash, asdict(settings))
-    asked = _asked(rationales, stored_questions.iterate(store, dataset, split))
+    store.verdicts.add_gates(settings.hash, asdict(settings))
+    asked = _asked(rationales, store.questions.iterate(dataset, split))
     while chunk := list(islice(asked, _CHUNK)):
-        known = stored_verdicts.stored(store, settings.hash, [rationale.id for rationale, _ in chunk])
+        known = store.verdicts.stored(settings.hash, [rationale.id for rationale, _ in chunk])
         fresh = []
         for rationale, question in chunk:
             if rationale.id not in known:
@@ -46,7 +43,7 @@ def judged(
                 known[rationale.id] = _stored(rationale, verdict)
                 fresh.append(known[rationale.id])
         if fresh:
-            stored_verdicts.add(store, settings.hash, fresh)
+            store.verdicts.add(settings.hash, fresh)
         yield from ((rationale, _verdict(rationale, known[rationale.id])) for rationale, _ in chunk)
 
 

@@ -14,7 +14,6 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.rationales.masking import masked
 from tinyllm_cli.records.elicitation import Rationale
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import usefulness as stored_usefulness
 
 Use = Literal["none", "weight", "filter"]
 
@@ -54,7 +53,7 @@ def scores_of(
     store: Store, dataset: str, texts: Sequence[tuple[Rationale, str]], questions: Mapping[str, Question]
 ) -> list[ModelScores]:
     """Of every model that scored rationales for the data set, the one that scored most of these texts first."""
-    models = stored_usefulness.models(store, dataset)
+    models = store.usefulness.models(dataset)
     if not models:
         return []
     hashes = {one.id: text_hash(text, questions[one.key], mask=True) for one, text in texts}
@@ -62,7 +61,7 @@ def scores_of(
     for model in models:
         gains: dict[int, float] = {}
         for page in _pages(hashes.items()):
-            gains |= {one: known.gain for one, known in stored_usefulness.stored(store, model, page).items()}
+            gains |= {one: known.gain for one, known in store.usefulness.stored(model, page).items()}
         found.append(ModelScores(model=model, gains=gains))
     return sorted(found, key=lambda one: -len(one.gains))
 

@@ -14,10 +14,8 @@ from tinyllm_cli.audit.summary import OnAudited, Survey, opened, survey
 from tinyllm_cli.audit.teacher_stats import chosen_variants
 from tinyllm_cli.datasets.duplicates import Repeats, repeats
 from tinyllm_cli.rationales.gates import GateSettings
-from tinyllm_cli.store import Store, question_lookup
-from tinyllm_cli.store import questions as stored_questions
+from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationale_stats as stored_surveys
-from tinyllm_cli.store import rationales as stored_rationales
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +45,10 @@ def audit_section(
 ) -> AuditSection:  # fmt: skip
     """What the gates make of the rationales is found out where the store doesn't know it yet. Lengths are in
     characters: a report loads no student."""
-    names = sorted(stored_rationales.datasets_with_rationales(store))
+    names = sorted(store.rationales.datasets_with_rationales())
     surveys = tuple(survey(store, name, gates=gates, watch=watch) for name in names)
     copied = {one.dataset: one.repeats for one in surveys}
-    for name in stored_questions.names(store):
+    for name in store.questions.names():
         copied.setdefault(name, tuple(repeats(opened(store, name))))
     return AuditSection(
         copies=tuple((name, shared) for name in sorted(copied) for shared in copied[name]),
@@ -64,10 +62,10 @@ def _examples(store: Store, dataset: str, gates: GateSettings) -> Iterator[Audit
     """One for each gate, of what `distill` learns."""
     shown: dict[str, stored_surveys.Faulty] = {}
     for variant in chosen_variants(store, dataset, "train"):
-        for faulty in stored_surveys.one_by_gate(store, dataset, variant, gates.hash):
+        for faulty in store.rationale_stats.one_by_gate(dataset, variant, gates.hash):
             shown.setdefault(faulty.gate, faulty)
     for faulty in shown.values():
-        [place] = question_lookup.places(store, faulty.key, dataset, "train")
+        [place] = store.lookup.places(faulty.key, dataset, "train")
         for exhibit in question_view(store, place, gates).exhibits:
             if exhibit.reply.id == faulty.rationale:
                 yield AuditExample(

@@ -14,8 +14,7 @@ from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.report.arms import Arm
 from tinyllm_cli.report.main_table import MainTable, MethodLine
 from tinyllm_cli.report.table_model import short
-from tinyllm_cli.store import Store, prediction_queries, question_lookup
-from tinyllm_cli.store import rationales as stored_rationales
+from tinyllm_cli.store import Store
 
 _OPTION_UNKNOWN = "no option"
 TO_READ = "to read"
@@ -68,7 +67,7 @@ def cases(
         yield from chosen
         left = count - sum(bool(case.exhibits) for case in chosen)
         taught = _taught(store, name, "train") if left else set()
-        for key in stored_rationales.explained(store, name, left) if left else ():
+        for key in store.rationales.explained(name, left) if left else ():
             yield _case(store, name, "train", key, TO_READ, {}, gates, taught)
 
 
@@ -87,8 +86,7 @@ def _instructive(
     """(key, why, arms by their line's label) of test questions, the kinds in turn, none twice."""
     lines = next((found for table in tables if len(found := _lines(table, dataset)) > 1), {})
     by_kind = [
-        [(key, kind.why) for key in prediction_queries.told_apart(store, *_evaluations(kind), count)]
-        for kind in _kinds(lines)
+        [(key, kind.why) for key in store.predictions.told_apart(*_evaluations(kind), count)] for kind in _kinds(lines)
     ]
     chosen: dict[str, str] = {}
     for turn in zip_longest(*by_kind):
@@ -139,7 +137,7 @@ def _case(
     store: Store, dataset: str, split: str, key: str, why: str, lines: Mapping[str, Arm], gates: GateSettings,
     taught: Collection[_Way],
 ) -> Case:  # fmt: skip
-    place = next(one for one in question_lookup.places(store, key, dataset, split) if one.key == key)
+    place = next(one for one in store.lookup.places(key, dataset, split) if one.key == key)
     found = question_view(store, place, gates)
     question = found.question
     return Case(
@@ -158,7 +156,7 @@ def _case(
 
 def _answered(store: Store, who: str, arm: Arm, key: str) -> Answered:
     """The options by seed, each once, in the order of the seeds."""
-    said = prediction_queries.answers_to(store, arm.evaluations, key)
+    said = store.predictions.answers_to(arm.evaluations, key)
     names = [_OPTION_UNKNOWN if option is None else f"({LETTERS[option]})" for option, _ in said]
     return Answered(
         who=who,

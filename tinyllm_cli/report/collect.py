@@ -19,10 +19,6 @@ from tinyllm_cli.report.paper_tables import Paper, paper
 from tinyllm_cli.report.pareto import Tradeoff, tradeoffs
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, now
-from tinyllm_cli.store import elicitations as stored_elicitations
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
-from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.store.questions import SplitProfile
 
 
@@ -120,17 +116,17 @@ class Report:
 def collect(store: Store, *, samples: int, with_paper: bool = False, gates: GateSettings | None = None) -> Report:
     """Everything in the store, with `samples` questions of each data set to read, their rationales as these gates
     leave them; `with_paper` puts the paper's own figures beside."""
-    runs = stored_runs.everything(store)
+    runs = store.runs.everything()
     by_id = {run.id: run for run in runs}
-    names = stored_questions.names(store)
-    changed = stored_runs.outdated(store)
-    everything = stored_runs.evaluations(store)
+    names = store.questions.names()
+    changed = store.evaluations.outdated()
+    everything = store.evaluations.everything()
     evaluations = [one for one in everything if one.id not in changed]
-    places = {(name, split): n for name in names for split, n in stored_questions.splits(store, name).items()}
+    places = {(name, split): n for name in names for split, n in store.questions.splits(name).items()}
     sizes = {name: places.get((name, "train"), 0) for name in names}
     found = arms(evaluations, by_id, sizes)
     made = paper(store, found, sizes, published() if with_paper else None)
-    costs, asked = stored_rationales.costs(store), stored_elicitations.everything(store)
+    costs, asked = store.rationales.costs(), store.elicitations.everything()
     return Report(
         version=__version__,
         made=now(),
@@ -205,9 +201,9 @@ def result(evaluation: Evaluation, runs: Mapping[int, Run]) -> Result:
 
 
 def _dataset(store: Store, name: str) -> DatasetSummary:
-    found = stored_questions.find(store, name)
+    found = store.questions.find(name)
     assert found is not None
-    profiles = tuple(stored_questions.profiles(store, name))
+    profiles = tuple(store.questions.profiles(name))
     return DatasetSummary(
         name=name, source=found.source, fingerprint=found.fingerprint, imported=found.imported,
         splits={one.split: one.questions for one in profiles}, profiles=profiles,

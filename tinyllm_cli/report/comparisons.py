@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from tinyllm_cli.report.arms import Arm
 from tinyllm_cli.stats import holm, paired, smallest_difference
-from tinyllm_cli.store import Store, paired_counts
+from tinyllm_cli.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def _fought(store: Store, pairing: Pairing, together: Sequence[Sequence[tuple[in
     """None where they have no question in common."""
     counts: Counter[tuple[Fraction, Fraction]] = Counter()
     for some in together:
-        counts += paired_counts.outcomes(store, some)
+        counts += store.paired.outcomes(some)
     n = counts.total()
     if not n:
         return None

@@ -12,7 +12,6 @@ from tinyllm_cli.report.main_table import Block, MainTable, main_tables
 from tinyllm_cli.report.paper_figures import Published
 from tinyllm_cli.report.sweeps import Sweep, alphas, train_sizes
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import experiments as stored_experiments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +102,6 @@ def _apart_and_together(
 
 def _searches(store: Store) -> Iterator[SearchSummary]:
     by_dataset: dict[str, dict[str, int]] = {}
-    for row in stored_experiments.trials(store):
+    for row in store.experiments.trials():
         by_dataset.setdefault(str(row["data_set"]), {})[row["state"]] = row["n"]
     return (SearchSummary(dataset=dataset, trials=trials) for dataset, trials in by_dataset.items())

@@ -1,15 +1,14 @@
-"""Opening the store: migrations, pragmas, and what can be wrong with a database file."""
+"""One SQLite connection: transactions, rows, and what can be wrong with the file."""
 
 from __future__ import annotations
 
 import sqlite3
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tinyllm_cli.errors import WorldProblem
 
@@ -22,14 +21,11 @@ if _pandas is None:
 else:
     sys.modules["pandas"] = _pandas
 
-from tinyllm_cli.store.migrations import APPLICATION_ID, migrations  # noqa: E402
-
 BUSY_SECONDS = 30.0
-_CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log: pages that change again and again are written back once
 
 
-class Store:
-    """An open database. The modules beside this one hold its queries; they take a Store and nothing else."""
+class Database:
+    """An open SQLite file: transactions and rows. `Store` adds the queries."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path.resolve()  # what lies beside it is the same for whoever opens it by another name
@@ -81,42 +77,11 @@ class Store:
     def close(self) -> None:
         self._db.close()
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-
-def open_store(path: Path, *, create: bool = True) -> Store:
-    """Open `path`, creating or migrating it.
-
-    Raises WorldProblem when it is not a database, not ours, of a newer version, or can't be written."""
-    if not create and not path.exists():
-        raise WorldProblem(
-            f"There is no database {path} here yet.",
-            "Another folder, or --db? Else begin with: tinyllm import, or tinyllm elicit --teacher expert --dataset"
-            " everyday",
-        )
-    connection = None
-    try:
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-        _refuse_foreign(connection, path)
-        _use_wal(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        store = Store(connection, path)
-        _migrate(store, path)
-        connection.execute("PRAGMA foreign_keys = ON")  # after the migrations, which replace tables
-    except sqlite3.Error as error:
-        if connection is not None:
-            connection.close()
-        raise explain(error, path) from error
-    except BaseException:
-        if connection is not None:
-            connection.close()
-        raise
-    return store
 
 
 def explain(error: sqlite3.Error, path: Path) -> WorldProblem:
@@ -141,46 +106,3 @@ def explain(error: sqlite3.Error, path: Path) -> WorldProblem:
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    if tables and application != APPLICATION_ID:
-        raise WorldProblem(
-            f"{path} belongs to another program: it has tables, but not tinyllm's.",
-            "Give another file with --db.",
-        )
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL. SQLite doesn't wait for another process that is switching the same fresh file, so this does."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-
-
-def _migrate(store: Store, path: Path) -> None:
-    db = store._db
-    known = {step.name for step in migrations._migrations}
-    newer = sorted({step.name for step in migrations.applied(db)} - known)
-    if newer:
-        raise WorldProblem(
-            f"{path} was written by a newer tinyllm (it has the migration {newer[-1]}).",
-            "Update tinyllm, or give another --db.",
-        )
-    if migrations.pending(db):
-        # One transaction around all of it: a kill, or a second process starting now, sees all or nothing.
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            migrations.apply(db)
-            db.execute("COMMIT")
-        except BaseException:
-            db.rollback()
-            raise

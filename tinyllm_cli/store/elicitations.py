@@ -15,10 +15,9 @@ from typing import Any
 from backends.base import Completion, PaceChange
 from tinyllm_cli.records.elicitation import Elicitation, ElicitationConfig
 from tinyllm_cli.signals import signals_deferred
-from tinyllm_cli.store.database import Store, now
+from tinyllm_cli.store.database import Database, now
 from tinyllm_cli.store.locks import holding
-from tinyllm_cli.store.rationales import Settled
-from tinyllm_cli.store.rationales import add as add_rationales
+from tinyllm_cli.store.rationales import RationaleQueries, Settled
 
 _NO_BATCH = "NOT EXISTS (SELECT 1 FROM batches b WHERE b.elicitation = elicitations.id AND b.finished IS NULL)"
 
@@ -29,7 +28,7 @@ RequestId = tuple[str, int]
 class Worker:
     """This process's part in one elicitation."""
 
-    def __init__(self, store: Store, number: int, asking: ElicitationConfig) -> None:
+    def __init__(self, store: Database, number: int, asking: ElicitationConfig) -> None:
         self.store, self.number, self.asking = store, number, asking
 
     def claim(self, wanted: Sequence[RequestId]) -> list[RequestId]:
@@ -56,7 +55,7 @@ class Worker:
     def keep(self, settled: Sequence[Settled]) -> None:
         """The same inside the caller's transaction."""
         asking, store = self.asking, self.store
-        add_rationales(store, asking, settled)
+        RationaleQueries(store).add(asking, settled)
         store.executemany(
             "DELETE FROM claims WHERE prompt = ? AND teacher = ? AND sampling = ? AND sample = ?",
             [(one.prompt.hash, asking.teacher, asking.hash, one.sample) for one in settled],
@@ -68,7 +67,7 @@ class Worker:
         claims alone."""
         history = [[change.seconds, change.endpoint, change.in_flight, change.why] for change in pace]
         with self.store.writing():
-            _free(self.store, self.number)
+            ElicitationQueries(self.store)._free(self.number)
             self.store.execute(
                 f"UPDATE elicitations SET state = ?, finished = ?, pace = ?, error = ? WHERE id = ? AND {_NO_BATCH}",
                 (state, now(), json.dumps(history), error, self.number),
@@ -98,32 +97,6 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-@contextmanager
-def working(store: Store, asking: ElicitationConfig, dataset: str, split: str, recipe: str) -> Iterator[Worker]:
-    """A new elicitation, with the lock that shows that it lives. Frees what dead ones had claimed. The caller
-    closes it with `finish`."""
-    with ExitStack() as held:
-        with store.writing():
-            number = store.execute(
-                "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, started)"
-                " VALUES (?, ?, ?, ?, ?, 'running', ?)",
-                (asking.teacher, asking.hash, dataset, split, recipe, now()),
-            ).lastrowid
-            assert number is not None
-            held.enter_context(holding(store, str(number)))
-        mark_killed(store, but=number)
-        yield Worker(store, number, asking)
-
-
-def everything(store: Store) -> list[Elicitation]:
-    """All of them but those of recorded rationales, which nobody was asked for; the oldest first."""
-    rows = store.rows(
-        "SELECT e.*, s.model, s.backend FROM elicitations e JOIN samplings s ON s.hash = e.sampling"
-        " WHERE s.backend <> 'recorded' ORDER BY e.id"
-    )
-    return [_elicitation(row) for row in rows]
-
-
 def _elicitation(row: dict[str, Any]) -> Elicitation:
     pace = [
         PaceChange(seconds=seconds, endpoint=endpoint, in_flight=in_flight, why=why)
@@ -132,44 +105,71 @@ def _elicitation(row: dict[str, Any]) -> Elicitation:
     return Elicitation(**row, pace=tuple(pace))
 
 
-def mark_killed(store: Store, but: int | None = None) -> None:
-    """Elicitations that still say 'running' while nobody holds their lock were killed, unless they wait for a batch.
-    A batch that was not uploaded yet died with them."""
-    for row in list(store.rows("SELECT id FROM elicitations WHERE state = 'running' AND id IS NOT ?", (but,))):
-        with dead(store, row["id"]) as is_dead:
-            if not is_dead:
-                continue
-            with store.writing():
-                store.execute(
-                    "UPDATE batches SET state = 'failed', finished = ?, error = 'killed before it was submitted'"
-                    " WHERE elicitation = ? AND state = 'uploading' AND finished IS NULL",
-                    (now(), row["id"]),
-                )
-                _free(store, row["id"])
-                store.execute(
-                    f"UPDATE elicitations SET state = 'killed' WHERE id = ? AND state = 'running' AND {_NO_BATCH}",
-                    (row["id"],),
-                )
+class ElicitationQueries:
+    """Queries of `store.elicitations`."""
 
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
-def close_waiting(store: Store, number: int, state: str, error: str | None) -> None:
-    """Close an elicitation that waited for its last batch, inside the caller's transaction."""
-    store.execute(
-        "UPDATE elicitations SET state = ?, finished = ?, error = ? WHERE id = ? AND state = 'running'"
-        f" AND {_NO_BATCH}",
-        (state, now(), error, number),
-    )
+    @contextmanager
+    def working(self, asking: ElicitationConfig, dataset: str, split: str, recipe: str) -> Iterator[Worker]:
+        """A new elicitation, with the lock that shows that it lives. Frees what dead ones had claimed. The caller
+        closes it with `finish`."""
+        with ExitStack() as held:
+            with self._db.writing():
+                number = self._db.execute(
+                    "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, started)"
+                    " VALUES (?, ?, ?, ?, ?, 'running', ?)",
+                    (asking.teacher, asking.hash, dataset, split, recipe, now()),
+                ).lastrowid
+                assert number is not None
+                held.enter_context(holding(self._db, str(number)))
+            self.mark_killed(but=number)
+            yield Worker(self._db, number, asking)
 
+    def everything(self) -> list[Elicitation]:
+        """All of them but those of recorded rationales, which nobody was asked for; the oldest first."""
+        rows = self._db.rows(
+            "SELECT e.*, s.model, s.backend FROM elicitations e JOIN samplings s ON s.hash = e.sampling"
+            " WHERE s.backend <> 'recorded' ORDER BY e.id"
+        )
+        return [_elicitation(row) for row in rows]
 
-def dead(store: Store, number: int) -> AbstractContextManager[bool]:
-    """Whether the process behind an elicitation is gone; within the block nobody else finds that out."""
-    return holding(store, str(number))
+    def mark_killed(self, but: int | None = None) -> None:
+        """Elicitations that still say 'running' while nobody holds their lock were killed, unless they wait for a
+        batch. A batch that was not uploaded yet died with them."""
+        for row in list(self._db.rows("SELECT id FROM elicitations WHERE state = 'running' AND id IS NOT ?", (but,))):
+            with self.dead(row["id"]) as is_dead:
+                if not is_dead:
+                    continue
+                with self._db.writing():
+                    self._db.execute(
+                        "UPDATE batches SET state = 'failed', finished = ?, error = 'killed before it was submitted'"
+                        " WHERE elicitation = ? AND state = 'uploading' AND finished IS NULL",
+                        (now(), row["id"]),
+                    )
+                    self._free(row["id"])
+                    self._db.execute(
+                        f"UPDATE elicitations SET state = 'killed' WHERE id = ? AND state = 'running' AND {_NO_BATCH}",
+                        (row["id"],),
+                    )
 
+    def close_waiting(self, number: int, state: str, error: str | None) -> None:
+        """Close an elicitation that waited for its last batch, inside the caller's transaction."""
+        self._db.execute(
+            "UPDATE elicitations SET state = ?, finished = ?, error = ? WHERE id = ? AND state = 'running'"
+            f" AND {_NO_BATCH}",
+            (state, now(), error, number),
+        )
 
-def _free(store: Store, number: int) -> None:
-    """Let go of an elicitation's claims, but for those of its open batches."""
-    store.execute(
-        "DELETE FROM claims WHERE elicitation = ? AND (batch IS NULL"
-        " OR batch IN (SELECT number FROM batches WHERE elicitation = ? AND finished IS NOT NULL))",
-        (number, number),
-    )
+    def dead(self, number: int) -> AbstractContextManager[bool]:
+        """Whether the process behind an elicitation is gone; within the block nobody else finds that out."""
+        return holding(self._db, str(number))
+
+    def _free(self, number: int) -> None:
+        """Let go of an elicitation's claims, but for those of its open batches."""
+        self._db.execute(
+            "DELETE FROM claims WHERE elicitation = ? AND (batch IS NULL"
+            " OR batch IN (SELECT number FROM batches WHERE elicitation = ? AND finished IS NOT NULL))",
+            (number, number),
+        )

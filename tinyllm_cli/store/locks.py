@@ -8,17 +8,17 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from tinyllm_cli.store.database import Store
+from tinyllm_cli.store.database import Database
 
 
-def lock_path(store: Store, name: str) -> Path:
-    return store.path.with_name(f"{store.path.name}-{name}.lock")
+def lock_path(db: Database, name: str) -> Path:
+    return db.path.with_name(f"{db.path.name}-{name}.lock")
 
 
 @contextmanager
-def holding(store: Store, name: str) -> Iterator[bool]:
+def holding(db: Database, name: str) -> Iterator[bool]:
     """Hold the lock `name` for the block. False, and nothing held, where another process has it."""
-    path = lock_path(store, name)
+    path = lock_path(db, name)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

@@ -9,7 +9,7 @@ from typing import Any
 
 from backends.base import Message
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.store.database import Store
+from tinyllm_cli.store.database import Database
 from tinyllm_cli.store.rationale_stats import OUTSTANDING
 
 _WORDS = "q.text || ' ' || (SELECT group_concat(value, ' ') FROM json_each(q.options))"
@@ -107,98 +107,97 @@ class PredictionRow:
     created: str
 
 
-def places(store: Store, wanted: str, dataset: str | None, split: str | None) -> list[Place]:
-    """The places that `wanted` means: by a data set's own id, by the beginning of a hash, or by words that the
-    question or its options hold, whichever finds something first."""
-    found = _places(store, "dq.key = ?", (wanted,), dataset, split)
-    if not found and len(wanted) >= _SHORTEST_HASH and set(wanted.lower()) <= set(string.hexdigits):
-        found = _places(store, "dq.question LIKE ?", (f"{wanted}%",), dataset, split)
-    words = wanted.split()
-    if not found and words:
-        has = " AND ".join(f"instr(casefold({_WORDS}), ?)" for _ in words)
-        found = _places(store, has, tuple(word.casefold() for word in words), dataset, split)
-    return found
+class LookupQueries:
+    """Queries of `store.lookup`."""
 
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
-def _places(
-    store: Store, condition: str, values: tuple[str, ...], dataset: str | None, split: str | None
-) -> list[Place]:
-    rows = store.rows(
-        "SELECT dq.dataset, dq.split, dq.key, dq.question, q.text FROM dataset_questions dq"
-        f" JOIN questions q ON q.hash = dq.question WHERE ({condition})"
-        " AND (? IS NULL OR dq.dataset = ?) AND (? IS NULL OR dq.split = ?)"
-        " ORDER BY dq.dataset, CASE dq.split WHEN 'train' THEN 0 WHEN 'valid' THEN 1 ELSE 2 END, dq.position",
-        (*values, dataset, dataset, split, split),
-    )
-    return [Place(**row) for row in rows]
+    def places(self, wanted: str, dataset: str | None, split: str | None) -> list[Place]:
+        """The places that `wanted` means: by a data set's own id, by the beginning of a hash, or by words that the
+        question or its options hold, whichever finds something first."""
+        found = self._places("dq.key = ?", (wanted,), dataset, split)
+        if not found and len(wanted) >= _SHORTEST_HASH and set(wanted.lower()) <= set(string.hexdigits):
+            found = self._places("dq.question LIKE ?", (f"{wanted}%",), dataset, split)
+        words = wanted.split()
+        if not found and words:
+            has = " AND ".join(f"instr(casefold({_WORDS}), ?)" for _ in words)
+            found = self._places(has, tuple(word.casefold() for word in words), dataset, split)
+        return found
 
+    def _places(self, condition: str, values: tuple[str, ...], dataset: str | None, split: str | None) -> list[Place]:
+        rows = self._db.rows(
+            "SELECT dq.dataset, dq.split, dq.key, dq.question, q.text FROM dataset_questions dq"
+            f" JOIN questions q ON q.hash = dq.question WHERE ({condition})"
+            " AND (? IS NULL OR dq.dataset = ?) AND (? IS NULL OR dq.split = ?)"
+            " ORDER BY dq.dataset, CASE dq.split WHEN 'train' THEN 0 WHEN 'valid' THEN 1 ELSE 2 END, dq.position",
+            (*values, dataset, dataset, split, split),
+        )
+        return [Place(**row) for row in rows]
 
-def question_at(store: Store, place: Place) -> Question:
-    row = store.one("SELECT * FROM questions WHERE hash = ?", (place.question,))
-    assert row is not None
-    return Question(
-        dataset=place.dataset, split=place.split, key=place.key, text=row["text"],
-        options=tuple(json.loads(row["options"])), answer=row["answer"], context=row["context"],
-    )  # fmt: skip
+    def question_at(self, place: Place) -> Question:
+        row = self._db.one("SELECT * FROM questions WHERE hash = ?", (place.question,))
+        assert row is not None
+        return Question(
+            dataset=place.dataset, split=place.split, key=place.key, text=row["text"],
+            options=tuple(json.loads(row["options"])), answer=row["answer"], context=row["context"],
+        )  # fmt: skip
 
+    def everywhere(self, question: str) -> list[Place]:
+        """All the places of one content."""
+        return self._places("dq.question = ?", (question,), None, None)
 
-def everywhere(store: Store, question: str) -> list[Place]:
-    """All the places of one content."""
-    return _places(store, "dq.question = ?", (question,), None, None)
+    def replies(self, question: str) -> list[ReplyRow]:
+        """Every rationale for a question, by teacher, the newest way of asking last."""
+        rows = self._db.rows(
+            "SELECT r.id, r.teacher, s.model, s.backend, p.recipe, p.teacher_forcing, r.sampling, s.temperature,"
+            " r.sample,"
+            " r.text, r.reasoning, r.answer, r.finish_reason, r.prompt_tokens, r.completion_tokens, r.seconds, r.cost,"
+            " r.attempts, r.created, p.messages FROM rationales r JOIN prompts p ON p.hash = r.prompt"
+            " JOIN samplings s ON s.hash = r.sampling WHERE r.question = ? ORDER BY r.teacher, r.id",
+            (question,),
+        )
+        return [self._reply(row) for row in list(rows)]
 
+    def _reply(self, row: dict[str, Any]) -> ReplyRow:
+        verdicts = self._db.rows(
+            "SELECT v.* FROM verdicts v JOIN gates g ON g.hash = v.gates WHERE v.rationale = ? ORDER BY g.created,"
+            " g.rowid",
+            (row["id"],),
+        )
+        gains = self._db.rows(
+            "SELECT model, gain, text FROM usefulness WHERE rationale = ? ORDER BY model, created", (row["id"],)
+        )
+        messages = tuple(Message(role=role, content=content) for role, content in json.loads(row.pop("messages")))
+        return ReplyRow(
+            **{**row, "teacher_forcing": bool(row["teacher_forcing"])},
+            messages=messages,
+            judgements=tuple(
+                Judgement(
+                    gates=one["gates"], verdict=one["verdict"], text=one["text"],
+                    findings=tuple((found[0], found[1]) for found in json.loads(one["findings"])),
+                )
+                for one in verdicts
+            ),
+            gains=tuple(GainRow(**one) for one in gains),
+        )  # fmt: skip
 
-def replies(store: Store, question: str) -> list[ReplyRow]:
-    """Every rationale for a question, by teacher, the newest way of asking last."""
-    rows = store.rows(
-        "SELECT r.id, r.teacher, s.model, s.backend, p.recipe, p.teacher_forcing, r.sampling, s.temperature, r.sample,"
-        " r.text, r.reasoning, r.answer, r.finish_reason, r.prompt_tokens, r.completion_tokens, r.seconds, r.cost,"
-        " r.attempts, r.created, p.messages FROM rationales r JOIN prompts p ON p.hash = r.prompt"
-        " JOIN samplings s ON s.hash = r.sampling WHERE r.question = ? ORDER BY r.teacher, r.id",
-        (question,),
-    )
-    return [_reply(store, row) for row in list(rows)]
+    def refusals(self, question: str) -> list[Refusal]:
+        """Failures of a question that no reply has followed."""
+        rows = self._db.rows(
+            "SELECT f.teacher, p.recipe, f.sample, f.reason, f.attempts, f.at FROM failures f"
+            f" JOIN prompts p ON p.hash = f.prompt WHERE f.question = ? AND {OUTSTANDING} ORDER BY f.teacher, f.at",
+            (question,),
+        )
+        return [Refusal(**row) for row in rows]
 
-
-def _reply(store: Store, row: dict[str, Any]) -> ReplyRow:
-    verdicts = store.rows(
-        "SELECT v.* FROM verdicts v JOIN gates g ON g.hash = v.gates WHERE v.rationale = ? ORDER BY g.created, g.rowid",
-        (row["id"],),
-    )
-    gains = store.rows(
-        "SELECT model, gain, text FROM usefulness WHERE rationale = ? ORDER BY model, created", (row["id"],)
-    )
-    messages = tuple(Message(role=role, content=content) for role, content in json.loads(row.pop("messages")))
-    return ReplyRow(
-        **{**row, "teacher_forcing": bool(row["teacher_forcing"])},
-        messages=messages,
-        judgements=tuple(
-            Judgement(
-                gates=one["gates"], verdict=one["verdict"], text=one["text"],
-                findings=tuple((found[0], found[1]) for found in json.loads(one["findings"])),
-            )
-            for one in verdicts
-        ),
-        gains=tuple(GainRow(**one) for one in gains),
-    )  # fmt: skip
-
-
-def refusals(store: Store, question: str) -> list[Refusal]:
-    """Failures of a question that no reply has followed."""
-    rows = store.rows(
-        "SELECT f.teacher, p.recipe, f.sample, f.reason, f.attempts, f.at FROM failures f"
-        f" JOIN prompts p ON p.hash = f.prompt WHERE f.question = ? AND {OUTSTANDING} ORDER BY f.teacher, f.at",
-        (question,),
-    )
-    return [Refusal(**row) for row in rows]
-
-
-def guesses(store: Store, place: Place) -> list[PredictionRow]:
-    """What everybody answered to a question at one place."""
-    rows = store.rows(
-        "SELECT e.subject AS who, e.kind, e.run, u.method, u.student, e.dataset, e.split, e.scoring, p.option,"
-        " p.correct, p.text, e.created FROM evaluations e"
-        " JOIN predictions p ON p.evaluation = e.id AND p.key = ? LEFT JOIN runs u ON u.id = e.run"
-        " WHERE e.dataset = ? AND e.split = ? AND p.question = ? ORDER BY e.id",
-        (place.key, place.dataset, place.split, place.question),
-    )
-    return [PredictionRow(**{**row, "correct": bool(row["correct"])}) for row in rows]
+    def guesses(self, place: Place) -> list[PredictionRow]:
+        """What everybody answered to a question at one place."""
+        rows = self._db.rows(
+            "SELECT e.subject AS who, e.kind, e.run, u.method, u.student, e.dataset, e.split, e.scoring, p.option,"
+            " p.correct, p.text, e.created FROM evaluations e"
+            " JOIN predictions p ON p.evaluation = e.id AND p.key = ? LEFT JOIN runs u ON u.id = e.run"
+            " WHERE e.dataset = ? AND e.split = ? AND p.question = ? ORDER BY e.id",
+            (place.key, place.dataset, place.split, place.question),
+        )
+        return [PredictionRow(**{**row, "correct": bool(row["correct"])}) for row in rows]

@@ -13,7 +13,7 @@ from typing import Any
 from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.elicitation import Repeated
-from tinyllm_cli.store.database import Store, now
+from tinyllm_cli.store.database import Database, now
 
 _PAGE = 500
 _COLUMNS = "dq.dataset, dq.split, dq.key, dq.question, q.text, q.options, q.answer, q.context"
@@ -28,82 +28,6 @@ class StoredDataset:
     imported: str
 
 
-def find(store: Store, name: str) -> StoredDataset | None:
-    row = store.one("SELECT * FROM datasets WHERE name = ?", (name,))
-    return StoredDataset(**row) if row else None
-
-
-def names(store: Store) -> list[str]:
-    return [row["name"] for row in store.rows("SELECT name FROM datasets ORDER BY name")]
-
-
-def replace(store: Store, name: str, source: str, fingerprint: str, questions: Iterable[Question]) -> Counter[str]:
-    """Make `questions` the content of data set `name`, all or nothing; counts by split. Rationales stay: they hang
-    on a question's content, not on its place.
-
-    Raises UsageProblem when an id repeats within a split."""
-    counts: Counter[str] = Counter()
-    stream = iter(questions)
-    page = list(islice(stream, _PAGE))  # before the write lock: the first rows may take a download
-    with store.atomic():
-        store.execute(
-            "INSERT INTO datasets VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
-            " source = excluded.source, fingerprint = excluded.fingerprint, imported = excluded.imported",
-            (name, source, fingerprint, now()),
-        )
-        store.execute("DELETE FROM dataset_questions WHERE dataset = ?", (name,))
-        while page:
-            store.executemany(
-                "INSERT INTO questions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [(q.hash, q.text, json.dumps(q.options, ensure_ascii=False), q.answer, q.context) for q in page],
-            )
-            for question in page:
-                _place(store, name, question, counts[question.split])
-                counts[question.split] += 1
-            page = list(islice(stream, _PAGE))
-    return counts
-
-
-def _place(store: Store, name: str, question: Question, position: int) -> None:
-    try:
-        store.execute(
-            "INSERT INTO dataset_questions VALUES (?, ?, ?, ?, ?)",
-            (name, question.split, position, question.key, question.hash),
-        )
-    except sqlite3.IntegrityError as error:
-        raise UsageProblem(
-            f"{name}, split {question.split}, row {position + 1}: the id '{question.key}' is there already.",
-            "Ids must be unique within a split; choose another column with the mapping for 'id'.",
-        ) from error
-
-
-def splits(store: Store, dataset: str) -> dict[str, int]:
-    """Number of questions by split."""
-    rows = store.rows("SELECT split, count(*) AS n FROM dataset_questions WHERE dataset = ? GROUP BY split", (dataset,))
-    found = {row["split"]: row["n"] for row in rows}
-    return {split: found[split] for split in SPLITS if split in found}
-
-
-def ambiguous_ids(store: Store, dataset: str) -> Iterator[str]:
-    """Ids that mean different questions in different splits."""
-    query = "SELECT key FROM dataset_questions WHERE dataset = ? GROUP BY key HAVING count(DISTINCT question) > 1"
-    return (row["key"] for row in store.rows(query, (dataset,)))
-
-
-def repeated(store: Store, dataset: str) -> list[Repeated]:
-    """Word for word, options in the same order."""
-    rows = store.rows(
-        "SELECT split, sum(places) - sum(contents) AS again, sum(contents > 1) AS disagree,"
-        " coalesce(min(CASE WHEN contents > 1 THEN key END), min(key)) AS key"
-        " FROM (SELECT dq.split, min(dq.key) AS key,"
-        f" count(*) AS places, count(DISTINCT q.answer) AS contents {_FROM} WHERE dq.dataset = ?"
-        " GROUP BY dq.split, q.text, q.options, q.context HAVING count(*) > 1) GROUP BY split",
-        (dataset,),
-    )
-    found = {row["split"]: Repeated(**row) for row in rows}
-    return [found[split] for split in SPLITS if split in found]
-
-
 @dataclass(frozen=True, kw_only=True)
 class SplitProfile:
     """What a split's questions look like. Words are what spaces and line ends separate, context and options included;
@@ -116,24 +40,6 @@ class SplitProfile:
     fewest_options: int
     most_options: int
     gold: tuple[int, ...]
-
-
-def profiles(store: Store, dataset: str) -> list[SplitProfile]:
-    """Summed in the database."""
-    flat = "replace(trim(t), char(10), ' ')"
-    words = f"length({flat}) - length(replace({flat}, ' ', '')) + 1"
-    rows = store.rows(
-        f"SELECT split, answer, count(*) AS questions, sum({words}) AS words, max({words}) AS longest,"
-        " min(options) AS fewest, max(options) AS most FROM (SELECT dq.split, q.answer,"
-        " json_array_length(q.options) AS options, coalesce(q.context || ' ', '') || q.text || ' ' ||"
-        f" (SELECT group_concat(value, ' ') FROM json_each(q.options)) AS t {_FROM} WHERE dq.dataset = ?)"
-        " GROUP BY split, answer",
-        (dataset,),
-    )
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(row["split"], []).append(row)
-    return [_profile(split, found[split]) for split in SPLITS if split in found]
 
 
 def _profile(split: str, rows: list[dict[str, Any]]) -> SplitProfile:
@@ -151,63 +57,6 @@ def _profile(split: str, rows: list[dict[str, Any]]) -> SplitProfile:
     )
 
 
-def iterate(store: Store, dataset: str, split: str, limit: int | None = None) -> Iterator[Question]:
-    """The split in its order, a page in memory at a time. The store may be written to meanwhile."""
-    position, left = 0, limit
-    while left is None or left > 0:
-        size = _PAGE if left is None else min(_PAGE, left)
-        page = list(
-            store.rows(
-                f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.position >= ?"
-                " ORDER BY dq.position LIMIT ?",
-                (dataset, split, position, size),
-            )
-        )
-        if not page:
-            return
-        yield from map(_question, page)
-        position += len(page)
-        left = None if left is None else left - len(page)
-
-
-def at(store: Store, dataset: str, split: str, position: int) -> Question:
-    """The question at `position` of a split (from 0)."""
-    row = store.one(
-        f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.position = ?",
-        (dataset, split, position),
-    )
-    if row is None:
-        raise IndexError(f"{dataset}/{split} has no question at {position}")
-    return _question(row)
-
-
-def after(store: Store, dataset: str, split: str, point: str) -> Question | None:
-    """The question of a split whose hash comes next after `point`, round the end to the beginning; None when the
-    split is empty."""
-    query = (
-        f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.question > ?"
-        " ORDER BY dq.question LIMIT 1"
-    )
-    row = store.one(query, (dataset, split, point)) or store.one(query, (dataset, split, ""))
-    return _question(row) if row else None
-
-
-def answers(store: Store, dataset: str, split: str, limit: int | None = None) -> tuple[float, float]:
-    """(chance, majority): the expected accuracy of guessing, and of the most frequent answer position."""
-    rows = store.rows(
-        f"SELECT q.answer AS answer, json_array_length(q.options) AS options {_FROM}"
-        " WHERE dq.dataset = ? AND dq.split = ? ORDER BY dq.position LIMIT ?",
-        (dataset, split, -1 if limit is None else limit),
-    )
-    positions: Counter[int] = Counter()
-    chance = 0.0
-    for row in rows:
-        positions[row["answer"]] += 1
-        chance += 1 / row["options"]
-    total = positions.total()
-    return (chance / total, max(positions.values()) / total) if total else (0.0, 0.0)
-
-
 def _question(row: dict[str, Any]) -> Question:
     question = Question(
         dataset=row["dataset"],
@@ -220,3 +69,151 @@ def _question(row: dict[str, Any]) -> Question:
     )
     vars(question)["hash"] = row["question"]  # the cached property, known already
     return question
+
+
+class QuestionQueries:
+    """Queries of `store.questions`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def find(self, name: str) -> StoredDataset | None:
+        row = self._db.one("SELECT * FROM datasets WHERE name = ?", (name,))
+        return StoredDataset(**row) if row else None
+
+    def names(self) -> list[str]:
+        return [row["name"] for row in self._db.rows("SELECT name FROM datasets ORDER BY name")]
+
+    def replace(self, name: str, source: str, fingerprint: str, questions: Iterable[Question]) -> Counter[str]:
+        """Make `questions` the content of data set `name`, all or nothing; counts by split. Rationales stay: they hang
+        on a question's content, not on its place.
+
+        Raises UsageProblem when an id repeats within a split."""
+        counts: Counter[str] = Counter()
+        stream = iter(questions)
+        page = list(islice(stream, _PAGE))  # before the write lock: the first rows may take a download
+        with self._db.atomic():
+            self._db.execute(
+                "INSERT INTO datasets VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+                " source = excluded.source, fingerprint = excluded.fingerprint, imported = excluded.imported",
+                (name, source, fingerprint, now()),
+            )
+            self._db.execute("DELETE FROM dataset_questions WHERE dataset = ?", (name,))
+            while page:
+                self._db.executemany(
+                    "INSERT INTO questions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    [(q.hash, q.text, json.dumps(q.options, ensure_ascii=False), q.answer, q.context) for q in page],
+                )
+                for question in page:
+                    self._place(name, question, counts[question.split])
+                    counts[question.split] += 1
+                page = list(islice(stream, _PAGE))
+        return counts
+
+    def _place(self, name: str, question: Question, position: int) -> None:
+        try:
+            self._db.execute(
+                "INSERT INTO dataset_questions VALUES (?, ?, ?, ?, ?)",
+                (name, question.split, position, question.key, question.hash),
+            )
+        except sqlite3.IntegrityError as error:
+            raise UsageProblem(
+                f"{name}, split {question.split}, row {position + 1}: the id '{question.key}' is there already.",
+                "Ids must be unique within a split; choose another column with the mapping for 'id'.",
+            ) from error
+
+    def splits(self, dataset: str) -> dict[str, int]:
+        """Number of questions by split."""
+        rows = self._db.rows(
+            "SELECT split, count(*) AS n FROM dataset_questions WHERE dataset = ? GROUP BY split", (dataset,)
+        )
+        found = {row["split"]: row["n"] for row in rows}
+        return {split: found[split] for split in SPLITS if split in found}
+
+    def ambiguous_ids(self, dataset: str) -> Iterator[str]:
+        """Ids that mean different questions in different splits."""
+        query = "SELECT key FROM dataset_questions WHERE dataset = ? GROUP BY key HAVING count(DISTINCT question) > 1"
+        return (row["key"] for row in self._db.rows(query, (dataset,)))
+
+    def repeated(self, dataset: str) -> list[Repeated]:
+        """Word for word, options in the same order."""
+        rows = self._db.rows(
+            "SELECT split, sum(places) - sum(contents) AS again, sum(contents > 1) AS disagree,"
+            " coalesce(min(CASE WHEN contents > 1 THEN key END), min(key)) AS key"
+            " FROM (SELECT dq.split, min(dq.key) AS key,"
+            f" count(*) AS places, count(DISTINCT q.answer) AS contents {_FROM} WHERE dq.dataset = ?"
+            " GROUP BY dq.split, q.text, q.options, q.context HAVING count(*) > 1) GROUP BY split",
+            (dataset,),
+        )
+        found = {row["split"]: Repeated(**row) for row in rows}
+        return [found[split] for split in SPLITS if split in found]
+
+    def profiles(self, dataset: str) -> list[SplitProfile]:
+        """Summed in the database."""
+        flat = "replace(trim(t), char(10), ' ')"
+        words = f"length({flat}) - length(replace({flat}, ' ', '')) + 1"
+        rows = self._db.rows(
+            f"SELECT split, answer, count(*) AS questions, sum({words}) AS words, max({words}) AS longest,"
+            " min(options) AS fewest, max(options) AS most FROM (SELECT dq.split, q.answer,"
+            " json_array_length(q.options) AS options, coalesce(q.context || ' ', '') || q.text || ' ' ||"
+            f" (SELECT group_concat(value, ' ') FROM json_each(q.options)) AS t {_FROM} WHERE dq.dataset = ?)"
+            " GROUP BY split, answer",
+            (dataset,),
+        )
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            found.setdefault(row["split"], []).append(row)
+        return [_profile(split, found[split]) for split in SPLITS if split in found]
+
+    def iterate(self, dataset: str, split: str, limit: int | None = None) -> Iterator[Question]:
+        """The split in its order, a page in memory at a time. The store may be written to meanwhile."""
+        position, left = 0, limit
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(_PAGE, left)
+            page = list(
+                self._db.rows(
+                    f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.position >= ?"
+                    " ORDER BY dq.position LIMIT ?",
+                    (dataset, split, position, size),
+                )
+            )
+            if not page:
+                return
+            yield from map(_question, page)
+            position += len(page)
+            left = None if left is None else left - len(page)
+
+    def at(self, dataset: str, split: str, position: int) -> Question:
+        """The question at `position` of a split (from 0)."""
+        row = self._db.one(
+            f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.position = ?",
+            (dataset, split, position),
+        )
+        if row is None:
+            raise IndexError(f"{dataset}/{split} has no question at {position}")
+        return _question(row)
+
+    def after(self, dataset: str, split: str, point: str) -> Question | None:
+        """The question of a split whose hash comes next after `point`, round the end to the beginning; None when the
+        split is empty."""
+        query = (
+            f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.question > ?"
+            " ORDER BY dq.question LIMIT 1"
+        )
+        row = self._db.one(query, (dataset, split, point)) or self._db.one(query, (dataset, split, ""))
+        return _question(row) if row else None
+
+    def answers(self, dataset: str, split: str, limit: int | None = None) -> tuple[float, float]:
+        """(chance, majority): the expected accuracy of guessing, and of the most frequent answer position."""
+        rows = self._db.rows(
+            f"SELECT q.answer AS answer, json_array_length(q.options) AS options {_FROM}"
+            " WHERE dq.dataset = ? AND dq.split = ? ORDER BY dq.position LIMIT ?",
+            (dataset, split, -1 if limit is None else limit),
+        )
+        positions: Counter[int] = Counter()
+        chance = 0.0
+        for row in rows:
+            positions[row["answer"]] += 1
+            chance += 1 / row["options"]
+        total = positions.total()
+        return (chance / total, max(positions.values()) / total) if total else (0.0, 0.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backends.base import Sampling
 from tinyllm_cli.records.elicitation import RationaleSet
-from tinyllm_cli.store.database import Store
+from tinyllm_cli.store.database import Database
 
 _REPLIES = (
     "SELECT 1 FROM rationales r JOIN prompts own ON own.hash = r.prompt WHERE r.question = f.question"
@@ -30,65 +30,6 @@ class ElicitationUsage:
     partly: bool
 
 
-def unanswered(store: Store, dataset: str, split: str, variant: RationaleSet) -> int:
-    """Questions of a split that were asked in this way and have a failure and no reply."""
-    row = store.one(
-        "SELECT count(DISTINCT dq.position) AS n FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
-        f" JOIN prompts p ON p.hash = f.prompt WHERE dq.dataset = ? AND dq.split = ? AND {_ASKED_SO}"
-        f" AND NOT EXISTS ({_REPLIES})",
-        (dataset, split, variant.teacher, variant.sampling, variant.recipe),
-    )
-    return int(row["n"]) if row else 0
-
-
-def silent(store: Store, dataset: str, split: str) -> list[str]:
-    """Teachers that were asked about a split and gave no reply to any of its questions."""
-    rows = store.rows(
-        "SELECT f.teacher FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
-        " WHERE dq.dataset = ? AND dq.split = ? EXCEPT"
-        " SELECT r.teacher FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
-        " WHERE dq.dataset = ? AND dq.split = ? ORDER BY 1",
-        (dataset, split, dataset, split),
-    )
-    return [row["teacher"] for row in rows]
-
-
-def spent(store: Store, dataset: str, split: str, how: tuple[str, str, str]) -> ElicitationUsage:
-    """By what every call came to, failed and repeated ones included; where no asking of this kind is on record, as for
-    replies of an earlier tinyllm, by the replies alone. A reply that counts for several data sets is paid in one.
-    `how` is a teacher with the sampling and the recipe that it was asked with."""
-    sums = (
-        "sum({0}prompt_tokens) AS prompt_tokens, sum({0}completion_tokens) AS completion_tokens, sum({0}cost) AS cost"
-    )
-    asked = "teacher = ? AND sampling = ? AND recipe = ?"
-    if store.one(f"SELECT 1 AS found FROM elicitations WHERE {asked} LIMIT 1", how):
-        row = store.one(
-            f"SELECT {sums.format('')}, coalesce(max(cost IS NULL AND calls > 0), 0) AS partly FROM elicitations"
-            f" WHERE {asked} AND dataset = ? AND split = ?",
-            (*how, dataset, split),
-        )
-    else:
-        row = store.one(
-            f"SELECT {sums.format('r.')}, coalesce(max(r.cost IS NULL), 0) AS partly"
-            " FROM (SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
-            " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt"
-            " WHERE r.teacher = ? AND r.sampling = ? AND p.recipe = ? AND dq.dataset = ? AND dq.split = ?",
-            (*how, dataset, split),
-        )
-    assert row is not None
-    return ElicitationUsage(**{**row, "partly": bool(row["partly"]) and row["cost"] is not None})
-
-
-def sampling_of(store: Store, variant: RationaleSet) -> tuple[str, Sampling]:
-    """The backend that was asked, and how it sampled."""
-    row = store.one(
-        "SELECT backend, temperature, top_p, max_tokens, stop, seed FROM samplings WHERE hash = ?", (variant.sampling,)
-    )
-    assert row is not None
-    backend = row.pop("backend")
-    return backend, Sampling(**{**row, "stop": tuple(json.loads(row["stop"]))})
-
-
 @dataclass(frozen=True, kw_only=True)
 class Faulty:
     """A rationale in which `gate` found something."""
@@ -98,16 +39,79 @@ class Faulty:
     key: str
 
 
-def one_by_gate(store: Store, dataset: str, variant: RationaleSet, gates: str) -> list[Faulty]:
-    """For each gate the first training rationale of this variant, as `rationales.iterate` gives them, in which it found
-    something, run with the settings `gates`; the gate that found most comes first."""
-    rows = store.rows(
-        "WITH learned AS (SELECT max(r.id) AS id, dq.key FROM dataset_questions dq"
-        " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ?"
-        " AND dq.split = 'train' AND r.teacher = ? AND r.sampling = ? AND p.recipe = ? GROUP BY dq.position, r.sample)"
-        " SELECT json_extract(f.value, '$[0]') AS gate, min(learned.id) AS rationale, learned.key"
-        " FROM learned JOIN verdicts v ON v.rationale = learned.id, json_each(v.findings) f WHERE v.gates = ?"
-        " GROUP BY 1 ORDER BY count(*) DESC",
-        (dataset, variant.teacher, variant.sampling, variant.recipe, gates),
-    )
-    return [Faulty(**row) for row in rows]
+class StatsQueries:
+    """Queries of `store.rationale_stats`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def unanswered(self, dataset: str, split: str, variant: RationaleSet) -> int:
+        """Questions of a split that were asked in this way and have a failure and no reply."""
+        row = self._db.one(
+            "SELECT count(DISTINCT dq.position) AS n FROM dataset_questions dq JOIN failures f ON f.question ="
+            " dq.question"
+            f" JOIN prompts p ON p.hash = f.prompt WHERE dq.dataset = ? AND dq.split = ? AND {_ASKED_SO}"
+            f" AND NOT EXISTS ({_REPLIES})",
+            (dataset, split, variant.teacher, variant.sampling, variant.recipe),
+        )
+        return int(row["n"]) if row else 0
+
+    def silent(self, dataset: str, split: str) -> list[str]:
+        """Teachers that were asked about a split and gave no reply to any of its questions."""
+        rows = self._db.rows(
+            "SELECT f.teacher FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
+            " WHERE dq.dataset = ? AND dq.split = ? EXCEPT"
+            " SELECT r.teacher FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
+            " WHERE dq.dataset = ? AND dq.split = ? ORDER BY 1",
+            (dataset, split, dataset, split),
+        )
+        return [row["teacher"] for row in rows]
+
+    def spent(self, dataset: str, split: str, how: tuple[str, str, str]) -> ElicitationUsage:
+        """By what every call came to, failed and repeated ones included; where no asking of this kind is on record,
+        as for replies of an earlier tinyllm, by the replies alone. A reply that counts for several data sets is paid
+        in one. `how` is a teacher with the sampling and the recipe that it was asked with."""
+        columns = ("prompt_tokens", "completion_tokens", "cost")
+        sums = ", ".join(f"sum({{0}}{name}) AS {name}" for name in columns)
+        asked = "teacher = ? AND sampling = ? AND recipe = ?"
+        if self._db.one(f"SELECT 1 AS found FROM elicitations WHERE {asked} LIMIT 1", how):
+            row = self._db.one(
+                f"SELECT {sums.format('')}, coalesce(max(cost IS NULL AND calls > 0), 0) AS partly FROM elicitations"
+                f" WHERE {asked} AND dataset = ? AND split = ?",
+                (*how, dataset, split),
+            )
+        else:
+            row = self._db.one(
+                f"SELECT {sums.format('r.')}, coalesce(max(r.cost IS NULL), 0) AS partly"
+                " FROM (SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
+                " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt"
+                " WHERE r.teacher = ? AND r.sampling = ? AND p.recipe = ? AND dq.dataset = ? AND dq.split = ?",
+                (*how, dataset, split),
+            )
+        assert row is not None
+        return ElicitationUsage(**{**row, "partly": bool(row["partly"]) and row["cost"] is not None})
+
+    def sampling_of(self, variant: RationaleSet) -> tuple[str, Sampling]:
+        """The backend that was asked, and how it sampled."""
+        row = self._db.one(
+            "SELECT backend, temperature, top_p, max_tokens, stop, seed FROM samplings WHERE hash = ?",
+            (variant.sampling,),
+        )
+        assert row is not None
+        backend = row.pop("backend")
+        return backend, Sampling(**{**row, "stop": tuple(json.loads(row["stop"]))})
+
+    def one_by_gate(self, dataset: str, variant: RationaleSet, gates: str) -> list[Faulty]:
+        """For each gate the first training rationale of this variant, as `rationales.iterate` gives them, in which it
+        found something, run with the settings `gates`; the gate that found most comes first."""
+        rows = self._db.rows(
+            "WITH learned AS (SELECT max(r.id) AS id, dq.key FROM dataset_questions dq"
+            " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ?"
+            " AND dq.split = 'train' AND r.teacher = ? AND r.sampling = ? AND p.recipe = ? GROUP BY dq.position,"
+            " r.sample)"
+            " SELECT json_extract(f.value, '$[0]') AS gate, min(learned.id) AS rationale, learned.key"
+            " FROM learned JOIN verdicts v ON v.rationale = learned.id, json_each(v.findings) f WHERE v.gates = ?"
+            " GROUP BY 1 ORDER BY count(*) DESC",
+            (dataset, variant.teacher, variant.sampling, variant.recipe, gates),
+        )
+        return [Faulty(**row) for row in rows]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from tinyllm_cli.store.database import Store, now
+from tinyllm_cli.store.database import Database, now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,43 +19,47 @@ class UsefulnessGain:
     cut: bool = False
 
 
-def stored(store: Store, model: str, texts: Mapping[int, str]) -> dict[int, UsefulnessGain]:
-    """The gains of these rationales as these texts (hashes), by id, as far as they are known."""
-    marks = ",".join("?" * len(texts))
-    rows = store.rows(
-        f"SELECT rationale, text, gain, input_cut FROM usefulness WHERE model = ? AND rationale IN ({marks})",
-        (model, *texts),
-    )
-    return {
-        row["rationale"]: UsefulnessGain(
-            rationale=row["rationale"], text=row["text"], gain=row["gain"], cut=bool(row["input_cut"])
+class UsefulnessQueries:
+    """Queries of `store.usefulness`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def stored(self, model: str, texts: Mapping[int, str]) -> dict[int, UsefulnessGain]:
+        """The gains of these rationales as these texts (hashes), by id, as far as they are known."""
+        marks = ",".join("?" * len(texts))
+        rows = self._db.rows(
+            f"SELECT rationale, text, gain, input_cut FROM usefulness WHERE model = ? AND rationale IN ({marks})",
+            (model, *texts),
         )
-        for row in rows
-        if texts[row["rationale"]] == row["text"]
-    }
+        return {
+            row["rationale"]: UsefulnessGain(
+                rationale=row["rationale"], text=row["text"], gain=row["gain"], cut=bool(row["input_cut"])
+            )
+            for row in rows
+            if texts[row["rationale"]] == row["text"]
+        }
 
+    def add(self, model: str, gains: Sequence[UsefulnessGain]) -> None:
+        """Keep gains; committed when this returns."""
+        moment = now()
+        with self._db.atomic():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO usefulness (rationale, text, model, gain, created, input_cut)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                [(one.rationale, one.text, model, one.gain, moment, one.cut) for one in gains],
+            )
 
-def add(store: Store, model: str, gains: Sequence[UsefulnessGain]) -> None:
-    """Keep gains; committed when this returns."""
-    moment = now()
-    with store.atomic():
-        store.executemany(
-            "INSERT OR REPLACE INTO usefulness (rationale, text, model, gain, created, input_cut)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            [(one.rationale, one.text, model, one.gain, moment, one.cut) for one in gains],
+    def scored(self, dataset: str) -> list[tuple[str, int, str]]:
+        """(model, how many of a data set's rationales it scored, when it last did)."""
+        rows = self._db.rows(
+            "SELECT u.model, count(*) AS n, max(u.created) AS at FROM usefulness u JOIN rationales r ON r.id ="
+            " u.rationale"
+            " WHERE r.question IN (SELECT question FROM dataset_questions WHERE dataset = ?) GROUP BY 1 ORDER BY 1",
+            (dataset,),
         )
+        return [(row["model"], row["n"], row["at"]) for row in rows]
 
-
-def scored(store: Store, dataset: str) -> list[tuple[str, int, str]]:
-    """(model, how many of a data set's rationales it scored, when it last did)."""
-    rows = store.rows(
-        "SELECT u.model, count(*) AS n, max(u.created) AS at FROM usefulness u JOIN rationales r ON r.id = u.rationale"
-        " WHERE r.question IN (SELECT question FROM dataset_questions WHERE dataset = ?) GROUP BY 1 ORDER BY 1",
-        (dataset,),
-    )
-    return [(row["model"], row["n"], row["at"]) for row in rows]
-
-
-def models(store: Store, dataset: str) -> list[str]:
-    """The models that scored rationales for a data set, the last one first."""
-    return [model for model, _, _ in sorted(scored(store, dataset), key=itemgetter(2), reverse=True)]
+    def models(self, dataset: str) -> list[str]:
+        """The models that scored rationales for a data set, the last one first."""
+        return [model for model, _, _ in sorted(self.scored(dataset), key=itemgetter(2), reverse=True)]

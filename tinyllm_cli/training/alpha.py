@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from tinyllm_cli.config import Settings, default_prefix, match_name
 from tinyllm_cli.errors import UsageProblem, choices
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.students.inputs import ANSWER
 
 Alpha = Mapping[str, float] | float
@@ -52,7 +50,7 @@ def choose(store: Store, settings: Settings, alpha: Alpha | None, dataset: str |
     with weight 1; without `dataset`, the one data set that has rationales of them all is taken.
 
     Raises UsageProblem that lists the candidates when there is none, or more than one."""
-    available = stored_rationales.datasets_with_rationales(store)
+    available = store.rationales.datasets_with_rationales()
     if alpha is None:
         alpha = 1.0
     if isinstance(alpha, float):
@@ -116,7 +114,7 @@ def _teacher(typed: str, with_rationales: Collection[str], settings: Settings) -
 
 def _only_dataset(store: Store, available: Mapping[str, set[str]], teachers: set[str], *, finetune: bool) -> str:
     if finetune:
-        fitting = [name for name in stored_questions.names(store) if stored_questions.splits(store, name).get("train")]
+        fitting = [name for name in store.questions.names() if store.questions.splits(name).get("train")]
         what = "a train split"
     else:
         fitting = sorted(name for name, wrote in available.items() if wrote and teachers <= wrote)

@@ -11,8 +11,6 @@ from tinyllm_cli.datasets.question import Question, canonical
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.rationales.selection import EVERY_RATIONALE, SelectedRationale, Selection, best_covered, selected
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
-from tinyllm_cli.store import rationales as stored_rationales
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, NO_EXTRA_CONTEXT, ExtraContext, Task, student_input
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.pinto import load_extra_context
@@ -82,13 +80,13 @@ def load_training_data(store: Store, plan: TrainingPlan) -> TrainingData:
     """Questions of train and valid, with what the plan takes of every active teacher.
 
     Raises UsageProblem when the data set has no train split, or a teacher wrote nothing for it."""
-    sizes = stored_questions.splits(store, plan.dataset)
+    sizes = store.questions.splits(plan.dataset)
     if not sizes.get("train"):
         raise UsageProblem(
             f"The data set {plan.dataset} has no train split.", f"It has: {', '.join(sizes) or 'nothing'}."
         )
-    train = list(stored_questions.iterate(store, plan.dataset, "train", plan.limit))
-    valid = tuple(stored_questions.iterate(store, plan.dataset, "valid"))
+    train = list(store.questions.iterate(plan.dataset, "train", plan.limit))
+    valid = tuple(store.questions.iterate(plan.dataset, "valid"))
     if plan.teaching == "labels":
         train, lineage = pseudo_labels(store, train, plan.active)
         return TrainingData(training_questions=tuple(training_questions(train, {}, ())), valid=valid, lineage=lineage)
@@ -96,7 +94,7 @@ def load_training_data(store: Store, plan: TrainingPlan) -> TrainingData:
         return _hinted(store, plan, train, valid)
     taught: dict[str, Mapping[str, Sequence[SelectedRationale]]] = {}
     lineage = {}
-    known = stored_rationales.variants(store, plan.dataset, "train")
+    known = store.rationales.variants(plan.dataset, "train")
     for voice in plan.active:
         variant = best_covered(known, voice.teacher, plan.dataset, plan.selection.icl)
         taught[voice.teacher], lineage[voice.teacher] = selected(

@@ -17,7 +17,6 @@ from tinyllm_cli.errors import Busy, UsageProblem
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import runs as stored_runs
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.loading import model_fingerprint
 from tinyllm_cli.students.saving import clear_up
@@ -42,8 +41,8 @@ def distill(
 ) -> Run:
     """Train `student` on `material`, keep the checkpoint with the best valid accuracy, and record it all as a run.
 
-    A run of exactly this plan that was broken off is taken up where its state stands, unless `restart`; one that is done
-    comes back as it is. The run's row says 'stopped' after Ctrl-C or a kill, and 'failed' after an error, whose
+    An interrupted run of exactly this plan resumes from its last checkpoint, unless `restart`; a finished one is
+    returned. The run's row says 'stopped' after Ctrl-C or a kill, and 'failed' after an error, whose
     reason it keeps.
 
     Started by torchrun or `accelerate launch`, all processes call this and share the work; the first keeps the
@@ -67,7 +66,7 @@ def distill(
             nonlocal evaluated
             if processes.first and len(progress.valid) > evaluated:
                 evaluated = len(progress.valid)
-                stored_runs.note_figures(store, run.id, keeper.figures())
+                store.runs.note_figures(run.id, keeper.figures())
             watch(progress)
 
         keeper = Trainer(run, plan, student, material, noting, save_every=save_every, processes=processes)
@@ -78,23 +77,23 @@ def distill(
             keeper.train()
         except KeyboardInterrupt:
             with signals_deferred():  # a second Ctrl-C waits for what the first one saves
-                stored_runs.finish(store, run.id, "stopped", keeper.figures(), "stopped by the user")
+                store.runs.finish(run.id, "stopped", keeper.figures(), "stopped by the user")
                 keeper.save()
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            stored_runs.finish(store, run.id, "failed", keeper.figures(), reason)
+            store.runs.finish(run.id, "failed", keeper.figures(), reason)
             raise
-        stored_runs.finish(store, run.id, "done", keeper.figures())
+        store.runs.finish(run.id, "done", keeper.figures())
         discard_state(state_folder(Path(run.folder)))
-    done = stored_runs.find(store, run.id)
+    done = store.runs.find(run.id)
     assert done is not None
     return done
 
 
 def finished(store: Store, plan: TrainingPlan, material: TrainingData) -> Run | None:
     """The run of exactly this plan that is done and whose student is still there."""
-    return _whole(stored_runs.same(store, identity(plan, material)))
+    return _whole(store.runs.same(identity(plan, material)))
 
 
 def _whole(alike: Sequence[Run]) -> Run | None:
@@ -116,12 +115,12 @@ def _taken_up_or_begun(
     """The run, and its lock in `held` unless it is done. With `restart`, only a run that the same
     command, also with --restart, began is resumed."""
     with store.writing():
-        alike = [run for run in stored_runs.same(store, wanted) if not restart or run.command == plan.command]
+        alike = [run for run in store.runs.same(wanted) if not restart or run.command == plan.command]
         whole = None if restart else _whole(alike)
         if whole is not None:  # another process has ended it meanwhile
             return whole
         earlier = next((run for run in alike if run.state != "done"), None)
-        claimed = earlier is not None and held.enter_context(stored_runs.claiming(store, earlier.id))
+        claimed = earlier is not None and held.enter_context(store.runs.claiming(earlier.id))
         if earlier is not None and not claimed and not restart:
             raise Busy(
                 f"Run {earlier.id} is this very training, and another process is at it.",
@@ -129,10 +128,10 @@ def _taken_up_or_begun(
             )
         if earlier is None or not claimed:
             run = _begin(store, plan, wanted)
-            held.enter_context(stored_runs.claiming(store, run.id))
+            held.enter_context(store.runs.claiming(run.id))
             return run
     clear_up(Path(earlier.folder))
-    return stored_runs.resume(store, earlier.id)
+    return store.runs.resume(earlier.id)
 
 
 def identity(plan: TrainingPlan, material: TrainingData) -> dict[str, Any]:
@@ -156,9 +155,9 @@ def identity(plan: TrainingPlan, material: TrainingData) -> dict[str, Any]:
 
 
 def _begin(store: Store, plan: TrainingPlan, wanted: dict[str, Any]) -> Run:
-    run = stored_runs.start(store, **wanted, command=plan.command, versions=versions())
-    stored_runs.locate(store, run.id, str(run_folder(store.path, run, plan)))
-    begun = stored_runs.find(store, run.id)
+    run = store.runs.start(**wanted, command=plan.command, versions=versions())
+    store.runs.locate(run.id, str(run_folder(store.path, run, plan)))
+    begun = store.runs.find(run.id)
     assert begun is not None
     return begun
 

@@ -11,7 +11,6 @@ from tinyllm_cli.elicitation.replies import rationale_text
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.rationales.teacher_answers import load_teacher_answers, unforced_command
 from tinyllm_cli.store import Store
-from tinyllm_cli.store import questions as stored_questions
 from tinyllm_cli.students.inputs import ExtraContext
 
 
@@ -38,7 +37,7 @@ def load_extra_context(
     for teacher in teachers:
         own = load_teacher_answers(store, teacher, dataset, split)
         digest, written = hashlib.sha256(), 0
-        for question in stored_questions.iterate(store, dataset, split, limit):
+        for question in store.questions.iterate(dataset, split, limit):
             if not own.asked(question):
                 raise UsageProblem(
                     f"{teacher} has not answered all questions of {dataset}, split {split}, by itself.",

@@ -182,13 +182,12 @@ class Batcher:
     @contextmanager
     def _interruptible(self, courses: Sequence[_Course]) -> Iterator[None]:
         from tinyllm_cli.errors import InterruptedByUser
-        from tinyllm_cli.store import batches as stored_batches
 
         try:
             yield
         except KeyboardInterrupt as error:
             names = list(dict.fromkeys(course.name for course in courses))
-            open_ones = [batch for name in names for batch in stored_batches.open_ones(self.asker.store, name)]
+            open_ones = [batch for name in names for batch in self.asker.store.batches.open_ones(name)]
             count = f"{len(open_ones)} batch{'es' if len(open_ones) != 1 else ''}"
             requests = sum(batch.requests for batch in open_ones)
             raise InterruptedByUser(

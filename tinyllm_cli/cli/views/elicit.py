@@ -64,13 +64,12 @@ class ElicitationView:
         import backends
         from tinyllm_cli.elicitation.estimate import unasked
         from tinyllm_cli.elicitation.requests import RECORDED, MissingRationales
-        from tinyllm_cli.store import questions as stored_questions
 
         name = job.spec.name
         with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
             missing = MissingRationales(self.store, job, teacher)
             estimate = unasked(self.store, job, missing, self._charging(teacher))
-            first = missing.prompt(stored_questions.at(self.store, job.dataset, job.split, 0))
+            first = missing.prompt(self.store.questions.at(job.dataset, job.split, 0))
         text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in first.messages)
         recorded, model = job.spec.backend == RECORDED, missing.asking.model
         self.console.say("(recorded rationales: nothing is asked)" if recorded else text)
@@ -134,12 +133,11 @@ class ElicitationView:
         from backends.base import Rendering, Request
         from tinyllm_cli.elicitation.estimate import after_check
         from tinyllm_cli.elicitation.requests import MissingRationales
-        from tinyllm_cli.store.rationales import newest
 
         name, say = job.spec.name, self.console.say
         missing = MissingRationales(self.store, job, teacher)
         estimate = after_check(self.store, job, tally, missing, self._charging(teacher))
-        exchange = newest(self.store, missing.asking)
+        exchange = self.store.rationales.newest(missing.asking)
         if exchange is not None and tally.done:
             request = Request(split=job.split, key="", messages=exchange.messages)
             rendered = teacher.render(request) if isinstance(teacher, Rendering) else None
@@ -171,7 +169,6 @@ def _elicit(
 ) -> ElicitationCounts:
     from tinyllm_cli.elicitation.elicit import elicit as elicit_stage
     from tinyllm_cli.errors import InterruptedByUser
-    from tinyllm_cli.store.rationales import count as count_rationales
 
     name = job.spec.name
     with console.meter(f"{name} on {job.dataset}/{job.split}") as meter:
@@ -184,7 +181,7 @@ def _elicit(
         try:
             return elicit_stage(store, job, teacher, watch, budget=budget, most=most)
         except KeyboardInterrupt as error:
-            kept = count_rationales(store, job.dataset, job.split, name)
+            kept = store.rationales.count(job.dataset, job.split, name)
             raise InterruptedByUser(
                 f"Stopped: {kept} rationales of {name} are kept for {job.dataset}/{job.split}.",
                 "Run the same command to go on.",

@@ -37,16 +37,15 @@ def setup(
     from tinyllm_cli.experiments.availability import coverage_of
     from tinyllm_cli.experiments.grid import Setup
     from tinyllm_cli.ingestion.ingest import ingest_named
-    from tinyllm_cli.store import rationales as stored_rationales
     from tinyllm_cli.students.loading import model_fingerprint
     from tinyllm_cli.training.alpha import named_weights, parse_alpha
 
     _check_options(more)
     names = list(dict.fromkeys(ingest_named(store, name, session.settings).name for name in datasets))
-    names = names or sorted(stored_rationales.datasets_with_rationales(store))
+    names = names or sorted(store.rationales.datasets_with_rationales())
     if not names:
         raise UsageProblem("There are no rationales to experiment with.", "Run: tinyllm elicit, or name a --dataset.")
-    wrote = stored_rationales.datasets_with_rationales(store)
+    wrote = store.rationales.datasets_with_rationales()
     pool = set().union(*(wrote.get(name, set()) for name in names))
     models = list(dict.fromkeys(map(resolved, students)))
     return Setup(
@@ -100,10 +99,9 @@ class Work:
 
         Raises WorldProblem at the end when runs failed."""
         from tinyllm_cli.experiments.runner import carry_out
-        from tinyllm_cli.store import experiments as stored_experiments
 
         self.mark_killed()
-        done = stored_experiments.done_cells(self.store)
+        done = self.store.experiments.done_cells()
         todo = [(place, cell) for place, cell in enumerate(plan.cells) if cell.identity not in done]
         self._announce(plan, todo)
         if self.dry_run or not self.agreed(len(todo)):
@@ -120,20 +118,17 @@ class Work:
             self.conclude(experiment)
 
     def mark_killed(self) -> None:
-        from tinyllm_cli.store import experiments as stored_experiments
-        from tinyllm_cli.store import runs as stored_runs
 
-        stored_runs.mark_killed(self.store)
-        stored_experiments.mark_killed(self.store)
+        self.store.runs.mark_killed()
+        self.store.experiments.mark_killed()
 
     @contextmanager
     def opened(self, plan: Mapping[str, Any]) -> Iterator[int]:
         """The experiment's number; nobody else carries it out meanwhile."""
         from tinyllm_cli.errors import Busy
-        from tinyllm_cli.store import experiments as stored_experiments
 
-        number = stored_experiments.open_experiment(self.store, self.name, {"name": self.name, **plan}, command_line())
-        with stored_experiments.claiming(self.store, number) as ours:
+        number = self.store.experiments.open_experiment(self.name, {"name": self.name, **plan}, command_line())
+        with self.store.experiments.claiming(number) as ours:
             if not ours:
                 raise Busy(f"Another process is at this very experiment ({number}).", "Wait for it.")
             yield number
@@ -143,13 +138,12 @@ class Work:
         """Ctrl-C, and SIGTERM like it, say what is kept."""
         from tinyllm_cli.errors import InterruptedByUser
         from tinyllm_cli.signals import ended_like_interrupted
-        from tinyllm_cli.store import experiments as stored_experiments
 
         try:
             with ended_like_interrupted():
                 yield
         except KeyboardInterrupt as error:
-            cells = stored_experiments.cells(self.store, experiment)
+            cells = self.store.experiments.cells(experiment)
             done = sum(cell.state in ("done", "pruned") for cell in cells)
             raise InterruptedByUser(
                 f"Stopped: {done} of {len(cells)} are done, and what was in work has saved its state.",
@@ -170,9 +164,8 @@ class Work:
     @cached_property
     def history(self) -> History:
         from tinyllm_cli.experiments.resources import History
-        from tinyllm_cli.store import runs as stored_runs
 
-        return History(runs=stored_runs.everything(self.store), evaluations=stored_runs.evaluations(self.store))
+        return History(runs=self.store.runs.everything(), evaluations=self.store.evaluations.everything())
 
     @cached_property
     def _fitting(self) -> tuple[int, str]:
@@ -232,13 +225,11 @@ class Work:
         from tinyllm_cli.cli.views.cells import named, results_table
         from tinyllm_cli.errors import WorldProblem
         from tinyllm_cli.report.collect import result
-        from tinyllm_cli.store import experiments as stored_experiments
-        from tinyllm_cli.store import runs as stored_runs
 
         console = self.session.console
-        cells = stored_experiments.cells(self.store, experiment)
-        runs = {run.id: run for run in stored_runs.everything(self.store)}
-        results = {one.id: result(one, runs) for one in stored_runs.evaluations(self.store)}
+        cells = self.store.experiments.cells(experiment)
+        runs = {run.id: run for run in self.store.runs.everything()}
+        results = {one.id: result(one, runs) for one in self.store.evaluations.everything()}
         console.show(results_table(self.name, cells, runs, results))
         if self.name == "alpha":
             self._say_selected(cells, runs)

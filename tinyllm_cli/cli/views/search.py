@@ -52,7 +52,6 @@ def _evaluate(work: Work, experiment: int, hunt: SearchConfig, found: Found) -> 
     from tinyllm_cli.experiments.grid import ExperimentCell, PlanBuilder
     from tinyllm_cli.experiments.runner import carry_out
     from tinyllm_cli.experiments.search import alpha_labels
-    from tinyllm_cli.store import experiments as stored_experiments
 
     setup = work.setup
     way: Label = {
@@ -60,12 +59,12 @@ def _evaluate(work: Work, experiment: int, hunt: SearchConfig, found: Found) -> 
         **({} if setup.test_limit is None else {"test questions": setup.test_limit}),
     }
     label: Label = {"dataset": hunt.dataset, "best": "on valid", **alpha_labels(found.alphas), **way}
-    if any(cell.label == label and cell.run == found.run for cell in stored_experiments.cells(work.store, experiment)):
+    if any(cell.label == label and cell.run == found.run for cell in work.store.experiments.cells(experiment)):
         return
     cell = ExperimentCell(label=label, distill=None, evaluate=("--run", str(found.run), *PlanBuilder(setup).evaluate()))
-    position = stored_experiments.add_cell(work.store, experiment, label)
+    position = work.store.experiments.add_cell(experiment, label)
     carry_out(work.store, experiment, [(position, cell)], work.surroundings(), 1, lambda *_: None)
-    stored_experiments.attach_run(work.store, experiment, position, found.run)
+    work.store.experiments.attach_run(experiment, position, found.run)
 
 
 def _hunt(work: Work) -> SearchConfig:

@@ -1,7 +1,7 @@
 """The language-model head over real target tokens alone, in chunks: never the logits of padding, never all at once.
 
 The loss and its gradient come from one pass over each chunk, since the objective fixes every token's weight before
-anything is computed (`tinyllm_cli.training.objective`). The whole fp32 logits of a batch would be its largest tensor by far.
+anything is computed (`training.objective`). The whole fp32 logits of a batch would be its largest tensor by far.
 """
 
 from __future__ import annotations
