@@ -26,6 +26,8 @@ HEAVY = {
     "ctranslate2",
     "onnxruntime",
     "gguf",
+    "altair",
+    "vl_convert",
 }
 LAYERS = (
     {"cli", "cli.views"},

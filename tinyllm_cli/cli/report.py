@@ -85,30 +85,34 @@ def report(
 
 
 def _show(session: Session, found: Report) -> None:
-    """Results last, where they are seen first. Where there are many, single evaluations are left to the files."""
+    """The finding first, then the details. Many single evaluations are left to the files."""
+    from tinyllm_cli.cli.views.report import finding_text, overview_plots
     from tinyllm_cli.report.terminal import accuracy_tables, report_tables
 
     console = session.console
     if console.json:
         return
+    console.show(finding_text(found.finding))
+    for plot in list(overview_plots(found.paper, console.width))[:_PLOTS]:
+        console.say(plot)
     few = len(found.results) <= _FEW
     for table in [*report_tables(found), *(accuracy_tables(found.results) if few else ())]:
         console.show(table)
     if not few:
-        console.say(f"{len(found.results)} evaluations: each of them stands in --html, --csv and --json.")
+        console.say(f"{len(found.results)} evaluations: --html, --csv and --json list each of them.")
     _show_paper(console, found.paper)
     for part in found.paper.missing:
-        console.note(f"{part.what}: nothing yet. Run: {part.command}")
+        console.note(f"{part.what}: no data yet. Run: {part.command}")
 
 
 def _show_paper(console: Console, paper: Paper) -> None:
-    from tinyllm_cli.cli.views.report import plots, sheet_table
+    from tinyllm_cli.cli.views.report import sheet_table, sweep_plots
     from tinyllm_cli.report.sheets import comparisons_sheet, table_sheets
     from tinyllm_cli.report.table_model import by_group
 
     for sheet in table_sheets(paper):
         console.show(sheet_table(sheet))
-    drawn = list(plots(paper, console.width))
+    drawn = list(sweep_plots(paper, console.width))
     for plot in drawn[:_PLOTS]:
         console.say(plot)
     if len(drawn) > _PLOTS:

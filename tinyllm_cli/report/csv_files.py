@@ -41,7 +41,8 @@ def files(report: Report) -> dict[str, list[dict[str, Any]]]:
     paper = report.paper
     return {
         "table1": [
-            {"label": line.label, "tried": entry.tried, "on_valid": entry.on_valid, **arm_row(entry.arm)}
+            {"label": line.label, "tried": entry.tried, "tied": len(entry.tied), "on_valid": entry.on_valid,
+             **arm_row(entry.arm)}
             for table in paper.tables
             for line in (*table.teachers, *(line for block in table.blocks for line in block.lines))
             for entry in line.entries.values()
@@ -71,7 +72,7 @@ def files(report: Report) -> dict[str, list[dict[str, Any]]]:
 
 
 def arm_row(arm: Arm) -> dict[str, Any]:
-    return {**{name: getattr(arm, name) for name in _ARM}, "seeds": len(arm.seeds),
+    return {**{name: getattr(arm, name) for name in _ARM}, "seeds": arm.seed_count,
             "runs": " ".join(map(str, arm.runs))}  # fmt: skip
 
 
