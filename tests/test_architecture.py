@@ -56,6 +56,8 @@ ALLOWED = {
     "api": {
         "audit",
         "config",
+        "datasets",
+        "elicitation",
         "errors",
         "events",
         "export",
@@ -109,7 +111,7 @@ ALLOWED = {
     },
     "config": {"errors"},
     "datasets": {"config", "errors"},
-    "elicitation": {"config", "datasets", "errors", "records", "store"},
+    "elicitation": {"config", "datasets", "errors", "events", "records", "store"},
     "errors": set(),
     "evaluation": {"config", "datasets", "errors", "files", "rationales", "records", "store", "students"},
     "events": set(),
@@ -126,7 +128,7 @@ ALLOWED = {
     },
     "export": {"datasets", "errors", "records", "store", "students", "training"},
     "files": set(),
-    "ingestion": {"config", "datasets", "errors", "store"},
+    "ingestion": {"config", "datasets", "errors", "events", "store"},
     "rationales": {
         "config",
         "datasets",
