@@ -30,7 +30,7 @@ GUIDES = ("README.md", "docs/data.md", "docs/method.md", "docs/rationales.md", "
 GLOSSARY = [
     (term, definition.strip())
     for term, definition in re.findall(
-        r"^### (.+)\n(.*?)(?=^#|\Z)",
+        r"^### ([^\n]+)\n(.*?)(?=^#|\Z)",
         (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"),
         flags=re.MULTILINE | re.DOTALL,
     )
