@@ -108,10 +108,10 @@ def test_links_in_the_documentation_resolve(page: Path) -> None:
 
 
 def without_code(text: str) -> str:
-    """The prose of a Markdown page: without code, headings and the addresses of links."""
-    for pattern in (r"^```.*?^```$", r"^    .*$", r"^#.*$", r"`[^`\n]*`"):
-        text = re.sub(pattern, "", text, flags=re.MULTILINE | re.DOTALL if "```" in pattern else re.MULTILINE)
-    return text
+    """The prose of a Markdown page in one line, without code and headings."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^    .*$|^#.*$|`[^`\n]*`", "", text, flags=re.MULTILINE)
+    return re.sub(r"\s+", " ", text)
 
 
 @pytest.mark.parametrize("name", GUIDES)
