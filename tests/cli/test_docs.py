@@ -6,15 +6,23 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 import typer
 
+from backends import BUILT_IN
 from tests.conftest import ROOT, environment
+from tinyllm_cli.audit.checks import KINDS
 from tinyllm_cli.cli import app
 from tinyllm_cli.config import built_in_teachers, load_settings
 from tinyllm_cli.datasets.catalogue import known_names
+from tinyllm_cli.rationales.gates.settings import GATES, GateSettings, gate_settings
+from tinyllm_cli.training.methods import METHODS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
@@ -155,6 +163,66 @@ def test_files_and_functions_that_contributing_names_exist() -> None:
 def test_contributing_answers_the_questions_of_a_newcomer() -> None:
     for words in ("eq. 2", "429", "rejected", "two runs the same", "A teacher backend", "A gate", "A student family"):
         assert words in CONTRIBUTING
+
+
+def commands_in(page: Path) -> Iterator[str]:
+    """The `tinyllm ...` commands that a page shows, in code blocks and in the text, each in one line."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    fenced = r"^```.*?^```$"
+    for block in (
+        *re.findall(fenced, text, flags=re.MULTILINE | re.DOTALL),
+        *re.findall(r"^ {4}.*$", text, re.MULTILINE),
+    ):
+        yield from (line.partition(" # ")[0] for line in re.findall(r"^ *(tinyllm .+)$", block, flags=re.MULTILINE))
+    yield from re.findall(r"`(tinyllm\s[^`]+)`", re.sub(fenced, "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_and_options_that_a_page_shows_exist(page: Path) -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    for line in commands_in(page):
+        own, _, for_distill = line.partition(" -- ")
+        if not own.split()[1].startswith("-"):  # tinyllm --help
+            assert own.split()[1] in group.commands, line
+            _check_options(own, group.commands[own.split()[1]])
+            _check_options(for_distill, group.commands["distill"])
+
+
+def _check_options(line: str, command: click.Command) -> None:
+    known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)} | {"--help"}
+    assert set(re.findall(r"(?<!\S)(--?[a-z][\w-]*)", line)) <= known, line
+
+
+def test_configuration_examples_are_valid(tmp_path: Path) -> None:
+    seen = 0
+    for page in PAGES:
+        for example in re.findall(r"^```toml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            if "[project." in example:  # a package's own pyproject.toml
+                continue
+            file = tmp_path / "tinyllm.toml"
+            file.write_text(example, encoding="utf-8")
+            settings = load_settings(file)
+            gate_settings(settings.gates)
+            for spec in settings.teachers.values():
+                assert set(spec.options) <= set(_settings_of(spec.backend)), (page.name, spec.name)
+            seen += 1
+    assert seen >= 5
+
+
+def _settings_of(backend: str) -> Mapping[str, object]:
+    settings: Mapping[str, object] = import_module(BUILT_IN[backend].partition(":")[0])._SETTINGS
+    return settings
+
+
+def test_tables_of_settings_and_checks_are_complete() -> None:
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
+    for backend in BUILT_IN:
+        assert [name for name in _settings_of(backend) if f"`{name}`" not in pages["teachers"]] == []
+    for name in (*GATES, *(one.name for one in fields(GateSettings)), *KINDS):
+        assert f"\n| `{name}`" in pages["rationales"], name
+    for name in ("inference", *METHODS):
+        assert f"\n| `{name}`" in pages["method"], name
 
 
 def test_the_two_commands_of_the_paper_are_in_the_readme_word_for_word() -> None:
