@@ -48,7 +48,8 @@ GLOSSARY = [
 EVERYDAY = {
     "Data set", "Split", "Question", "Option", "Context", "Backend", "Embedded model", "Prompt", "Sampling", "Sample",
     "Recorded rationale", "In flight", "Batch", "Severity", "Masking", "Objective", "Prefix", "Task", "Target", "Run",
-    "Standard KD", "Store", "Endpoint", "Check", "Method", "Fine-tuning", "Evaluation", "Prediction", "Scoring", "Experiment", "Plan", "Provenance", "Holm correction",
+    "Standard KD", "Store", "Endpoint", "Check", "Method", "Fine-tuning", "Evaluation", "Prediction", "Scoring",
+    "Experiment", "Plan", "Provenance", "Holm correction",
 }  # fmt: skip
 """Terms that need no link where a guide first uses them: they are common, or usually part of another phrase."""
 
