@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, command_line, guarded
+from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
+from tinyllm_cli.cli.session import Session, command_line, guarded
 from tinyllm_cli.cli.views.batch import Batcher
 from tinyllm_cli.cli.views.elicit import ElicitationView
 from tinyllm_cli.errors import UsageProblem, WorldProblem
