@@ -110,7 +110,7 @@ def _label(run: Run) -> str:
     gates = run.settings.get("gates")
     if not gates:
         return label_of(run)
-    settings = GateSettings(max_tokens=run.settings["max_target"])
+    settings = GateSettings(max_tokens=run.settings.train.max_target)
     for version in range(1, CODE + 1):
         if settings.hash_under(version) == gates:
             return label_of(run).replace("gated", f"gates {_AS_BEFORE.get(version, version)}")

@@ -144,7 +144,7 @@ def _run_target(store: Store, run_id: int | None, dataset: str | None) -> _Targe
     from tinyllm_cli.training.model_card import read_beside
 
     run = run_with_student(store, run_id)
-    limits = Limits.of(run.settings)
+    limits = Limits.of(run.settings.train)
     return _Target(
         dataset=dataset or run.dataset, subject=run_subject(run), model=run.folder, limits=limits,
         reads=read_beside(run),
