@@ -176,6 +176,7 @@ ALLOWED = {
 }
 BACKENDS_FOR = {
     "students": {"backends.checkpoints", "backends.fingerprints"},
+    "elicitation": {"backends.reply_text"},
     "datasets": {"backends.hub", "backends.csv_files"},
     "ingestion": {"backends.recorded"},
 }
