@@ -11,7 +11,7 @@ from typing import Any
 from tinyllm_cli.datasets.question import canonical
 from tinyllm_cli.records.evaluations import Evaluation
 from tinyllm_cli.records.runs import Run
-from tinyllm_cli.report.labels import NO_EFFECT, label_of, training_texts, treatment_of
+from tinyllm_cli.report.labels import NO_EFFECT, label_of, precision_of, training_texts, treatment_of
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.training.methods import ON_RATIONALES
 
@@ -148,11 +148,11 @@ def alike(run: Run, sizes: Mapping[str, int]) -> str:
     """The same for runs that differ in their seed alone."""
     # Not by the label: it distinguishes a limit of all questions from none.
     facts = {name: value for name, value in _of_run(run, sizes).items() if name not in ("label", "size")}
-    return canonical([facts, _limited(run, sizes), training_texts(run), run.settings.get("prefixes")])
+    return canonical([facts, _limited(run, sizes), training_texts(run), run.settings.prefixes])
 
 
 def _limited(run: Run, sizes: Mapping[str, int]) -> int:
-    return min(filter(None, (sizes.get(run.dataset), run.settings.get("limit"))), default=0)
+    return min(filter(None, (sizes.get(run.dataset), run.settings.limit)), default=0)
 
 
 def _untrained(one: Evaluation) -> dict[str, Any]:
@@ -162,9 +162,10 @@ def _untrained(one: Evaluation) -> dict[str, Any]:
 
 
 def _of_run(run: Run, sizes: Mapping[str, int]) -> dict[str, Any]:
-    settings = run.settings
+    settings = run.settings.to_json()
     on_rationales = run.method in ON_RATIONALES
     rest = {name: value for name, value in settings.items() if name not in _IN_FIELDS | NO_EFFECT}
+    rest["precision"] = precision_of(run)
     return {
         "label": label_of(run),
         "method": run.method,

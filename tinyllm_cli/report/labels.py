@@ -12,13 +12,13 @@ from tinyllm_cli.datasets.question import canonical
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.training.methods import ON_RATIONALES
 
-NO_EFFECT = {"token_budget", "gradient_checkpointing"}
-"""Settings that change speed and memory but not the result."""
+NO_EFFECT = {"token_budget", "gradient_checkpointing", "environment"}
+"""Settings that change speed and memory but not the result, but for the precision within the environment."""
 
 
 def label_of(run: Run) -> str:
     """The method, and which of its settings differ from the paper's: `tinyllm (raw)`, `tinyllm (gated, weight)`."""
-    settings = run.settings
+    settings = run.settings.to_json()
     parts = []
     if run.method in ON_RATIONALES:
         weights = set(run.alpha.values())
@@ -51,9 +51,19 @@ def run_labels(runs: Iterable[Run]) -> dict[int, str]:
 
 def _settings(run: Run) -> dict[str, Any]:
     """What of a run can differ behind one label."""
-    rest = {name: value for name, value in run.settings.items() if name not in _IN_LABELS}
+    rest = {name: value for name, value in run.settings.to_json().items() if name not in _IN_LABELS}
     texts = [value for value in training_texts(run).values() if value is not None]
-    return rest | {"teachers": ", ".join(run.alpha), **({"rationales": _digest(texts)} if texts else {})}
+    return rest | {
+        "precision": precision_of(run),
+        "teachers": ", ".join(run.alpha),
+        **({"rationales": _digest(texts)} if texts else {}),
+    }
+
+
+def precision_of(run: Run) -> str:
+    """The one that was used, where the run recorded it."""
+    environment = run.settings.environment
+    return environment.precision if environment else run.settings.train.precision
 
 
 def _differences(found: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
