@@ -147,6 +147,8 @@ ALLOWED = {
     "report": {
         "audit",
         "datasets",
+        "errors",
+        "files",
         "rationales.gates",
         "records",
         "stats",

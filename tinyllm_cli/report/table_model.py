@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from tinyllm_cli.report.arms import Arm
-from tinyllm_cli.report.comparisons import Comparison
+if TYPE_CHECKING:
+    from tinyllm_cli.report.arms import Arm
+    from tinyllm_cli.report.comparisons import Comparison
 
 HOW_MEASURED = (
     "Accuracy in percent, and below it the 95 % Wilson interval for the number of questions; with several seeds their"
