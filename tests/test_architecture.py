@@ -52,7 +52,17 @@ WITHIN = {
 }
 # What each part of tinyllm_cli imports of the others: the table is exact.
 ALLOWED = {
-    "audit": {"datasets", "elicitation", "errors", "rationales", "rationales.gates", "records", "store", "students"},
+    "audit": {
+        "datasets",
+        "elicitation",
+        "errors",
+        "iteration",
+        "rationales",
+        "rationales.gates",
+        "records",
+        "store",
+        "students",
+    },
     "cli": {
         "audit",
         "cli.views",
@@ -110,7 +120,17 @@ ALLOWED = {
     "files": set(),
     "iteration": set(),
     "ingestion": {"config", "datasets", "errors", "store"},
-    "rationales": {"datasets", "elicitation", "errors", "rationales.gates", "records", "stats", "store", "students"},
+    "rationales": {
+        "datasets",
+        "elicitation",
+        "errors",
+        "iteration",
+        "rationales.gates",
+        "records",
+        "stats",
+        "store",
+        "students",
+    },
     "rationales.gates": {"datasets", "errors"},
     "records": {"datasets"},
     "report": {
@@ -126,7 +146,7 @@ ALLOWED = {
     },
     "signals": set(),
     "stats": set(),
-    "store": {"datasets", "errors", "records", "signals"},
+    "store": {"datasets", "errors", "iteration", "records", "signals"},
     "students": {"datasets", "files", "records", "students.loss.cpu"},
     "students.loss": {"students", "students.loss.cpu"},
     "students.loss.cpu": {"students.loss"},

@@ -13,7 +13,7 @@ from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Gates, Json, 
 
 if TYPE_CHECKING:
     from tinyllm_cli.audit.audit import Audit
-    from tinyllm_cli.audit.summary import Measure
+    from tinyllm_cli.audit.measure import Measure
 
 _USUAL_STUDENT = "google/flan-t5-small"
 
@@ -87,7 +87,7 @@ def _measure(
     `must` be known."""
     from backends.base import ModelUnavailable
     from tinyllm_cli.audit.checks import MEASURED
-    from tinyllm_cli.audit.summary import Measure
+    from tinyllm_cli.audit.measure import Measure
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.students.base import Limits
     from tinyllm_cli.students.loading import load_ruler

@@ -112,7 +112,8 @@ def _tally(
 
     tally = _Tally(teacher=variant.teacher)
     with session.console.meter(f"judging {variant.teacher}") as meter:
-        for rationale, verdict in judged(store, dataset, split, variant, settings, limit=limit):
+        for one in judged(store, dataset, split, variant, settings, limit=limit):
+            rationale, verdict = one.rationale, one.verdict
             tally.verdicts[verdict.verdict] += 1
             tally.gates.update(finding.gate for finding in verdict.findings)
             found = next((finding for finding in verdict.findings if finding.gate == show), None)

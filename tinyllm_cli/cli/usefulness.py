@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tinyllm_cli.cli.console import Meter
     from tinyllm_cli.datasets.question import Question
     from tinyllm_cli.rationales.leakage import Probed
-    from tinyllm_cli.rationales.usefulness import Scored, Texts
+    from tinyllm_cli.rationales.usefulness import Scored
+    from tinyllm_cli.rationales.verdicts import JudgedRationale
     from tinyllm_cli.store import Store
     from tinyllm_cli.students.base import Student
 
@@ -65,8 +66,8 @@ def score(
     Example: tinyllm usefulness --dataset obqa --limit 1000 --show 3
     """
     from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.rationales.usefulness import passed_rationales
     from tinyllm_cli.rationales.usefulness import score as score_stage
-    from tinyllm_cli.rationales.usefulness import texts_with_questions
     from tinyllm_cli.students.loading import model_fingerprint
 
     if leakage is not None and (show or not mask_answer):
@@ -83,7 +84,7 @@ def score(
     with closing(session.open_store(create=False)) as store:
         chosen = dataset_with_rationales(session, store, split, dataset)
         texts = {
-            variant.teacher: partial(texts_with_questions, store, chosen, split, variant, standing, limit)
+            variant.teacher: partial(passed_rationales, store, chosen, split, variant, standing, limit)
             for variant in variants_of(store, chosen, split, teacher or [], icl)
         }
         if leakage is not None:
@@ -170,7 +171,8 @@ def _summed(scored: Iterable[Scored], show: int) -> _Summary:
 
 
 def _leak(
-    session: Session, store: Store, dataset: str, split: str, texts: Mapping[str, Callable[[], Texts]],
+    session: Session, store: Store, dataset: str, split: str,
+    texts: Mapping[str, Callable[[], Iterator[JudgedRationale]]],
     load: Callable[[], Student], count: int,
 ) -> None:  # fmt: skip
     from tinyllm_cli.errors import UsageProblem
@@ -181,7 +183,7 @@ def _leak(
 
     pairs: dict[str, list[tuple[Question, str]]] = {}
     for teacher, of_teacher in texts.items():
-        first = ((question, text) for rationale, text, question in of_teacher() if rationale.sample == 0)
+        first = ((one.question, one.text) for one in of_teacher() if one.rationale.sample == 0)
         pairs[teacher] = list(islice(first, count))
         if not pairs[teacher]:  # said before a model has worked for the others
             raise UsageProblem(
