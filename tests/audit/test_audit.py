@@ -296,6 +296,20 @@ def test_a_question_with_the_same_option_twice_is_an_error(store: Store) -> None
     assert "gold" in found.hint
 
 
+def test_texts_that_share_no_word_with_their_question_are_counted(store: Store, write: Write) -> None:
+    text = "Which plant grows best in wet garden soil, in row"
+    own = [replace(one, text=f"{text} {number}?") for number, one in enumerate(make_questions(10))]
+    store.questions.replace("toy", "here", "1", own)
+    for number, question in enumerate(own):
+        write("t5", question, "Copper and tin make bronze together." if number < 2 else f"{question.text} {LIGHT}")
+    found = of_kind(survey(store, "toy", gates=GateSettings()), "off-topic")
+    assert found.text.startswith("2 of 10 rationales of t5 for toy, split train, pass the gates")
+    assert not found.is_error
+    strict = survey(store, "toy", gates=GateSettings(off_topic="reject"))
+    assert "off-topic" not in {one.kind for one in findings(strict, None)}
+    assert of_train(strict).rejected_by["off-topic"] == 2
+
+
 def test_a_finding_is_an_error_beyond_its_threshold_only(store: Store, asked: list[Question], write: Write) -> None:
     for question in asked[:9]:
         write("t5", question, LIGHT)
@@ -398,15 +412,31 @@ def test_what_was_typed_wrong_is_said(inside: Command, scripted: Path, tmp_path:
     assert (nowhere.returncode, "no model at nowhere" in nowhere.stderr) == (1, True)
 
 
-def test_what_is_known_of_real_rationales_is_found(inside: Command, shared_data: Path) -> None:
-    assert inside("import", shared_data / "openbookqa", "--name", "obqa", "--quiet").returncode == 0
+def test_a_data_set_with_the_faults_of_real_ones_is_reported(inside: Command, tmp_path: Path) -> None:
+    """As `tinyllm audit` is used: a file of questions, and rationales beside it."""
+    folder = tmp_path / "rocks"
+    (folder / "rationales").mkdir(parents=True)
+    train = [
+        {
+            "id": f"t{n}",
+            "question": f"What becomes of stone number {n}?",
+            "options": ["sand", "gold"],
+            "answer_index": 0,
+        }
+        for n in range(12)
+    ]
+    test = [{**row, "id": f"x{number}"} for number, row in enumerate(train[:3])]
+    written = [
+        {"id": row["id"], "rationale": f"Wind and ice break stone number {number} into grains over many years."}
+        for number, row in enumerate(train)
+    ]
+    for name, rows in (("train", train), ("test", test), ("rationales/careful.train", written)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert inside("import", folder, "--quiet").returncode == 0
     found = json.loads(inside("audit", "--json", "--quiet").stdout)
     [data] = found["datasets"]
-    train = {one["teacher"]: one for one in data["teachers"] if one["split"] == "train"}
-    assert {one["covered"] for one in train.values()} == {4957}
-    assert train["llama-2-7b-chat"]["characters"] > 2 * train["flan-t5-xl"]["characters"]
-    said = [one["text"] for one in found["findings"] if one["kind"] == "duplicates"]
-    assert "14 test questions of obqa are also in train, answer and all." in said
-    assert "7 valid questions of obqa are also in train, answer and all." in said
-    [alike] = [one for one in data["overlaps"] if one["split"] == "train"]
-    assert alike["elsewhere"] + 0.1 < alike["same"] < 0.9
+    [careful] = [one for one in data["teachers"] if one["split"] == "train"]
+    assert (careful["covered"], careful["rejected"], careful["off_topic"]) == (12, 0, 0)
+    assert [one["text"] for one in found["findings"] if one["kind"] == "duplicates"] == [
+        "3 test questions of rocks are also in train, with the same answer."
+    ]

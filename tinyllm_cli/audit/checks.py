@@ -18,7 +18,8 @@ from tinyllm_cli.records.elicitation import Repeated
 
 KINDS = (
     "no-rationales", "missing", "failed", "rejected", "cut-off", "inputs-cut", "targets-cut", "unreadable",
-    "unwritable", "same-options", "duplicates", "near-duplicates", "contradictions", "repeated", "alike", "disagree",
+    "unwritable", "off-topic", "same-options", "duplicates", "near-duplicates", "contradictions", "repeated", "alike",
+    "disagree",
 )  # fmt: skip
 MEASURED = frozenset({"inputs-cut", "targets-cut", "unreadable", "unwritable"})
 """The kinds that need a student's tokenizer."""
@@ -43,6 +44,9 @@ class Thresholds:
     failed: float = 0.01
     rejected: float = 0.2
     cut_off: float = 0.5
+    off_topic: float = 0.02
+    """Below this share, such texts are mostly good ones in other words."""
+
     inputs_cut: float = 0.01
     unreadable: float = 0.01
     unwritable: float = 0.01
@@ -137,6 +141,13 @@ def _of_gates(one: TeacherQuality, limits: Thresholds) -> Iterator[CheckResult]:
             text=f"The gates reject {_of(one.rejected, one.rationales)} rationales of {one.teacher} for {one.dataset},"
             f" split {one.split} (first reason: {most}).",
             hint=f"{one.usable} of {one.questions} questions keep one.",
+        )  # fmt: skip
+    if one.off_topic > limits.off_topic * one.rationales:
+        yield CheckResult(
+            kind="off-topic", dataset=one.dataset, severity="warning",
+            text=f"{_of(one.off_topic, one.rationales)} rationales of {one.teacher} for {one.dataset}, split"
+            f" {one.split}, pass the gates and share no word with their question.",
+            hint='Read some with tinyllm inspect; to reject them, set off_topic = "reject" under [gates].',
         )  # fmt: skip
     cut_off = one.gates.get("cut-off", 0)
     if cut_off > limits.cut_off * one.rationales:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tinyllm_cli.audit.measure import Measure
 from tinyllm_cli.iteration import batched
+from tinyllm_cli.rationales.gates.topic import off_topic
 from tinyllm_cli.rationales.selection import best_covered
 from tinyllm_cli.rationales.verdicts import JudgedRationale
 from tinyllm_cli.records.elicitation import RECORDED_RECIPE, RationaleSet, Recipe, recipe_named
@@ -56,6 +57,9 @@ class TeacherQuality:
     against: Mapping[str, int]
     rejected_by: Mapping[str, int]
     """Rejected rationales by the first gate that rejects them: the counts add up to `rejected`."""
+
+    off_topic: int
+    """Texts that pass and share no word with their question: many of them are about something else."""
 
     characters: float | None
     """Mean length of the texts that pass; `tokens` by the student's tokenizer."""
@@ -105,7 +109,7 @@ def quality(store: Store, own: TeacherSet, rationales: Iterable[JudgedRationale]
         failed=store.rationale_stats.unanswered(own.dataset, own.split, source), rationales=count.verdicts.total(),
         samples=count.samples, kept=count.verdicts["kept"], repaired=count.verdicts["repaired"],
         rejected=count.verdicts["rejected"], gates=dict(count.gates), against=dict(count.against),
-        rejected_by=dict(count.rejected_by),
+        rejected_by=dict(count.rejected_by), off_topic=count.off_topic,
         characters=count.characters / texts if texts else None,
         tokens=count.tokens / texts if texts and measure else None,
         longest=count.longest if texts and measure else None,
@@ -125,6 +129,7 @@ class _Count:
     gates: Counter[str] = field(default_factory=Counter)
     against: Counter[str] = field(default_factory=Counter)
     rejected_by: Counter[str] = field(default_factory=Counter)
+    off_topic: int = 0
     covered: int = 0
     usable: int = 0
     samples: int = 0
@@ -149,6 +154,7 @@ class _Count:
             self.covered += position != self._position
             self._position = position
             if one.passed:
+                self.off_topic += off_topic(one.text, one.question) is not None
                 self.usable += position != self._usable_position
                 self._usable_position = position
         if self.measure is not None:

@@ -58,6 +58,9 @@ SLIGHT = _words(
 )
 """Without them a sentence says the same."""
 
+REFERRING = _words("this these those she her hers he him his it its they their them")
+"""They refer to something said before."""
+
 UNENDING = _words(
     """
     a an the of to in on at by for from with and or but is are was were be been has have had that this these

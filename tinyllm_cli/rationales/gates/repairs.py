@@ -14,7 +14,7 @@ Repair = tuple[str, str]
 
 _OPENINGS = re.compile(
     r"""\s*(?:
-      (?:(?:ok(?:ay)?|alright|well)[,.]?\s+)?let(?:'|’)?s\s+(?:think|go|work|break|reason|solve)\b[^.:!?\n]{0,60}?
+      (?:(?:ok(?:ay)?|alright|well)[,.]?\s+)?let(?:(?:'|’)?s|\s+me)\s+(?:think|go|work|break|reason|solve|walk)\b[^.:!?\n]{0,60}?
         (?:step[\s-]*by[\s-]*step|through\ (?:this|it))[^.:!?\n]{0,20}[.:!,]*
     | (?:sure(?:\ thing)?|certainly|of\ course|absolutely|okay|great\ question)\s*
         (?:[.:!,]+|[,!]?\s+(?=here|i(?:'|’)|i\ |let\ |happy))
@@ -22,7 +22,8 @@ _OPENINGS = re.compile(
     | here(?:'|’)?s?\s+(?:is\s+)?(?:the|a|my|an)\s+(?:\w+\s+){0,3}(?:rationale|explanation|reasoning|answer)\b
         [^.:!?\n]{0,40}[.:!]+
     | (?:rationale|explanation|reasoning|reason|solution|thought)\s*[:\-]+
-    | (?:the\s+)?(?:correct\s+|right\s+)?answer\s*:\s*\(?[a-z]\)?(?:[.):]|\b)[^\n]{0,80}(?:\n|$)
+    | (?:the\s+)?(?:correct\s+|right\s+)?answer\s*:\s*\(?[a-z](?!\)?\s+(?:is|was|would|can)\b)\)?(?:[.):]|\b)
+        [^\n]{0,80}(?:\n|$)
     )\s*""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -122,12 +123,16 @@ def up_to_whole_sentence(text: str, style: bool) -> Repair | None:
     if not found or (found[-1].whole and not found[-1].heading):
         return None
     last = found[-1]
-    if _OPTION.fullmatch(last.text) or (not style and not last.heading and _may_end(last.text)):
+    if (
+        _OPTION.fullmatch(last.text)
+        or (len(found) == 1 and last.heading)
+        or (not style and not last.heading and _may_end(last.text))
+    ):
         return None
     while found and (found[-1].heading or not (found[-1].whole or _listed(found))):
         found.pop()
     rest = text[: found[-1].end] if found else ""
-    return rest, f"stops at '{short(last.text[-40:])}'"
+    return rest, f"stops at '{short_end(last.text)}'"
 
 
 _OPTION = re.compile(r"\d{1,2}\.\s*\([a-z]\)|[a-h]")
@@ -176,6 +181,20 @@ def that_fits(text: str, limit: int, length: Callable[[str], int]) -> Repair | N
     return (text[: ends[low - 1]] if low else ""), reason
 
 
-def short(text: str) -> str:
+def short(text: str, size: int = 40) -> str:
+    """The beginning of a text for a message, cut between words."""
     plain = " ".join(text.split())
-    return plain if len(plain) <= 40 else plain[:37] + "..."
+    return plain if len(plain) <= size else f"{_whole_words(plain[: size - 3], plain[size - 3])}..."
+
+
+def short_end(text: str, size: int = 40) -> str:
+    """The end of a text for a message, cut between words."""
+    plain = " ".join(text.split())
+    if len(plain) <= size:
+        return plain
+    end = plain[3 - size :]
+    return "..." + (end if plain[2 - size] == " " else end.partition(" ")[2] or end).lstrip()
+
+
+def _whole_words(start: str, following: str) -> str:
+    return start.rstrip() if following == " " else (start.rpartition(" ")[0] or start)
