@@ -18,10 +18,10 @@ from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.selection import Selection, best_covered
 from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.data import TrainingData, TrainingPlan, load_training_data
-from tinyllm_cli.training.settings import TrainSettings
 
 
 def toy(store: Store, folder: Path, count: int = 9) -> list[Question]:

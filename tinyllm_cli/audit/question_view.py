@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.elicitation.replies import own_answer, without_thinking
+from tinyllm_cli.elicitation.replies import own_answer, text_begin, without_thinking
 from tinyllm_cli.rationales.gates import GateSettings, judge
 from tinyllm_cli.rationales.verdicts import decode
 from tinyllm_cli.rationales.weights import text_hash
@@ -87,7 +87,7 @@ def _reply_view(question: Question, reply: question_lookup.ReplyRow, gates: Gate
 def pieces(raw: str, left: str) -> Iterator[Piece]:
     """`raw` in parts that are in `left` and parts that are not; together they are `raw`. A reasoning block counts as
     cut, even if it has the same sentences."""
-    start = len(raw) - len(without_thinking(raw))
+    start = text_begin(raw)
     begin = raw.find(left, start)
     if begin >= 0:
         end = begin + len(left)

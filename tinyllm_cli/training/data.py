@@ -16,13 +16,13 @@ from tinyllm_cli.rationales.select import select
 from tinyllm_cli.rationales.selection import EVERY_RATIONALE, SelectedRationale, Selection, best_covered
 from tinyllm_cli.rationales.teacher_answers import load_teacher_answers
 from tinyllm_cli.rationales.teacher_rationales import load_teacher_rationales
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, NO_EXTRA_CONTEXT, ExtraContext, Task, student_input
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.methods import METHODS
 from tinyllm_cli.training.pinto import extra_context_of
 from tinyllm_cli.training.pseudo_labels import pseudo_labels
-from tinyllm_cli.training.settings import TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ def training_questions(
                     name=one.teacher,
                     input=student_input(one.prefix, question),
                     target=rationale.text,
-                    weight=one.alpha * rationale.weight,
+                    weight=rationale.weight,
                     share=1 / len(selected),
                 )
                 for rationale in selected
