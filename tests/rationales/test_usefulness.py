@@ -446,7 +446,7 @@ def test_nothing_to_judge_and_nothing_to_probe_is_told(inside: Command, tmp_path
     (tmp_path / "tinyllm.toml").write_text(long, encoding="utf-8")
     assert inside("elicit", "--teacher", "ann", "--dataset", "toy").returncode == 0
     refused = inside("usefulness", "--model", "student", "--leakage", "2")
-    assert "There is no rationale of short" in refused.stderr
+    assert "No rationale of short" in refused.stderr
     assert "Probing" not in refused.stderr, "nothing is read before all teachers have something to read"
     done = inside("usefulness", "--model", "student")
     assert done.returncode == 0, done.stderr
@@ -479,7 +479,7 @@ def test_inputs_that_lose_their_end_are_counted_whenever_they_were_scored(
         [parrot] = json.loads(inside("usefulness", "--model", "student", "--json").stdout)["teachers"]
         assert parrot["inputs_cut"] == 1
     leak = inside("usefulness", "--model", "student", "--leakage", "4", "--no-gates")
-    assert "3 of parrot's inputs were longer" in leak.stdout
+    assert "3 inputs with rationales of parrot exceed the model's input limit" in leak.stdout
     assert "Next: tinyllm usefulness --dataset toy --model " in leak.stderr
     assert "--no-gates" in leak.stderr
     plain = ("distill", "--alpha", "0", "--student", "student", "--usefulness", "filter", "--dry-run")

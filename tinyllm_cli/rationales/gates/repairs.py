@@ -1,4 +1,4 @@
-"""What can be mended in a rationale: each repair takes a text and gives what is left, and why, or None."""
+"""Repairs of a rationale: each takes a text and returns what is left and the reason, or None if there is no defect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STRAY = re.compile(
     )""",
     re.VERBOSE,
 )
-"""What slips in behind an opening: a word alone on its line, or one in another script."""
+"""Noise after an opening: a word alone on its line, or one in another script."""
 
 _NEXT = re.compile(
     r"""\n[ \t]*(?:
@@ -60,7 +60,7 @@ _INLINE_NEXT = re.compile(r"[ \t](?<=[.!?)][ \t])[ \t]*(?:\#+|(?:Question|Q)\s*\
 
 
 def without_opening(text: str) -> Repair | None:
-    """Without "Let's think step by step." and what else says nothing of the question."""
+    """Without "Let's think step by step." and other openings that are independent of the question."""
     rest = text
     while match := _OPENINGS.match(rest):
         if not match[0].strip():
@@ -76,25 +76,25 @@ def without_opening(text: str) -> Repair | None:
 
 
 def before_next_question(text: str) -> Repair | None:
-    """Up to where the teacher goes on with a question of its own."""
+    """The text before the next question that the teacher invents."""
     found = [match for match in (_next(text), _INLINE_NEXT.search(text)) if match]
     if not found:
         return None
     match = min(found, key=lambda one: one.start())
     if _BARE.fullmatch(text, match.start()):
         return None
-    return text[: match.start()].rstrip(), f"goes on with '{short(text[match.start() :].strip())}'"
+    return text[: match.start()].rstrip(), f"continues with '{short(text[match.start() :].strip())}'"
 
 
 _BARE = re.compile(
     r"[\W_]*(?:option|answers?|rationale|explanation)\b(?:[\W_]|\b(?:option|answers?|rationale|explanation|[a-e]|r)\b)*",
     re.IGNORECASE,
 )
-"""Announces an answer, and gives at most its letter."""
+"""A label such as `Answer:` with at most a letter."""
 
 
 def without_marker(text: str) -> Repair | None:
-    """Without an `Answer:` at the end that nothing or a mere letter follows: it begins no other question."""
+    """Without an `Answer:` at the end that nothing or a letter follows: it is no next question."""
     match = _next(text)
     if match is None or not _BARE.fullmatch(text, match.start()):
         return None
@@ -104,21 +104,21 @@ def without_marker(text: str) -> Repair | None:
 _FIRST = re.compile(r"\w+")
 
 
-@lru_cache(maxsize=8)  # two repairs ask
+@lru_cache(maxsize=8)  # used by two repairs
 def _next(text: str) -> re.Match[str] | None:
-    """Behind the first word: a marker at the very beginning starts this rationale, not another question."""
+    """Searches after the first word: a marker at the beginning starts this rationale, not another question."""
     word = _FIRST.search(text)
     return _NEXT.search(text, word.end()) if word else None
 
 
 def ends_sentences(text: str) -> bool:
-    """Whether this writer ends sentences by a full stop: one before the last shows it."""
+    """Whether this writer ends sentences with a full stop: one before the last sentence shows it."""
     return any(one.whole and not one.heading for one in sentences(text)[:-1])
 
 
 def up_to_whole_sentence(text: str, style: bool) -> Repair | None:
-    """Without the beginning of a sentence that has no end. Where the `style` is to end none, the last one counts as
-    whole, unless its last word can't stand last."""
+    """Without an unfinished sentence at the end. If the writer ends no sentence (`style`), the last one counts as
+    complete, unless its last word can't end a sentence."""
     found = list(sentences(text))
     if not found or (found[-1].whole and not found[-1].heading):
         return None
@@ -136,14 +136,14 @@ def up_to_whole_sentence(text: str, style: bool) -> Repair | None:
 
 
 _OPTION = re.compile(r"\d{1,2}\.\s*\([a-z]\)|[a-h]")
-"""An answer that is a letter alone."""
+"""An answer that is only a letter."""
 
 
 _ITEM = re.compile(r"\(?(?:\d{1,2}|[a-h])[.)]\s|[•*-]\s")
 
 
 def _listed(found: Sequence[Sentence]) -> bool:
-    """The last of them is an item of a list whose items end without a full stop."""
+    """The last sentence is an item of a list whose items have no full stop."""
     if not _item(found, len(found) - 1) or not _may_end(found[-1].text):
         return False
     return sum(not one.whole and _item(found, index) for index, one in enumerate(found)) >= 2
@@ -154,7 +154,7 @@ def _item(found: Sequence[Sentence], index: int) -> bool:
 
 
 def _may_end(text: str) -> bool:
-    """It has a verb, its last word can stand last, and it is more than a start."""
+    """It has a verb and at least four words, and its last word can end a sentence."""
     own = words(text)
     return (
         len(own) >= 4
@@ -165,7 +165,7 @@ def _may_end(text: str) -> bool:
 
 
 def that_fits(text: str, limit: int, length: Callable[[str], int]) -> Repair | None:
-    """The whole sentences at its beginning that fit into `limit` tokens."""
+    """The complete sentences at the beginning that fit into `limit` tokens."""
     total = length(text)
     if total <= limit:
         return None
