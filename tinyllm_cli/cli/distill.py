@@ -122,7 +122,7 @@ def distill(
     from tinyllm_cli.training.data import TrainingPlan, load_training_data
     from tinyllm_cli.training.distill import finished
     from tinyllm_cli.training.distributed import is_first, take_own_gpu
-    from tinyllm_cli.training.methods import METHODS
+    from tinyllm_cli.training.methods import METHODS, method_for
     from tinyllm_cli.training.objective import READINGS
     from tinyllm_cli.training.optimizers import SCHEDULES, optimizer_names
     from tinyllm_cli.training.tracking import TRACKERS, Tracker
@@ -161,13 +161,14 @@ def distill(
         if dataset is not None:
             dataset = ingest_named(store, dataset, session.settings).name
         choice = choose(store, session.settings, weights, dataset)
+        active = sum(one.alpha > 0 for one in choice.teachers)
         plan = TrainingPlan(
+            method=method_for(method, active, settings.lora_rank),
             dataset=choice.dataset,
             student=resolved(student),
-            voices=choice.voices,
+            teachers=choice.teachers,
             settings=settings,
             limit=limit,
-            teaching={"standard-kd": "labels", "pinto": "hints"}.get(method or "", "rationales"),  # type: ignore[arg-type]
             selection=Selection(
                 gates=standing,
                 usefulness=usefulness,  # type: ignore[arg-type]
@@ -178,11 +179,6 @@ def distill(
             ),
             command=command_line(),
         )
-        if method not in (None, plan.method):
-            raise UsageProblem(
-                f"This is {plan.method}, not {method}: {len(plan.active)} teachers have an alpha above 0.",
-                "Set --alpha and --lora-rank to what the method needs, or leave --method out.",
-            )
         _say_what_has_no_effect(session, plan)
         material = load_training_data(store, plan)
         announce(session, plan, material, chosen=choice.chosen)
@@ -221,7 +217,7 @@ def _refuse_without_rationales(method: str | None, *, about_them: bool) -> None:
 def _say_what_has_no_effect(session: Session, plan: TrainingPlan) -> None:
     """No error: an experiment gives all methods the same words."""
     by = plan.selection
-    if not plan.told and (by.usefulness != "none" or by.usefulness_model or by.samples):
+    if not plan.learns_rationales and (by.usefulness != "none" or by.usefulness_model or by.samples):
         session.console.note(f"{plan.method} learns no rationales: --usefulness and --samples change nothing.")
 
 
@@ -236,7 +232,7 @@ def _plan_summary(plan: TrainingPlan, material: TrainingData) -> dict[str, Any]:
         "method": plan.method,
         "dataset": plan.dataset,
         "student": plan.student,
-        "alpha": {voice.teacher: voice.alpha for voice in plan.voices},
+        "alpha": {one.teacher: one.alpha for one in plan.teachers},
         "questions": len(material.training_questions),
         "steps": plan.settings.steps(len(material.training_questions)),
         "rationales": material.lineage,

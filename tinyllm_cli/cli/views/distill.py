@@ -80,8 +80,8 @@ def announce(session: Session, plan: TrainingPlan, material: TrainingData, *, ch
     console = session.console
     if chosen:
         console.note(f"Data set: {plan.dataset} (the only one that fits).")
-    weights = ", ".join(f"{voice.teacher}={voice.alpha:g}" for voice in plan.voices if voice.alpha > 0)
-    counts = ", ".join(_counted(plan, name, record) for name, record in material.lineage.items())
+    weights = ", ".join(f"{one.teacher}={one.alpha:g}" for one in plan.active)
+    counts = ", ".join(_counted(name, record) for name, record in material.lineage.items())
     console.note(
         f"{plan.method}: {plan.student} on {len(material.training_questions)} questions of {plan.dataset}"
         + (f" with {counts} (alpha {weights})." if weights else ", answers alone.")
@@ -90,11 +90,13 @@ def announce(session: Session, plan: TrainingPlan, material: TrainingData, *, ch
         console.note(f"{plan.dataset} has no valid split: the last checkpoint is kept, not the best.")
 
 
-def _counted(plan: TrainingPlan, teacher: str, record: Mapping[str, Any]) -> str:
-    if plan.teaching == "labels":
+def _counted(teacher: str, record: Mapping[str, Any]) -> str:
+    if "answers" in record:
         return f"{record['answers']} answers of {teacher}"
     rejected = sum(record.get("rejected", {}).values())
-    return f"{record['rationales']} rationales of {teacher}" + (f" ({rejected} rejected)" if rejected else "")
+    notes = [f"{rejected} rejected"] if rejected else []
+    notes += [f"{record['edited']} edited"] if record.get("edited") else []
+    return f"{record['rationales']} rationales of {teacher}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def say(session: Session, run: Run) -> None:
