@@ -11,15 +11,14 @@ from backends.base import Failure, Prices
 from backends.finish_reasons import ending_of
 from backends.hosted.retries import Malformed
 from backends.hosted.server_messages import ServerError, error_in, server_message
-from backends.reply_text import visible_text
+from backends.reply_text import ALL_REASONING, visible_text
 
-__all__ = ["ALL_REASONING", "Api", "ErrorInBody", "Reply", "Usage", "object_in", "read_reply", "well_formed"]
+__all__ = ["Api", "ErrorInBody", "Reply", "Usage", "object_in", "read_reply", "well_formed"]
 
 Api = Literal["chat", "completions"]
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MOST_TOKENS = 2**53
 _SHOWN = 160  # characters of a refusal
-ALL_REASONING = "empty reply: all tokens went into the reasoning; raise --max-tokens"
 
 
 class ErrorInBody(Malformed):

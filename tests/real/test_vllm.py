@@ -243,7 +243,7 @@ def test_however_a_run_is_cut_nothing_stays_behind_and_the_next_one_goes_on(
         tmp_path, mark, temporary, lambda _process: os.kill(engine_core(mark) or 0, signal.SIGKILL)
     )
     assert code == 1
-    assert "vLLM stopped in mid-run" in said
+    assert "vLLM stopped during the run" in said
     assert "EngineDeadError: EngineCore encountered an issue" in said, said
     assert "same command" in said
     log = Path(said.partition("vLLM's log: ")[2].split()[0])
