@@ -205,7 +205,7 @@ def _has_template(checkpoint: Checkpoint) -> bool:
 
 
 def _outcome(reply: _Reply, prompt: _Prompt, seconds: float) -> Outcome:
-    """The reply begins with the marker that the prompt opened, so that its reasoning can be told from its text."""
+    """The reply begins with the marker that the prompt opened, so that its reasoning is recognizable."""
     text = f"{prompt.opened}{reply.text}"
     if not visible_text(text):
         return Failure(reason="empty reply" if reply.finished or not reply.text.strip() else ALL_REASONING)
