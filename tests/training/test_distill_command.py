@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SHARED, Command, write_dataset
-from tests.models import KINDS, Kind, make_folder
+from tests.conftest import Command, write_dataset
+from tests.models import KINDS, Kind, make_folder, word_tokenizer
 
 OWL = '\n[teachers.owl]\nbackend = "scripted"\nreplies = ["Owls think so whenever they wake."]\nprefix = "hoot: "\n'
 
@@ -18,17 +18,8 @@ OWL = '\n[teachers.owl]\nbackend = "scripted"\nreplies = ["Owls think so wheneve
 @pytest.fixture(scope="module", params=KINDS)
 def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     kind: Kind = request.param
-    return make_folder(tmp_path_factory.mktemp("student") / f"tiny-{kind}", kind, tokenizer=real_tokenizer(kind))
-
-
-def real_tokenizer(kind: Kind) -> Any:
-    """T5's own tokenizer for a T5, where it is at hand; otherwise None: the small one."""
-    folder = SHARED / "data" / "t5_tokenizer"
-    if kind == "causal" or not folder.is_dir():
-        return None
-    from transformers import T5TokenizerFast
-
-    return T5TokenizerFast.from_pretrained(folder)
+    tokenizer = word_tokenizer() if kind == "seq2seq" else None
+    return make_folder(tmp_path_factory.mktemp("student") / f"tiny-{kind}", kind, tokenizer=tokenizer)
 
 
 @pytest.fixture(scope="module")
