@@ -55,6 +55,8 @@ ALLOWED = {
     "api": {
         "audit",
         "config",
+        "datasets",
+        "elicitation",
         "errors",
         "events",
         "export",
@@ -108,7 +110,7 @@ ALLOWED = {
     },
     "config": {"errors"},
     "datasets": {"config", "errors"},
-    "elicitation": {"config", "datasets", "errors", "records", "store"},
+    "elicitation": {"config", "datasets", "errors", "events", "records", "store"},
     "errors": set(),
     "evaluation": {"config", "datasets", "errors", "files", "rationales", "records", "store", "students"},
     "events": set(),
@@ -125,7 +127,7 @@ ALLOWED = {
     },
     "export": {"datasets", "errors", "records", "store", "students", "training"},
     "files": set(),
-    "ingestion": {"config", "datasets", "errors", "store"},
+    "ingestion": {"config", "datasets", "errors", "events", "store"},
     "rationales": {
         "config",
         "datasets",
@@ -174,6 +176,7 @@ ALLOWED = {
 }
 BACKENDS_FOR = {
     "students": {"backends.checkpoints", "backends.fingerprints"},
+    "elicitation": {"backends.reply_text"},
     "datasets": {"backends.hub", "backends.csv_files"},
     "ingestion": {"backends.recorded"},
 }

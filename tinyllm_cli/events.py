@@ -25,7 +25,14 @@ class Notice:
     warning: bool = False
 
 
-Event = Progress | Notice
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """A part of the result is ready before the whole: a pilot, or one teacher's elicitation."""
+
+    value: object
+
+
+Event = Progress | Notice | Finished
 OnEvent = Callable[[Event], None]
 
 

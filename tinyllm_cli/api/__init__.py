@@ -15,6 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinyllm_cli.api.data import import_questions, import_rationales
+    from tinyllm_cli.api.elicitation import elicit, pilot, preview_elicitation
     from tinyllm_cli.api.export import export
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.rationales import audit, find_questions, gate, inspect_question, leakage, usefulness
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 VERBS = {
     "Project": "project",
     "open_store": "project",
+    "import_questions": "data",
+    "import_rationales": "data",
+    "elicit": "elicitation",
+    "pilot": "elicitation",
+    "preview_elicitation": "elicitation",
     "gate": "rationales",
     "audit": "rationales",
     "usefulness": "rationales",
@@ -33,7 +40,8 @@ VERBS = {
 """Public name -> the module of this package that holds it."""
 
 __all__ = [
-    "Project", "audit", "export", "find_questions", "gate", "inspect_question", "leakage", "open_store", "usefulness",
+    "Project", "audit", "elicit", "export", "find_questions", "gate", "import_questions", "import_rationales",
+    "inspect_question", "leakage", "open_store", "pilot", "preview_elicitation", "usefulness",
 ]  # fmt: skip
 
 

@@ -9,12 +9,12 @@ import json as jsonlib
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tinyllm_cli.events import Event, Notice, OnEvent
+from tinyllm_cli.events import Event, Finished, Notice, OnEvent
 from tinyllm_cli.terminal import REORDERING, fit, printable
 
 if TYPE_CHECKING:
@@ -130,14 +130,21 @@ class Console:
             yield _Lines(label)
 
     @contextmanager
-    def events(self) -> Iterator[OnEvent]:
-        """A callback for a stage's events: a meter for each label of progress, notices and warnings as they come."""
+    def events(self, show_part: Callable[[object], None] | None = None) -> Iterator[OnEvent]:
+        """A callback for a stage's events: a meter for each label of progress, notices and warnings as they come, and
+        `show_part` for parts of the result."""
         with ExitStack() as stack:
             meter: Meter | None = None
             label: str | None = None
 
             def show(event: Event) -> None:
                 nonlocal meter, label
+                if isinstance(event, Finished):
+                    stack.close()
+                    label = meter = None
+                    if show_part is not None:
+                        show_part(event.value)
+                    return
                 if isinstance(event, Notice):
                     if event.warning:
                         self.warn(event.message, event.hint)
