@@ -66,6 +66,7 @@ ALLOWED = {
         "rationales",
         "rationales.gates",
         "records",
+        "signals",
         "store",
         "students",
         "training",
@@ -103,6 +104,7 @@ ALLOWED = {
         "training",
     },
     "cli.views": {
+        "api",
         "audit",
         "cli",
         "datasets",
@@ -139,8 +141,8 @@ ALLOWED = {
     },
     "export": {"datasets", "errors", "records", "store", "students", "training"},
     "files": set(),
-    "iteration": set(),
     "ingestion": {"config", "datasets", "errors", "events", "store"},
+    "iteration": set(),
     "rationales": {
         "config",
         "datasets",

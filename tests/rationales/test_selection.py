@@ -131,7 +131,7 @@ def test_gates_and_scores_see_the_corrected_text(store: Store, tmp_path: Path) -
     wrote(store, "ann", questions)
     edited(store, "ann", {questions[0]: "Corrected."})
     source = best_covered(store.rationales.variants("toy", "train"), "ann", "toy")
-    found = list(judged(store, "toy", "train", source, GateSettings(), limit=2))
+    found = list(judged(store, store.questions.iterate("toy", "train", 2), source, GateSettings()))
     assert [one.rationale.text for one in found] == ["Corrected.", "So says ann of train-1 after 2 examples."]
 
 

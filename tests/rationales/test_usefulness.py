@@ -26,9 +26,7 @@ from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.leakage import CONDITIONS, probe
 from tinyllm_cli.rationales.masking import MASK, masked
-from tinyllm_cli.rationales.select import select
 from tinyllm_cli.rationales.selection import Selection
-from tinyllm_cli.rationales.teacher_rationales import load_teacher_rationales
 from tinyllm_cli.rationales.usefulness import Scored, passed_rationales, score
 from tinyllm_cli.rationales.weights import text_hash, weights
 from tinyllm_cli.records.elicitation import ElicitationConfig, RationaleSet
@@ -186,7 +184,7 @@ def scored(store: Store, variant: RationaleSet, ranker: Ranker | None, *, mask: 
         assert ranker is not None, "nothing is missing, so no model is needed"
         return ranker
 
-    texts = passed_rationales(store, "toy", "train", variant, gates, limit)
+    texts = passed_rationales(store, store.questions.iterate("toy", "train", limit), variant, gates)
     return list(score(store, texts, model=model, load=load, mask=mask, watch=lambda done: None))
 
 
@@ -222,13 +220,13 @@ def test_what_is_scored_is_not_scored_again(store: Store, tmp_path: Path, ranker
         scored(store, variant, None, mask=False)
 
 
-def gathered(store: Store, selection: Selection) -> TrainingData:
+def gathered(store: Store, selection: Selection, limit: int | None = None) -> TrainingData:
     teachers = (WeightedTeacher(teacher="ann", prefix="ann: ", alpha=1.0),)
     return load_training_data(
         store,
         TrainingPlan(
             method="distill-step-by-step", dataset="toy", student="any", teachers=teachers, settings=TrainSettings(),
-            selection=selection,
+            selection=selection, limit=limit,
         ),
     )  # fmt: skip
 
@@ -249,7 +247,7 @@ def gains_by_hand(
 ) -> dict[str, list[str]]:
     """Keep the gain of each sample's masked text as if this model had found it. The texts, by key."""
     texts: dict[str, list[str]] = {}
-    for one in passed_rationales(store, "toy", "train", variant, GateSettings(), limit):
+    for one in passed_rationales(store, store.questions.iterate("toy", "train", limit), variant, GateSettings()):
         value = gain(one.rationale.sample)
         hashed = text_hash(one.text, one.question, mask=True)
         found = [] if value is None else [UsefulnessGain(rationale=one.rationale.id, text=hashed, gain=value)]
@@ -384,10 +382,10 @@ def test_the_best_sample_is_chosen_by_what_was_scored_also_where_the_model_is_na
 
 
 def test_rationales_beyond_the_limit_are_not_called_empty(store: Store, tmp_path: Path) -> None:
-    variant = prepared(store, tmp_path)
+    prepared(store, tmp_path)
     selection = Selection(gates=GateSettings())
     with pytest.raises(UsageProblem, match="ann has no rationale for the first 0 training questions of toy") as refused:
-        select(load_teacher_rationales(store, "toy", variant, selection, 0), selection, seed=0)
+        gathered(store, selection, limit=0)
     assert "Raise --limit" in str(refused.value.hint)
 
 

@@ -46,6 +46,7 @@ def survey(
 ) -> Survey:  # fmt: skip
     """Streams every rationale that `distill` would learn from a few times."""
     sizes = store.questions.splits(dataset)
+    streams = opened(store, dataset)
     teachers: list[TeacherQuality] = []
     pairs: list[Overlap] = []
     answers: list[OwnAnswers] = []
@@ -54,12 +55,11 @@ def survey(
         for source in sources:
             watch(f"{source.teacher} on {dataset}/{split}")
             own = TeacherSet(dataset=dataset, split=split, questions=questions, source=source)
-            teachers.append(quality(store, own, judged(store, dataset, split, source, gates), measure))
+            teachers.append(quality(store, own, judged(store, streams[split](), source, gates), measure))
         watch(f"teachers side by side on {dataset}/{split}")
         pairs += overlaps(store, dataset, split, sources)
         answers += own_answers(store, dataset, split)
     watch(f"questions of {dataset}")
-    streams = opened(store, dataset)
     return Survey(
         dataset=dataset,
         splits=sizes,

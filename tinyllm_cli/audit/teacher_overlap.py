@@ -118,7 +118,7 @@ def side_by_side(
     store: Store, dataset: str, split: str, sources: Sequence[RationaleSet]
 ) -> Iterator[tuple[Question, dict[str, list[Rationale]]]]:
     """Each question of a split with its rationales by teacher, for the teachers that have one."""
-    streams = [rationales_by_question(store, dataset, split, source) for source in sources]
+    streams = [rationales_by_question(store, store.questions.iterate(dataset, split), source) for source in sources]
     for question, *found in zip(store.questions.iterate(dataset, split), *streams, strict=True):
         replies = {source.teacher: own for source, (_, own) in zip(sources, found, strict=True)}
         yield question, {teacher: own for teacher, own in replies.items() if own}

@@ -77,7 +77,8 @@ def _summary(
     verdicts: Counter[str] = Counter()
     gates: Counter[str] = Counter()
     examples: list[GateExample] = []
-    for one in judged(store, query.dataset, query.split, rationales, query.settings, query.limit):
+    questions = store.questions.iterate(query.dataset, query.split, query.limit)
+    for one in judged(store, questions, rationales, query.settings):
         verdict = one.verdict
         verdicts[verdict.verdict] += 1
         gates.update(finding.gate for finding in verdict.findings)

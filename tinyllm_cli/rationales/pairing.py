@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.records.elicitation import RECORDED_RECIPE, Rationale, RationaleSet
@@ -22,16 +23,20 @@ def by_question(
 
 
 def rationales_by_question(
-    store: Store, dataset: str, split: str, source: RationaleSet, limit: int | None = None
+    store: Store, questions: Iterable[Question], source: RationaleSet
 ) -> Iterator[tuple[Question, list[Rationale]]]:
-    """Each of the first `limit` questions with its rationales of a set; edits that are newer replace them."""
+    """Each of the first questions of a split with its rationales of a set; edits that are newer replace them."""
+    stream = iter(questions)
+    first = next(stream, None)
+    if first is None:
+        return
     sets = [source] if source.edits is None else [source, source.edits]
-    streams = [store.rationales.iterate(dataset, split, one) for one in sets]
-    for question, found in by_question(store.questions.iterate(dataset, split, limit), *streams):
-        yield question, newest(found)
+    streams = [store.rationales.iterate(first.dataset, first.split, one) for one in sets]
+    for question, found in by_question(chain((first,), stream), *streams):
+        yield question, _newest(found)
 
 
-def newest(found: Sequence[list[Rationale]]) -> list[Rationale]:
+def _newest(found: Sequence[list[Rationale]]) -> list[Rationale]:
     """The rationales of the set that was written last: of a teacher's own and the edited ones."""
     return max(found, key=lambda own: max((one.id for one in own), default=0))
 

@@ -54,14 +54,15 @@ EVERY_RATIONALE = Selection()
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRationales:
-    """What the store holds of one teacher's rationales for the first `questions` of `split_size` training questions.
+    """What the store holds of one teacher's rationales for the first `questions` training questions; `limited`: these
+    may not be all.
 
     `scores` are the stored gains by model, the model that scored last first; empty if the selection reads none."""
 
     dataset: str
     source: RationaleSet
     questions: int
-    split_size: int
+    limited: bool
     rationales: Sequence[JudgedRationale]
     scores: Mapping[str, Sequence[UsefulnessGain]]
 

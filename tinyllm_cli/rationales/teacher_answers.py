@@ -40,7 +40,7 @@ def load_teacher_answers(store: Store, teacher: str, dataset: str, split: str) -
         raise _never_asked([one for one in variants if one.teacher == teacher], teacher, dataset, split)
     replies = {
         question.key: rationale
-        for question, rationales in rationales_by_question(store, dataset, split, variant)
+        for question, rationales in rationales_by_question(store, store.questions.iterate(dataset, split), variant)
         for rationale in rationales
         if rationale.sample == 0
     }

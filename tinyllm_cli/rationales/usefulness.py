@@ -74,10 +74,10 @@ def score(
 
 
 def passed_rationales(
-    store: Store, dataset: str, split: str, source: RationaleSet, gates: GateSettings | None, limit: int | None = None
+    store: Store, questions: Iterable[Question], source: RationaleSet, gates: GateSettings | None
 ) -> Iterator[JudgedRationale]:
-    """The rationales of a set that pass the gates, for the first `limit` questions."""
-    return (one for one in judged(store, dataset, split, source, gates, limit) if one.passed)
+    """The rationales of a set that pass the gates, for the first questions of a split."""
+    return (one for one in judged(store, questions, source, gates) if one.passed)
 
 
 def _gains(

@@ -116,7 +116,8 @@ def usefulness(
     Raises UsageProblem when the gates leave no text."""
     found = []
     for one in sets:
-        texts = passed_rationales(store, query.dataset, query.split, one, query.gates, query.limit)
+        questions = store.questions.iterate(query.dataset, query.split, query.limit)
+        texts = passed_rationales(store, questions, one, query.gates)
         watch = partial(_progress, on_event, f"scoring {one.teacher}")
         scored = score(store, texts, model=scorer.name, load=scorer.load, mask=scorer.mask, watch=watch)
         found.append(_summed(one.teacher, scored, shown))
@@ -175,7 +176,8 @@ def _summed(teacher: str, scored: Iterable[Scored], shown: int) -> TeacherUseful
 
 
 def _pairs(store: Store, query: TextQuery, rationales: RationaleSet, count: int) -> list[tuple[Question, str]]:
-    passed = passed_rationales(store, query.dataset, query.split, rationales, query.gates, query.limit)
+    questions = store.questions.iterate(query.dataset, query.split, query.limit)
+    passed = passed_rationales(store, questions, rationales, query.gates)
     found = list(islice(((one.question, one.text) for one in passed if one.rationale.sample == 0), count))
     if not found:
         where = f"{query.dataset}/{query.split}"

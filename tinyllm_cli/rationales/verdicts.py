@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from tinyllm_cli.datasets.question import Question
@@ -38,19 +38,14 @@ class JudgedRationale:
 
 
 def judged(
-    store: Store,
-    dataset: str,
-    split: str,
-    source: RationaleSet,
-    settings: GateSettings | None,
-    limit: int | None = None,
+    store: Store, questions: Iterable[Question], source: RationaleSet, settings: GateSettings | None
 ) -> Iterator[JudgedRationale]:
-    """The rationales of a set for the first `limit` questions of a split, in their order, each with its verdict.
+    """The rationales of a set for the first questions of a split, in their order, each with its verdict.
 
     Verdicts that the store lacks are computed and stored. Without gates (None) only an empty text is rejected."""
     pairs = (
         (question, rationale)
-        for question, rationales in rationales_by_question(store, dataset, split, source, limit)
+        for question, rationales in rationales_by_question(store, questions, source)
         for rationale in rationales
     )
     if settings is None:
