@@ -317,7 +317,7 @@ def test_a_wrong_setting_is_named_with_what_there_is(backend: str, options: dict
     assert raised.value.hint or not said.startswith("needs")
 
 
-def test_a_recorded_file_that_is_not_there_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+def test_a_missing_recorded_file_is_reported_before_any_request(tmp_path: Path) -> None:
     with pytest.raises(BadTeacherConfig, match="There is no file"):
         edition(tmp_path / "nowhere.jsonl", "q1")
 
