@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -308,6 +309,13 @@ def test_fields_may_have_other_names(tmp_path: Path) -> None:
         ("recorded", {}, "needs the file"),
         ("huggingface", {}, "needs a model"),
         ("scripted", {"path": "nowhere.txt"}, "nowhere.txt can't be read"),
+        ("vllm", {"model": "x", "engine": {"since": date(2026, 1, 1)}}, "setting 'engine' can't be used"),
+        ("openai", {"model": "x", "extra": {"since": date(2026, 1, 1)}}, "setting 'extra' can't be used"),
+        (
+            "huggingface",
+            {"model": "x", "chat_template_kwargs": {"a": date(2026, 1, 1)}},
+            "can't be used: Object of type",
+        ),
         ("oracle", {}, "There is no backend called 'oracle'"),
     ],
 )
