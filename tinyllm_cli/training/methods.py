@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """`title` is the paper's name. `gold`: the answers are the questions' own, and nothing stands beside a question;
+    """`title` is the paper's name. `gold`: the answers are the questions' own, and the input is the question alone;
     `rationales`: it learns what teachers wrote as well."""
 
     title: str
