@@ -185,8 +185,9 @@ def planned(store: Store, data: Path, student: Path, **changes: Any) -> Training
     name = ingest(store, from_path(data, {}, None)).name
     settings = TrainSettings(**{"batch_size": 4, "lr": 3e-3, "precision": "float32", **changes})
     return TrainingPlan(
-        dataset=name, student=str(student), voices=(), settings=settings, command="tinyllm distill --alpha 0"
-    )
+        method="finetune", dataset=name, student=str(student), teachers=(), settings=settings,
+        command="tinyllm distill --alpha 0",
+    )  # fmt: skip
 
 
 def run(store: Store, plan: TrainingPlan, watch: Callable[[Progress, Student], None]) -> Run:
