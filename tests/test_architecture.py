@@ -64,6 +64,7 @@ ALLOWED = {
         "rationales",
         "rationales.gates",
         "records",
+        "signals",
         "store",
         "students",
         "training",
@@ -101,6 +102,7 @@ ALLOWED = {
         "training",
     },
     "cli.views": {
+        "api",
         "audit",
         "cli",
         "datasets",
