@@ -46,7 +46,10 @@ def distill(
     student: Annotated[
         str, typer.Option("--student", "-s", help="A hub name, a folder, a .gguf file, or smollm2.")
     ] = "google/flan-t5-small",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N training questions.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions of train and of valid.")] = None,
+    valid_limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N questions of valid.", show_default="as --limit")
+    ] = None,
     gates: Gates = True,
     usefulness: Annotated[
         str,
@@ -166,6 +169,7 @@ def distill(
             voices=choice.voices,
             settings=settings,
             limit=limit,
+            valid_limit=valid_limit,
             teaching={"standard-kd": "labels", "pinto": "hints"}.get(method or "", "rationales"),  # type: ignore[arg-type]
             selection=Selection(
                 gates=standing,

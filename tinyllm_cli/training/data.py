@@ -32,6 +32,11 @@ class TrainingPlan:
     voices: tuple[WeightedTeacher, ...]
     settings: TrainSettings
     limit: int | None = None
+    """Training questions, the first ones; None: all."""
+
+    valid_limit: int | None = None
+    """Validation questions, the first ones; None: as many as `limit`."""
+
     teaching: Teaching = "rationales"
     selection: Selection = EVERY_RATIONALE
     command: str = ""
@@ -43,6 +48,11 @@ class TrainingPlan:
         if not self.active:
             return "lora" if self.settings.lora_rank else "finetune"
         return "distill-step-by-step" if len(self.active) == 1 else "tinyllm"
+
+    @property
+    def valid_questions(self) -> int | None:
+        """The limit of validation questions; None: all."""
+        return self.limit if self.valid_limit is None else self.valid_limit
 
     @property
     def active(self) -> tuple[WeightedTeacher, ...]:
@@ -86,7 +96,7 @@ def load_training_data(store: Store, plan: TrainingPlan) -> TrainingData:
             f"The data set {plan.dataset} has no train split.", f"It has: {', '.join(sizes) or 'nothing'}."
         )
     train = list(store.questions.iterate(plan.dataset, "train", plan.limit))
-    valid = tuple(store.questions.iterate(plan.dataset, "valid"))
+    valid = tuple(store.questions.iterate(plan.dataset, "valid", plan.valid_questions))
     if plan.teaching == "labels":
         train, lineage = pseudo_labels(store, train, plan.active)
         return TrainingData(training_questions=tuple(training_questions(train, {}, ())), valid=valid, lineage=lineage)
@@ -110,7 +120,9 @@ def _hinted(store: Store, plan: TrainingPlan, train: Sequence[Question], valid: 
     if not teachers:
         raise UsageProblem("PINTO reads what teachers wrote, and no teacher has an alpha above 0.", "Set --alpha.")
     learnt = load_extra_context(store, teachers, plan.dataset, "train", plan.limit)
-    read = load_extra_context(store, teachers, plan.dataset, "valid").extra_context if valid else NO_EXTRA_CONTEXT
+    read = NO_EXTRA_CONTEXT
+    if valid:
+        read = load_extra_context(store, teachers, plan.dataset, "valid", len(valid)).extra_context
     return TrainingData(
         training_questions=tuple(training_questions(train, {}, (), learnt.extra_context)),
         valid=valid,
