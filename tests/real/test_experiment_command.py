@@ -1,4 +1,4 @@
-"""`tinyllm experiment` on tiny models: runs side by side, kills, failures, and a search that keeps off test."""
+"""`tinyllm experiment` on tiny models: runs side by side, kills, failures, and a search that tests only its best."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Command, start, write_dataset
+from tests.conftest import Command, environment, start, write_dataset
 from tests.models import make_folder
 from tests.processes import MARK, marked, new_mark, wait_until
 
@@ -99,8 +101,8 @@ def test_ctrl_c_stops_what_is_in_work_and_says_how_to_go_on(
     process.send_signal(signal.SIGTERM if background else signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
-    assert "Stopped: 0 of 2 are done, and what was in work has saved its state." in error
-    assert "Run the same command to go on." in error
+    assert "Stopped: 0 of 2 are done, and the running ones have saved their state." in error
+    assert "Run the same command to resume." in error
     assert not marked(mark)
     assert rows(tmp_path, "SELECT state FROM runs") == [("stopped",)]
     assert cells(tmp_path) == [("planned", 2)]
@@ -130,7 +132,7 @@ def test_cells_that_share_a_training_train_once(tinyllm: Command, scripted: Path
     scripted.write_text(scripted.read_text("utf-8") + owl, encoding="utf-8")
     prepared(tinyllm, tmp_path)
     assert tinyllm("elicit", "--teacher", "owl", "--dataset", "toy").returncode == 0
-    command = ("experiment", "alpha", "--student", "student", "--grid", "1", "--jobs", "2", *TRAIN)
+    command = ("experiment", "alpha", "--student", "student", "--grid", "1", "--jobs", "2", "--yes", *TRAIN)
     done = tinyllm(*command)
     assert done.returncode == 0, done.stderr
     assert "Best on valid for toy and student: alpha 1 of owl" in done.stdout
@@ -216,7 +218,30 @@ def test_trials_that_fail_are_told_and_a_search_without_hope_ends(
     command = experiment("alpha", "--student", "student", "--search", "3", *TRAIN, "--schedule", "none")
     done = tinyllm(*command)
     assert done.returncode == 1
-    assert "No trial was trained to its end: --schedule can't be 'none'." in done.stderr
+    assert "No trial has finished its training: --schedule can't be 'none'." in done.stderr
     assert cells(tmp_path) == [("failed", 1)]
     assert tinyllm(*command).returncode == 1
     assert cells(tmp_path) == [("failed", 1)]
+
+
+def test_a_plan_whose_cells_would_all_fail_in_the_same_way_ends_with_the_first(
+    tinyllm: Command, scripted: Path, tmp_path: Path
+) -> None:
+    prepared(tinyllm, tmp_path)
+    command = experiment("train-size", "--student", "student", *TRAIN, "--schedule", "none")
+    done = tinyllm(*command)
+    assert done.returncode == 1, done.stderr
+    assert "1 of 6 failed:" in done.stderr
+    assert "--schedule can't be 'none'." in done.stderr
+    assert cells(tmp_path) == [("failed", 1), ("planned", 5)]
+
+
+def test_modules_in_the_current_folder_are_not_imported(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+    prepared(tinyllm, tmp_path)
+    (tmp_path / "random.py").write_text("from pathlib import Path\nPath('imported').touch()\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "tinyllm_cli", *experiment("seeds", "--student", "student", *TRAIN)],
+        cwd=tmp_path, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "imported").exists()
