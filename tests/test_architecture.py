@@ -107,7 +107,7 @@ ALLOWED = {
         "students",
         "training",
     },
-    "export": {"datasets", "errors", "records", "store", "students", "training"},
+    "export": {"datasets", "errors", "evaluation", "files", "records", "store", "students", "training"},
     "files": set(),
     "ingestion": {"config", "datasets", "errors", "store"},
     "rationales": {"datasets", "elicitation", "errors", "rationales.gates", "records", "stats", "store", "students"},

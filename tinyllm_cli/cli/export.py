@@ -36,8 +36,8 @@ def export(
     """
     from tinyllm_cli.cli.resolve import run_with_student
     from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.export.export import ExportConfig, find_format
     from tinyllm_cli.export.export import export as export_stage
-    from tinyllm_cli.export.export import find_format
 
     if quantize not in (None, "int8"):
         raise UsageProblem(f"--quantize can't be '{quantize}'.", "Choose int8, or leave it out.")
@@ -46,8 +46,9 @@ def export(
     with closing(session.open_store(create=False)) as store:
         chosen = run_with_student(store, run)
         done = export_stage(
-            store, chosen, to, out.expanduser(), int8=quantize == "int8", questions=questions,
-            watch=session.console.note,
+            store, chosen,
+            ExportConfig(format=to, out=out.expanduser(), int8=quantize == "int8", questions=questions),
+            session.console.note,
         )  # fmt: skip
     _show(session, done)
     session.console.result({"run": chosen.id, "format": to, "quantize": quantize, **_plain(done)})
