@@ -240,9 +240,9 @@ def test_a_teachers_accuracy_is_of_its_unforced_answers(inside: Command, tmp_pat
     answers = {question.key: question.answer for question in make_questions(12, split="test")}
     for row in rows:
         assert row.text is not None
-        said = {"(a)": 0, "(b)": 1}.get(row.text[-4:].strip(" ."))
-        assert row.option == said
-        assert row.correct == (said == answers[row.key])
+        stated = {"(a)": 0, "(b)": 1}.get(row.text[-4:].strip(" ."))
+        assert row.option == stated
+        assert row.correct == (stated == answers[row.key])
     assert 0 < found["correct"] == sum(row.correct for row in rows)
     assert 0 < found["unparseable"] * 12 == pytest.approx(sum(row.option is None for row in rows))
     assert (found["kind"], found["scoring"], found["n"]) == ("teacher", "generate", 12)

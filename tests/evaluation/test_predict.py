@@ -131,7 +131,7 @@ def test_teachers_are_chosen_by_the_beginning_of_their_names_or_all_together() -
 
 
 @pytest.mark.parametrize(
-    ("text", "options", "said"),
+    ("text", "options", "message"),
     [
         (" ", ["a", "b"], "question is empty"),
         ("Which?", ["a"], "needs 2 to 26 options; this one has 1"),
@@ -141,8 +141,10 @@ def test_teachers_are_chosen_by_the_beginning_of_their_names_or_all_together() -
         ("Which\ud800?", ["a", "b"], "incomplete Unicode character"),
     ],
 )
-def test_what_was_typed_and_cannot_be_asked_says_why(text: str, options: list[str], said: str) -> None:
-    with pytest.raises(UsageProblem, match=said):
+def test_a_typed_question_that_cannot_be_answered_is_refused_with_the_reason(
+    text: str, options: list[str], message: str
+) -> None:
+    with pytest.raises(UsageProblem, match=message):
         typed_question(text, options, None)
 
 
@@ -177,9 +179,9 @@ def test_rows_that_cannot_be_used_are_named_and_the_others_answered(causal: Stud
     path = write_rows(tmp_path / "q.jsonl", [good, *bad, twin])
     found = check_file(path, {})
     assert found.questions == 2
-    said = [str(problem) for problem in found.problems]
+    message = [str(problem) for problem in found.problems]
     for text, expected in zip(
-        said, ("row 2, field 'options'", "row 3, field 'answer'", "row 4, field 'id'"), strict=True
+        message, ("row 2, field 'options'", "row 3, field 'answer'", "row 4, field 'id'"), strict=True
     ):
         assert expected in text
     answered(causal, path, tmp_path / "out.jsonl")
@@ -346,7 +348,7 @@ def test_the_command_ends_with_1_when_rows_were_unusable(ask: Callable[..., Resu
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "What is the question?"),
         (("--json",), "What is the question?"),
@@ -365,8 +367,8 @@ def test_the_command_ends_with_1_when_rows_were_unusable(ask: Callable[..., Resu
     ],
 )
 def test_a_command_that_cannot_be_carried_out_says_why(
-    ask: Callable[..., Result], arguments: Sequence[str], said: str
+    ask: Callable[..., Result], arguments: Sequence[str], message: str
 ) -> None:
     done = ask(*arguments)
     assert done.exit_code == 2
-    assert said in done.stderr
+    assert message in done.stderr

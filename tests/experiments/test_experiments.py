@@ -1,4 +1,4 @@
-"""Plans of experiments: which runs they hold, told apart by what, and what they leave out."""
+"""Plans of experiments: their runs, what distinguishes these, and the excluded parts; estimates, GPUs and searches."""
 
 from __future__ import annotations
 
@@ -89,16 +89,16 @@ def test_fine_tuning_that_lora_was_asked_for_is_called_lora_and_done_once() -> N
     assert {"finetune", "lora"} <= {cell.label["method"] for cell in table1(whole).cells}
 
 
-def test_what_can_not_be_done_is_left_out_with_the_command_that_makes_it() -> None:
+def test_what_can_not_be_done_is_excluded_with_the_command_that_makes_it_possible() -> None:
     plan = table1(setup(writers=frozenset({"ann"})))
     assert {cell.label["method"] for cell in plan.cells} == {"inference", "finetune", "lora", "distill-step-by-step"}
-    said = {one.what.split(" on ")[0]: one.command for one in plan.left_out}
-    assert said["tinyllm"] == "tinyllm elicit --teacher bob --dataset toy"
-    assert "--no-teacher-forcing" in said["standard-kd"]
-    assert "--split test --no-teacher-forcing" in said["bob itself"]
+    commands = {one.what.split(" on ")[0]: one.command for one in plan.left_out}
+    assert commands["tinyllm"] == "tinyllm elicit --teacher bob --dataset toy"
+    assert "--no-teacher-forcing" in commands["standard-kd"]
+    assert "--split test --no-teacher-forcing" in commands["bob itself"]
 
 
-def test_a_teacher_that_was_named_and_wrote_nothing_is_said_to_be_in_no_run() -> None:
+def test_a_named_teacher_without_rationales_is_an_excluded_part() -> None:
     three = replace(setup(alphas={"ann": 1.0, "bob": 1.0, "cat": 1.0}), seeds=(0,))
     for plan in (ablation(three), seeds(three), train_size(three), table1(three, ["tinyllm"])):
         [lacking] = [one for one in plan.left_out if one.teacher == "cat"]
@@ -148,9 +148,9 @@ def test_a_training_is_the_same_cell_in_every_experiment() -> None:
 
 
 def test_other_rationales_or_another_student_makes_other_cells() -> None:
-    plain, told_more = setup(edition="1"), setup(edition="2")
-    trained_anew = replace(plain, fingerprints={"tiny": "changed"})
-    identities = [[cell.identity for cell in table1(one).cells] for one in (plain, told_more, trained_anew)]
+    plain, more_rationales = setup(edition="1"), setup(edition="2")
+    trained_again = replace(plain, fingerprints={"tiny": "changed"})
+    identities = [[cell.identity for cell in table1(one).cells] for one in (plain, more_rationales, trained_again)]
     assert not set(identities[0]) & set(identities[1])
     assert not set(identities[0]) & set(identities[2])
 
@@ -222,7 +222,7 @@ def history(**speeds: tuple[dict[str, float], float]) -> History:
     return History(runs=runs, evaluations=[tested])
 
 
-def test_time_is_told_from_trainings_with_as_many_teachers() -> None:
+def test_time_is_estimated_from_trainings_with_as_many_teachers() -> None:
     known = history(finetune=({}, 8.0), tinyllm=({"ann": 1.0, "bob": 1.0}, 2.0))
 
     both = {"ann": 1.0, "bob": 1.0}
@@ -402,7 +402,7 @@ def test_a_search_needs_a_split_to_choose_by(inside: Command, scripted: Path, tm
     assert "toy has no valid split to search by" in done.stderr
 
 
-def test_nobody_else_carries_out_an_experiment_that_is_in_work(
+def test_a_running_experiment_is_not_run_by_another_process(
     inside: Command, scripted: Path, tmp_path: Path, store: Store
 ) -> None:
     write_dataset(tmp_path / "toy", train=8, test=4)
@@ -519,7 +519,7 @@ def test_what_a_lora_training_held_says_nothing_of_a_whole_one(monkeypatch: pyte
     assert jobs_that_fit(["tiny"], 4, History(runs=[small], evaluations=[]))[0] == 2
 
 
-def test_a_search_goes_on_from_a_journal_whose_last_line_is_torn(tmp_path: Path) -> None:
+def test_a_search_resumes_from_a_journal_whose_last_line_is_torn(tmp_path: Path) -> None:
     """Optuna itself can't: it appends to the torn line."""
     journal = tmp_path / "search" / "alpha.log"
     config = SearchConfig(name="h", training=CellTraining(dataset="toy", student="tiny", alpha={"ann": 1.0}))

@@ -181,7 +181,7 @@ def splitting_digits(student: Student) -> None:
 
 
 @pytest.mark.parametrize(
-    ("break_it", "said"),
+    ("break_it", "message"),
     [
         (changed(attention_bias=True), "has biases"),
         (changed(hidden_act="gelu"), "another activation"),
@@ -191,15 +191,15 @@ def splitting_digits(student: Student) -> None:
     ],
 )
 def test_what_gguf_cannot_hold_is_refused_in_a_line(
-    break_it: Callable[[Student], None], said: str, tmp_path: Path
+    break_it: Callable[[Student], None], message: str, tmp_path: Path
 ) -> None:
     student = make_student(tmp_path / "student", "causal")
     break_it(student)
-    with pytest.raises(UsageProblem, match=said):
+    with pytest.raises(UsageProblem, match=message):
         to_gguf.write(student, "", tmp_path, False)
 
 
-def test_a_way_of_splitting_text_is_told_by_llama_cpps_own_name(tmp_path: Path) -> None:
+def test_text_splitting_has_llama_cpps_own_name(tmp_path: Path) -> None:
     from tokenizers import Regex, pre_tokenizers
 
     student = make_student(tmp_path / "student", "causal")
@@ -221,9 +221,9 @@ def test_ctranslate2_leaves_the_students_own_settings_alone(world: Store, tmp_pa
     t5_model(tokenizer).save_pretrained(tmp_path / "t5")
     tokenizer.save_pretrained(tmp_path / "t5")
     student = load_student(str(tmp_path / "t5"))
-    said = student.model.config.tie_word_embeddings
+    message = student.model.config.tie_word_embeddings
     to_ctranslate2.write(student, str(tmp_path / "t5"), tmp_path / "out", False)
-    assert student.model.config.tie_word_embeddings is said
+    assert student.model.config.tie_word_embeddings is message
     assert student.model.config.d_model == HIDDEN
 
 
@@ -248,8 +248,8 @@ def test_the_command_prints_what_agreed_and_keeps_what_is_there(world: Store, tm
     common = ["export", "--to", "gguf", "--out", str(tmp_path / "out"), "--db", str(tmp_path / "tinyllm.db")]
     done = CliRunner().invoke(app, [*common, "--questions", "5"])
     assert done.exit_code == 0, done.output
-    assert "5 of 5 questions answered alike by ranked options" in done.stdout
-    assert "5 of 5 questions answered alike by greedy text" in done.stdout
+    assert "5 of 5 equal answers by ranked options" in done.stdout
+    assert "5 of 5 equal answers by greedy text" in done.stdout
     again = CliRunner().invoke(app, common)
     assert again.exit_code == 2
     assert "out exists already" in again.stderr
@@ -258,7 +258,7 @@ def test_the_command_prints_what_agreed_and_keeps_what_is_there(world: Store, tm
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--to", "tflite"], "can't export to 'tflite'"),
         (["--to", "gguf", "--quantize", "int4"], "--quantize can't be 'int4'"),
@@ -266,12 +266,12 @@ def test_the_command_prints_what_agreed_and_keeps_what_is_there(world: Store, tm
     ],
 )
 def test_an_export_that_cannot_be_carried_out_says_why(
-    world: Store, tmp_path: Path, arguments: list[str], said: str
+    world: Store, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     database = str(tmp_path / "tinyllm.db")
     done = CliRunner().invoke(app, ["export", *arguments, "--out", str(tmp_path / "out"), "--db", database])
     assert done.exit_code == 2
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_a_run_whose_data_set_is_gone_cannot_be_checked(world: Store, tmp_path: Path) -> None:

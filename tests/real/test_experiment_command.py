@@ -42,7 +42,7 @@ def cells(folder: Path) -> list[tuple[str, int]]:
     return rows(folder, "SELECT state, count(*) FROM cells GROUP BY 1 ORDER BY 1")  # type: ignore[return-value]
 
 
-def test_what_is_done_is_not_done_again_and_a_failure_stops_nothing(
+def test_finished_cells_are_not_repeated_and_a_failure_stops_no_other_student(
     tinyllm: Command, scripted: Path, tmp_path: Path
 ) -> None:
     prepared(tinyllm, tmp_path)
@@ -73,7 +73,7 @@ def test_what_is_done_is_not_done_again_and_a_failure_stops_nothing(
     assert "1 to do, 1 done" in wider.stderr
 
 
-def test_a_plan_that_is_killed_goes_on_at_once(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+def test_a_killed_plan_resumes_immediately(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
     """Even while what the kill orphaned still saves its state."""
     prepared(tinyllm, tmp_path)
     command = experiment("seeds", "--student", "student", "--jobs", "2", *TRAIN, "--epochs", "12", "--save-every", "0")
@@ -89,7 +89,7 @@ def test_a_plan_that_is_killed_goes_on_at_once(tinyllm: Command, scripted: Path,
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_ctrl_c_stops_what_is_in_work_and_says_how_to_go_on(
+def test_ctrl_c_stops_the_running_cells_and_names_how_to_resume(
     tinyllm: Command, scripted: Path, tmp_path: Path, background: bool
 ) -> None:
     """Or SIGTERM, which is what reaches a process in the background."""
@@ -163,7 +163,7 @@ def test_a_search_looks_at_valid_and_only_its_best_at_test(tinyllm: Command, scr
     assert len(rows(tmp_path, "SELECT * FROM cells")) == len(before) + 1, "one question is another measurement"
 
 
-def test_a_search_that_is_killed_asks_for_its_trial_again(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+def test_a_killed_search_repeats_its_trial(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
     prepared(tinyllm, tmp_path)
     train = (*TRAIN, "--epochs", "12", "--save-every", "0")
     command = experiment("alpha", "--student", "student", "--search", "1", *train)
@@ -178,7 +178,7 @@ def test_a_search_that_is_killed_asks_for_its_trial_again(tinyllm: Command, scri
     assert cells(tmp_path) == [("done", 2)]  # the trial, and the best on test
 
 
-def test_a_weak_trial_is_ended_early(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+def test_a_weak_trial_is_stopped_early(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
     """After three trials that did well at every step, one that doesn't is given up long before its end."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
@@ -211,7 +211,7 @@ def test_a_weak_trial_is_ended_early(tinyllm: Command, scripted: Path, tmp_path:
     assert rows(tmp_path, "SELECT count(*) FROM evaluations WHERE run = 2") == [(0,)]
 
 
-def test_trials_that_fail_are_told_and_a_search_without_hope_ends(
+def test_failed_trials_are_reported_and_a_search_without_hope_ends(
     tinyllm: Command, scripted: Path, tmp_path: Path
 ) -> None:
     prepared(tinyllm, tmp_path)

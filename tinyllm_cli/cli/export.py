@@ -60,8 +60,8 @@ def _show(session: Session, done: Exported) -> None:
     for one in done.agreements:
         apart = "" if one.largest_difference is None else f", scores at most {one.largest_difference:.2g} apart"
         session.console.say(
-            f"{one.same} of {one.questions} questions answered alike by {what[one.scoring]}{apart};"
-            f" right {one.correct_before / one.questions:.1%} before, {one.correct_after / one.questions:.1%} after."
+            f"{one.same} of {one.questions} equal answers by {what[one.scoring]}{apart};"
+            f" accuracy {one.correct_before / one.questions:.1%} before, {one.correct_after / one.questions:.1%} after."
         )
     session.console.say(
         f"Exported: {done.folder} ({done.megabytes:.1f} MB; the student: {done.megabytes_before:.1f} MB)"

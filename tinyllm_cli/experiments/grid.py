@@ -5,6 +5,7 @@ Pure: knows what teachers wrote as plain data, no store.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -150,7 +151,7 @@ class PlanBuilder:
         known = {one.command for one in self.left_out}
         trained = {cell.distill.dataset for cell in self.cells if cell.distill is not None and cell.distill.teachers}
         for coverage, (teacher, alpha) in product(self.setup.coverages, self.setup.alphas.items()):
-            command = f"tinyllm elicit --teacher {teacher} --dataset {coverage.dataset}"
+            command = shlex.join(["tinyllm", "elicit", "--teacher", teacher, "--dataset", coverage.dataset])
             lacks = alpha > 0 and teacher not in coverage.writers and coverage.dataset in trained
             if lacks and command not in known:
                 what = f"{teacher} in every run on {coverage.dataset}: it has no rationales"

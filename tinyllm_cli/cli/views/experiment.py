@@ -33,7 +33,8 @@ def show_plan(session: Session, plan: ExperimentPlan) -> None:
 
     console = session.console
     for excluded in plan.left_out:
-        console.note(f"Excluded: {excluded.what}.\n  To include it: {excluded.command}")
+        commands = " && ".join(command + console.place for command in excluded.command.split(" && "))
+        console.note(f"Excluded: {excluded.what}.\n  To include it: {commands}")
     unknown = {one.teacher for one in plan.left_out} - session.settings.teachers.keys()
     if unknown:
         console.note(f"Add to tinyllm.toml first where {choices(unknown)} can be asked: [teachers.NAME].")
