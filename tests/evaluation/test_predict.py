@@ -141,9 +141,7 @@ def test_teachers_are_chosen_by_the_beginning_of_their_names_or_all_together() -
         ("Which\ud800?", ["a", "b"], "incomplete Unicode character"),
     ],
 )
-def test_a_typed_question_that_cannot_be_answered_is_refused_with_the_reason(
-    text: str, options: list[str], message: str
-) -> None:
+def test_a_typed_question_that_cannot_be_answered_is_refused(text: str, options: list[str], message: str) -> None:
     with pytest.raises(UsageProblem, match=message):
         typed_question(text, options, None)
 

@@ -12,6 +12,8 @@ from tests.models import record_run
 from tinyllm_cli.config import load_settings
 from tinyllm_cli.experiments.setup import DEFAULT_STUDENT, ExperimentRequest, resolve_setup
 from tinyllm_cli.store import Store
+from tinyllm_cli.training.data import TrainingPlan, load_training_data
+from tinyllm_cli.training.settings import TrainSettings
 
 SHORT = '\n[teachers.terse]\nbackend = "scripted"\nreplies = ["No."]\n'
 
@@ -66,7 +68,18 @@ def test_a_data_set_without_test_questions_is_refused(inside: Command, scripted:
     assert "The data set toy has no test split" in done.stderr
 
 
-def test_a_limit_is_of_valid_questions_too(elicited: Command, store: Store) -> None:
+def test_a_limit_is_of_valid_questions_too_unless_that_has_its_own(elicited: Command, store: Store) -> None:
+    def loaded(limit: int | None, valid_limit: int | None = None) -> tuple[int, int]:
+        plan = TrainingPlan(
+            dataset="toy", student="s", voices=(), settings=TrainSettings(), limit=limit, valid_limit=valid_limit
+        )
+        found = load_training_data(store, plan)
+        return len(found.training_questions), len(found.valid)
+
+    assert (loaded(None), loaded(3), loaded(3, 2), loaded(None, 1)) == ((8, 4), (3, 3), (3, 2), (8, 1))
+
+
+def test_shares_of_the_training_set_have_the_same_valid_questions(elicited: Command, store: Store) -> None:
     done = elicited("experiment", "train-size", "--student", "s", "--limit", "4", "--dry-run", "--json")
     sizes = {(one["distill"]["limit"], one["distill"].get("valid_limit")) for one in json.loads(done.stdout)["cells"]}
     assert sizes == {(1, 4), (2, 4), (3, 4), (4, None)}

@@ -248,20 +248,21 @@ def test_the_command_prints_what_agreed_and_keeps_what_is_there(world: Store, tm
     common = ["export", "--to", "gguf", "--out", str(tmp_path / "out"), "--db", str(tmp_path / "tinyllm.db")]
     done = CliRunner().invoke(app, [*common, "--questions", "5"])
     assert done.exit_code == 0, done.output
-    assert "5 of 5 equal answers by ranked options" in done.stdout
-    assert "5 of 5 equal answers by greedy text" in done.stdout
+    assert "5 of 5 answers are the same by ranked options" in done.stdout
+    assert "5 of 5 answers are the same by greedy text" in done.stdout
     again = CliRunner().invoke(app, common)
     assert again.exit_code == 2
     assert "out exists already" in again.stderr
     shown = CliRunner().invoke(app, [*common[:3], "--out", str(tmp_path / "next"), *common[5:], "--json"])
-    assert json.loads(shown.stdout)["agreements"][0]["same"] == 12
+    found = json.loads(shown.stdout)
+    assert (found["run"], found["agreements"][0]["same"]) == (1, 12)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--to", "tflite"], "can't export to 'tflite'"),
-        (["--to", "gguf", "--quantize", "int4"], "--quantize can't be 'int4'"),
+        (["--to", "tflite"], "'tflite' is not one of"),
+        (["--to", "gguf", "--quantize", "int4"], "Invalid value for '--quantize'"),
         (["--to", "gguf", "--run", "7"], "There is no run 7"),
     ],
 )

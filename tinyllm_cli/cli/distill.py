@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Gates, Json, Quiet
 from tinyllm_cli.cli.resolve import resolved
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Gates, Json, Quiet, Session, command_line, guarded
+from tinyllm_cli.cli.session import Session, command_line, guarded
 from tinyllm_cli.cli.views.distill import announce, say, train
 
 if TYPE_CHECKING:

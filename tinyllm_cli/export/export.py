@@ -50,6 +50,7 @@ class ExportConfig:
 class Exported:
     """A checked export. `split` is where its questions are from; sizes are in megabytes."""
 
+    run: int
     folder: Path
     split: str
     megabytes_before: float
@@ -122,6 +123,7 @@ def _write_and_check(store: Store, run: Run, config: ExportConfig, temporary: Pa
     if config.format != "gguf":  # a GGUF file contains its tokenizer
         student.tokenizer.save_pretrained(temporary)
     exported = Exported(
+        run=run.id,
         folder=config.out,
         split=split,
         megabytes_before=_megabytes(Path(run.folder)),
