@@ -49,13 +49,14 @@ WITHIN = {
     ("students", "students.loss.cpu"),
     ("students.loss", "students"),
     ("students.loss", "students.loss.cpu"),
-    ("students.loss.cpu", "students.loss"),
 }
 # What each part of tinyllm_cli imports of the others: the table is exact.
 ALLOWED = {
     "api": {
         "audit",
         "config",
+        "datasets",
+        "elicitation",
         "errors",
         "events",
         "export",
@@ -107,7 +108,7 @@ ALLOWED = {
     },
     "config": {"errors"},
     "datasets": {"config", "errors"},
-    "elicitation": {"config", "datasets", "errors", "records", "store"},
+    "elicitation": {"config", "datasets", "errors", "events", "records", "store"},
     "errors": set(),
     "evaluation": {"config", "datasets", "errors", "files", "rationales", "records", "store", "students"},
     "events": set(),
@@ -127,7 +128,7 @@ ALLOWED = {
     },
     "export": {"datasets", "errors", "evaluation", "files", "records", "store", "students", "training"},
     "files": set(),
-    "ingestion": {"config", "datasets", "errors", "store"},
+    "ingestion": {"config", "datasets", "errors", "events", "store"},
     "rationales": {
         "config",
         "datasets",
@@ -141,7 +142,7 @@ ALLOWED = {
         "students",
     },
     "rationales.gates": {"datasets", "errors"},
-    "records": {"datasets"},
+    "records": {"datasets", "errors"},
     "report": {
         "audit",
         "datasets",
@@ -156,9 +157,9 @@ ALLOWED = {
     "signals": set(),
     "stats": set(),
     "store": {"datasets", "errors", "records", "signals"},
-    "students": {"datasets", "files", "records", "students.loss.cpu"},
+    "students": {"datasets", "errors", "files", "records", "students.loss.cpu"},
     "students.loss": {"students", "students.loss.cpu"},
-    "students.loss.cpu": {"students.loss"},
+    "students.loss.cpu": set(),
     "terminal": set(),
     "training": {
         "config",
@@ -176,6 +177,7 @@ ALLOWED = {
 }
 BACKENDS_FOR = {
     "students": {"backends.checkpoints", "backends.fingerprints"},
+    "elicitation": {"backends.reply_text"},
     "datasets": {"backends.hub", "backends.csv_files"},
     "ingestion": {"backends.recorded"},
 }

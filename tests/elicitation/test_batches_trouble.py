@@ -73,7 +73,7 @@ def test_an_endpoint_without_batches_is_told_apart(inside: Command, tmp_path: Pa
 def test_a_teacher_without_batches_is_a_problem_of_usage(inside: Command, tmp_path: Path, scripted: Path) -> None:
     for arguments, said in [
         (("-t", "parrot", "-d", "everyday", "--batch"), "parrot has no batch API: its backend is 'scripted'."),
-        (("-t", "parrot", "-d", "everyday", "--no-wait"), "--no-wait goes with --batch."),
+        (("-t", "parrot", "-d", "everyday", "--no-wait"), "--no-wait needs --batch."),
     ]:
         done = inside("elicit", *arguments)
         assert done.returncode == 2

@@ -76,7 +76,7 @@ def test_a_check_asks_five_questions_and_tells_what_the_rest_would_take(inside: 
         assert f"[user]\n{endpoint.asked()[-1]}\n" in done.stdout
         assert "--- Reply:\nIt follows.\n---" in done.stdout
         assert "host: 5 replies, on average 100 tokens in and 10 out" in done.stdout
-        assert "2 of them cut off at 256 tokens; 0.0015 spent." in done.stdout
+        assert "2 of them truncated at 256 tokens; $0.0015 spent." in done.stdout
         assert "Estimate for the other 7 requests: about 700 tokens in and 70 out, about 0.0021 in money" in done.stdout
         assert "Next: the same command without --pilot; the answers so far count" in done.stderr
         found = teacher(inside(*ELICIT, "--yes", "--json"))
@@ -228,7 +228,7 @@ def test_a_check_that_the_budget_has_no_room_for_says_what_the_most_would_be(ins
         done = inside(*ELICIT, "--yes", "--budget", "0.0001")
     assert endpoint.bodies == []
     assert "Estimate for the other 12 requests: up to" in done.stdout
-    assert "9,216 out, up to 0.18" in done.stdout
+    assert "9,216 out, up to $0.18" in done.stdout
     assert "0.0000 of 0.0001 spent, 0.0001 left. 12 requests were not asked." in done.stdout
 
 

@@ -21,6 +21,7 @@ from tinyllm_cli.evaluation.scoring import StudentScoring
 from tinyllm_cli.evaluation.targets import model_subject, model_target, run_target, scorings_of, teacher_target
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.records.evaluations import Evaluation, Scoring
+from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.students.base import Limits, Student
@@ -149,7 +150,7 @@ def test_scores_that_are_not_finite_are_no_answers(store: Store, tmp_path: Path,
     target = run_target(run)
     student = diverged(make_student(tmp_path / "student", "causal"))
     questions = QuestionSlice(dataset="toy", split="test")
-    with pytest.raises(WorldProblem, match="The scores of run 1 are not finite numbers") as caught:
+    with pytest.raises(WorldProblem, match="The scores of run 1 are not finite") as caught:
         evaluate(store, target, questions, [scoring], lambda: student, lambda *_: None)
     assert "smaller --lr" in caught.value.hint
     assert store.evaluations.everything() == []
@@ -279,7 +280,7 @@ def test_a_scripted_teacher_cannot_be_ranked(inside: Command) -> None:
 def test_a_run_whose_folder_is_gone_says_how_to_make_it_again(inside: Command, store: Store, tmp_path: Path) -> None:
     imported(store, tmp_path, train=4, test=4)
     run = store.runs.start(
-        method="finetune", student="any", dataset="toy", alpha={}, seed=0, settings={"max_input": 64},
+        method="finetune", student="any", dataset="toy", alpha={}, seed=0, settings=RunSettings(),
         lineage={}, command="tinyllm distill --alpha 0 --student any", versions={},
     )  # fmt: skip
     store.runs.locate(run.id, str(tmp_path / "gone"))

@@ -242,7 +242,7 @@ def test_answers_of_another_config_are_never_mixed_in(other: PredictorConfig, ca
 def test_a_student_without_finite_scores_has_no_answers(scoring: Scoring, tmp_path: Path) -> None:
     student = diverged(make_student(tmp_path / "student", "causal"))
     path, out = write_rows(tmp_path / "q.jsonl", rows_of(make_questions(3))), tmp_path / "out.jsonl"
-    with pytest.raises(WorldProblem, match="The scores of run 1 are not finite numbers"):
+    with pytest.raises(WorldProblem, match="The scores of run 1 are not finite"):
         answered(student, path, out, config(scoring))
     assert out.read_bytes() == b""
 

@@ -11,9 +11,9 @@ from tests.conftest import Command, write_dataset
 from tests.models import record_run
 from tinyllm_cli.config import load_settings
 from tinyllm_cli.experiments.setup import DEFAULT_STUDENT, ExperimentRequest, resolve_setup
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.training.data import TrainingPlan, load_training_data
-from tinyllm_cli.training.settings import TrainSettings
 
 SHORT = '\n[teachers.terse]\nbackend = "scripted"\nreplies = ["No."]\n'
 

@@ -30,6 +30,7 @@ from tinyllm_cli.rationales.selection import Selection, selected
 from tinyllm_cli.rationales.usefulness import Scored, score, texts_with_questions
 from tinyllm_cli.rationales.weights import text_hash, weights
 from tinyllm_cli.records.elicitation import ElicitationConfig, RationaleSet
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.usefulness import UsefulnessGain
 from tinyllm_cli.students.base import Limits, Ranker
@@ -37,7 +38,6 @@ from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.predict import rank
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.data import TrainingData, TrainingPlan, load_training_data
-from tinyllm_cli.training.settings import TrainSettings
 
 OWL = Question(
     dataset="toy", split="train", key="1", text="Who hunts at night?", options=("hens", "the owls", "a cow"), answer=1

@@ -137,8 +137,8 @@ def _manner(
                 f"Run {run.id} reads what teachers wrote beside each question (PINTO), and here is nothing to read.",
                 f"Its accuracy: tinyllm eval --run {run.id}",
             )
-        name, where, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings["prefixes"])
-        limits = Limits.of(run.settings)
+        name, where, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings.prefixes)
+        limits = Limits.of(run.settings.train)
     chosen = choose_prefixes(wanted, prefixes, owner)
     manner = PredictorConfig(name=name, model=where, scoring=scoring, limits=limits, prefixes=chosen)  # type: ignore[arg-type]
     return manner, sorted(prefixes)

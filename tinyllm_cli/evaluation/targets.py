@@ -34,7 +34,7 @@ class EvaluationTarget:
 
 def run_target(run: Run) -> EvaluationTarget:
     """The student of a run, with the limits of its training."""
-    return EvaluationTarget(subject=run_subject(run), model=run.folder, limits=Limits.of(run.settings))
+    return EvaluationTarget(subject=run_subject(run), model=run.folder, limits=Limits.of(run.settings.train))
 
 
 def model_target(model: str, max_input: int) -> EvaluationTarget:

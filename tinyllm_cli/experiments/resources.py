@@ -139,7 +139,7 @@ def _memory(student: str, history: History, place: Literal["host", "gpu"]) -> fl
 
 def _saves_memory(run: Run) -> bool:
     """Whether its options made it take less memory than a plain training."""
-    return bool(run.settings.get("lora_rank") or run.settings.get("gradient_checkpointing"))
+    return bool(run.settings.train.lora_rank or run.settings.train.gradient_checkpointing)
 
 
 @cache

@@ -13,10 +13,10 @@ from tinyllm_cli.ingestion.ingest import ingest_named
 from tinyllm_cli.rationales.gates import gate_settings
 from tinyllm_cli.rationales.selection import Selection, best_covered, selected
 from tinyllm_cli.records.experiments import CellTraining, OptionValue, Scorings
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.loading import model_fingerprint
 from tinyllm_cli.training.alpha import Alpha, named_weights
-from tinyllm_cli.training.settings import TrainSettings
 
 DEFAULT_STUDENT = "google/flan-t5-small"
 

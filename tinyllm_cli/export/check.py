@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.evaluation.scoring import require_finite
+from tinyllm_cli.evaluation.scoring import named
 from tinyllm_cli.records.evaluations import Prediction, Scoring
 from tinyllm_cli.students.base import Example, Limits, Ranker, Student, Writer
 from tinyllm_cli.students.inputs import ExtraContext, Task
@@ -81,8 +81,8 @@ def answers_of(student: Student, asked: Asked, *, text: bool) -> Predictions:
     """The student's answers before it is exported.
 
     Raises WorldProblem when its scores are not finite."""
-    ranked = list(rank(student, asked.questions, asked.limits, asked.extra_context))
-    require_finite(ranked, asked.student)
+    with named(asked.student):
+        ranked = list(rank(student, asked.questions, asked.limits, asked.extra_context))
     found: dict[Scoring, Mapping[str, Prediction]] = {"rank": _by_key(ranked)}
     if text:
         found["generate"] = _by_key(generate(student, asked.questions, asked.limits, asked.extra_context))
@@ -96,9 +96,8 @@ def compare(before: Predictions, exported: Ranker | Writer, asked: Asked) -> lis
     agreements = []
     for scoring, old in before.items():
         answers = rank if scoring == "rank" else generate
-        found = list(answers(exported, asked.questions, asked.limits, asked.extra_context))  # type: ignore[arg-type]
-        require_finite(found, f"the export of {asked.student}")
-        new = _by_key(found)
+        with named(f"the export of {asked.student}"):
+            new = _by_key(answers(exported, asked.questions, asked.limits, asked.extra_context))  # type: ignore[arg-type]
         pairs = [(old[question.key], new[question.key]) for question in asked.questions]
         differences = [
             abs(a - b) for one, other in pairs for a, b in zip(one.scores or (), other.scores or (), strict=True)

@@ -111,7 +111,7 @@ def _write_and_check(store: Store, run: Run, config: ExportConfig, temporary: Pa
         else NO_EXTRA_CONTEXT
     )
     answered = Asked(
-        questions=asked, limits=Limits.of(run.settings), extra_context=extra_context, student=f"run {run.id}"
+        questions=asked, limits=Limits.of(run.settings.train), extra_context=extra_context, student=f"run {run.id}"
     )
     student = load_student(run.folder, device="cpu")
     watch(f"Asking the student {len(asked)} questions of {run.dataset}, split {split}.")

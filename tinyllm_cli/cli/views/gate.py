@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.rationales.gates.settings import GATES
-from tinyllm_cli.report.terminal import percent
 from tinyllm_cli.terminal import plain, plain_table, printable
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ def show_verdicts(console: Console, found: GateResult) -> None:
 
 
 def _verdicts(found: GateResult) -> Table:
+    from tinyllm_cli.report.terminal import percent
+
     head = ["teacher", ">rationales", ">kept", ">repaired", ">rejected", ">rejected, %"]
     rows = [
         (

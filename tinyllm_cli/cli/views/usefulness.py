@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.report.terminal import percent
 from tinyllm_cli.terminal import plain, plain_table, printable
 
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 def show_usefulness(console: Console, found: UsefulnessResult) -> None:
     """Gains by teacher, truncated inputs, and the examples; the JSON result."""
+    from tinyllm_cli.report.terminal import percent
+
     rows = [
         (
             one.teacher,
@@ -37,6 +38,8 @@ def show_usefulness(console: Console, found: UsefulnessResult) -> None:
 
 def show_leakage(console: Console, found: LeakageResult) -> None:
     """Accuracy under each condition; the JSON result."""
+    from tinyllm_cli.report.terminal import percent
+
     rows = [
         (name, one.condition, str(one.n), percent(one.accuracy), f"{100 * one.low:.1f} to {100 * one.high:.1f} %")
         for name, probes in found.teachers.items()
