@@ -45,9 +45,6 @@ _PATTERN = re.compile(rf"\b(?:{'|'.join(EXCLUDED.values())})\b", re.IGNORECASE)
 
 PENDING: frozenset[str] = frozenset(
     {
-        "backends",
-        "backends/hosted",
-        "backends/vllm_server",
         "tinyllm_cli",
         "tinyllm_cli/audit",
         "tinyllm_cli/cli",

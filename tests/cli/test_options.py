@@ -41,9 +41,9 @@ def test_an_unknown_split_lists_the_splits(tinyllm: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["distill", "--loss", "mean"], "--loss can't be 'mean'"),
-        (["distill", "--precision", "float16"], "--precision can't be 'float16'"),
-        (["distill", "--schedule", "exponential"], "--schedule can't be"),
+        (["distill", "--loss", "mean"], "Invalid value for '--loss'"),
+        (["distill", "--precision", "float16"], "Invalid value for '--precision'"),
+        (["distill", "--schedule", "exponential"], "There is no schedule 'exponential'"),
         (["distill", "--epochs", "0"], "--epochs"),
         (["eval", "--scoring", "vibes"], "Invalid value for '--scoring'"),
         (["elicit", "--teacher", "expert", "--dataset", "everyday", "--icl", "-1"], "--icl"),

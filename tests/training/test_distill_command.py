@@ -171,7 +171,7 @@ def test_inputs_and_targets_over_the_limit_are_counted(inside: Command, tmp_path
     write_dataset(tmp_path / "toy", train=5)
     arguments = ["--alpha", "0", "--dataset", "toy", "--student", str(causal), "--max-input", "20", "--max-target", "2"]
     done = inside("distill", *arguments)
-    assert "Longer than the limit and cut: 5 inputs and 5 targets (--max-input 20, --max-target 2)." in done.stdout
+    assert "Truncated at the limit: 5 inputs and 5 targets (--max-input 20, --max-target 2)." in done.stdout
 
 
 def test_a_dry_run_trains_nothing(inside: Command, scripted: Path, tmp_path: Path) -> None:

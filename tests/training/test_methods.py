@@ -200,7 +200,7 @@ def test_the_page_says_whose_answers_were_learnt(inside: Command, tmp_path: Path
 def test_a_control_that_a_method_has_no_use_for_is_refused(inside: Command, method: str, option: list[str]) -> None:
     done = inside("distill", "--method", method, *option)
     assert done.returncode == 2
-    assert f"--method {method} learns no teacher's rationales" in done.stderr
+    assert f"--method {method} trains on no rationales" in done.stderr
 
 
 def test_methods_by_name(inside: Command, tmp_path: Path) -> None:
