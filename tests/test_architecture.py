@@ -38,7 +38,7 @@ LAYERS = (
     {"records"},
     {"datasets"},
     {"config"},
-    {"errors", "events", "signals", "files", "stats", "terminal"},
+    {"errors", "events", "signals", "files", "iteration", "stats", "terminal"},
 )
 """From the top down. A part imports parts of lower layers; within a layer only the pairs in WITHIN."""
 
@@ -69,7 +69,17 @@ ALLOWED = {
         "students",
         "training",
     },
-    "audit": {"datasets", "elicitation", "errors", "rationales", "rationales.gates", "records", "store", "students"},
+    "audit": {
+        "datasets",
+        "elicitation",
+        "errors",
+        "iteration",
+        "rationales",
+        "rationales.gates",
+        "records",
+        "store",
+        "students",
+    },
     "cli": {
         "api",
         "cli.views",
@@ -129,12 +139,14 @@ ALLOWED = {
     "export": {"datasets", "errors", "evaluation", "files", "records", "store", "students", "training"},
     "files": set(),
     "ingestion": {"config", "datasets", "errors", "events", "store"},
+    "iteration": set(),
     "rationales": {
         "config",
         "datasets",
         "elicitation",
         "errors",
         "events",
+        "iteration",
         "rationales.gates",
         "records",
         "stats",
@@ -156,7 +168,7 @@ ALLOWED = {
     },
     "signals": set(),
     "stats": set(),
-    "store": {"datasets", "errors", "records", "signals"},
+    "store": {"datasets", "errors", "iteration", "records", "signals"},
     "students": {"datasets", "errors", "files", "records", "students.loss.cpu"},
     "students.loss": {"students", "students.loss.cpu"},
     "students.loss.cpu": set(),

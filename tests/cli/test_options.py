@@ -105,7 +105,7 @@ def test_pickle_weights_are_refused(tinyllm: Command, tmp_path: Path) -> None:
         "vocab_size": 8,
     }
     (tmp_path / "old" / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    tokenizer = Tokenizer(WordLevel({"a": 0}, unk_token="a"))
+    tokenizer = Tokenizer(WordLevel({"a": 0, "b": 1, "c": 2}, unk_token="a"))
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(tmp_path / "old")
     (tmp_path / "old" / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
     done = tinyllm("eval", "--model", "./old", "--dataset", "everyday", "--scoring", "rank")

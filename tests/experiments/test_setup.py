@@ -71,7 +71,13 @@ def test_a_data_set_without_test_questions_is_refused(inside: Command, scripted:
 def test_a_limit_is_of_valid_questions_too_unless_that_has_its_own(elicited: Command, store: Store) -> None:
     def loaded(limit: int | None, valid_limit: int | None = None) -> tuple[int, int]:
         plan = TrainingPlan(
-            dataset="toy", student="s", voices=(), settings=TrainSettings(), limit=limit, valid_limit=valid_limit
+            method="finetune",
+            dataset="toy",
+            student="s",
+            teachers=(),
+            settings=TrainSettings(),
+            limit=limit,
+            valid_limit=valid_limit,
         )
         found = load_training_data(store, plan)
         return len(found.training_questions), len(found.valid)

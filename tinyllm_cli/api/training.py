@@ -14,6 +14,7 @@ from tinyllm_cli.events import Finished, Notice, OnEvent, Progress, ignore_event
 if TYPE_CHECKING:
     from tinyllm_cli.records.runs import Run
     from tinyllm_cli.records.settings import TrainSettings
+    from tinyllm_cli.training.alpha import AlphaChoice
     from tinyllm_cli.training.data import TrainingData, TrainingPlan
     from tinyllm_cli.training.progress import Progress as TrainingProgress
     from tinyllm_cli.training.tracking import Tracker
@@ -96,7 +97,7 @@ class DistillationPlan:
             "method": plan.method,
             "dataset": plan.dataset,
             "student": plan.student,
-            "alpha": {one.teacher: one.alpha for one in plan.voices},
+            "alpha": {one.teacher: one.alpha for one in plan.teachers},
             "questions": len(self.data.training_questions),
             "steps": plan.settings.steps(len(self.data.training_questions)),
             "rationales": self.data.lineage,
@@ -122,15 +123,9 @@ def plan_distillation(
     if dataset is not None:
         dataset = ingest_named(project.store, dataset, project.settings).name
     choice = choose(project.store, project.settings, float(weights) if isinstance(weights, int) else weights, dataset)
-    plan = _plan(project, options, choice.dataset, choice.voices)
-    method = options.get("method")
-    if method not in (None, plan.method):
-        raise UsageProblem(
-            f"This is {plan.method}, not {method}: {len(plan.active)} teachers have an alpha above 0.",
-            "Set --alpha and --lora-rank to what the method needs, or remove --method.",
-        )
+    plan = _plan(project, options, choice)
     by = plan.selection
-    if not plan.told and (by.usefulness != "none" or by.usefulness_model or by.samples):
+    if not plan.learns_rationales and (by.usefulness != "none" or by.usefulness_model or by.samples):
         message = f"{plan.method} trains on no rationales: --usefulness and --samples have no effect."
         on_event(Notice(message=message))  # no error: an experiment gives all methods the same options
     data = load_training_data(project.store, plan)
@@ -186,27 +181,28 @@ def check_options(options: DistillOptions) -> None:
         )
 
 
-def _plan(project: Project, options: DistillOptions, dataset: str, teachers: Any) -> TrainingPlan:
+def _plan(project: Project, options: DistillOptions, choice: AlphaChoice) -> TrainingPlan:
     from dataclasses import replace
 
     from tinyllm_cli.rationales.selection import Selection
     from tinyllm_cli.records.settings import TrainSettings
     from tinyllm_cli.students.model_names import absolute
     from tinyllm_cli.training.data import TrainingPlan
+    from tinyllm_cli.training.methods import method_for
 
     settings = options.get("settings") or TrainSettings()
     if options.get("method") == "lora" and not settings.lora_rank:
         settings = replace(settings, lora_rank=_LORA_RANK)
     model = options.get("usefulness_model")
-    teaching: Any = {"standard-kd": "labels", "pinto": "hints"}.get(options.get("method") or "", "rationales")
+    active = sum(one.alpha > 0 for one in choice.teachers)
     return TrainingPlan(
-        dataset=dataset,
+        method=method_for(options.get("method"), active, settings.lora_rank),
+        dataset=choice.dataset,
         student=absolute(options.get("student", DEFAULT_STUDENT)),
-        voices=teachers,
+        teachers=choice.teachers,
         settings=settings,
         limit=options.get("limit"),
         valid_limit=options.get("valid_limit"),
-        teaching=teaching,
         selection=Selection(
             gates=project.gates(options.get("gates", True), settings.max_target),
             usefulness=options.get("usefulness", "none"),

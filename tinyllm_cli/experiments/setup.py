@@ -11,12 +11,13 @@ from tinyllm_cli.experiments.availability import coverage_of
 from tinyllm_cli.experiments.grid import ExperimentPlan, Setup
 from tinyllm_cli.ingestion.ingest import ingest_named
 from tinyllm_cli.rationales.gates import gate_settings
-from tinyllm_cli.rationales.selection import Selection, best_covered, selected
+from tinyllm_cli.rationales.selection import Selection
 from tinyllm_cli.records.experiments import CellTraining, OptionValue, Scorings
 from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.loading import model_fingerprint
-from tinyllm_cli.training.alpha import Alpha, named_weights
+from tinyllm_cli.training.alpha import Alpha, WeightedTeacher, named_weights, prefix_of
+from tinyllm_cli.training.data import TrainingPlan, load_training_data
 
 DEFAULT_STUDENT = "google/flan-t5-small"
 
@@ -78,27 +79,36 @@ def _latest_student(store: Store, datasets: Sequence[str]) -> str:
 
 
 def check_rationales(store: Store, settings: Settings, plan: ExperimentPlan) -> None:
-    """Select the rationales of every teacher of the plan as its runs will, so that a run can't fail for lack of any
+    """Load the rationales of every teacher of the plan as its runs will, so that a run can't fail for lack of any
     after hours of others.
 
     Raises UsageProblem that names the first teacher without a usable rationale."""
-    checked: list[tuple[str, str, CellTraining]] = []
+    checked: list[tuple[str, CellTraining]] = []
     for training in (cell.distill for cell in plan.cells if cell.distill is not None):
         if training.method in ("standard-kd", "pinto"):  # these use answers, which the plan has checked
             continue
-        selection = _selection(settings, training)
-        known = store.rationales.variants(training.dataset, "train")
-        limit = training.limit or store.questions.splits(training.dataset)["train"]
         for teacher in sorted(training.teachers):
-            key = (training.dataset, teacher, _same_choice(training))
-            if key in checked:
-                continue
-            checked.append(key)
-            variant = best_covered(known, teacher, training.dataset, training.icl)
-            try:
-                selected(store, training.dataset, variant, selection, limit=limit, seed=0)
-            except UsageProblem as problem:
-                raise UsageProblem(str(problem), _without_teacher(problem.hint)) from problem
+            key = (teacher, _same_choice(training))
+            if key not in checked:
+                checked.append(key)
+                try:
+                    load_training_data(store, _alone(settings, training, teacher))
+                except UsageProblem as problem:
+                    raise UsageProblem(str(problem), _without_teacher(problem.hint)) from problem
+
+
+def _alone(settings: Settings, training: CellTraining, teacher: str) -> TrainingPlan:
+    """The training with this teacher alone, and one validation question."""
+    return TrainingPlan(
+        method="distill-step-by-step",
+        dataset=training.dataset,
+        student=training.student,
+        teachers=(WeightedTeacher(teacher=teacher, prefix=prefix_of(teacher, settings), alpha=1.0),),
+        settings=TrainSettings(),
+        limit=training.limit,
+        valid_limit=1,
+        selection=_selection(settings, training),
+    )
 
 
 def _selection(settings: Settings, training: CellTraining) -> Selection:
