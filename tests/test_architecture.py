@@ -146,7 +146,7 @@ ALLOWED = {
 }
 BACKENDS_FOR = {
     "students": {"backends.checkpoints", "backends.fingerprints"},
-    "datasets": {"backends.hub", "backends.csv_files"},
+    "datasets": {"backends.hub", "backends.row_files", "backends.user_files"},
     "ingestion": {"backends.recorded"},
 }
 

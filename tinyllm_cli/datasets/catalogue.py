@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from backends.csv_files import SPLIT_NAMES
+from backends.row_files import SPLIT_NAMES
 from tinyllm_cli.config import DatasetSpec, Settings
 from tinyllm_cli.datasets.authors import is_authors_layout
 from tinyllm_cli.datasets.bioasq import bioasq_questions
