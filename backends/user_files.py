@@ -37,7 +37,7 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
     with ExitStack() as opened:
         file: IO[bytes] = opened.enter_context(os.fdopen(_descriptor(path), "rb"))
         if path.suffix.lower() == ".gz":
-            file = opened.enter_context(gzip.GzipFile(fileobj=file))  # type: ignore[assignment]
+            file = opened.enter_context(gzip.GzipFile(fileobj=file))  # type: ignore[arg-type]
         yield file
 
 

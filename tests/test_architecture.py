@@ -37,7 +37,7 @@ LAYERS = (
     {"records"},
     {"datasets"},
     {"config"},
-    {"errors", "signals", "files", "stats", "terminal"},
+    {"errors", "signals", "files", "iteration", "stats", "terminal"},
 )
 """From the top down. A part imports parts of lower layers; within a layer only the pairs in WITHIN."""
 
@@ -92,7 +92,7 @@ ALLOWED = {
     },
     "config": {"errors"},
     "datasets": {"config", "errors"},
-    "elicitation": {"config", "datasets", "errors", "records", "store"},
+    "elicitation": {"config", "datasets", "errors", "iteration", "records", "store"},
     "errors": set(),
     "evaluation": {"config", "datasets", "errors", "files", "rationales", "records", "store", "students"},
     "experiments": {
@@ -108,7 +108,8 @@ ALLOWED = {
     },
     "export": {"datasets", "errors", "records", "store", "students", "training"},
     "files": set(),
-    "ingestion": {"config", "datasets", "errors", "store"},
+    "iteration": set(),
+    "ingestion": {"config", "datasets", "errors", "records", "store"},
     "rationales": {"datasets", "elicitation", "errors", "rationales.gates", "records", "stats", "store", "students"},
     "rationales.gates": {"datasets", "errors"},
     "records": {"datasets"},
@@ -145,6 +146,7 @@ ALLOWED = {
     },
 }
 BACKENDS_FOR = {
+    "config": {"backends.user_files"},
     "students": {"backends.checkpoints", "backends.fingerprints"},
     "datasets": {"backends.hub", "backends.row_files", "backends.user_files"},
     "ingestion": {"backends.recorded"},

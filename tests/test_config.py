@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT, Command, write_dataset
-from tinyllm_cli.config import Settings, built_in_teachers, load_settings, match_name
+from tinyllm_cli.config import Settings, built_in_teachers, load_settings
+from tinyllm_cli.config.names import match_name
 from tinyllm_cli.errors import UsageProblem
 
 FULL = """

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.conftest import Command
 from tests.files import FORMATS, write_rows
 from tinyllm_cli.datasets.catalogue import from_path
-from tinyllm_cli.datasets.parse import Where, parse_mapping, parse_row
+from tinyllm_cli.datasets.layout import NO_LAYOUT, Layout, parse_mapping
+from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import LETTERS, Question
 from tinyllm_cli.errors import UsageProblem
 
@@ -82,7 +83,7 @@ def unambiguous(question: Question, way: str) -> bool:
 @settings(deadline=None)
 def test_a_row_gives_the_question_however_its_answer_is_written(question: Question, way: str) -> None:
     assume(unambiguous(question, way))
-    assert parse_row(as_row(question, way), WHERE, {}, dataset="quiz", split="train") == question
+    assert parse_row(as_row(question, way), WHERE, NO_LAYOUT, dataset="quiz", split="train") == question
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -93,7 +94,7 @@ def test_questions_round_trip_through_every_format(question: Question, way: str,
     assume(unambiguous(question, way))
     with tempfile.TemporaryDirectory() as folder:
         path = write_rows(Path(folder) / name, [as_row(question, way)])
-        assert list(from_path(path, {}, "quiz").read()) == [question]
+        assert list(from_path(path, name="quiz").read()) == [question]
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
@@ -106,7 +107,7 @@ def test_questions_round_trip_through_columns_of_options(question: Question, nam
     mapping = parse_mapping(["id=nr", "question=stem", f"options={','.join(cells)},spare", "answer=key"])
     with tempfile.TemporaryDirectory() as folder:
         path = write_rows(Path(folder) / name, [row])
-        (found,) = from_path(path, mapping, "quiz").read()
+        (found,) = from_path(path, Layout(columns=mapping), "quiz").read()
     assert (found.key, found.text, found.options, found.gold) == (
         question.key,
         question.text,
@@ -142,51 +143,59 @@ def test_questions_round_trip_through_columns_of_options(question: Question, nam
 )
 def test_a_wrong_row_is_named_with_file_row_and_field(changed: dict[str, Any], field: str, said: str) -> None:
     with pytest.raises(UsageProblem) as caught:
-        parse_row(ROW | changed, WHERE, {}, dataset="quiz", split="train")
+        parse_row(ROW | changed, WHERE, NO_LAYOUT, dataset="quiz", split="train")
     assert str(caught.value).startswith(f"quiz.csv, row 3, field '{field}': ")
     assert said in str(caught.value)
 
 
 def test_a_missing_field_shows_the_columns_that_there_are() -> None:
     with pytest.raises(UsageProblem) as caught:
-        parse_row({"id": "1", "stem_text": "?", "options": ["a", "b"]}, WHERE, {}, dataset="quiz", split="train")
+        parse_row(
+            {"id": "1", "stem_text": "?", "options": ["a", "b"], "answer": 0},
+            WHERE,
+            NO_LAYOUT,
+            dataset="quiz",
+            split="train",
+        )
     assert "id, stem_text, options" in caught.value.hint
     assert "--map question=COLUMN" in caught.value.hint
 
 
 def test_a_mapped_column_that_is_not_there_is_named() -> None:
     with pytest.raises(UsageProblem, match="row 3, field 'stem': it is missing"):
-        parse_row(ROW, WHERE, {"question": "stem"}, dataset="quiz", split="train")
+        parse_row(ROW, WHERE, Layout(columns={"question": "stem"}), dataset="quiz", split="train")
     with pytest.raises(UsageProblem, match="row 3, field 'c': it is missing"):
-        parse_row(ROW | {"a": "x", "b": "y"}, WHERE, {"options": "a,b,c"}, dataset="quiz", split="train")
+        parse_row(
+            ROW | {"a": "x", "b": "y"}, WHERE, Layout(columns={"options": "a,b,c"}), dataset="quiz", split="train"
+        )
 
 
 def test_an_empty_option_column_between_two_others_is_refused() -> None:
     row = {"id": "1", "question": "?", "a": "x", "b": "", "c": "z", "answer": "c"}
     with pytest.raises(UsageProblem, match="row 3, field 'b': it is empty"):
-        parse_row(row, WHERE, {"options": "a,b,c"}, dataset="quiz", split="train")
+        parse_row(row, WHERE, Layout(columns={"options": "a,b,c"}), dataset="quiz", split="train")
 
 
 def test_a_label_means_its_option_even_where_another_option_reads_the_same() -> None:
     row = ROW | {"options": {"text": ["O", "AB", "B", "A"], "label": ["A", "B", "C", "D"]}, "answer": "A"}
-    assert parse_row(row, WHERE, {}, dataset="quiz", split="train").gold == "O"
+    assert parse_row(row, WHERE, NO_LAYOUT, dataset="quiz", split="train").gold == "O"
 
 
 def test_the_index_column_holds_an_index_even_in_csv() -> None:
     row = {"id": "1", "question": "?", "options": '["2", "1", "0"]', "answer_index": "2"}
-    assert parse_row(row, WHERE, {}, dataset="quiz", split="train").gold == "0"
+    assert parse_row(row, WHERE, NO_LAYOUT, dataset="quiz", split="train").gold == "0"
 
 
 def test_a_truth_value_is_an_answer() -> None:
     row = ROW | {"options": ["true", "false"], "answer": False}
-    assert parse_row(row, WHERE, {}, dataset="quiz", split="train").gold == "false"
+    assert parse_row(row, WHERE, NO_LAYOUT, dataset="quiz", split="train").gold == "false"
 
 
 @pytest.mark.parametrize("item", ["question", "question=", "=stem", "stem=question", ""])
 def test_a_wrong_mapping_lists_the_fields(item: str) -> None:
     with pytest.raises(UsageProblem) as caught:
         parse_mapping([item])
-    assert "id, question, options, answer, context" in caught.value.hint
+    assert "id, question, options, answer, context, split" in caught.value.hint
 
 
 def test_rows_without_ids_can_be_numbered(inside: Command, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_row_that_may_belong_to_two_questions_is_refused(inside: Command, tmp_
     assert inside("import", "toy").returncode == 0
     done = inside("import", notes, "--teacher", "notes", "--dataset", "toy")
     assert done.returncode == 2
-    assert "The id '1' stands for different questions" in done.stderr
+    assert "The id '1' belongs to different questions" in done.stderr
     assert stored(inside, tmp_path) == []
 
 

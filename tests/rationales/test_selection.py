@@ -22,7 +22,7 @@ from tinyllm_cli.training.settings import TrainSettings
 
 
 def toy(store: Store, folder: Path, count: int = 9) -> list[Question]:
-    ingest(store, from_path(write_dataset(folder / "toy", train=count), {}, None))
+    ingest(store, from_path(write_dataset(folder / "toy", train=count)))
     return list(store.questions.iterate("toy", "train"))
 
 

@@ -88,7 +88,7 @@ def elicit(
 
     Example: tinyllm elicit --teacher llama2 --dataset riddle
     """
-    from tinyllm_cli.config import match_name
+    from tinyllm_cli.config.names import match_name
     from tinyllm_cli.elicitation.budget import Budget
     from tinyllm_cli.elicitation.requests import Job
     from tinyllm_cli.ingestion.ingest import ingest_named

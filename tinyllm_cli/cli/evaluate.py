@@ -110,7 +110,7 @@ def _target(
 
 
 def _teacher_target(session: Session, store: Store, teacher: str, dataset: str, limits: Limits) -> _Target:
-    from tinyllm_cli.config import match_name
+    from tinyllm_cli.config.names import match_name
     from tinyllm_cli.evaluation.evaluate import model_subject
 
     wrote = {variant.teacher for variant in store.rationales.variants(dataset)}

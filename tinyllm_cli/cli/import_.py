@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, 
 from tinyllm_cli.cli.views.elicit import drive
 
 if TYPE_CHECKING:
+    from tinyllm_cli.datasets.catalogue import Source
     from tinyllm_cli.store import Store
 
 _ENOUGH = 15
@@ -30,7 +32,22 @@ def import_data(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--map", help="FIELD=COLUMN for id, question, options, answer, context. May be repeated."),
+        typer.Option(
+            "--map",
+            help="FIELD=COLUMN for id, question, options, answer, context, split. Dots reach into objects"
+            " (question=question.stem). May be repeated.",
+        ),
+    ] = None,
+    options: Annotated[
+        str | None, typer.Option(help="The options of every question, with commas: yes,no,maybe.")
+    ] = None,
+    answers_from: Annotated[
+        int | None,
+        typer.Option(min=0, max=1, help="The number of the first option, 0 or 1.", show_default="0, with a warning"),
+    ] = None,
+    split_off: Annotated[
+        list[str] | None,
+        typer.Option(help="SPLIT=SHARE: draw a share of a single file's rows, as test=0.2. May be repeated."),
     ] = None,
     rename: Annotated[
         list[str] | None, typer.Option(help="FOUND=NAME: what to call a teacher whose rationales are found.")
@@ -44,7 +61,7 @@ def import_data(
         bool,
         typer.Option(
             "--teacher-forcing/--no-teacher-forcing",
-            help="Whether who wrote the rationales saw the gold answers.",
+            help="Whether the authors of the rationales saw the gold answers.",
         ),
     ] = True,
     db: Db = DEFAULT_DB,
@@ -53,13 +70,15 @@ def import_data(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Bring a data set of your own into the database, with the recorded rationales that lie beside it.
+    """Import a data set of your own, with the recorded rationales beside it.
 
-    Reads JSONL, JSON, CSV and parquet; rationales/TEACHER.SPLIT.jsonl beside the questions; the layout of the
-    TinyLLM authors' repository; and the organisers' JSON of BioASQ task B.
+    Reads JSONL, JSON, CSV, TSV and parquet; rationales/TEACHER.SPLIT.jsonl beside the questions; the folders of the
+    TinyLLM authors' repository, one or all; and the organisers' JSON of BioASQ task B.
 
     Example: tinyllm import my-questions/ --name mine
     """
+    from tinyllm_cli.datasets.catalogue import from_paths
+    from tinyllm_cli.datasets.layout import Layout, parse_mapping, parse_options, parse_shares
     from tinyllm_cli.errors import UsageProblem
 
     session = Session(db, config, Console(json=json, quiet=quiet))
@@ -67,113 +86,133 @@ def import_data(
         raise UsageProblem(
             "--teacher and --dataset go together.", "They say whose rationales PATH holds, and for what."
         )
-    if teacher and (name or column or rename):
+    if teacher and (name or column or rename or options or answers_from is not None or split_off):
         raise UsageProblem(
-            "--name, --map and --rename are for a data set, and --teacher says that PATH holds rationales.",
+            "--name, --map, --rename, --options, --answers-from and --split-off are for a data set, and --teacher says"
+            " that PATH holds rationales.",
             "Leave them out; rows of rationales need the fields id and rationale.",
         )
+    layout = Layout(
+        columns=parse_mapping(column or []),
+        options=parse_options(options) if options is not None else (),
+        answers_from=answers_from,
+        split_off=parse_shares(split_off or []),
+    )
     with closing(session.open_store()) as store:
+        importer = _Importer(session, store, teacher_forcing, _parse_renames(rename or []))
         if teacher and dataset:
-            results = _import_rationales(session, store, path, teacher, dataset, teacher_forcing)
+            results = [importer.rationales(path, teacher, dataset)]
         else:
-            results = _import_dataset(session, store, path, name, column or [], rename or [], teacher_forcing)
-    session.console.result(results)
-    named = shlex.quote(results["dataset"])
+            sources = from_paths(path.expanduser(), layout, name)
+            importer.check_renames(sources)
+            results = [importer.dataset(source) for source in sources]
+    session.console.result(results[0] if len(results) == 1 else {"datasets": results})
+    last = results[-1]
+    named = shlex.quote(last["dataset"])
     session.console.next(
-        f"tinyllm audit --dataset {named}"
-        if results["teachers"]
-        else f"tinyllm elicit --teacher NAME --dataset {named}"
+        f"tinyllm audit --dataset {named}" if last["teachers"] else f"tinyllm elicit --teacher NAME --dataset {named}"
     )
 
 
-def _import_dataset(
-    session: Session,
-    store: Store,
-    path: Path,
-    name: str | None,
-    columns: list[str],
-    renames: list[str],
-    teacher_forcing: bool,
-) -> dict[str, Any]:
-    from tinyllm_cli.datasets.catalogue import from_path
-    from tinyllm_cli.datasets.parse import parse_mapping
-    from tinyllm_cli.ingestion.ingest import ingest
-    from tinyllm_cli.ingestion.recordings import files_beside
+@dataclass(frozen=True)
+class _Importer:
+    """What the imports of one command share. `renames` maps a teacher that is found to its name."""
 
-    source = from_path(path.expanduser(), parse_mapping(columns), name)
-    names = _parse_renames(renames)
-    with session.console.meter(f"reading {source.name}") as meter:
-        ingested = ingest(store, source, lambda rows: meter(rows, 0))
-    sizes = ", ".join(f"{split} {count}" for split, count in ingested.splits.items())
-    session.console.say(f"{ingested.name}: {sizes}" + ("" if ingested.fresh else " (unchanged)"))
-    _warn(session.console, store, ingested.name)
-    teachers = []
-    with files_beside(store, source) as files:
-        for found, paths in files.items():
-            teachers += _elicit(session, store, ingested.name, names.get(found, found), paths, teacher_forcing)
-    return {"dataset": ingested.name, "splits": ingested.splits, "teachers": teachers}
+    session: Session
+    store: Store
+    teacher_forcing: bool
+    renames: dict[str, str]
+
+    def dataset(self, source: Source) -> dict[str, Any]:
+        """Import a data set, and the rationales beside it."""
+        from tinyllm_cli.ingestion.ingest import ingest
+        from tinyllm_cli.ingestion.recordings import files_beside
+
+        console = self.session.console
+        with console.meter(f"reading {source.name}") as meter:
+            ingested = ingest(self.store, source, lambda rows: meter(rows, 0))
+        sizes = ", ".join(f"{split} {count}" for split, count in ingested.splits.items())
+        console.say(f"{ingested.name}: {sizes}" + ("" if ingested.fresh else " (unchanged)"))
+        for warning in ingested.warnings:
+            console.warn(warning)
+        _warn(console, self.store, ingested.name)
+        teachers = []
+        with files_beside(self.store, source) as files:
+            for found, paths in files.items():
+                teachers += self._elicit(ingested.name, self.renames.get(found, found), paths)
+        return {"dataset": ingested.name, "splits": ingested.splits, "teachers": teachers}
+
+    def rationales(self, path: Path, teacher: str, dataset: str) -> dict[str, Any]:
+        """Import a file of one teacher's rationales for a data set in the database."""
+        from tinyllm_cli.errors import UsageProblem
+        from tinyllm_cli.ingestion.ingest import ingest_named
+
+        if path.is_dir():
+            raise UsageProblem(f"{path} is a folder; with --teacher, PATH is one file of rationales.")
+        ingested = ingest_named(self.store, dataset, self.session.settings)
+        teachers = self._elicit(ingested.name, teacher, [path.expanduser()])
+        return {"dataset": ingested.name, "splits": ingested.splits, "teachers": teachers}
+
+    def check_renames(self, sources: list[Source]) -> None:
+        """Raises UsageProblem for a teacher to rename that none of the sources has."""
+        from tinyllm_cli.datasets.authors import TEACHERS
+        from tinyllm_cli.errors import UsageProblem, choices
+
+        found = {name for source in sources for name in source.rationale_files}
+        found |= set(TEACHERS) if any(source.authors_folder for source in sources) else set()
+        unknown = sorted(set(self.renames) - found)
+        if unknown:
+            raise UsageProblem(
+                f"--rename {unknown[0]}={self.renames[unknown[0]]}: there are no rationales of '{unknown[0]}'.",
+                f"There are rationales of: {choices(found)}.",
+            )
+
+    def _elicit(self, dataset: str, teacher: str, paths: list[Path]) -> list[dict[str, Any]]:
+        """Bring one teacher's files into the store, split by split."""
+        from backends.base import Sampling
+        from tinyllm_cli.elicitation.requests import Job
+        from tinyllm_cli.ingestion.recordings import RecordedFiles, opened
+        from tinyllm_cli.records.elicitation import Recipe
+
+        console = self.session.console
+        files = RecordedFiles(teacher=teacher, paths=paths, teacher_forcing=self.teacher_forcing)
+        done = []
+        with opened(self.store, dataset, files) as recording:
+            if recording.unmatched:
+                lost, rows = recording.unmatched, recording.rows
+                console.say(f"{teacher}: {lost} of the questions in its {rows} rows are not in {dataset}.")
+            for split, edits in recording.splits.items():
+                if edits is not None:
+                    console.note(f"{teacher} has rationales for {dataset}/{split}: these replace the ones they edit.")
+                job = Job(
+                    dataset=dataset,
+                    split=split,
+                    spec=recording.spec,
+                    recipe=Recipe(icl=0),
+                    sampling=Sampling(),
+                    samples=recording.samples,
+                    edits=edits,
+                )
+                result = drive(console, self.store, job, recording.teacher)
+                done.append({"split": split, "unmatched": recording.unmatched, **result})
+        return done
 
 
 def _warn(console: Console, store: Store, dataset: str) -> None:
-    """Of what is likely to be a mistake in the file."""
-
+    """What is likely to be a mistake in the file."""
     profiles = store.questions.profiles(dataset)
     if all(profile.gold[0] == 0 for profile in profiles) and sum(profile.questions for profile in profiles) >= _ENOUGH:
         console.warn(
             f"In {dataset} the first option is never the right one.",
-            "An answer that is a number is an index from 0. Counted from 1? Then write letters, or subtract 1.",
+            "Numbers are read as counted from 0. If the first option is 1, import again with --answers-from 1.",
         )
     for one in store.questions.repeated(dataset):
         if one.disagree:
             console.warn(
-                f"{one.disagree} {one.split} questions of {dataset} stand there with two right options: {one.key}."
+                f"{one.disagree} {one.split} questions of {dataset} occur twice, with two right options: {one.key}."
             )
         elif one.again:
-            console.note(
-                f"{one.again} {one.split} questions of {dataset} stand there more than once, such as {one.key}."
-            )
-
-
-def _import_rationales(
-    session: Session, store: Store, path: Path, teacher: str, dataset: str, teacher_forcing: bool
-) -> dict[str, Any]:
-    from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.ingestion.ingest import ingest_named
-
-    if path.is_dir():
-        raise UsageProblem(f"{path} is a folder; with --teacher, PATH is one file of rationales.")
-    ingested = ingest_named(store, dataset, session.settings)
-    teachers = _elicit(session, store, ingested.name, teacher, [path.expanduser()], teacher_forcing)
-    return {"dataset": ingested.name, "splits": ingested.splits, "teachers": teachers}
-
-
-def _elicit(
-    session: Session, store: Store, dataset: str, teacher: str, paths: list[Path], teacher_forcing: bool
-) -> list[dict[str, Any]]:
-    """Bring one teacher's files into the store, split by split."""
-    from backends.base import Sampling
-    from tinyllm_cli.elicitation.requests import Job
-    from tinyllm_cli.ingestion.recordings import opened
-    from tinyllm_cli.records.elicitation import Recipe
-
-    done = []
-    with opened(store, dataset, teacher, paths, teacher_forcing=teacher_forcing) as recording:
-        if recording.unmatched:
-            session.console.say(
-                f"{teacher}: {recording.unmatched} of the questions in its {recording.rows} rows are not in {dataset}."
-            )
-        for split in recording.splits:
-            job = Job(
-                dataset=dataset,
-                split=split,
-                spec=recording.spec,
-                recipe=Recipe(icl=0),
-                sampling=Sampling(),
-                samples=recording.samples,
-            )
-            result = drive(session.console, store, job, recording.teacher)
-            done.append({"split": split, "unmatched": recording.unmatched, **result})
-    return done
+            console.note(f"{one.again} {one.split} questions of {dataset} occur more than once, such as {one.key}.")
 
 
 def _parse_renames(items: list[str]) -> dict[str, str]:

@@ -5,15 +5,14 @@ Any process may do that at any time. What can't be read, or isn't ours, is count
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
-from backends.base import BatchAnswer, Batches, BatchState, Failure, Outcome
+from backends.base import Batches, BatchState, Failure, Outcome
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import ElicitationCounts
 from tinyllm_cli.elicitation.requests import address_of
+from tinyllm_cli.iteration import batched
 from tinyllm_cli.records.elicitation import Batch, ElicitationConfig
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import batches as stored_batches
@@ -138,14 +137,14 @@ class Collector:
 
     def _keep(self, batch: Batch, state: BatchState) -> list[str]:
         """Store what came of the batch's requests; what was odd about it, in words."""
-        asking = self.store.batches.asking_of(batch)
+        config = self.store.batches.asking_of(batch)
         before = batch.requests - sum(1 for _ in self.store.batches.left(batch))
         unreadable = unknown = again = 0
-        for page in _pages(self.batches.answers(state, asking.sampling)):
+        for page in batched(self.batches.answers(state, config.sampling), _PAGE):
             readable = [answer for answer in page if answer is not None]
             worked_on = [(answer.name, answer.outcome) for answer in readable if answer.outcome is not None]
             addressed = [(address, outcome) for name, outcome in worked_on if (address := address_of(name))]
-            kept = self._store_page(batch, asking, addressed)
+            kept = self._store_page(batch, config, addressed)
             unreadable += len(page) - len(readable)
             unknown += len(worked_on) - len(addressed) + kept.unknown
             again += kept.again
@@ -159,9 +158,9 @@ class Collector:
         return [f"{count} {words}" for count, words in counts if count]
 
     def _store_page(
-        self, batch: Batch, asking: ElicitationConfig, answers: list[tuple[RequestId, Outcome]]
+        self, batch: Batch, config: ElicitationConfig, answers: list[tuple[RequestId, Outcome]]
     ) -> stored_batches.Kept:
-        kept = self.store.batches.settle(batch, asking, answers)
+        kept = self.store.batches.settle(batch, config, answers)
         for one in kept.settled:
             address, outcome = (one.prompt.hash, one.sample), one.outcome
             failed = isinstance(outcome, Failure)
@@ -189,8 +188,3 @@ class Collector:
 
 def _age(batch: Batch) -> timedelta:
     return datetime.now(UTC) - datetime.fromisoformat(batch.submitted)
-
-
-def _pages(answers: Iterator[BatchAnswer | None]) -> Iterator[list[BatchAnswer | None]]:
-    while page := list(islice(answers, _PAGE)):
-        yield page

@@ -68,19 +68,19 @@ class ElicitationView:
         name = job.spec.name
         with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
             missing = MissingRationales(self.store, job, teacher)
-            estimate = unasked(self.store, job, missing, self._charging(teacher))
+            estimate, skipped = unasked(self.store, job, missing, self._charging(teacher))
             first = missing.prompt(self.store.questions.at(job.dataset, job.split, 0))
         text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in first.messages)
-        recorded, model = job.spec.backend == RECORDED, missing.asking.model
+        recorded, model = job.spec.backend == RECORDED, missing.config.model
         self.console.say("(recorded rationales: nothing is asked)" if recorded else text)
         self.console.say(
             f"\nWould ask {name} ({model}) {estimate.requests} times about {job.dataset}/{job.split};"
-            f" {missing.already} are answered already{_in_batches(missing.pending)}. Nothing was asked."
+            f" {skipped.already} are answered already{_in_batches(skipped.pending)}. Nothing was asked."
         )
         if not recorded and estimate.requests:
             self.console.say(f"It would take {_amount(estimate)}.")
         told = {"teacher": name, "model": model, "prompt": text}
-        return {**told, "ask": estimate.requests, "already": missing.already, "estimate": asdict(estimate)}
+        return {**told, "ask": estimate.requests, "already": skipped.already, "estimate": asdict(estimate)}
 
     def check_money(self, job: Job, teacher: Teacher) -> dict[str, Any]:
         """Before money is spent: a check, and a question whether to go on. {} where none was needed."""
@@ -131,13 +131,16 @@ class ElicitationView:
     def _tell(self, job: Job, teacher: Teacher, tally: ElicitationCounts) -> Estimate:
         """Show an exchange, what the few replies were like, and what the rest will take."""
         from backends.base import Rendering, Request
-        from tinyllm_cli.elicitation.estimate import after_check
-        from tinyllm_cli.elicitation.requests import MissingRationales
+        from tinyllm_cli.elicitation.estimate import after_pilot, unasked
+        from tinyllm_cli.elicitation.requests import MissingRationales, config_of
 
         name, say = job.spec.name, self.console.say
-        missing = MissingRationales(self.store, job, teacher)
-        estimate = after_check(self.store, job, tally, missing, self._charging(teacher))
-        exchange = self.store.rationales.newest(missing.asking)
+        if tally.done + tally.failed:
+            estimate = after_pilot(tally, self._charging(teacher))
+        else:
+            missing = MissingRationales(self.store, job, teacher)
+            estimate, _ = unasked(self.store, job, missing, self._charging(teacher))
+        exchange = self.store.rationales.newest(config_of(self.store, job, teacher))
         if exchange is not None and tally.done:
             request = Request(split=job.split, key="", messages=exchange.messages)
             rendered = teacher.render(request) if isinstance(teacher, Rendering) else None
@@ -192,7 +195,7 @@ def _more_than(missing: MissingRationales, count: int) -> bool:
     """Whether more than `count` requests are missing; looks no further than that takes."""
     found = 0
     for page in missing.pages():
-        found += len(page)
+        found += len(page.requests)
         if found > count:
             return True
     return False
