@@ -39,8 +39,8 @@ def elicit(
         ),
     ] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions of the split.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Rationales for each question.")] = 1,
-    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy.", show_default="0")] = None,
+    samples: Annotated[int, typer.Option(min=1, max=1000, help="Rationales for each question.")] = 1,
+    temperature: Annotated[float | None, typer.Option(min=0.0, max=100.0, help="0 is greedy.", show_default="0")] = None,
     top_p: Annotated[float | None, typer.Option(min=0.01, max=1.0, help="Nucleus sampling.", show_default="1")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest reply.", show_default="256")] = None,
     seed: Annotated[
@@ -99,10 +99,13 @@ def elicit(
     session = Session(db, config, Console(json=json, quiet=quiet))
     settings = session.settings
     specs = [settings.teachers[match_name(name, settings.teachers, "teacher")] for name in teacher]
+    _say_origin(session.console, specs)
     typed = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
     with closing(session.open_store()) as store:
         with session.console.meter(f"reading {dataset}") as meter:
             ingested = ingest_named(store, dataset, settings, lambda rows: meter(rows, 0))
+        for warning in ingested.warnings:
+            session.console.warn(warning)
         jobs = [
             Job(
                 dataset=ingested.name,
@@ -132,6 +135,18 @@ def elicit(
             session.console.next("the same command without --pilot; the answers so far count")
         elif not dry_run:
             _say_way_on(session.console, results, ingested.name, split, teacher_forcing=teacher_forcing)
+
+
+def _say_origin(console: Console, specs: list[TeacherSpec]) -> None:
+    """Where teachers and the endpoint come from, where a file in the current folder decides it."""
+    from tinyllm_cli.config.env_file import endpoint_from_env_file
+
+    for spec in specs:
+        for notice in spec.notices():
+            console.note(notice)
+    endpoint = endpoint_from_env_file()
+    if endpoint and any(spec.backend == "openai" and not spec.options.get("base_url") for spec in specs):
+        console.note(f"Endpoint: {endpoint} (OPENAI_BASE_URL of .env).")
 
 
 def _sampling(spec: TeacherSpec, typed: dict[str, Any]) -> Sampling:
