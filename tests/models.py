@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinyllm_cli.records.runs import Run
+from tinyllm_cli.records.settings import RunSettings, TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.loading import load_student
@@ -120,7 +121,7 @@ def record_run(
         store.questions.replace(dataset, "tests", "", [])
     run = store.runs.start(
         method="tinyllm", student="tiny", dataset=dataset, alpha=dict.fromkeys(voices, 1.0), seed=0,
-        settings={"max_input": max_input, "max_target": 24, "prefixes": voices}, lineage={},
+        settings=RunSettings(train=TrainSettings(max_input=max_input, max_target=24), prefixes=voices), lineage={},
         command="tinyllm distill --student tiny", versions={},
     )  # fmt: skip
     store.runs.locate(run.id, str(folder))

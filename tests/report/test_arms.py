@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import make_questions
 from tinyllm_cli.records.evaluations import Prediction, Subject
+from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.report.collect import Report, collect
 from tinyllm_cli.report.csv_files import files
 from tinyllm_cli.report.html import html_page
@@ -40,7 +41,8 @@ def evaluated(
         told = {"tinyllm": BOTH, "distill-step-by-step": {"ann": 1.0}}.get(method, {})
         run = store.runs.start(
             method=method, student=student, dataset=dataset, alpha=told if alpha is None else alpha, seed=seed,
-            settings={"seed": seed, **settings}, lineage={}, command="tinyllm distill", versions={},
+            settings=RunSettings.from_json({"seed": seed, **settings}), lineage={},
+            command="tinyllm distill", versions={},
         )  # fmt: skip
         figures = {"valid": [{"step": 9, "accuracy": valid}, {"step": 10, "accuracy": 0.0}], "best_step": 9}
         store.runs.finish(run.id, state, {} if valid is None else figures)

@@ -15,6 +15,7 @@ from tests.conftest import Command, keep, make_questions, write_dataset
 from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.records.elicitation import ElicitationConfig
 from tinyllm_cli.records.evaluations import Prediction, Subject
+from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.report.collect import Report, collect
 from tinyllm_cli.report.html import html_page
 from tinyllm_cli.report.terminal import accuracy_tables, report_tables
@@ -54,7 +55,7 @@ def full(store: Store) -> Store:
         keep(store, asking, prompt, 0, reply)
     run = store.runs.start(
         method="tinyllm", student="<b>student</b>", dataset="toy", alpha={"[red]evil": 0.5}, seed=1,
-        settings={"max_input": 64}, lineage={}, command="tinyllm distill", versions={"tinyllm": "0"},
+        settings=RunSettings(), lineage={}, command="tinyllm distill", versions={"tinyllm": "0"},
     )  # fmt: skip
     store.runs.finish(run.id, "failed", {}, "OSError: <img src=x onerror=alert(1)>")
     for name, right in (("first", 3), ("second", 1)):

@@ -19,6 +19,7 @@ from tinyllm_cli.elicitation.prompts import build_prompt
 from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
 from tinyllm_cli.records.evaluations import Prediction, Subject
 from tinyllm_cli.records.runs import Run
+from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.report.axes import BOTTOM, TOP, Mark, Tick, by_ratio, from_zero, legible, rounds, spaced, upward
 from tinyllm_cli.report.cases import TO_READ
 from tinyllm_cli.report.collect import collect
@@ -35,7 +36,7 @@ def trained(store: Store, dataset: str, right: set[int], *, seconds: float, meth
     alpha = {"ann": 1.0, "bob": 1.0} if method == "tinyllm" else {}
     run = store.runs.start(
         method=method, student=student, dataset=dataset, alpha=alpha, seed=seed,
-        settings={"seed": seed, "max_input": 64, "max_target": 32}, lineage=lineage or {},
+        settings=RunSettings.from_json({"seed": seed, "max_input": 64, "max_target": 32}), lineage=lineage or {},
         command="tinyllm distill", versions={"tinyllm": "0"},
     )  # fmt: skip
     store.runs.finish(run.id, "done", {"training_seconds": seconds, **figures})

@@ -16,6 +16,7 @@ from typing import Any
 
 from backends.user_files import UnreadableFile, read_text
 from tinyllm_cli.config.names import check_name
+from tinyllm_cli.config.names import match_name as match_name
 from tinyllm_cli.errors import UsageProblem, choices
 
 DEFAULT_CONFIG = "tinyllm.toml"

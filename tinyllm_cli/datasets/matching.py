@@ -40,9 +40,8 @@ _BETWEEN = re.compile(rf"(?:\s*{_ADVERB})*\s*:?", re.IGNORECASE)
 
 _NO_CLAIM = re.compile(
     r"(?:\b(?:one|another|other|second|third|fourth|next|each|every|any|wrong|incorrect|worst|bad|possible|tempting"
-    r"|common|no|not|non)\s+"
-    r"|\b(?:if|whether|unless|suppose|supposing|assume|assuming|imagine|(?:may|might|could|would)\s+(?:think|say|guess))"
-    r"\s+(?:that\s+)?(?:(?:the|your)\s+)?(?:\w+\s+)?)$",
+    r"|common|no|not|non)[ \t]+|\b(?:if|whether|unless|suppose|supposing|assume|assuming|imagine"
+    r"|(?:may|might|could|would)[ \t]+(?:think|say|guess))[ \t]+(?:that[ \t]+)?(?:(?:the|your)[ \t]+)?(?:\w+[ \t]+)?)$",
     re.IGNORECASE,
 )
 """In front of a sign: what follows is no claim of the writer."""

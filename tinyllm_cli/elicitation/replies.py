@@ -1,4 +1,4 @@
-"""The parts of a teacher's raw reply: its reasoning, its rationale, and the option that it states.
+"""The parts of a teacher's raw reply: its rationale, and the option that it states.
 
 Pure and repeatable: the store keeps the raw reply.
 """
@@ -7,30 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backends.reply_text import text_span
 from tinyllm_cli.datasets.matching import stated_option
 
 STOP = ("\nQuestion:", "\nQ:", "\nOptions:", "\nAnswer Choices:")
 """Where a reply ends: what follows is a hallucinated next question."""
 
-_THINK, _THINK_END = "<think>", "</think>"
-
 
 def rationale_text(raw: str) -> str:
-    """The part of a raw reply that is a rationale: after a reasoning block, up to a hallucinated next question, without
-    outer white space."""
+    """The part of a raw reply that is a rationale: its text, up to a hallucinated next question, without outer white
+    space."""
     text = without_thinking(raw)
     cut = min((text.index(stop) for stop in STOP if stop in text), default=len(text))
     return text[:cut].strip()
 
 
 def without_thinking(raw: str) -> str:
-    """A reply after its reasoning block; empty when the block never ends.
+    """The text of a raw reply, without reasoning and chat markup; empty when the reply never leaves its reasoning."""
+    begin, end = text_span(raw)
+    return raw[begin:end]
 
-    Where the prompt opens the block, the reply only ends it."""
-    before, end, _ = raw.partition(_THINK_END)
-    if end and (before.lstrip().startswith(_THINK) or _THINK not in before):
-        raw = raw.rpartition(_THINK_END)[2]
-    return "" if raw.lstrip().startswith(_THINK) else raw
+
+def text_begin(raw: str) -> int:
+    """Where that text begins in the raw reply."""
+    return text_span(raw)[0]
 
 
 def own_answer(recorded: int | None, reply: str, options: Sequence[str]) -> int | None:

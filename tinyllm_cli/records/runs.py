@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tinyllm_cli.records.settings import RunSettings
+
 RunState = Literal["running", "done", "stopped", "failed"]
 
 
@@ -19,7 +21,7 @@ class Run:
     dataset: str
     alpha: Mapping[str, float]
     seed: int
-    settings: Mapping[str, Any]
+    settings: RunSettings
     lineage: Mapping[str, Any]
     state: RunState
     figures: Mapping[str, Any]

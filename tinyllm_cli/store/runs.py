@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from tinyllm_cli.records.runs import Run, RunState
+from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.store.database import Database, now
 from tinyllm_cli.store.locks import holding
 
@@ -15,7 +16,8 @@ _JSON_COLUMNS = ("alpha", "settings", "lineage", "figures", "versions")
 
 
 def _run(row: dict[str, Any]) -> Run:
-    return Run(**{**row, **{name: json.loads(row[name]) for name in _JSON_COLUMNS}})
+    parsed = {name: json.loads(row[name]) for name in _JSON_COLUMNS}
+    return Run(**{**row, **parsed, "settings": RunSettings.from_json(parsed["settings"])})
 
 
 class RunQueries:
@@ -32,13 +34,13 @@ class RunQueries:
         dataset: str,
         alpha: Mapping[str, float],
         seed: int,
-        settings: Mapping[str, Any],
+        settings: RunSettings,
         lineage: Mapping[str, Any],
         command: str,
         versions: Mapping[str, str],
     ) -> Run:
         """A new run in state 'running'. Its folder is set by `locate`, since it is named by the run's number."""
-        texts = [json.dumps(value, ensure_ascii=False) for value in (alpha, settings, lineage, {}, versions)]
+        texts = [json.dumps(value, ensure_ascii=False) for value in (alpha, settings.to_json(), lineage, {}, versions)]
         row = self._db.one(
             "INSERT INTO runs (method, student, dataset, seed, state, folder, command, started,"
             " alpha, settings, lineage, figures, versions)"
@@ -49,12 +51,13 @@ class RunQueries:
         return _run(row)
 
     def same(self, wanted: Mapping[str, Any]) -> list[Run]:
-        """The runs of exactly this (method, student, dataset, alpha, seed, settings, lineage): those that are done
-        first, then the newest first."""
-        texts = [json.dumps(wanted[name], ensure_ascii=False) for name in ("alpha", "settings", "lineage")]
+        """The runs of exactly this (method, student, dataset, alpha, seed, settings, lineage, versions): those that are
+        done first, then the newest first."""
+        values = (wanted["alpha"], wanted["settings"].to_json(), wanted["lineage"], wanted["versions"])
+        texts = [json.dumps(value, ensure_ascii=False) for value in values]
         rows = self._db.rows(
             "SELECT * FROM runs WHERE method = ? AND student = ? AND dataset = ? AND seed = ?"
-            " AND alpha = ? AND settings = ? AND lineage = ? ORDER BY state = 'done' DESC, id DESC",
+            " AND alpha = ? AND settings = ? AND lineage = ? AND versions = ? ORDER BY state = 'done' DESC, id DESC",
             (wanted["method"], wanted["student"], wanted["dataset"], wanted["seed"], *texts),
         )
         return list(map(_run, rows))
