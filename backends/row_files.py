@@ -104,7 +104,7 @@ def _scanning(path: Path) -> Iterator[_Scanner]:
 
 
 class _Scanner:
-    """Reads one JSON value after the other, with no more of the text in memory than the value at hand."""
+    """Reads one JSON value after the other, with no more of the text in memory than the current value."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

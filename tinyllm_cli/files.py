@@ -1,4 +1,4 @@
-"""Files to which lines are appended: what a kill or a full disk left of the last one."""
+"""Files that must survive a kill or a power failure: appended lines, and writes that reach the disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _BLOCK = 1 << 16
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut the file behind its last whole line."""
+    """Truncate the file after its last complete line."""
     with path.open("r+b") as file:
         end = file.seek(0, os.SEEK_END)
         start = end
@@ -25,7 +25,8 @@ def cut_torn_line(path: Path) -> None:
 
 
 def to_disk(*paths: Path) -> None:
-    """Return when the files and folders are on the disk: a name must not outlive what it names when the power goes."""
+    """Return when the files and folders are on the disk (fsync), so that no name refers to lost content after a power
+    failure."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         try:

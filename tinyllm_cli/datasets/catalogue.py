@@ -35,7 +35,7 @@ class Source:
     fingerprint: str
     read: Callable[[], Iterator[Question]]
     rationale_files: Mapping[str, list[Path]] = field(default_factory=dict)
-    """Recorded rationales that lie beside the questions: teacher -> files."""
+    """Recorded rationales beside the questions: teacher -> files."""
 
     authors_folder: Path | None = None
     notes: Callable[[], tuple[str, ...]] = tuple

@@ -1,4 +1,4 @@
-"""A data set's folder: which file holds which split, and whose recorded rationales lie beside the questions."""
+"""A data set's folder: which file holds which split, and whose recorded rationales are beside the questions."""
 
 from __future__ import annotations
 

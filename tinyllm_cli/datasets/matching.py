@@ -211,7 +211,7 @@ def _index(letter: re.Match[str], options: Sequence[str]) -> int | None:
 
 
 def _letter_at(tail: str, options: Sequence[str]) -> _Found | None:
-    """The option whose letter stands at the beginning of `tail`. A bare letter counts where it can be no word, initial
+    """The option whose letter is at the beginning of `tail`. A bare letter counts where it can be no word, initial
     or letter of a longer name."""
     found = _LETTER.match(tail)
     if found is None:
@@ -242,7 +242,7 @@ def _is_initial(rest: str, own: str, options: Sequence[str]) -> bool:
 
 
 def _text_at(tail: str, options: Sequence[str]) -> _Found | None:
-    """The longest option whose text stands at the beginning of `tail`, in its own spelling before any other."""
+    """The longest option whose text is at the beginning of `tail`, in its own spelling before any other."""
     dress = re.match(_OPEN, tail)
     start = dress.end() if dress else 0
     article = re.compile(r"(?:the|an?)\s+(?=\S)", re.IGNORECASE).match(tail, start)

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from backends.base import Batches, OutOfReach, Teacher, TeacherError
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import ElicitationCounts, SkippedCounts
-from tinyllm_cli.elicitation.requests import Job, MissingRationales, PlannedRequest, name_of
+from tinyllm_cli.elicitation.requests import Job, MissingRationales, PlannedRequest, format_request_id
 from tinyllm_cli.errors import TinyLLMError
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt
 from tinyllm_cli.store import Store
@@ -139,13 +139,13 @@ class _Submission:
         fitting: dict[RequestId, PlannedRequest] = {}
         config = self._worker.asking
         for planned in requests:
-            if planned.address in fitting:
+            if planned.request_id in fitting:
                 continue
-            key = (config.teacher, config.hash, planned.address)
+            key = (config.teacher, config.hash, planned.request_id)
             if not self._budget.reserve(self._batches, planned.request, config.sampling, key):
                 self.out_of_budget = True
                 break
-            fitting[planned.address] = planned
+            fitting[planned.request_id] = planned
         return list(fitting.values())
 
     def _fill(self, requests: list[PlannedRequest]) -> list[PlannedRequest]:
@@ -153,7 +153,9 @@ class _Submission:
         filling = self._filling = self._filling or self._begin()
         taken: list[tuple[Prompt, int]] = []
         for planned in requests:
-            line = self._batches.line(name_of(planned.address), planned.request, self._worker.asking.sampling)
+            line = self._batches.line(
+                format_request_id(planned.request_id), planned.request, self._worker.asking.sampling
+            )
             full = filling.requests + len(taken) >= self._batches.most_requests
             if full or (filling.size and filling.size + len(line) > self._batches.most_bytes):
                 break
@@ -169,7 +171,7 @@ class _Submission:
 
     def _begin(self) -> _Filling:
         token = secrets.token_hex(16)
-        file = self._files.enter_context(tempfile.TemporaryFile(prefix="tinyllm-"))  # noqa: SIM115 - so it is
+        file = self._files.enter_context(tempfile.TemporaryFile(prefix="tinyllm-"))  # noqa: SIM115 - the stack closes it
         number = self._store.batches.begin(self._worker, self._batches.url, token)
         return _Filling(number=number, token=token, file=file)
 
@@ -187,6 +189,6 @@ class _Submission:
             self._store.batches.close(batch, "failed", str(error), alone=False)
             raise
         if state is None:
-            self._store.batches.submitting(filling.number)  # from now on it may turn up
+            self._store.batches.submitting(filling.number)  # from now on it may appear at the endpoint
         else:
             self._store.batches.seen(filling.number, state.id, state.status)

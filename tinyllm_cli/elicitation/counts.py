@@ -21,7 +21,7 @@ class SkippedCounts:
     """Further samples that such a teacher does not have."""
 
     elsewhere: int = 0
-    """Requests that another process is asking."""
+    """Requests that another process is working on."""
 
     pending: int = 0
     """Requests in a batch at the endpoint."""
@@ -46,7 +46,7 @@ class ElicitationCounts:
     """Questions that a teacher with some answers only has none for."""
 
     elsewhere: int = 0
-    """Requests that another process is asking."""
+    """Requests that another process is working on."""
 
     pending: int = 0
     """Requests in a batch at the endpoint."""

@@ -44,7 +44,7 @@ class Job:
     samples: int = 1
     limit: int | None = None
     leave: frozenset[RequestId] = frozenset()
-    """Replies that are missing and not asked for this time."""
+    """Missing replies that are not asked for."""
 
     edits: RationaleSet | None = None
     """For recorded rationales: the set that they are edits of, and that they join."""
@@ -61,7 +61,7 @@ class PlannedRequest:
     failed_before: bool = False
 
     @property
-    def address(self) -> RequestId:
+    def request_id(self) -> RequestId:
         return self.prompt.hash, self.request.sample
 
 
@@ -86,7 +86,7 @@ def asking_for(job: Job, teacher: Teacher) -> ElicitationConfig:
 def check(store: Store, job: Job) -> dict[str, int]:
     """Sizes of the data set's splits.
 
-    Raises UsageProblem when the job asks for what they can't give."""
+    Raises UsageProblem when the job can't be done with them."""
     counts = store.questions.splits(job.dataset)
     if job.split not in counts:
         raise UsageProblem(f"The data set {job.dataset} has no split '{job.split}'.", f"It has: {', '.join(counts)}.")
@@ -146,10 +146,10 @@ class MissingRationales:
                 continue
             with self._store.writing():
                 missing, known = self._unanswered(planned, hashes)
-                mine = set(worker.claim([one.address for one in missing]))
-            others = SkippedCounts(elsewhere=sum(one.address not in mine for one in missing))
+                mine = set(worker.claim([one.request_id for one in missing]))
+            others = SkippedCounts(elsewhere=sum(one.request_id not in mine for one in missing))
             yield MissingPage(
-                requests=[one for one in missing if one.address in mine], skipped=skipped + known + others
+                requests=[one for one in missing if one.request_id in mine], skipped=skipped + known + others
             )
 
     def rest(self) -> SkippedCounts:
@@ -182,11 +182,13 @@ class MissingRationales:
         have = self._store.rationales.answered(self.config, hashes)
         failed = self._store.rationales.failed(self.config, hashes)
         held = self._store.batches.held(self.config, [one.prompt.hash for one in planned])
-        missing = [one for one in planned if one.address not in have]
-        free = [one for one in missing if one.address not in held]
+        missing = [one for one in planned if one.request_id not in have]
+        free = [one for one in missing if one.request_id not in held]
         skipped = SkippedCounts(already=len(planned) - len(missing), pending=len(missing) - len(free))
         asked = [
-            replace(one, failed_before=one.address in failed) for one in free if one.address not in self._job.leave
+            replace(one, failed_before=one.request_id in failed)
+            for one in free
+            if one.request_id not in self._job.leave
         ]
         return asked, skipped
 
@@ -244,13 +246,13 @@ class RequestQueue:
             self._held = None
             if planned is None:
                 return
-            if planned.address in self._taken:  # a content that repeats within the page
+            if planned.request_id in self._taken:  # a content that repeats within the page
                 self._skipped += SkippedCounts(already=1)
                 continue
             if not self._budget.reserve(self._teacher, planned.request, self._missing.config.sampling):
                 self._held = planned
                 return
-            self._taken.add(planned.address)
+            self._taken.add(planned.request_id)
             self._in_flight[planned.request] = planned
             self._left = None if self._left is None else self._left - 1
             yield planned.request
@@ -261,28 +263,28 @@ class RequestQueue:
         self._budget.settle(request, outcome)
         if isinstance(outcome, Completion) and outcome.answer is not None and outcome.answer >= planned.options:
             outcome = Failure(reason=f"answer_index {outcome.answer} is none of the {planned.options} options")
-        failed_before = planned.failed_before or planned.address in self._failed
+        failed_before = planned.failed_before or planned.request_id in self._failed
         if isinstance(outcome, Failure):
-            self._taken.discard(planned.address)
-            self._failed.add(planned.address)
+            self._taken.discard(planned.request_id)
+            self._failed.add(planned.request_id)
         return Settled(prompt=planned.prompt, sample=request.sample, outcome=outcome, failed_before=failed_before)
 
     def _walk(self, worker: Worker) -> Iterator[PlannedRequest]:
         for page in self._missing.pages(worker):
             self._skipped += page.skipped
-            self._taken = {planned.address for planned in self._in_flight.values()}
+            self._taken = {planned.request_id for planned in self._in_flight.values()}
             self._failed.clear()
             yield from page.requests
 
 
-def name_of(address: RequestId) -> str:
-    """What a request is called where there is room for a name only."""
-    prompt, sample = address
+def format_request_id(request_id: RequestId) -> str:
+    """A request id as one word, for batch files."""
+    prompt, sample = request_id
     return f"{prompt}-{sample}"
 
 
-def address_of(name: str) -> RequestId | None:
-    """None for a name that `name_of` doesn't make."""
+def parse_request_id(name: str) -> RequestId | None:
+    """The request id of such a word; None for any other."""
     match = _NAME.fullmatch(name)
     return (match[1], int(match[2])) if match else None
 
