@@ -297,3 +297,24 @@ def test_a_local_models_prompt_is_shown_as_its_chat_template_makes_it(inside: Co
     assert "step by step.<|end|><|assistant|>\n--- Reply:" in done.stdout
     assert "Estimate for the other 7 requests:" in done.stdout
     assert "cost unknown (no price)" in done.stdout
+
+
+def test_a_pilot_builds_a_page_of_prompts_and_not_those_of_the_whole_data_set(
+    inside: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tinyllm_cli.elicitation import requests
+
+    write_dataset(tmp_path / "toy", train=320)
+    built: list[str] = []
+    original = requests.build_prompt
+
+    def counting(*arguments: Any) -> Any:
+        built.append(arguments[0].key)
+        return original(*arguments)
+
+    monkeypatch.setattr(requests, "build_prompt", counting)
+    with serving(lambda _n, _b: Answer()) as endpoint:
+        write_host(tmp_path, endpoint.url, **PRICES)
+        found = teacher(inside("elicit", "-t", "host", "-d", "toy", "--icl", "0", "--pilot", "--json"))
+    assert (found["new"], found["left"], found["rest"]["requests"]) == (5, 315, 315)
+    assert len(built) <= 40
