@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 
 import backends
-from backends.base import BadTeacherConfig, Completion, Failure, Message, ModelUnavailable, Request, Sampling, Teacher
+from backends.base import (
+    BadTeacherConfig,
+    Completion,
+    Failure,
+    Message,
+    ModelUnavailable,
+    Rendering,
+    Request,
+    Sampling,
+    Teacher,
+)
+from backends.huggingface import _outcome, _Prompt, _Reply
 from tests.conftest import answers
 from tests.models import KINDS, Kind, make_folder, tiny_tokenizer
 
@@ -40,7 +51,7 @@ class Tiny:
         return backends.create("huggingface", {"model": str(self.folder), "device": "cpu", **options})
 
     def alone(self, prompt: str, *, tokens: int = 12) -> list[int]:
-        """New token ids for one prompt by itself, greedily."""
+        """New token ids for a single prompt, decoded greedily."""
         encoded = self.tokenizer(prompt, return_tensors="pt")
         output = self.model.generate(**encoded, max_new_tokens=tokens, do_sample=False)
         skip = encoded["input_ids"].shape[1] if self.kind == "causal" else 1
@@ -128,7 +139,7 @@ def test_a_stop_sequence_of_one_reply_does_not_cut_its_neighbours(tiny: Tiny) ->
         assert stop not in text or cut[request].finish_reason == "stop"
 
 
-def test_a_reply_that_ends_by_itself_is_finished(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_reply_that_ends_with_the_end_token_is_finished(tiny: Tiny, tmp_path: Path) -> None:
     ids = tiny.alone(PROMPTS[1])
     end = next(token for place, token in enumerate(ids) if place and token not in ids[:place])
     ended = tiny.with_end(end, tmp_path / "ended")
@@ -138,7 +149,7 @@ def test_a_reply_that_ends_by_itself_is_finished(tiny: Tiny, tmp_path: Path) -> 
     assert reply.text == tiny.tokenizer.decode(ids[: ids.index(end)])
 
 
-def test_a_reply_of_nothing_is_a_failure_of_that_request_alone(causal: Tiny, tmp_path: Path) -> None:
+def test_an_empty_reply_fails_only_its_request(causal: Tiny, tmp_path: Path) -> None:
     first = {prompt: causal.alone(prompt, tokens=1)[0] for prompt in PROMPTS}
     mute = causal.with_end(first[PROMPTS[0]], tmp_path / "mute")
     found = {request.key: outcome for request, outcome in answers(mute.teacher(), map(ask, PROMPTS), GREEDY)}
@@ -149,7 +160,7 @@ def test_a_reply_of_nothing_is_a_failure_of_that_request_alone(causal: Tiny, tmp
             assert isinstance(found[prompt], Completion)
 
 
-def test_a_prompt_over_the_limit_fails_alone_and_is_not_cut(tiny: Tiny) -> None:
+def test_a_prompt_over_the_limit_fails_and_is_not_truncated(tiny: Tiny) -> None:
     teacher = tiny.teacher(max_input_tokens=60)
     long = "number of train " * 40
     size = len(tiny.tokenizer(long)["input_ids"])
@@ -158,7 +169,7 @@ def test_a_prompt_over_the_limit_fails_alone_and_is_not_cut(tiny: Tiny) -> None:
     assert all(isinstance(found[ask(prompt)], Completion) for prompt in PROMPTS[:2])
 
 
-def test_the_chat_template_is_used_when_there_is_one(tmp_path: Path) -> None:
+def test_the_chat_template_is_used(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer(ends=False)
     tokenizer.chat_template = CHAT
     chatty = Tiny(make_folder(tmp_path / "chat", "causal", tokenizer=tokenizer), "causal")
@@ -166,6 +177,64 @@ def test_the_chat_template_is_used_when_there_is_one(tmp_path: Path) -> None:
     templated = "<user>Why?<assistant>"
     assert reply.text == chatty.tokenizer.decode(chatty.alone(templated), skip_special_tokens=True)
     assert reply.prompt_tokens == len(chatty.tokenizer(templated)["input_ids"])
+
+
+@pytest.fixture
+def templated(tmp_path: Path) -> Callable[[str], Tiny]:
+    """A causal model with a chat template."""
+
+    def make(template: str) -> Tiny:
+        tokenizer = tiny_tokenizer(ends=False)
+        tokenizer.chat_template = template
+        return Tiny(make_folder(tmp_path / "templated", "causal", tokenizer=tokenizer), "causal")
+
+    return make
+
+
+def test_the_chat_template_gets_its_arguments_and_they_are_part_of_the_identity(
+    templated: Callable[[str], Tiny],
+) -> None:
+    tiny = templated(CHAT + "{% if enable_thinking is defined and not enable_thinking %}quick{% endif %}")
+    plain, quick = tiny.teacher(), tiny.teacher(chat_template_kwargs={"enable_thinking": False})
+    slow = tiny.teacher(chat_template_kwargs={"enable_thinking": True})
+    assert [isinstance(one, Rendering) and one.render(ask("Why?")) for one in (plain, quick, slow)] == [
+        "<user>Why?<assistant>",
+        "<user>Why?<assistant>quick",
+        "<user>Why?<assistant>",
+    ]
+    assert len({one.identity()["revision"] for one in (plain, quick, slow)}) == 3
+    assert quick.identity() == tiny.teacher(chat_template_kwargs={"enable_thinking": False}).identity()
+
+
+def test_reasoning_that_the_limit_cuts_off_is_no_reply(templated: Callable[[str], Tiny]) -> None:
+    tiny = templated(CHAT + "<think>")
+    [(_, failed)] = answers(tiny.teacher(), [ask("Why?")], GREEDY)
+    assert isinstance(failed, Failure)
+    assert "raise --max-tokens" in failed.reason
+
+
+def test_reasoning_that_the_prompt_opened_is_marked_in_the_reply() -> None:
+    prompt = _Prompt(ids=[1, 2], opened="<think>")
+    found = _outcome(_Reply(text="Hm.</think>So.", tokens=5, finished=True), prompt, 0.5)
+    assert isinstance(found, Completion)
+    assert (found.text, found.completion_tokens) == ("<think>Hm.</think>So.", 5)
+
+
+@pytest.mark.parametrize("template", ["{{ raise_exception('Only users may speak.') }}", "{{ messages[7].role.x }}"])
+def test_a_chat_template_that_fails_is_a_wrong_setting(templated: Callable[[str], Tiny], template: str) -> None:
+    with pytest.raises(BadTeacherConfig, match="The chat template of"):
+        answers(templated(template).teacher(), [ask("Why?")], GREEDY)
+
+
+def test_an_end_token_after_the_prompt_is_removed(tmp_path: Path) -> None:
+    """Some tokenizers add one (`add_eos_token`), after which a causal model writes something unrelated."""
+    folder = make_folder(tmp_path / "ends", "causal", tokenizer=tiny_tokenizer(ends=True))
+    tiny = Tiny(folder, "causal")
+    assert tiny.tokenizer("Why?")["input_ids"][-1] == tiny.tokenizer.eos_token_id
+    [reply] = replies(tiny.teacher(), [ask("Why?")]).values()
+    plain = Tiny(make_folder(tmp_path / "plain", "causal", tokenizer=tiny_tokenizer(ends=False)), "causal")
+    assert reply.text == plain.tokenizer.decode(plain.alone("Why?"), skip_special_tokens=True)
+    assert reply.prompt_tokens == len(plain.tokenizer("Why?")["input_ids"])
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
@@ -211,7 +280,7 @@ def test_a_closed_teacher_loads_again(causal: Tiny) -> None:
     ]
 
 
-def test_a_batch_over_the_memory_is_asked_in_halves(causal: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_does_not_fit_into_memory_is_halved(causal: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from transformers import GenerationMixin
 

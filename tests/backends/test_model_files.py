@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from backends import model_files
 from backends.base import ModelUnavailable
 from backends.checkpoints import load, load_tokenizer
+from tests.conftest import environment
 from tests.models import KINDS, Kind, make_folder
 
 Weights = dict[str, Any]
@@ -78,7 +81,14 @@ def test_a_t5_with_its_own_head_is_not_tied_silently(copy: Callable[[Kind], Path
     configure(folder, tie_word_embeddings=False)
     assert load(str(folder), device="cpu")
     rewrite(folder, lambda weights: {name: value for name, value in weights.items() if name != missing})
-    assert "incomplete" in refused(folder)
+    assert f"its files have no {missing}" in refused(folder)
+
+
+def test_a_head_that_equals_the_embedding_is_complete(copy: Callable[[Kind], Path]) -> None:
+    folder = copy("seq2seq")
+    configure(folder, tie_word_embeddings=False)
+    rewrite(folder, lambda weights: weights | {"lm_head.weight": weights["shared.weight"].clone()})
+    assert load(str(folder), device="cpu")
 
 
 def test_a_t5_that_ties_its_head_needs_none(tmp_path: Path) -> None:
@@ -215,6 +225,17 @@ def test_code_of_the_model_itself_is_not_run(copy: Callable[[Kind], Path], tmp_p
     configure(folder, model_type="unheard-of", auto_map={"AutoConfig": "evil.Config"})
     assert "can't be loaded" in refused(folder)
     assert not (tmp_path / "code ran").exists()
+
+
+def test_transformers_downloads_no_kernels() -> None:
+    code = (
+        "import os, backends.checkpoints\n"
+        "from transformers.integrations import hub_kernels\n"
+        "print(os.environ['USE_HUB_KERNELS'], hub_kernels._kernels_enabled)\n"
+    )
+    variables = {name: value for name, value in environment().items() if name != "USE_HUB_KERNELS"}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["NO", "False"]
 
 
 def test_an_adapter_is_refused_with_the_way_to_merge_it(copy: Callable[[Kind], Path]) -> None:

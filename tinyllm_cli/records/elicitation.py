@@ -70,7 +70,10 @@ class RationaleSet:
     rationales: int
     questions: int
     latest: int
-    """The newest rationale's row id: how 'the latest variant' is told."""
+    """Row id of the newest rationale: identifies the latest set."""
+
+    edits: RationaleSet | None = None
+    """Recorded rationales of the same teacher: a newer one replaces this set's rationales of its question."""
 
     @property
     def source(self) -> dict[str, str]:

@@ -40,6 +40,6 @@ class Run:
 
     @property
     def valid_accuracy(self) -> float | None:
-        """Of the student that was kept, also while the training goes on; None where no valid split chose it."""
+        """Of the student on disk, also during the training; None without a valid split."""
         best = self.figures.get("best_step")
         return next((point["accuracy"] for point in self.figures.get("valid", ()) if point["step"] == best), None)

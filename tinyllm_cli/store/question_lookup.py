@@ -35,8 +35,8 @@ class Judgement:
     gates: str
     verdict: str
     text: str | None
-    findings: tuple[tuple[str, str], ...]
-    """(gate, reason) pairs."""
+    findings: tuple[tuple[str, str, bool], ...]
+    """(gate, reason, repaired)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,7 @@ class LookupQueries:
             judgements=tuple(
                 Judgement(
                     gates=one["gates"], verdict=one["verdict"], text=one["text"],
-                    findings=tuple((found[0], found[1]) for found in json.loads(one["findings"])),
+                    findings=tuple((found[0], found[1], bool(found[2])) for found in json.loads(one["findings"])),
                 )
                 for one in verdicts
             ),

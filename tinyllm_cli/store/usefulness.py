@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
+from tinyllm_cli.iteration import batched
 from tinyllm_cli.store.database import Database, now
+
+_PAGE = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +42,21 @@ class UsefulnessQueries:
             for row in rows
             if texts[row["rationale"]] == row["text"]
         }
+
+    def of(self, rationales: Sequence[int]) -> dict[str, list[UsefulnessGain]]:
+        """Every stored gain of these rationales, by model; one for each text of a rationale that was scored."""
+        found: dict[str, list[UsefulnessGain]] = {}
+        for page in batched(rationales, _PAGE):
+            marks = ",".join("?" * len(page))
+            rows = self._db.rows(
+                f"SELECT model, rationale, text, gain, input_cut FROM usefulness WHERE rationale IN ({marks})", page
+            )
+            for row in rows:
+                gain = UsefulnessGain(
+                    rationale=row["rationale"], text=row["text"], gain=row["gain"], cut=bool(row["input_cut"])
+                )
+                found.setdefault(row["model"], []).append(gain)
+        return found
 
     def add(self, model: str, gains: Sequence[UsefulnessGain]) -> None:
         """Keep gains; committed when this returns."""
