@@ -142,6 +142,13 @@ def add_dropout(student: Student, rate: float) -> None:
                 setattr(module, name, rate)
 
 
+def diverged(student: Student) -> Student:
+    """The same student after a training with an infinite learning rate: every weight is NaN."""
+    for parameter in student.model.parameters():
+        parameter.data.fill_(float("nan"))
+    return student
+
+
 def weights(student: Student) -> dict[str, Any]:
     """A copy of the trained parameters."""
     return {name: value.detach().clone() for name, value in student.model.named_parameters()}
