@@ -1,17 +1,21 @@
-"""Files that tinyllm writes: appended lines after a kill or a full disk, and whole files that replace others."""
+"""Files that tinyllm writes: appended lines, whole files that replace others, and locks of what one process writes."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 _BLOCK = 1 << 16
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut the file behind its last whole line."""
+    """Remove the incomplete last line that a kill or a full disk left."""
     with path.open("r+b") as file:
         end = file.seek(0, os.SEEK_END)
         start = end
@@ -27,7 +31,8 @@ def cut_torn_line(path: Path) -> None:
 
 
 def to_disk(*paths: Path) -> None:
-    """Return when the files and folders are on the disk: a name must not outlive what it names when the power goes."""
+    """Return when the files and folders are on the disk (fsync), so that no name refers to lost content after a power
+    failure."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -72,3 +77,21 @@ def belongs_to_database(path: Path, database: Path) -> bool:
     return path.resolve() in [one.resolve() for one in own] or any(
         path.exists() and one.exists() and path.samefile(one) for one in own
     )
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[bool]:
+    """Hold the lock `.NAME.lock` beside `path`, a file or folder to write, for the block. False, and no lock, when
+    another process holds it. The system releases the lock when its process ends."""
+    beside = path.with_name(f".{path.name}.lock")
+    lock = FileLock(beside)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        beside.unlink(missing_ok=True)  # while we hold it: after the release it may be another's
+        lock.release()

@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -241,13 +242,17 @@ def test_an_empty_recorded_rationale_fails_alone(tmp_path: Path) -> None:
         (
             "rows.jsonl",
             b'{"id": 1, "rationale": "a"}\n\n{"id": 2, "rationale"\n',
-            "rows.jsonl, line 3: this is not JSON",
+            "rows.jsonl can't be read: line 3: this is not JSON",
         ),
         ("rows.jsonl", b'{"id": 1, "rationale": "a"}\n["b"]\n', "rows.jsonl, row 2: expected an object"),
         ("rows.jsonl", b'{"id": 1, "why": "a"}\n', "rows.jsonl, row 1: there is no field 'rationale'"),
         ("rows.jsonl", b'{"rationale": "a"}\n', "rows.jsonl, row 1: there is no field 'id'"),
         ("rows.jsonl", b'{"id": null, "rationale": "a"}\n', "rows.jsonl, row 1: its id is empty"),
-        ("rows.jsonl", b'{"id": 1, "rationale": ' + b"[" * 100_000, "rows.jsonl, line 1: this is not JSON"),
+        (
+            "rows.jsonl",
+            b'{"id": 1, "rationale": ' + b"[" * 100_000,
+            "rows.jsonl can't be read: line 1 is nested too deeply",
+        ),
         ("rows.jsonl", b'{"id": 1, "rationale": "a", "answer_index": 1e30}\n', "the answer index 1e+30 is not"),
         ("rows.jsonl", b'{"id": 1, "rationale": "a", "answer_index": true}\n', "the answer index True is not"),
         (
@@ -308,6 +313,13 @@ def test_fields_may_have_other_names(tmp_path: Path) -> None:
         ("recorded", {}, "needs the file"),
         ("huggingface", {}, "needs a model"),
         ("scripted", {"path": "nowhere.txt"}, "nowhere.txt can't be read"),
+        ("vllm", {"model": "x", "engine": {"since": date(2026, 1, 1)}}, "setting 'engine' can't be used"),
+        ("openai", {"model": "x", "extra": {"since": date(2026, 1, 1)}}, "setting 'extra' can't be used"),
+        (
+            "huggingface",
+            {"model": "x", "chat_template_kwargs": {"a": date(2026, 1, 1)}},
+            "can't be used: Object of type",
+        ),
         ("oracle", {}, "There is no backend called 'oracle'"),
     ],
 )
@@ -317,7 +329,7 @@ def test_a_wrong_setting_is_named_with_what_there_is(backend: str, options: dict
     assert raised.value.hint or not said.startswith("needs")
 
 
-def test_a_recorded_file_that_is_not_there_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+def test_a_missing_recorded_file_is_reported_before_any_request(tmp_path: Path) -> None:
     with pytest.raises(BadTeacherConfig, match="There is no file"):
         edition(tmp_path / "nowhere.jsonl", "q1")
 

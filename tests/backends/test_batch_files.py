@@ -16,7 +16,7 @@ from backends.hosted.batch_files import lines, read_answer, read_state
 from backends.hosted.client import LARGEST_REPLY
 from backends.hosted.responses import well_formed
 from backends.hosted.retries import Malformed
-from tinyllm_cli.elicitation.requests import address_of, name_of
+from tinyllm_cli.elicitation.requests import format_request_id, parse_request_id
 
 PRICES = Prices(prompt=1.0, completion=2.0, source="test")
 JSON = st.recursive(
@@ -91,7 +91,7 @@ def test_a_batch_in_any_other_state_goes_on(status: str) -> None:
     assert not read_state({"id": "b", "status": status}, well_formed).over
 
 
-def test_the_reasons_of_a_failed_batch_are_told_shortly() -> None:
+def test_the_reasons_of_a_failed_batch_are_shortened() -> None:
     data = [{"code": "bad_line", "message": f"Wrong {number}.", "line": number} for number in range(1, 9)]
     state = read_state({"id": "b", "status": "failed", "errors": {"data": [*data, "odd"]}}, well_formed)
     assert state.trouble == "Wrong 1. (line 1); Wrong 2. (line 2); Wrong 3. (line 3); and 5 more"
@@ -109,7 +109,7 @@ def test_an_error_is_a_failure_in_the_endpoint_s_words() -> None:
 
 
 @given(st.lists(st.integers(0, 3 * LARGEST_REPLY // 2), max_size=3), st.booleans())
-def test_lines_are_told_apart_and_never_longer_than_a_reply(sizes: list[int], ends: bool) -> None:
+def test_lines_are_split_and_never_longer_than_a_reply(sizes: list[int], ends: bool) -> None:
     content = b"\n".join(b"x" * size for size in sizes) + (b"\n" if ends else b"")
     found = [len(line.strip()) for line in lines(BytesIO(content))]
     assert found == [min(size, LARGEST_REPLY) for size in sizes if size]
@@ -117,12 +117,12 @@ def test_lines_are_told_apart_and_never_longer_than_a_reply(sizes: list[int], en
 
 @given(st.text("0123456789abcdef", min_size=32, max_size=32), st.integers(0, 999_999_999))
 def test_a_request_s_name_leads_back_to_it(prompt: str, sample: int) -> None:
-    assert address_of(name_of((prompt, sample))) == (prompt, sample)
+    assert parse_request_id(format_request_id((prompt, sample))) == (prompt, sample)
 
 
 @pytest.mark.parametrize(
     "name", ["", "0-0", "g" * 32 + "-0", "0" * 32, "0" * 32 + "-", "0" * 32 + "-01", "0" * 32 + "-\u0661"]
 )
 def test_any_other_name_leads_nowhere(name: str) -> None:
-    assert address_of(name) is None
-    assert address_of("0" * 32 + "-0\n") is None
+    assert parse_request_id(name) is None
+    assert parse_request_id("0" * 32 + "-0\n") is None

@@ -18,7 +18,9 @@ from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.evaluation.evaluate import evaluate_student, run_subject
+from tinyllm_cli.evaluation.evaluate import QuestionSlice, evaluate_student
+from tinyllm_cli.evaluation.scoring import StudentScoring
+from tinyllm_cli.evaluation.targets import run_subject
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.teacher_answers import majority
 from tinyllm_cli.records.elicitation import ElicitationConfig
@@ -31,7 +33,7 @@ from tinyllm_cli.training.data import TrainingPlan, load_training_data
 
 
 def toy(store: Store, folder: Path, count: int = 12) -> list[Question]:
-    name = ingest(store, from_path(write_dataset(folder / "toy", train=count), {}, None)).name
+    name = ingest(store, from_path(write_dataset(folder / "toy", train=count))).name
     return list(store.questions.iterate(name, "train"))
 
 
@@ -60,8 +62,8 @@ def test_a_teacher_with_wrong_labels_makes_a_kd_student_wrong(store: Store, tmp_
     assert done.method == "standard-kd"
     assert done.lineage["liar"]["right"] == 0
     evaluation = evaluate_student(
-        store, run_subject(done), lambda: load_student(done.folder), dataset="toy", split="train", scoring="rank",
-        limits=Limits(), limit=None, watch=lambda *_: None,
+        store, run_subject(done), lambda: load_student(done.folder), QuestionSlice(dataset="toy", split="train"),
+        StudentScoring(scoring="rank", limits=Limits()), lambda *_: None,
     )  # fmt: skip
     options = {found.key: found.option for found in store.evaluations.predictions(evaluation.id)}
     followed = sum(options[question.key] == label for question, label in zip(questions, wrong, strict=True))
@@ -125,7 +127,7 @@ def hint(store: Store, split: str, options: list[int]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pinto_student_answers_by_what_it_reads(inside: Command, store: Store, tmp_path: Path, kind: Kind) -> None:
     coloured(tmp_path / "toy", train=16, valid=4, test=8)
-    ingest(store, from_path(tmp_path / "toy", {}, None))
+    ingest(store, from_path(tmp_path / "toy"))
     for split, count in (("train", 16), ("valid", 4), ("test", 8)):
         hint(store, split, [n % 2 for n in range(count)])
     make_folder(tmp_path / "student", kind)
@@ -153,7 +155,7 @@ def test_a_pinto_student_answers_by_what_it_reads(inside: Command, store: Store,
 
 
 def test_pinto_needs_a_text_for_every_question(store: Store, tmp_path: Path) -> None:
-    ingest(store, from_path(coloured(tmp_path / "toy", train=4, valid=2), {}, None))
+    ingest(store, from_path(coloured(tmp_path / "toy", train=4, valid=2)))
     hint(store, "train", [0, 1, 0, 1])
     plan = replace(kd((WeightedTeacher(teacher="painter", prefix="paint: ", alpha=1.0),)), method="pinto")
     with pytest.raises(UsageProblem, match="painter has no own answers for toy, split valid"):
@@ -176,7 +178,7 @@ def test_inference_trains_nothing(inside: Command, tmp_path: Path) -> None:
     assert not (tmp_path / "tinyllm.db").exists()
 
 
-def test_the_page_says_whose_answers_were_learnt(inside: Command, tmp_path: Path) -> None:
+def test_the_page_says_whose_answers_were_learned(inside: Command, tmp_path: Path) -> None:
     (tmp_path / "tinyllm.toml").write_text(
         '[teachers.oracle]\nbackend = "scripted"\nreplies = ["Answer: (a)", "I cannot tell."]\n', encoding="utf-8"
     )
