@@ -22,7 +22,7 @@ class Prompt:
     teacher_forcing: bool
     examples: tuple[str, ...] = ()
     edition: str = ""
-    """For a recorded rationale, whose prompt is unknown: changes with its text."""
+    """For a recorded or edited rationale, whose prompt is unknown: changes with its text."""
 
     @cached_property
     def hash(self) -> str:

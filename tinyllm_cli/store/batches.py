@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backends.base import Message, Outcome, Sampling
-from tinyllm_cli.records.elicitation import Batch, ElicitationConfig, Prompt
+from tinyllm_cli.records.elicitation import Batch, ElicitationConfig, Prompt, RationaleSet
 from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store.database import Database, now
 from tinyllm_cli.store.elicitations import ElicitationQueries, RequestId, Worker
@@ -119,8 +119,8 @@ class BatchQueries:
         assert row is not None
         return Batch(**row)
 
-    def asking_of(self, batch: Batch) -> ElicitationConfig:
-        """How the requests of a batch are asked."""
+    def asking_of(self, batch: Batch | RationaleSet) -> ElicitationConfig:
+        """How the requests of a batch, or the rationales of a set, were asked for."""
         row = self._db.one("SELECT * FROM samplings WHERE hash = ?", (batch.sampling,))
         assert row is not None
         names = ("temperature", "top_p", "max_tokens", "seed")

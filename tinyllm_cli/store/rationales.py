@@ -94,6 +94,18 @@ class RationaleQueries:
         )
         return {(row["prompt"], row["sample"]) for row in rows}
 
+    def answered_by_recipe(
+        self, asking: ElicitationConfig, questions: Sequence[str], recipe: str
+    ) -> set[tuple[str, int]]:
+        """(question hash, sample) of every stored reply of this teacher to a prompt of this recipe."""
+        marks = ",".join("?" * len(questions))
+        rows = self._db.rows(
+            "SELECT r.question, r.sample FROM rationales r JOIN prompts p ON p.hash = r.prompt"
+            f" WHERE r.question IN ({marks}) AND r.teacher = ? AND r.sampling = ? AND p.recipe = ?",
+            (*questions, asking.teacher, asking.hash, recipe),
+        )
+        return {(row["question"], row["sample"]) for row in rows}
+
     def add(self, asking: ElicitationConfig, settled: Sequence[Settled]) -> None:
         """Keep replies and failures, inside the caller's transaction. A second reply with one identity is dropped."""
         self.add_prompts([one.prompt for one in settled])
