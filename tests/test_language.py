@@ -45,10 +45,8 @@ _PATTERN = re.compile(rf"\b(?:{'|'.join(EXCLUDED.values())})\b", re.IGNORECASE)
 
 PENDING: frozenset[str] = frozenset(
     {
-        "tinyllm_cli",
         "tinyllm_cli/cli",
         "tinyllm_cli/cli/views",
-        "tinyllm_cli/ingestion",
         "tinyllm_cli/records",
         "tinyllm_cli/report",
         "tinyllm_cli/store",

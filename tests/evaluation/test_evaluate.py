@@ -255,7 +255,7 @@ def test_a_teacher_that_saw_the_answers_is_not_evaluated_by_them(inside: Command
     ask(inside)
     done = inside("eval", "--teacher", "oracle", "--dataset", "toy")
     assert done.returncode == 2
-    assert "It saw the gold answers, so its rationales say nothing of its own accuracy." in done.stderr
+    assert "It saw the gold answers, so its rationales do not measure its own accuracy." in done.stderr
     assert "elicit --teacher oracle --dataset toy --split test --no-teacher-forcing" in done.stderr
 
 
