@@ -20,7 +20,7 @@ from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
 from tinyllm_cli.report.audit_section import audit_section
 from tinyllm_cli.report.collect import collect
 from tinyllm_cli.report.html import html_page
-from tinyllm_cli.store.database import open_store
+from tinyllm_cli.store import open_store
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("chromium")]
 
@@ -56,6 +56,17 @@ FAINT = """least => {
   }
   return faint;
 }"""
+
+
+# The charts of which a text or a mark reaches out of the picture.
+OUTSIDE = """[...document.querySelectorAll('svg.plot')].filter(svg => {
+  const box = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll('text, path, line')].some(one => {
+    const own = one.getBoundingClientRect();
+    return own.width && (own.left < box.left - 1 || own.right > box.right + 1
+      || own.top < box.top - 1 || own.bottom > box.bottom + 1);
+  });
+}).map(svg => svg.getAttribute('aria-label'))"""
 
 
 def fill(folder: Path) -> Path:
@@ -149,7 +160,7 @@ def test_every_section_is_there_and_the_contents_lead_to_it(browser: Any, made: 
     linked = page.evaluate("[...document.querySelectorAll('nav a')].map(one => one.hash.slice(1))")
     assert sections == linked
     assert set(sections) == {
-        "results", "accuracy", "cases", "curves", "costs", "data", "teachers", "audit", "provenance",
+        "finding", "results", "accuracy", "cases", "curves", "costs", "data", "teachers", "audit", "provenance",
     }  # fmt: skip
     assert page.locator("svg.plot").count() > 10
     unnamed = page.evaluate("[...document.querySelectorAll('svg[role=img]')].filter(one => !one.getAttribute("
@@ -176,6 +187,26 @@ def test_every_text_can_be_read(browser: Any, made: Path, scheme: str) -> None:
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     assert dark == (scheme == "dark")
     assert page.evaluate(FAINT, 4.5) == []
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_nothing_of_a_chart_leaves_its_box_and_marks_have_hints(browser: Any, made: Path, width: int) -> None:
+    page = opened(browser, made, width=width)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    outside = page.evaluate(OUTSIDE)
+    assert outside == []
+    assert page.locator("svg.plot path > title").count() > 20
+    smallest = page.evaluate("Math.min(...[...document.querySelectorAll('svg.plot text')].map(one =>"
+                             " one.getBoundingClientRect().height))")  # fmt: skip
+    assert smallest >= 10, "pixels: legible on a phone"
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_notes_are_never_wider_than_the_page(browser: Any, made: Path, width: int) -> None:
+    page = opened(browser, made, width=width)
+    assert page.locator(".wide .notes, caption").count() == 0, "a note scrolls with no table"
+    assert page.evaluate("Math.max(...[...document.querySelectorAll('.notes')].map(one =>"
+                         " one.getBoundingClientRect().right))") <= width  # fmt: skip
 
 
 def test_on_paper_everything_is_open_and_the_contents_are_left_out(browser: Any, made: Path) -> None:
