@@ -17,7 +17,7 @@ from tinyllm_cli.report.table_model import short
 from tinyllm_cli.store import Store
 
 _OPTION_UNKNOWN = "no option"
-TO_READ = "to read"
+TO_READ = "example"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -213,7 +213,7 @@ def _chart(tradeoff: Tradeoff, taken: Callable[[Taken], float | None], what: str
         edge.mark_text(dx=9, dy=-9, fontWeight="bold").encode(text="number:N"),
         *level_layer([(f"{one.label}, a teacher: {number(one.arm.mean)}", 100 * one.arm.mean) for one in teachers], y),
     ]
-    names = [f"{short(one.arm.student)}, {one.label}: {number(one.arm.mean)} %" for one in best]
+    names = [f"{_name(one)}: {number(one.arm.mean)} %" for one in best]
     return draw(
         layers, f"{tradeoff.dataset}: accuracy against {what}", "On the Pareto front: " + "; ".join(names), key=names
     )
@@ -242,7 +242,11 @@ def _amounts(amounts: Sequence[float], what: str, unknown: int) -> Axis:
 
 def _hint(amount: float, one: Taken, what: str) -> str:
     accuracy = f"{number(one.arm.mean)} % ({number(one.arm.low)} to {number(one.arm.high)})"
-    return f"{short(one.arm.student)}, {one.label}: {amount:.3g} {what}, {accuracy}"
+    return f"{_name(one)}: {amount:.3g} {what}, {accuracy}"
+
+
+def _name(one: Taken) -> str:
+    return f"{one.label}, a teacher" if one.arm.method == "teacher" else f"{short(one.arm.student)}, {one.label}"
 
 
 def _all(tradeoff: Tradeoff) -> Sequence[Taken]:
