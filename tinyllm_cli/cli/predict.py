@@ -105,8 +105,8 @@ def _predictor(session: Session, options: PredictOptions) -> Predictor:
     if options.get("model") is None:
         with session.project() as project:
             return api.predictor(project, **options)
-    prefixes = {name: spec.prefix for name, spec in session.settings.teachers.items()}
-    return api.predictor(None, **{**options, "prefixes": prefixes})
+    options["prefixes"] = {name: spec.prefix for name, spec in session.settings.teachers.items()}
+    return api.predictor(None, **options)
 
 
 def _check_source(
