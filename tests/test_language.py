@@ -48,8 +48,6 @@ PENDING: frozenset[str] = frozenset(
         "tinyllm_cli",
         "tinyllm_cli/cli",
         "tinyllm_cli/cli/views",
-        "tinyllm_cli/evaluation",
-        "tinyllm_cli/experiments",
         "tinyllm_cli/ingestion",
         "tinyllm_cli/records",
         "tinyllm_cli/report",
