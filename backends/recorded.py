@@ -1,8 +1,8 @@
 """Recorded rationales: human experts, other tools, earlier batch jobs.
 
 Reads JSONL, JSON, CSV or TSV rows (plain or gzipped) of `{id, rationale[, split][, answer_index]}` and joins them to
-questions by the data set's own id, never by position. Rows go into a temporary SQLite index on disk, so memory
-stays flat for files of any size.
+questions by the data set's own id, never by position. Rows go into a temporary SQLite index on disk, so memory does not
+grow with the files.
 """
 
 from __future__ import annotations

@@ -60,12 +60,15 @@ ALLOWED = {
         "datasets",
         "elicitation",
         "errors",
+        "evaluation",
         "events",
+        "experiments",
         "export",
         "ingestion",
         "rationales",
         "rationales.gates",
         "records",
+        "report",
         "signals",
         "store",
         "students",
@@ -93,7 +96,6 @@ ALLOWED = {
         "events",
         "experiments",
         "export",
-        "ingestion",
         "rationales",
         "rationales.gates",
         "records",
@@ -120,7 +122,7 @@ ALLOWED = {
     },
     "config": {"errors"},
     "datasets": {"config", "errors"},
-    "elicitation": {"config", "datasets", "errors", "events", "records", "store"},
+    "elicitation": {"config", "datasets", "errors", "events", "iteration", "records", "store"},
     "errors": set(),
     "evaluation": {"config", "datasets", "errors", "files", "rationales", "records", "store", "students"},
     "events": set(),
@@ -140,7 +142,7 @@ ALLOWED = {
     },
     "export": {"datasets", "errors", "evaluation", "files", "records", "store", "students", "training"},
     "files": set(),
-    "ingestion": {"config", "datasets", "errors", "events", "store"},
+    "ingestion": {"config", "datasets", "errors", "events", "records", "store"},
     "iteration": set(),
     "rationales": {
         "config",
@@ -192,9 +194,10 @@ ALLOWED = {
     },
 }
 BACKENDS_FOR = {
+    "config": {"backends.user_files"},
     "students": {"backends.checkpoints", "backends.fingerprints"},
     "elicitation": {"backends.reply_text"},
-    "datasets": {"backends.hub", "backends.csv_files"},
+    "datasets": {"backends.hub", "backends.row_files", "backends.user_files"},
     "ingestion": {"backends.recorded"},
 }
 

@@ -16,7 +16,6 @@ from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 FORMATS = (*TEXT_FORMATS, ".parquet")
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
-_BATCH = 500  # rows of a parquet file in memory
 
 
 def format_of(path: Path) -> str | None:
@@ -65,15 +64,19 @@ def reading_notes(path: Path) -> tuple[str, ...]:
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
-    import pyarrow
-    import pyarrow.parquet
+    import glob
 
-    with open_binary(path) as file:
-        try:
-            for batch in pyarrow.parquet.ParquetFile(file).iter_batches(batch_size=_BATCH):
-                yield from batch.to_pylist()
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
-            raise UnreadableFile(f"it is not a readable parquet file ({str(error).splitlines()[0]})") from error
+    from datasets import disable_progress_bars, load_dataset
+    from datasets.utils.logging import CRITICAL, set_verbosity
+
+    with open_binary(path):  # a regular file that can be read
+        pass
+    disable_progress_bars()
+    set_verbosity(CRITICAL)  # the error holds what it would log
+    try:
+        yield from load_dataset("parquet", data_files=glob.escape(str(path)), split="train", streaming=True)
+    except ValueError as error:  # pyarrow's, for a file that is no parquet
+        raise UnreadableFile(f"it is not a readable parquet file ({str(error).splitlines()[0]})") from error
 
 
 @contextmanager

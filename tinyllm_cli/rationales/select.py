@@ -17,6 +17,7 @@ from tinyllm_cli.rationales.best_of import Sampled, best_of
 from tinyllm_cli.rationales.selection import SelectedRationale, Selection, TeacherRationales
 from tinyllm_cli.rationales.verdicts import JudgedRationale
 from tinyllm_cli.rationales.weights import ModelScores, current_scores, weights
+from tinyllm_cli.records.elicitation import RECORDED_RECIPE
 
 NOT_USEFUL = "not useful"
 """The reason for which the usefulness filter drops a rationale, beside the names of the gates."""
@@ -81,8 +82,10 @@ def _first_objections(rationales: Sequence[JudgedRationale]) -> Counter[str]:
 
 
 def _edited(rows: TeacherRationales, chosen: Sequence[JudgedRationale]) -> int:
-    """How many of the chosen ones are recorded edits of an elicited set."""
-    return sum(one.rationale.finish_reason == "recorded" for one in chosen) if rows.source.edits else 0
+    """How many of the chosen ones replace a text of the teacher: they came from a file, unlike the set."""
+    if rows.source.recipe.startswith(RECORDED_RECIPE):
+        return 0
+    return sum(one.rationale.finish_reason == "recorded" for one in chosen)
 
 
 def _digest(chosen: Sequence[JudgedRationale], weight_of: Mapping[int, float] | None) -> str:

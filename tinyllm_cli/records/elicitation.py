@@ -72,9 +72,6 @@ class RationaleSet:
     latest: int
     """Row id of the newest rationale: identifies the latest set."""
 
-    edits: RationaleSet | None = None
-    """Recorded rationales of the same teacher: a newer one replaces this set's rationales of its question."""
-
     @property
     def source(self) -> dict[str, str]:
         """Which way of asking it is, for the record of a run."""
