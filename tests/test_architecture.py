@@ -37,7 +37,7 @@ LAYERS = (
     {"records"},
     {"datasets"},
     {"config"},
-    {"errors", "signals", "files", "stats", "terminal"},
+    {"errors", "signals", "files", "iteration", "stats", "terminal"},
 )
 """From the top down. A part imports parts of lower layers; within a layer only the pairs in WITHIN."""
 
@@ -108,6 +108,7 @@ ALLOWED = {
     },
     "export": {"datasets", "errors", "records", "store", "students", "training"},
     "files": set(),
+    "iteration": set(),
     "ingestion": {"config", "datasets", "errors", "store"},
     "rationales": {"datasets", "elicitation", "errors", "rationales.gates", "records", "stats", "store", "students"},
     "rationales.gates": {"datasets", "errors"},
