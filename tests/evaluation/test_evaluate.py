@@ -17,6 +17,7 @@ from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.evaluation.evaluate import evaluate_student, model_subject
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.records.evaluations import Evaluation, Scoring
+from tinyllm_cli.records.runs import RunIdentity
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.students.base import Limits, Student
@@ -235,9 +236,12 @@ def test_a_scripted_teacher_cannot_be_ranked(inside: Command) -> None:
 def test_a_run_whose_folder_is_gone_says_how_to_make_it_again(inside: Command, store: Store, tmp_path: Path) -> None:
     imported(store, tmp_path, train=4, test=4)
     run = store.runs.start(
-        method="finetune", student="any", dataset="toy", alpha={}, seed=0, settings={"max_input": 64},
-        lineage={}, command="tinyllm distill --alpha 0 --student any", versions={},
-    )  # fmt: skip
+        RunIdentity(
+            method="finetune", student="any", dataset="toy", alpha={}, seed=0, settings={"max_input": 64}, sources={}
+        ),
+        command="tinyllm distill --alpha 0 --student any",
+        versions={},
+    )
     store.runs.locate(run.id, str(tmp_path / "gone"))
     store.runs.finish(run.id, "done", {})
     done = inside("eval")

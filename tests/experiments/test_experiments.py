@@ -30,9 +30,9 @@ from tinyllm_cli.experiments.runner import CellProcess, WorkerEnv
 from tinyllm_cli.experiments.search import Search, SearchConfig, open_study
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.selection import best_covered
-from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe, recipe_icl
+from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
 from tinyllm_cli.records.evaluations import Evaluation, Subject
-from tinyllm_cli.records.runs import Run
+from tinyllm_cli.records.runs import Run, RunIdentity
 from tinyllm_cli.store import Store
 
 BOTH = frozenset({"ann", "bob"})
@@ -183,7 +183,7 @@ def history(**speeds: tuple[dict[str, float], float]) -> History:
     ]  # fmt: skip
     tested = Evaluation(
         id=1, subject=Subject(kind="run", name="run 0", run=0), dataset="toy", split="test", scoring="rank",
-        questions=4, chance=0.25, majority=0.25, correct=1, unparseable=0, inputs_cut=0, seconds=1.0, created="",
+        questions=4, chance=0.25, majority=0.25, correct=1, unparseable=0, truncated_inputs=0, seconds=1.0, created="",
     )  # fmt: skip
     return History(runs=runs, evaluations=[tested])
 
@@ -271,8 +271,8 @@ def test_an_ablation_of_in_context_examples_needs_both_ways(store: Store, tmp_pa
     answer(store, "ann", asked(0), "train")
     assert coverage_of(store, "toy", load_settings()).without_icl == {"ann"}
     known = store.rationales.variants("toy", "train")
-    assert recipe_icl(best_covered(known, "ann", "toy").recipe) == 2
-    assert recipe_icl(best_covered(known, "ann", "toy", icl=0).recipe) == 0
+    assert best_covered(known, "ann", "toy").recipe.icl == 2
+    assert best_covered(known, "ann", "toy", icl=0).recipe.icl == 0
 
 
 def plan_of(*identities: str) -> dict[str, Any]:
@@ -445,7 +445,7 @@ def test_jobs_fit_by_what_an_earlier_training_held(
 ) -> None:
     known = history(finetune=({}, 8.0))
     if peak is not None:
-        known.runs[0].figures["peak_memory"] = peak
+        known.runs[0].metrics["peak_memory"] = peak
     monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 4)
     monkeypatch.setattr("tinyllm_cli.experiments.resources.gpus", dict)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
@@ -456,7 +456,7 @@ def test_jobs_fit_on_gpus_by_what_an_earlier_training_held_there(
     two_gpus: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = history(finetune=({}, 8.0))
-    known.runs[0].figures["peak_memory"] = {"host": int(2e9), "gpu": int(3e9)}
+    known.runs[0].metrics["peak_memory"] = {"host": int(2e9), "gpu": int(3e9)}
     monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 4)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
     assert jobs_that_fit(["tiny"], 4, known) == (1, "one needs about 3.0 GB of a GPU's memory")
@@ -464,7 +464,7 @@ def test_jobs_fit_on_gpus_by_what_an_earlier_training_held_there(
 
 def test_asking_for_more_jobs_never_gets_more_than_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     known = history(finetune=({}, 8.0))
-    known.runs[0].figures["peak_memory"] = {"host": int(15e9)}
+    known.runs[0].metrics["peak_memory"] = {"host": int(15e9)}
     monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 2)
     monkeypatch.setattr("tinyllm_cli.experiments.resources.gpus", dict)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
@@ -476,7 +476,7 @@ def test_asking_for_more_jobs_never_gets_more_than_the_memory_holds(monkeypatch:
 
 def test_what_a_lora_training_held_says_nothing_of_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
     [run] = history(finetune=({}, 8.0)).runs
-    small = replace(run, settings={"lora_rank": 8}, figures={**run.figures, "peak_memory": {"host": int(2e8)}})
+    small = replace(run, settings={"lora_rank": 8}, metrics={**run.metrics, "peak_memory": {"host": int(2e8)}})
     monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 4)
     monkeypatch.setattr("tinyllm_cli.experiments.resources.gpus", dict)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=3e9))
@@ -514,9 +514,12 @@ def test_a_search_counts_no_trial_whose_run_is_another_databases(store: Store, t
         found()
     store.questions.replace("toy", "here", "1", make_questions(4))
     run = store.runs.start(
-        method="tinyllm", student="tiny", dataset="toy", alpha={"ann": alpha + 1}, seed=0, settings={},
-        lineage={}, command="tinyllm distill", versions={},
-    )  # fmt: skip
+        RunIdentity(
+            method="tinyllm", student="tiny", dataset="toy", alpha={"ann": alpha + 1}, seed=0, settings={}, sources={}
+        ),
+        command="tinyllm distill",
+        versions={},
+    )
     store.runs.finish(run.id, "done", {})
     with pytest.raises(WorldProblem, match="No trial was trained"):
         found()

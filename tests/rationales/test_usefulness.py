@@ -30,8 +30,8 @@ from tinyllm_cli.rationales.selection import Selection, selected
 from tinyllm_cli.rationales.usefulness import Scored, score, texts_with_questions
 from tinyllm_cli.rationales.weights import text_hash, weights
 from tinyllm_cli.records.elicitation import ElicitationConfig, RationaleSet
+from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
 from tinyllm_cli.store import Store
-from tinyllm_cli.store.usefulness import UsefulnessGain
 from tinyllm_cli.students.base import Limits, Ranker
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.predict import rank
@@ -234,6 +234,11 @@ def learnt(store: Store, selection: Selection) -> dict[str, list[tuple[str, floa
     }
 
 
+def scorer_named(name: str) -> Scorer:
+    model = name.removesuffix(" 0123456789ab")
+    return Scorer(model=model, fingerprint="" if model == name else "0123456789ab")
+
+
 def gains_by_hand(
     store: Store,
     variant: RationaleSet,
@@ -247,7 +252,8 @@ def gains_by_hand(
         value = gain(one.sample)
         hashed = text_hash(text, question, mask=True)
         store.usefulness.add(
-            model, [] if value is None else [UsefulnessGain(rationale=one.id, text=hashed, gain=value)]
+            scorer_named(model),
+            [] if value is None else [UsefulnessGain(rationale=one.id, text_hash=hashed, gain=value)],
         )
         texts.setdefault(one.key, []).append(text)
     return texts
@@ -345,7 +351,7 @@ def test_a_model_is_found_by_its_name_though_another_ones_begins_so(store: Store
     assert gathered(store, replace(weighing, usefulness_model=tuned)).lineage["ann"]["scored_by"] == tuned
     with pytest.raises(UsageProblem) as refused:
         gathered(store, replace(weighing, usefulness_model="elsewhere 0123456789ab"))
-    assert refused.value.hint == "Run: tinyllm usefulness --dataset toy --teacher ann --model elsewhere"
+    assert refused.value.hint == "Run: tinyllm usefulness --dataset toy --teacher ann --model 'elsewhere 0123456789ab'"
     with pytest.raises(UsageProblem, match="Nothing is to be learnt by the scores"):
         gathered(store, replace(weighing, usefulness="none"))
 

@@ -1,4 +1,4 @@
-"""Opening the store: wrong, damaged, busy and half-made files, each told in the user's terms."""
+"""Opening the store: foreign, damaged, busy and incomplete files, each with a clear message."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["text", "schema", "cut"])
-def test_a_damaged_file_is_told_as_such(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_file_is_reported_as_such(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "tinyllm.db"
     with open_store(path) as store:
         fill(store, 2000)
@@ -89,19 +89,19 @@ def test_a_damaged_file_is_told_as_such(tmp_path: Path, damage: str) -> None:
     with pytest.raises((WorldProblem, sqlite3.DatabaseError)) as raised:
         read()
     problem = raised.value if isinstance(raised.value, WorldProblem) else explain(raised.value, path)
-    assert "is not a readable SQLite database" in str(problem)
+    assert "is damaged, or not a SQLite database" in str(problem)
     assert "--db" in problem.hint
 
 
-def test_a_place_that_is_no_file_can_not_be_opened(tmp_path: Path) -> None:
+def test_a_path_that_is_no_file_can_not_be_opened(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere" / "tinyllm.db"):
         with pytest.raises(WorldProblem, match="can't be opened for writing") as raised:
             open_store(path)
-        assert "writable place" in raised.value.hint
+        assert "writable file" in raised.value.hint
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="rights are different here")
-def test_a_read_only_folder_is_told_as_such() -> None:
+def test_a_new_database_in_a_read_only_folder_is_refused() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o555)

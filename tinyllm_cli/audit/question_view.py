@@ -82,7 +82,7 @@ def _exhibit(question: Question, reply: question_lookup.ReplyRow, gates: GateSet
         verdict=verdict,
         findings=findings,
         pieces=tuple(pieces(reply.text, "" if verdict == "rejected" else left)),
-        uses=tuple((one.gain, one.model, scored.get(one.text, "another text of it")) for one in reply.gains),
+        uses=tuple((one.gain, one.model, scored.get(one.text_hash, "another text of it")) for one in reply.gains),
     )
 
 

@@ -14,7 +14,7 @@ from itertools import islice
 
 from tinyllm_cli.rationales.gates import Verdict
 from tinyllm_cli.rationales.selection import best_covered
-from tinyllm_cli.records.elicitation import RECORDED_RECIPE, Rationale, RationaleSet, Recipe, recipe_named
+from tinyllm_cli.records.elicitation import TEMPLATE, Rationale, RationaleSet, Recipe
 from tinyllm_cli.store import Store
 
 _PAGE = 500
@@ -94,10 +94,10 @@ def quality(
     left = iter(stream)
     while page := list(islice(left, _PAGE)):
         count.add(page)
-    taken = store.rationale_stats.spent(dataset, split, (variant.teacher, variant.sampling, variant.recipe))
+    taken = store.rationale_stats.spent(dataset, split, (variant.teacher, variant.sampling, variant.recipe.name))
     texts = count.verdicts["kept"] + count.verdicts["repaired"]
     return TeacherQuality(
-        dataset=dataset, split=split, teacher=variant.teacher, model=variant.model, recipe=variant.recipe,
+        dataset=dataset, split=split, teacher=variant.teacher, model=variant.model, recipe=variant.recipe.name,
         saw_answers=variant.teacher_forcing, questions=questions, covered=count.covered, usable=count.usable,
         failed=store.rationale_stats.unanswered(dataset, split, variant), rationales=count.verdicts.total(),
         samples=count.samples, kept=count.verdicts["kept"], repaired=count.verdicts["repaired"],
@@ -157,8 +157,8 @@ def asking_command(store: Store, dataset: str, split: str, variant: RationaleSet
     It says also what is the default: what it leaves out would come from tinyllm.toml, and another way of asking is
     asked, and paid for, all over again."""
     backend, sampling = store.rationale_stats.sampling_of(variant)
-    recipe = recipe_named(variant.recipe)
-    if recipe is None or backend == RECORDED_RECIPE:
+    recipe = variant.recipe
+    if recipe.template != TEMPLATE or recipe.icl is None or backend == "recorded":
         return None
     usual, words = Recipe(), ["tinyllm", "elicit", "--teacher", variant.teacher, "--dataset", dataset, "--split", split]
     words += ["--icl", str(recipe.icl)] if recipe.icl != usual.icl else []

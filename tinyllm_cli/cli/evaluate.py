@@ -191,13 +191,15 @@ def _evaluate(
 
 def _reading(store: Store, target: _Target, split: str, limit: int | None) -> tuple[Subject, ExtraContext]:
     """What the subject reads beside the questions, which is part of what it is."""
+    from dataclasses import replace
+
     from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT
     from tinyllm_cli.training.pinto import load_extra_context
 
     if not target.reads:
         return target.subject, NO_EXTRA_CONTEXT
     found = load_extra_context(store, target.reads, target.dataset, split, limit)
-    return target.subject.reading(found.digest), found.extra_context
+    return replace(target.subject, extra_context=found.digest), found.extra_context
 
 
 def _show(session: Session, store: Store, done: list[Evaluation]) -> None:
@@ -211,9 +213,9 @@ def _show(session: Session, store: Store, done: list[Evaluation]) -> None:
     for table in accuracy_tables(results):
         session.console.show(table)
     for evaluation in done:
-        if evaluation.inputs_cut:
+        if evaluation.truncated_inputs:
             session.console.say(
-                f"{evaluation.inputs_cut} inputs were longer than the limit and cut ({evaluation.scoring})."
+                f"{evaluation.truncated_inputs} inputs were longer than the limit and cut ({evaluation.scoring})."
             )
     rows = [{"id": evaluation.id, **asdict(one)} for evaluation, one in zip(done, results, strict=True)]
     session.console.result({"evaluations": rows})

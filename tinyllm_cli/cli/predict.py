@@ -195,7 +195,7 @@ def _show(session: Session, manner: PredictorConfig, one: PredictedAnswer) -> No
         console.say(f"  {share:6.1%}  {option_line(index, options[index])}")
     for teacher, text in one.rationales.items():
         console.say(f"In the voice of {teacher}: {text or '(nothing)'}")
-    if prediction.input_cut:
+    if prediction.input_truncated:
         console.say(f"The input was longer than {manner.limits.input} tokens and was cut.")
     console.result(
         {
@@ -207,7 +207,7 @@ def _show(session: Session, manner: PredictorConfig, one: PredictedAnswer) -> No
             "probabilities": list(one.probabilities) or None,
             "text": prediction.text,
             "rationales": dict(one.rationales),
-            "input_cut": prediction.input_cut,
+            "input_cut": prediction.input_truncated,
         }
     )
 

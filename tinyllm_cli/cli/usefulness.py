@@ -67,6 +67,7 @@ def score(
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.rationales.usefulness import score as score_stage
     from tinyllm_cli.rationales.usefulness import texts_with_questions
+    from tinyllm_cli.records.usefulness import Scorer
     from tinyllm_cli.students.loading import model_fingerprint
 
     if leakage is not None and (show or not mask_answer):
@@ -92,12 +93,12 @@ def score(
             of += _words({"--split": split, "--model": model}, usual={"train", "smollm2"})
             session.console.next(shlex.join(["tinyllm", "usefulness", "--dataset", chosen, *of, *same]))
             return
-        name = f"{model} {model_fingerprint(model)}".strip()
+        scorer = Scorer(model=model, fingerprint=model_fingerprint(model))
         found = {}
         for who, of_teacher in texts.items():
             with session.console.meter(f"scoring {who}") as meter:
                 watch = partial(_count, meter)
-                scored = score_stage(store, of_teacher(), model=name, load=load, mask=mask_answer, watch=watch)
+                scored = score_stage(store, of_teacher(), model=scorer, load=load, mask=mask_answer, watch=watch)
                 found[who] = _summed(scored, show)
         if not any(summary.count for summary in found.values()):
             raise UsageProblem(
@@ -113,7 +114,7 @@ def score(
     session.console.result({"dataset": chosen, "split": split, "model": model, "teachers": _as_json(found)})
     if split == "train" and mask_answer:
         alpha = ",".join(f"{who}=1" for who in found) if teacher else None
-        by = _words({"--alpha": alpha, "--usefulness-model": name if several else None})
+        by = _words({"--alpha": alpha, "--usefulness-model": scorer.name if several else None})
         weighing = ["tinyllm", "distill", "--dataset", chosen, "--usefulness", "weight"]
         session.console.next(shlex.join([*weighing, *by, *same]))
     else:

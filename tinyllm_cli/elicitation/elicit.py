@@ -78,7 +78,7 @@ def _look(tally: ElicitationCounts, missing: MissingRationales, pending: Request
 def _working(store: Store, job: Job, missing: MissingRationales, teacher: Teacher) -> Iterator[Worker]:
     """An elicitation whose row says how it ended."""
     before = _pace(teacher)
-    with store.elicitations.working(missing.asking, job.dataset, job.split, job.recipe.name) as worker:
+    with store.elicitations.working(missing.asking, job.dataset, job.split, job.recipe) as worker:
         try:
             yield worker
         except (KeyboardInterrupt, GeneratorExit):

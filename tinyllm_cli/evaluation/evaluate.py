@@ -13,6 +13,7 @@ from tinyllm_cli.rationales.teacher_answers import TeacherAnswers, load_teacher_
 from tinyllm_cli.records.evaluations import Evaluation, Prediction, Scoring, Subject
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
+from tinyllm_cli.store.evaluations import EvaluatedQuestions
 from tinyllm_cli.students.base import Limits, Student
 from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT, ExtraContext
 from tinyllm_cli.students.loading import model_fingerprint
@@ -71,7 +72,7 @@ def evaluate_teacher(store: Store, teacher: str, *, dataset: str, split: str, li
                 f"Run: {unforced_command(teacher, dataset, split)}",
             )
         predictions.append(_teacher_prediction(question, own))
-    subject = Subject.asked(teacher, own.variant.sampling, own.variant.recipe)
+    subject = Subject.of_replies(teacher, own.variant.sampling, own.variant.recipe.name)
     evaluation = _open(store, subject, dataset, split, "generate", total, limit)
     store.evaluations.forget_stale(evaluation)
     store.evaluations.add_predictions(evaluation.id, predictions)
@@ -104,26 +105,28 @@ def question_count(store: Store, dataset: str, split: str, limit: int | None) ->
 
 
 def run_subject(run: Run) -> Subject:
-    """A run's student. While it is being trained, its checkpoint on disk changes; so does the fingerprint."""
-    fingerprint = run.checkpoint or model_fingerprint(run.folder)
-    return Subject(kind="run", name=f"run {run.id}", run=run.id, fingerprint=fingerprint)
+    """A run's student: by its step, and while it is being trained by the files of its checkpoint."""
+    fingerprint = model_fingerprint(run.folder) if run.checkpoint is None else None
+    return Subject(kind="run", name=f"run {run.id}", run=run.id, step=run.checkpoint, model_fingerprint=fingerprint)
 
 
 def model_subject(
     kind: Literal["model", "teacher"], name: str, model: str, limits: Limits, revision: str | None = None
 ) -> Subject:
-    """A model that was not trained here. The fingerprint changes with the input limit, with a revision that was asked
-    for and with a local model's files."""
-    state = model_fingerprint(model) or (f"revision {revision}" if revision else "")
-    fingerprint = f"{model} inputs up to {limits.input} {state}".strip()
-    return Subject(kind=kind, name=name, fingerprint=fingerprint)
+    """A model that was not trained here. A local model has a fingerprint instead of a revision."""
+    fingerprint = model_fingerprint(model) or None
+    return Subject(
+        kind=kind, name=name, model=model or None, model_fingerprint=fingerprint, max_input=limits.input,
+        revision=None if fingerprint else revision or None,
+    )  # fmt: skip
 
 
 def _open(
     store: Store, subject: Subject, dataset: str, split: str, scoring: Scoring, total: int, limit: int | None
 ) -> Evaluation:
     chance, majority = store.questions.answers(dataset, split, limit)
-    return store.evaluations.open(subject, dataset, split, scoring, questions=total, chance=chance, majority=majority)
+    questions = EvaluatedQuestions(dataset=dataset, split=split, count=total, chance=chance, majority=majority)
+    return store.evaluations.open(subject, scoring, questions)
 
 
 def _missing_chunks(questions: Iterator[Question], answered: set[str]) -> Iterator[list[Question]]:

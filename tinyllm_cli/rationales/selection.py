@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from tinyllm_cli.rationales.best_of import Sampled, best_of
 from tinyllm_cli.rationales.gates import GateSettings, Verdict
 from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.rationales.weights import ModelScores, Use, scores_of, weights
-from tinyllm_cli.records.elicitation import Rationale, RationaleSet, recipe_icl
+from tinyllm_cli.records.elicitation import Rationale, RationaleSet
 from tinyllm_cli.store import Store
 
 
@@ -70,13 +69,13 @@ def best_covered(
             f"The database has no rationales of {teacher} for {dataset}, split {split}.",
             f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}{_of(split)}",
         )
-    fitting = [variant for variant in own if icl is None or recipe_icl(variant.recipe) == icl]
+    fitting = [variant for variant in own if icl is None or variant.recipe.icl == icl]
     if not fitting:
         raise UsageProblem(
             f"{teacher} has no rationales for {dataset} that were asked for with {icl} in-context examples.",
             f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}{_of(split)} --icl {icl}",
         )
-    return max(fitting, key=lambda one: (one.teacher_forcing, one.questions, recipe_icl(one.recipe) != 0, one.latest))
+    return max(fitting, key=lambda one: (one.teacher_forcing, one.questions, one.recipe.icl != 0, one.latest))
 
 
 def _of(split: str) -> str:
@@ -116,7 +115,7 @@ def selected(
         "rationales": len(chosen),
         "empty": empty,
         **({"rejected": rejected} if selection.gates or rejected else {}),
-        **({"scored_by": scores.model} if scores else {}),
+        **({"scored_by": scores.scorer.name} if scores else {}),
         **({"unchosen": unchosen} if unchosen else {}),
         "digest": digest,
     }
@@ -193,13 +192,13 @@ def _scores(
     if len(whole) > 1:
         raise UsageProblem(
             f"Several models scored the rationales of {variant.teacher} for {dataset}.",
-            f"Say whose scores count with --usefulness-model: {choices([one.model for one in whole])}.",
+            f"Say whose scores count with --usefulness-model: {choices([one.scorer.name for one in whole])}.",
         )
     if not whole:
         questions_in_all = store.questions.splits(dataset)["train"]
         best = max(found, key=lambda one: len(one.gains), default=None)
         missing = wanted - (len(best.gains) if best else 0)
-        scorer = _FINGERPRINT.sub("", best.model) if best and (best.gains or named) else named
+        scorer = best.scorer.model if best and (best.gains or named) else named
         raise UsageProblem(
             f"{missing} of {wanted} rationales of {variant.teacher} for {dataset} have no score"
             + (f" by {named or scorer}." if named or scorer else "."),
@@ -211,11 +210,8 @@ def _scores(
 def _by(typed: str, found: Sequence[ModelScores]) -> list[ModelScores]:
     """The scores of the model that is called so, with or without what tells its states apart; where none is, of those
     whose names begin so."""
-    called = [one for one in found if typed in (one.model, _FINGERPRINT.sub("", one.model))]
-    return called or [one for one in found if one.model.startswith(typed)]
-
-
-_FINGERPRINT = re.compile(r" [0-9a-f]{6,}$")
+    called = [one for one in found if typed in (one.scorer.name, one.scorer.model)]
+    return called or [one for one in found if one.scorer.name.startswith(typed)]
 
 
 def _how_to_score(
@@ -223,7 +219,7 @@ def _how_to_score(
 ) -> str:
     """The command by which `model` scores the very texts that this selection takes."""
     words = ["tinyllm", "usefulness", "--dataset", dataset, "--teacher", variant.teacher]
-    words += ["--model", _FINGERPRINT.sub("", model)] if model else []
+    words += ["--model", model] if model else []
     words += ["--limit", str(limit)] if limit is not None else []
     words += ["--icl", str(selection.icl)] if selection.icl is not None else []
     if selection.gates is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.replies import own_answer
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.records.elicitation import RECORDED_RECIPE, Rationale, RationaleSet
+from tinyllm_cli.records.elicitation import Rationale, RationaleSet
 from tinyllm_cli.store import Store
 
 
@@ -73,7 +73,7 @@ def unforced_sets(store: Store, dataset: str, split: str) -> dict[str, Rationale
 def _never_asked(store: Store, teacher: str, dataset: str, split: str) -> UsageProblem:
     own = [v for v in store.rationales.variants(dataset, split) if v.teacher == teacher]
     saw = " It saw the gold answers, so its rationales say nothing of its own accuracy." if own else ""
-    if any(variant.recipe == RECORDED_RECIPE for variant in own):
+    if any(variant.recipe.is_recorded for variant in own):
         hint = "If its author answered unseen, import the file with --no-teacher-forcing."
     else:
         hint = f"Run: {unforced_command(teacher, dataset, split)}"

@@ -19,8 +19,8 @@ from tinyllm_cli.rationales.masking import masked
 from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.rationales.weights import text_hash
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
+from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
 from tinyllm_cli.store import Store
-from tinyllm_cli.store.usefulness import UsefulnessGain
 from tinyllm_cli.students.base import Limits, Ranker
 from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT, ExtraContext
 from tinyllm_cli.students.predict import rank
@@ -46,7 +46,7 @@ class Scored:
 
 
 def score(
-    store: Store, texts: Texts, *, model: str, load: Callable[[], Ranker], mask: bool, watch: OnScored
+    store: Store, texts: Texts, *, model: Scorer, load: Callable[[], Ranker], mask: bool, watch: OnScored
 ) -> Iterator[Scored]:
     """The gain of each text. Scores that the store has are taken from there; `load` is called only when one is
     missing."""
@@ -60,14 +60,15 @@ def score(
             ranker = ranker or load()
             fresh = _gains(ranker, missing, mask, Limits())
             found = [
-                UsefulnessGain(rationale=id, text=hashes[id], gain=gain, cut=cut) for id, (gain, cut) in fresh.items()
+                UsefulnessGain(rationale=id, text_hash=hashes[id], gain=gain, input_truncated=cut)
+                for id, (gain, cut) in fresh.items()
             ]
             store.usefulness.add(model, found)
             gains |= {one.rationale: one for one in found}
         done += len(chunk)
         watch(done)
         for one, text, _ in chunk:
-            yield Scored(rationale=one, text=text, gain=gains[one.id].gain, cut=gains[one.id].cut)
+            yield Scored(rationale=one, text=text, gain=gains[one.id].gain, cut=gains[one.id].input_truncated)
 
 
 def texts_with_questions(
@@ -110,7 +111,7 @@ def gold_scores(
     log-likelihoods per token), and whether its input was cut."""
     answers = {question.key: question.answer for question in questions}
     return {
-        one.key: (_log_softmax(one.scores or (), answers[one.key]), one.input_cut)
+        one.key: (_log_softmax(one.scores or (), answers[one.key]), one.input_truncated)
         for one in rank(ranker, questions, limits, extra_context)
     }
 

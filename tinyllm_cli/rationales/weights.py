@@ -13,6 +13,7 @@ from typing import Literal
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.rationales.masking import masked
 from tinyllm_cli.records.elicitation import Rationale
+from tinyllm_cli.records.usefulness import Scorer
 from tinyllm_cli.store import Store
 
 Use = Literal["none", "weight", "filter"]
@@ -45,7 +46,7 @@ def weights(gains: Mapping[int, float]) -> dict[int, float]:
 class ModelScores:
     """What one model made of a teacher's texts: the gain of each, by rationale id, with the answer's name masked."""
 
-    model: str
+    scorer: Scorer
     gains: Mapping[int, float]
 
 
@@ -62,7 +63,7 @@ def scores_of(
         gains: dict[int, float] = {}
         for page in _pages(hashes.items()):
             gains |= {one: known.gain for one, known in store.usefulness.stored(model, page).items()}
-        found.append(ModelScores(model=model, gains=gains))
+        found.append(ModelScores(scorer=model, gains=gains))
     return sorted(found, key=lambda one: -len(one.gains))
 
 

@@ -77,7 +77,7 @@ _Way = tuple[str, str, str]
 
 def _taught(store: Store, dataset: str, split: str) -> set[_Way]:
     """The way of asking each teacher that `distill` learns from."""
-    return {(one.teacher, one.sampling, one.recipe) for one in chosen_variants(store, dataset, split)}
+    return {(one.teacher, one.sampling, one.recipe.name) for one in chosen_variants(store, dataset, split)}
 
 
 def _instructive(

@@ -24,16 +24,18 @@ class PacePlot:
 
 def pace_plot(asked: Elicitation) -> PacePlot | None:
     """None where there is nothing to plot: a local teacher, or nothing was asked."""
-    if not asked.pace:
+    if not asked.concurrency:
         return None
-    most = max(change.in_flight for change in asked.pace)
-    end = max(_seconds(asked), *(change.seconds for change in asked.pace), 1e-3)
-    by_endpoint = groupby(sorted(asked.pace, key=lambda change: change.endpoint), key=lambda change: change.endpoint)
+    most = max(change.in_flight for change in asked.concurrency)
+    end = max(_seconds(asked), *(change.seconds for change in asked.concurrency), 1e-3)
+    by_endpoint = groupby(
+        sorted(asked.concurrency, key=lambda change: change.endpoint), key=lambda change: change.endpoint
+    )
     lines = tuple(
         _steps([(change.seconds / end, change.in_flight / most) for change in changes]) for _, changes in by_endpoint
     )
-    told = [f"{change.in_flight} from {change.seconds:.1f} s ({change.why})" for change in asked.pace[:_TOLD]]
-    more = len(asked.pace) - len(told)
+    told = [f"{change.in_flight} from {change.seconds:.1f} s ({change.why})" for change in asked.concurrency[:_TOLD]]
+    more = len(asked.concurrency) - len(told)
     return PacePlot(
         lines=lines, most=most, label="In flight: " + "; ".join(told) + (f"; {more} more changes" if more else "")
     )

@@ -80,7 +80,7 @@ def asked_table(asked: Sequence[Elicitation]) -> Table:
 
 
 def _in_flight(one: Elicitation) -> str:
-    limits = [change.in_flight for change in one.pace]
+    limits = [change.in_flight for change in one.concurrency]
     if not limits:
         return ""
     return f"{min(limits)} to {max(limits)}" if min(limits) < max(limits) else str(limits[0])
@@ -93,7 +93,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
 
 
 def _run_row(run: Run) -> tuple[str, ...]:
-    figures = run.figures
+    figures = run.metrics
     return (
         str(run.id),
         run.student.rpartition("/")[2],

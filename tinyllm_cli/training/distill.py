@@ -10,11 +10,10 @@ from dataclasses import asdict
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from tinyllm_cli import __version__
 from tinyllm_cli.errors import Busy, UsageProblem
-from tinyllm_cli.records.runs import Run
+from tinyllm_cli.records.runs import Run, RunIdentity
 from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Student
@@ -66,7 +65,7 @@ def distill(
             nonlocal evaluated
             if processes.first and len(progress.valid) > evaluated:
                 evaluated = len(progress.valid)
-                store.runs.note_figures(run.id, keeper.figures())
+                store.runs.note_metrics(run.id, keeper.figures())
             watch(progress)
 
         keeper = Trainer(run, plan, student, material, noting, save_every=save_every, processes=processes)
@@ -109,9 +108,7 @@ def _refuse_sharding() -> None:
             )
 
 
-def _taken_up_or_begun(
-    store: Store, plan: TrainingPlan, wanted: dict[str, Any], held: ExitStack, *, restart: bool
-) -> Run:
+def _taken_up_or_begun(store: Store, plan: TrainingPlan, wanted: RunIdentity, held: ExitStack, *, restart: bool) -> Run:
     """The run, and its lock in `held` unless it is done. With `restart`, only a run that the same
     command, also with --restart, began is resumed."""
     with store.writing():
@@ -134,15 +131,15 @@ def _taken_up_or_begun(
     return store.runs.resume(earlier.id)
 
 
-def identity(plan: TrainingPlan, material: TrainingData) -> dict[str, Any]:
+def identity(plan: TrainingPlan, material: TrainingData) -> RunIdentity:
     """What makes two trainings the same one."""
-    return {
-        "method": plan.method,
-        "student": plan.student,
-        "dataset": plan.dataset,
-        "alpha": {voice.teacher: voice.alpha for voice in plan.active},
-        "seed": plan.settings.seed,
-        "settings": {
+    return RunIdentity(
+        method=plan.method,
+        student=plan.student,
+        dataset=plan.dataset,
+        alpha={voice.teacher: voice.alpha for voice in plan.active},
+        seed=plan.settings.seed,
+        settings={
             **asdict(plan.settings),
             "limit": plan.limit,
             "prefixes": {voice.teacher: voice.prefix for voice in plan.active} if plan.told else {},
@@ -150,12 +147,12 @@ def identity(plan: TrainingPlan, material: TrainingData) -> dict[str, Any]:
             "fingerprint": model_fingerprint(plan.student),
             "data": material.digest,
         },
-        "lineage": material.lineage,
-    }
+        sources=material.lineage,
+    )
 
 
-def _begin(store: Store, plan: TrainingPlan, wanted: dict[str, Any]) -> Run:
-    run = store.runs.start(**wanted, command=plan.command, versions=versions())
+def _begin(store: Store, plan: TrainingPlan, wanted: RunIdentity) -> Run:
+    run = store.runs.start(wanted, command=plan.command, versions=versions())
     store.runs.locate(run.id, str(run_folder(store.path, run, plan)))
     begun = store.runs.find(run.id)
     assert begun is not None

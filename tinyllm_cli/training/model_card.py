@@ -32,7 +32,7 @@ def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
         f"| started | {run.started} |",
         f"| versions | {', '.join(f'{name} {number}' for name, number in run.versions.items())} |",
     ]
-    for teacher, record in run.lineage.items():
+    for teacher, record in run.sources.items():
         what = "rationales" if "rationales" in record else "answers"
         lines.append(
             f"| {what} of {teacher} | {record[what]} by {record['model']}, prompt '{record['recipe']}', "
@@ -71,4 +71,4 @@ def input_lines(run: Run) -> list[str]:
 
 def read_beside(run: Run) -> tuple[str, ...]:
     """The teachers whose texts stand in every input of the run's student, in their order."""
-    return tuple(run.lineage) if run.method == "pinto" else ()
+    return tuple(run.sources) if run.method == "pinto" else ()

@@ -96,7 +96,7 @@ def _counted(plan: TrainingPlan, teacher: str, record: Mapping[str, Any]) -> str
 
 
 def say(session: Session, run: Run) -> None:
-    figures = run.figures
+    figures = run.metrics
     cut = [
         f"{figures[key]} {name}" for key, name in (("inputs_cut", "inputs"), ("targets_cut", "targets")) if figures[key]
     ]
