@@ -185,7 +185,7 @@ def scored(store: Store, variant: RationaleSet, ranker: Ranker | None, *, mask: 
         return ranker
 
     texts = texts_with_questions(store, "toy", "train", variant, gates, limit)
-    return list(score(store, texts, model=model, load=load, mask=mask, watch=lambda done: None))
+    return list(score(store, texts, model=scorer_named(model), load=load, mask=mask, watch=lambda done: None))
 
 
 def log_probability(ranker: Ranker, question: Question, *texts: str) -> float:
