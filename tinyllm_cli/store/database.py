@@ -49,14 +49,20 @@ class Database:
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
-        """A transaction; nested blocks are savepoints."""
+        """A transaction; nested blocks are savepoints.
+
+        Raises WorldProblem when the file was deleted or replaced: SQLite would write to the deleted one."""
+        self._check_file()
         with self._db.atomic():
             yield
             self._check_file()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """A transaction that holds the write lock from its beginning: what the block reads stays true until it ends."""
+        """A transaction that holds the write lock from its beginning: what the block reads stays true until it ends.
+
+        Raises WorldProblem when the file was deleted or replaced: SQLite would write to the deleted one."""
+        self._check_file()
         try:
             self.execute("BEGIN IMMEDIATE")  # in the try block: Ctrl-C during the wait is raised after it has begun
             yield
@@ -123,7 +129,6 @@ class Database:
         self.close()
 
     def _check_file(self) -> None:
-        """SQLite writes to a deleted file without an error."""
         if _file_id(self.path) != self._file:
             raise WorldProblem(
                 f"{self.path} was deleted or replaced while this command was using it: its results are lost.",

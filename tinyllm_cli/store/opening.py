@@ -26,7 +26,6 @@ from tinyllm_cli.store.usefulness import UsefulnessQueries
 from tinyllm_cli.store.verdicts import VerdictQueries
 
 _CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log: pages that change often are written back once
-_IN_MEMORY = (":memory:", "")
 
 
 class Store(Database):
@@ -55,9 +54,9 @@ def open_store(path: Path, *, create: bool = True) -> Store:
 
     Raises UsageProblem for a database in memory. Raises WorldProblem when the file is not a database, not ours or of a
     newer version, or when it can't be written and must be."""
-    if str(path) in _IN_MEMORY:
+    if str(path) == ":memory:":
         raise UsageProblem(
-            f"--db can't be '{path}': a database in memory is lost when the command ends.", "Give a file with --db."
+            "--db can't be ':memory:': a database in memory is lost when the command ends.", "Give a file with --db."
         )
     if not create and not path.exists():
         raise WorldProblem(

@@ -78,7 +78,7 @@ class RunQueries:
     def locate(self, run: int, folder: str) -> None:
         """Set the folder of a run. One below the folder of the database is copied and moved with it, so it is stored
         relative to that."""
-        place, home = Path(folder).resolve(), self._db.path.parent
+        place, home = Path(folder).absolute(), self._db.path.parent
         stored = place.relative_to(home) if place.is_relative_to(home) else place
         self._db.execute("UPDATE runs SET folder = ? WHERE id = ?", (stored.as_posix(), run))
 
