@@ -261,7 +261,6 @@ CREATE TABLE cells (
 INDEXES = """
 CREATE INDEX dataset_questions_by_question ON dataset_questions(question);
 CREATE INDEX dataset_questions_by_hash ON dataset_questions(dataset, split, question); -- to draw in-context examples
-CREATE INDEX rationales_by_teacher ON rationales(teacher, sampling);
 CREATE INDEX claims_by_elicitation ON claims(elicitation);
 CREATE INDEX claims_by_batch ON claims(batch) WHERE batch IS NOT NULL;
 CREATE INDEX batches_open ON batches(teacher) WHERE finished IS NULL;

@@ -215,14 +215,15 @@ class RationaleQueries:
     def costs(self) -> list[TeacherCosts]:
         """Counts, tokens and cost of each teacher's rationales for each split, summed in the database."""
         rows = self._db.rows(
-            "SELECT r.teacher, s.model, dq.dataset, dq.split, p.recipe,"
-            " count(DISTINCT r.question || ' ' || r.sample) AS rationales,"
-            " avg(length(r.text)) AS mean_characters, sum(CASE r.finish_reason WHEN 'recorded' THEN NULL ELSE"
-            " r.finish_reason = 'length' END) AS cut_off,"
-            f" sum(r.seconds) AS seconds, r.sampling FROM {_CONTENTS}"
-            f" JOIN rationales r ON r.question = dq.question{_MADE_BY}"
-            " GROUP BY dq.dataset, dq.split, r.teacher, r.sampling, p.recipe"
-            " ORDER BY dq.dataset, r.teacher, dq.split DESC, max(r.id)"
+            # Lengths first: SQLite would sort whole texts.
+            "WITH measured AS MATERIALIZED (SELECT dq.dataset, dq.split, r.teacher, r.sampling, p.recipe, s.model,"
+            " r.id, r.question, r.sample, length(r.text) AS characters, r.seconds,"
+            " CASE r.finish_reason WHEN 'recorded' THEN NULL ELSE r.finish_reason = 'length' END AS cut_off"
+            f" FROM {_CONTENTS} JOIN rationales r ON r.question = dq.question{_MADE_BY})"
+            " SELECT teacher, model, dataset, split, recipe, count(DISTINCT question || ' ' || sample) AS rationales,"
+            " avg(characters) AS mean_characters, sum(cut_off) AS cut_off, sum(seconds) AS seconds, sampling"
+            " FROM measured GROUP BY dataset, split, teacher, sampling, recipe"
+            " ORDER BY dataset, teacher, split DESC, max(id)"
         )
         failures = {
             (row["dataset"], row["split"], row["teacher"], row["sampling"], row["recipe"]): row["n"]
