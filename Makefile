@@ -1,5 +1,4 @@
-# Two targets do all the set-up a newcomer needs: `make demo` and `make test`. Both install from locks/ into .venv,
-# and a second run reuses what is there.
+# `make demo` and `make test` install from locks/ into .venv; a second run reuses it.
 
 PYTHON ?= python3
 VENV := .venv
@@ -36,13 +35,13 @@ $(VENV)/.installed-dev: $(VENV)/.installed locks/dev.txt locks/export.txt locks/
 	$(PIP) install --quiet --no-deps --upgrade --target $(TRANSFORMERS4) -r locks/transformers4.txt
 	touch $@
 
-# The real vLLM, as its CPU build. Without dependencies: the lock holds what it needs and we don't have (see
-# locks/update.sh). Where there is no such build, its tests are skipped.
+# The real vLLM, as its CPU build. Without dependencies: the lock lists those that are missing here (see locks/update.sh).
+# Its tests are skipped on platforms without such a build.
 $(VENV)/.installed-vllm: $(VENV)/.installed locks/vllm.txt
 	if [ "$$(uname -sm)" = "Linux x86_64" ]; then $(PIP) install --no-deps -r locks/vllm.txt; fi
 	touch $@
 
-# Write the lock files anew from what pyproject.toml allows.
+# Write new lock files from the requirements in pyproject.toml.
 lock:
 	sh locks/update.sh
 

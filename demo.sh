@@ -1,6 +1,6 @@
 #!/bin/sh
-# The main job from end to end on what the package carries: no hub, no GPU, no key. Shows each command before it runs.
-# QUESTIONS is how many training questions to use: 100 of the 240 keep two cores busy for about ten minutes.
+# The complete pipeline on embedded data and models: no hub, no GPU, no key. Prints each command before running it.
+# QUESTIONS is the number of training questions: 100 of the 240 take about ten minutes on two cores.
 set -eu
 QUESTIONS=${QUESTIONS:-100}
 export TINYLLM_DB=demo/tinyllm.db
@@ -12,12 +12,12 @@ run() {
 }
 
 started=$(date +%s)
-echo "Two teachers: 'expert' is a recorded human one, 'smollm2' a small model that explains the answers it is shown."
+echo "Two teachers: 'expert' is a recorded human, 'smollm2' a small model that explains the answers it is given."
 run tinyllm elicit --teacher expert --dataset everyday
 run tinyllm elicit --teacher smollm2 --dataset everyday --limit "$QUESTIONS" --icl 1 --max-tokens 48
 
 echo
-echo "The student is SmolLM2-135M too. First as it is; then trained on answers alone, with each teacher, with both."
+echo "The student is SmolLM2-135M too: first untrained, then trained on answers only, with each teacher, and with both."
 run tinyllm eval --model smollm2 --dataset everyday --scoring rank
 for alpha in 0 expert=1 smollm2=1 expert=1,smollm2=0.5; do
     run tinyllm distill --alpha "$alpha" --dataset everyday --student smollm2 --limit "$QUESTIONS" --evals-per-epoch 1

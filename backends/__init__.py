@@ -1,7 +1,7 @@
 """Teacher adapters: everything that can write a rationale, behind the contract in `base`.
 
-A leaf: nothing here imports `tinyllm_cli`. Adapters load when they are named, so that the tool starts fast and an
-engine that isn't installed is missed only by those who ask for it.
+Nothing here imports `tinyllm_cli`. Adapters are imported when they are used, so that the tool starts fast and
+needs only the engines that are used.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from types import UnionType
 from typing import Any
 
 from backends.base import BadTeacherConfig, Teacher
+from backends.secrets import refuse_secrets
 
 __all__ = ["BUILT_IN", "backend_names", "create"]
 
@@ -27,14 +28,16 @@ ENTRY_POINT_GROUP = "tinyllm.backends"
 
 
 def backend_names() -> list[str]:
-    """Every backend that `create` knows: the built-in ones and those that installed packages bring."""
+    """Every backend that `create` knows: built-in ones and those of installed packages (entry points)."""
     return sorted({*BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
 
 
 def create(backend: str, settings: Mapping[str, Any]) -> Teacher:
     """Make the adapter called `backend`.
 
-    Raises BadTeacherConfig for an unknown backend or a setting that the adapter doesn't take."""
+    Raises BadTeacherConfig for an unknown backend, a setting that the adapter doesn't take, and a setting that holds a
+    secret: settings are stored and shown."""
+    refuse_secrets(settings)
     if backend in BUILT_IN:
         module, _, name = BUILT_IN[backend].partition(":")
         adapter = getattr(import_module(module), name)
@@ -50,15 +53,15 @@ def create(backend: str, settings: Mapping[str, Any]) -> Teacher:
 
 
 def take(settings: Mapping[str, Any], backend: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings over the defaults in `known`, where a type stands for a setting without a default: None.
+    """`settings` over the defaults in `known`, where a type stands for a setting whose default is None.
 
-    Raises BadTeacherConfig for a name that isn't in `known`, so that a misspelt option can't be ignored, and for a
-    value of another type."""
+    Raises BadTeacherConfig for a name that isn't in `known`, so that a misspelt setting isn't ignored, and for a value
+    of another type."""
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise BadTeacherConfig(
             f"The {backend} backend has no setting '{unknown[0]}'.",
-            f"It takes: {', '.join(sorted(known))}; and every teacher takes"
+            f"Known settings: {', '.join(sorted(known))}; and for every teacher"
             " temperature, top_p, max_tokens, stop, seed and prefix.",
         )
     for name, value in settings.items():

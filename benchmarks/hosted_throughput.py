@@ -36,7 +36,7 @@ def server() -> Iterator[str]:
 
 
 def bare(url: str, *, aiohttp: bool) -> float:
-    """The openai client by itself, with the default transport or with aiohttp: requests a second."""
+    """The plain openai client, with the default transport or with aiohttp: requests a second."""
     from openai import AsyncOpenAI, DefaultAioHttpClient, DefaultAsyncHttpxClient
 
     async def drive() -> float:

@@ -20,14 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from backends.checkpoints import Checkpoint
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import open_store
-from tinyllm_cli.students.base import Example, Student
+from tinyllm_cli.students.base import Example, Limits, Student
 from tinyllm_cli.students.loss.loss import Learner
 from tinyllm_cli.students.seq2seq import Seq2SeqStudent
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.data import TrainingPlan, load_training_data
-from tinyllm_cli.training.settings import TrainSettings
-from tinyllm_cli.training.trainer import Training, backward, precision_context, step_batches
+from tinyllm_cli.training.environment import precision_context
+from tinyllm_cli.training.gradient import MicroBatches, backward
+from tinyllm_cli.training.objective import Objective
+from tinyllm_cli.training.trainer import Training, step_batches
 
 WEIGHTS = {"answer": 1.0, "flan-t5-xl": 1.0, "llama-2-7b-chat": 0.5}
 VOICES = (
@@ -71,7 +74,7 @@ def examples(database: Path, dataset: str, learner: Student, settings: TrainSett
     with open_store(database) as store:
         training_questions = load_training_data(store, plan).training_questions
     whole = [lesson for lesson in training_questions if len(lesson.tasks) == len(WEIGHTS)]
-    return [learner.encode(lesson.tasks, settings.limits) for lesson in whole]
+    return [learner.encode(lesson.tasks, Limits.of(settings)) for lesson in whole]
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -103,7 +106,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         cpu.append(time.process_time())
 
     if options.side == "ours":
-        Training(learner, rows, settings).run(lambda report: watch(dict(report.losses)), lambda _: False)
+        for report in Training(learner, rows, settings, WEIGHTS).steps():
+            watch(dict(report.losses))
     else:
         import reference_trainer
 
@@ -136,7 +140,10 @@ def operations_of(learner: Student, rows: list[list[Example]], settings: TrainSe
 
     step = next(iter(step_batches(rows, settings)))
     with FlopCounterMode(display=False) as counter:
-        backward(Learner(learner), step, settings, autocast=precision_context("auto", learner.device))
+        micro = MicroBatches(
+            budget=settings.budget_on(learner.device), autocast=precision_context("auto", learner.device)
+        )
+        backward(Learner(learner), step, Objective(reading=settings.reading), micro)
     learner.model.zero_grad()
     torch.cuda.reset_peak_memory_stats()
     return counter.get_total_flops() / settings.batch_size

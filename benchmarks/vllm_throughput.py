@@ -73,7 +73,7 @@ def make(count: int) -> list[Question]:
             split="train",
             key=str(number),
             text=f"Case {number}: somebody has a {THINGS[number % 10]} and wants {USES[number % 5]}. Does it help?",
-            options=("yes, by itself", "no, never", f"only with a {THINGS[(number + 3) % 10]}", "nobody can tell"),
+            options=("yes, on its own", "no, never", f"only with a {THINGS[(number + 3) % 10]}", "nobody can tell"),
             answer=number % 4,
         )
         for number in range(count)

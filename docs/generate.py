@@ -1,4 +1,4 @@
-"""Write docs/commands.md from the commands' own --help, and check that nothing in it is stale (`--check`)."""
+"""Write docs/commands.md from the --help of the commands; `--check` reports whether it is up to date."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMANDS = (
 )
 _HEAD = """# Commands
 
-Made from `--help` by `make docs`; a test keeps it true.
+Generated from `--help` by `make docs`. A test checks that it is up to date. Terms: [glossary](glossary.md).
 """
 
 

@@ -1,4 +1,4 @@
-"""Draw docs/terminal.svg: run a real command in a terminal of 92 columns and keep what it printed, or parts of that.
+"""Draw docs/terminal.svg: run a command in a terminal of 92 columns and draw its output, or parts of it.
 
 .venv/bin/python docs/picture.py --part "Accuracy on everyday/test" "Accuracy on test" \\
     --part "Accuracy on everyday in" "Paired comparisons of TinyLLM (4): smollm2, rank: parts" \\
@@ -36,7 +36,7 @@ def output_of(command: list[str]) -> str:
 
 
 def part(shown: str, begin: str, end: str) -> str:
-    """The lines from the first that has `begin` in it up to the next that has `end`."""
+    """The lines from the first that contains `begin` up to the next that contains `end`."""
     lines = shown.splitlines()
     first = next(number for number, line in enumerate(lines) if begin in line)
     last = next(number for number, line in enumerate(lines) if number > first and end in line)
@@ -57,7 +57,7 @@ def main() -> None:
         f"[bold]$ {' '.join(word for word in command if word != '--db' and not word.endswith('.db'))}[/bold]\n"
     )
     console.print(Text.from_ansi(shown))
-    # The fonts that Rich names come from a network; any monospaced one will do.
+    # Rich's fonts load from the network: use the viewer's monospaced font instead.
     (Path(__file__).parent / "terminal.svg").write_text(
         _without_fonts(console.export_svg(title="tinyllm")), encoding="utf-8"
     )

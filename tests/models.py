@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinyllm_cli.records.runs import Run, RunIdentity
+from tinyllm_cli.records.settings import RunSettings, TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.loading import load_student
@@ -125,11 +126,11 @@ def record_run(
             dataset=dataset,
             alpha=dict.fromkeys(voices, 1.0),
             seed=0,
-            settings={"max_input": max_input, "max_target": 24, "prefixes": voices},
+            settings=RunSettings(train=TrainSettings(max_input=max_input, max_target=24), prefixes=voices),
             sources={},
+            versions={},
         ),
         command="tinyllm distill --student tiny",
-        versions={},
     )
     store.runs.locate(run.id, str(folder))
     store.runs.finish(run.id, "done", {"best_step": 1})

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from backends.hosted.concurrency import Pace
+from backends.hosted.concurrency import ConcurrencyLimit
 from backends.hosted.endpoints import Endpoint, Endpoints
 from tests.conftest import JumpingLoop
 
@@ -18,12 +18,15 @@ def run(test: Test, *limits: int | None, give_up_after: float = 60.0) -> float:
     loop = JumpingLoop()
     started = loop.time()
     endpoints = Endpoints(
-        all=[Endpoint(url=f"http://e{number}", pace=Pace(limit)) for number, limit in enumerate(limits)],
+        all=[
+            Endpoint(url=f"http://e{number}", concurrency=ConcurrencyLimit(limit))
+            for number, limit in enumerate(limits)
+        ],
         give_up_after=give_up_after,
         clock=loop.time,
     )
     for endpoint in endpoints.all:
-        endpoint.pace.begin(started)
+        endpoint.concurrency.begin(started)
     try:
         loop.run_until_complete(test(endpoints))
         return loop.time() - started

@@ -1,4 +1,4 @@
-"""What the adapter for hosted endpoints is made of: pace, endpoints, retries, reading replies, prices, batches.
+"""The parts of the adapter for hosted endpoints: concurrency, endpoints, retries, responses, prices, batches.
 
-Nothing here knows of data sets or of the database; `backends.openai_compatible` puts the pieces together.
+`backends.openai_compatible` combines them. Nothing here knows data sets or the database.
 """

@@ -1,7 +1,7 @@
-"""Batches of an endpoint that speaks OpenAI's Batch API: upload a file of requests, create, look, fetch the answers.
+"""Batches of an endpoint with OpenAI's Batch API: upload requests, create a batch, poll it, fetch answers.
 
-One retry layer, here, on what passes. A batch is never created twice: after an answer that got lost, the endpoint is
-searched for the token first. Files go to and fro over the disk, never whole through memory.
+Temporary errors are retried here and nowhere else. A batch is never created twice: after a lost answer, the endpoint
+is searched for the token first. Files are streamed to and from the disk.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from backends.base import BatchAnswer, BatchState, OutOfReach, Prices, Request, Sampling, TeacherError
 from backends.hosted.batch_files import PATHS, lines, read_answer, read_state, request_line
-from backends.hosted.client import body_of, connect_waiting, is_unreachable
-from backends.hosted.responses import Api, object_in, whole
-from backends.hosted.retries import Malformed, may_pass, out_of_money, overloaded, pause_asked
+from backends.hosted.client import ApiKey, body_of, connect_blocking, is_unreachable
+from backends.hosted.responses import Api, object_in
+from backends.hosted.retries import Malformed, describe_error, may_pass, out_of_money, overloaded, wait_of
 
 if TYPE_CHECKING:
     from openai import APIStatusError, OpenAI
@@ -25,37 +25,35 @@ if TYPE_CHECKING:
 __all__ = ["OpenAIBatches"]
 
 T = TypeVar("T")
-_LARGEST_FILE = 100_000_000  # bytes; endpoints allow that or more
-_FIRST_PATIENCE = 4.0  # seconds with an endpoint that never answered
+_LARGEST_UPLOAD = 100_000_000  # bytes; endpoints allow that or more
+_NEVER_ANSWERED = 4.0  # seconds to wait for an endpoint that never answered
 _PIECE = 1 << 16
 _ABSENT = {404, 405, 501}
-_PAGES, _PAGE = 10, 100  # batches looked through for a token, the newest first
+_PAGES, _PAGE = 10, 100  # batches searched for a token, the newest first
 _TOKEN = "tinyllm"  # noqa: S105 - the name under which a batch's metadata holds it
 
 
 class _AnswerLost(Exception):
-    """A batch was asked for, and it can't be told whether the endpoint made it."""
+    """It is not known whether the endpoint created a batch."""
 
 
 class OpenAIBatches:
-    """`options` are the teacher's; `key` gives the API key, `key_name` is the variable that holds it; `prices` are
-    those of an ordinary request."""
+    """`options` are the teacher's; `key` returns its API key; `prices` are those of an ordinary request."""
 
     def __init__(
         self,
         options: Mapping[str, Any],
         url: str,
         *,
-        key: Callable[[], str],
-        key_name: str,
+        key: Callable[[], ApiKey],
         prices: Prices | None,
         prompt_at_most: Callable[[Request], int],
     ) -> None:
-        self._options, self._key, self._key_name = options, key, key_name
+        self._options, self._key = options, key
         self._ordinary, self._prompt_at_most = prices, prompt_at_most
         self.url = url
         self.most_requests: int = options["batch_requests"]
-        self.most_bytes = _LARGEST_FILE
+        self.most_bytes = _LARGEST_UPLOAD
         self.poll = float(options["batch_poll"])
         self._client: OpenAI | None = None
         self._answered = False
@@ -67,7 +65,7 @@ class OpenAIBatches:
         return Prices(prompt=ordinary.prompt * factor, completion=ordinary.completion * factor, source=ordinary.source)
 
     def at_most(self, request: Request, sampling: Sampling) -> tuple[int, int]:
-        """A cut reply is not asked for again."""
+        """A truncated reply is not requested again."""
         return self._prompt_at_most(request), sampling.max_tokens
 
     def line(self, name: str, request: Request, sampling: Sampling) -> bytes:
@@ -80,10 +78,10 @@ class OpenAIBatches:
             upload = (f"tinyllm-{token}.jsonl", file, "application/jsonl")
             found = object_in(client.files.with_raw_response.create(file=upload, purpose="batch").content)
             if not isinstance(found.get("id"), str):
-                raise Malformed("the answer is no file")
+                raise Malformed("the answer describes no file")
             return str(found["id"])
 
-        return self._tried(send)
+        return self._retried(send)
 
     def create(self, file: str, token: str) -> BatchState | None:
         def send(client: OpenAI) -> BatchState:
@@ -98,7 +96,7 @@ class OpenAIBatches:
                 )
                 return self._state(object_in(answer.content))
             except APIStatusError as error:
-                if _says_no(error):
+                if _is_refusal(error):
                     raise
                 raise _AnswerLost from None
             except (APIConnectionError, Malformed) as error:
@@ -107,14 +105,14 @@ class OpenAIBatches:
                 raise _AnswerLost from None
 
         try:
-            return self._tried(send)
-        except _AnswerLost:  # asking again could make, and cost, a second one
+            return self._retried(send)
+        except _AnswerLost:  # another request could create, and cost, a second batch
             with suppress(LookupError, TeacherError):
                 return self.find(token)
         return None
 
     def find(self, token: str) -> BatchState | None:
-        return self._tried(lambda client: self._search(client, token))
+        return self._retried(lambda client: self._search(client, token))
 
     def state(self, name: str) -> BatchState | None:
         from openai import NotFoundError
@@ -125,7 +123,7 @@ class OpenAIBatches:
             except NotFoundError:
                 return None
 
-        return self._tried(look)
+        return self._retried(look)
 
     def answers(self, batch: BatchState, sampling: Sampling) -> Iterator[BatchAnswer | None]:
         own: Api = self._options["api"]
@@ -133,10 +131,10 @@ class OpenAIBatches:
         prices = self.prices()
         for name in batch.files:
             with tempfile.TemporaryFile(prefix="tinyllm-") as file:
-                self._tried(partial(_download, name=name, file=file))
+                self._retried(partial(_download, name=name, file=file))
                 file.seek(0)
                 for line in lines(file):
-                    yield read_answer(line, api, sampling.max_tokens, prices, self._clean)
+                    yield read_answer(self._key().redact_bytes(line), api, sampling.max_tokens, prices, self._clean)
 
     def close(self) -> None:
         if self._client is not None:
@@ -169,13 +167,13 @@ class OpenAIBatches:
     def _state(self, found: Mapping[str, Any]) -> BatchState:
         return read_state(found, self._clean)
 
-    def _tried(self, call: Callable[[OpenAI], T]) -> T:
-        """Raises TeacherError in our words (a server's may quote the key): OutOfReach when what passes did not."""
+    def _retried(self, call: Callable[[OpenAI], T]) -> T:
+        """Raises TeacherError without the key; OutOfReach when a temporary error lasted too long."""
         from openai import OpenAIError
         from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
 
         give_up_after = float(self._options["give_up_after"])
-        give_up_after = give_up_after if self._answered else min(give_up_after, _FIRST_PATIENCE)
+        give_up_after = give_up_after if self._answered else min(give_up_after, _NEVER_ANSWERED)
         retrying = Retrying(
             stop=stop_after_attempt(self._options["max_attempts"]) | stop_before_delay(give_up_after),
             retry=retry_if_exception(may_pass),
@@ -183,7 +181,7 @@ class OpenAIBatches:
             reraise=True,
         )
         if self._client is None:
-            self._client = connect_waiting(self.url, self._key(), float(self._options["timeout"]))
+            self._client = connect_blocking(self.url, self._key(), float(self._options["timeout"]))
         try:
             result = retrying(call, self._client)
         except (OpenAIError, Malformed) as error:
@@ -195,31 +193,28 @@ class OpenAIBatches:
 
     def _problem(self, error: Exception) -> TeacherError:
         status = getattr(error, "status_code", None)
+        said = self._clean(describe_error(error, float(self._options["timeout"])))
         if status in (401, 403):
-            return TeacherError(f"{self.url} refuses the key (HTTP {status}).", f"Check {self._key_name} in .env.")
+            return TeacherError(f"{self.url} refuses the key ({said}).", f"Check {self._key().name} in .env.")
         if out_of_money(error):
             return TeacherError(
-                f"{self.url} says that the account has no money left (HTTP {status}).", "What was submitted is kept."
+                f"{self.url} reports that the account has no money left ({said}).", "What was submitted is kept."
             )
         if status in _ABSENT:
-            return TeacherError(
-                f"{self.url} has no Batch API (HTTP {status}).", "Ask without --batch, or check base_url."
-            )
-        words = self._clean(f"HTTP {status}: {getattr(error, 'message', '')}" if status else _cause(error))
+            return TeacherError(f"{self.url} has no Batch API ({said}).", "Run without --batch, or check base_url.")
         if may_pass(error):
             return OutOfReach(
-                f"{self.url} does not answer as it should ({words}).",
+                f"{self.url} does not answer as it should ({said}).",
                 "What was submitted is kept. Run the same command later.",
             )
-        return TeacherError(f"{self.url} refuses the batch ({words}).", "Check the teacher's settings.")
+        return TeacherError(f"{self.url} refuses the batch ({said}).", "Check the teacher's settings.")
 
     def _clean(self, text: str) -> str:
-        key = self._key()
-        short = whole(" ".join(text.split()))
-        return (short.replace(key, "***") if key else short)[:400]
+        return self._key().redact(text)
 
 
 def _download(client: OpenAI, *, name: str, file: BinaryIO) -> None:
+    """Write the file called `name` to `file`. Raises LookupError when the endpoint has none."""
     import httpx2
     from openai import APIConnectionError, NotFoundError
 
@@ -231,25 +226,21 @@ def _download(client: OpenAI, *, name: str, file: BinaryIO) -> None:
                 file.write(piece)
     except NotFoundError:
         raise LookupError(name) from None
-    except httpx2.RequestError as error:  # broken in the middle
+    except httpx2.RequestError as error:  # the connection broke
         raise APIConnectionError(request=error.request) from error
 
 
-def _says_no(error: APIStatusError) -> bool:
-    """Whether nothing came of it for sure: a 5xx may be a gateway's word while what is behind it still works."""
+def _is_refusal(error: APIStatusError) -> bool:
+    """Whether certainly nothing was created: a gateway may send a 5xx while the server behind it still works."""
     status = error.status_code
     return (status < 500 and status not in (408, 409)) or status in _ABSENT or overloaded(error)
 
 
-def _cause(error: Exception) -> str:
-    return str(error) if isinstance(error, Malformed) else f"no connection: {error.__cause__ or error}"
-
-
 def _wait(state: RetryCallState) -> float:
-    """What the server asks for, else exponential with full jitter, in seconds."""
+    """The wait that the server asks for, else exponential with full jitter, in seconds."""
     from openai import APIStatusError
     from tenacity import wait_random_exponential
 
     error = state.outcome.exception() if state.outcome else None
-    asked = pause_asked(error.response.headers) if isinstance(error, APIStatusError) else 0.0
+    asked = wait_of(error) if isinstance(error, APIStatusError) else 0.0
     return asked or wait_random_exponential(multiplier=0.5, max=30)(state)

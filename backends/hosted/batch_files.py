@@ -1,6 +1,6 @@
-"""What batches are told and tell in writing: the lines of their files, and their state. Pure: nothing is sent here.
+"""The formats of the Batch API: the lines of request and result files, and a batch's state. Pure: nothing is sent here.
 
-Whatever an endpoint writes is read line by line, and what can't be read is one line's loss.
+Results are read line by line; a line that can't be read loses one request.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from backends.base import BatchAnswer, BatchState, Completion, Failure, Outcome,
 from backends.hosted.client import LARGEST_REPLY
 from backends.hosted.responses import Api, Reply, object_in, read_reply
 from backends.hosted.retries import Malformed
+from backends.hosted.server_messages import server_message
 
 __all__ = ["PATHS", "lines", "read_answer", "read_state", "request_line"]
 
 PATHS: Mapping[Api, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 _SHOWN = 3  # reasons of a failed batch
-_NEVER_ASKED = ("batch_expired", "batch_cancelled")
+_NEVER_RUN = ("batch_expired", "batch_cancelled")
 
 
 def request_line(name: str, api: Api, body: Mapping[str, Any]) -> bytes:
@@ -27,7 +28,7 @@ def request_line(name: str, api: Api, body: Mapping[str, Any]) -> bytes:
 
 
 def lines(file: BinaryIO) -> Iterator[bytes]:
-    """The file's lines; of one that no reply can be as long as, the beginning."""
+    """The file's lines; of a line over LARGEST_REPLY, the first LARGEST_REPLY bytes."""
     while line := file.readline(LARGEST_REPLY):
         whole = line.endswith(b"\n")
         if line.strip():
@@ -37,10 +38,10 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def read_state(found: Mapping[str, Any], clean: Callable[[str], str]) -> BatchState:
-    """Raises Malformed for what is no batch."""
+    """Raises Malformed when `found` describes no batch."""
     name, status = found.get("id"), found.get("status")
     if not isinstance(name, str) or not name.isprintable() or not name or not isinstance(status, str):
-        raise Malformed("the answer is no batch")
+        raise Malformed("the answer describes no batch")
     counts = found.get("request_counts")
     counts = counts if isinstance(counts, dict) else {}
     files = (found.get("output_file_id"), found.get("error_file_id"))
@@ -56,19 +57,19 @@ def read_state(found: Mapping[str, Any], clean: Callable[[str], str]) -> BatchSt
 
 def _reasons(errors: object) -> str:
     data = errors.get("data") if isinstance(errors, dict) else None
-    told = [
+    reasons = [
         f"{one.get('message') or one.get('code')}" + (f" (line {one['line']})" if one.get("line") else "")
         for one in (data if isinstance(data, list) else [])
         if isinstance(one, dict)
     ]
-    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return "; ".join(told[:_SHOWN]) + more
+    more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+    return "; ".join(reasons[:_SHOWN]) + more
 
 
 def read_answer(
     line: bytes, api: Api, cap: int, prices: Prices | None, clean: Callable[[str], str]
 ) -> BatchAnswer | None:
-    """None for a line that names no request."""
+    """The outcome of the request that a result line names; None when it names none."""
     try:
         found = object_in(line)
     except Malformed:
@@ -78,10 +79,10 @@ def read_answer(
         return None
     error, response = found.get("error"), found.get("response")
     if isinstance(error, dict):
-        if error.get("code") in _NEVER_ASKED:
+        if error.get("code") in _NEVER_RUN:
             return BatchAnswer(name=name, outcome=None)
         words = ": ".join(str(error[part]) for part in ("code", "message") if error.get(part))
-        return BatchAnswer(name=name, outcome=Failure(reason=clean(words or "an error without a word")))
+        return BatchAnswer(name=name, outcome=Failure(reason=clean(words or "an error without a message")))
     if not isinstance(response, dict):
         return BatchAnswer(name=name, outcome=Failure(reason="not a completion: the result has no response"))
     return BatchAnswer(name=name, outcome=_outcome(response, api, cap, prices, clean))
@@ -92,7 +93,7 @@ def _outcome(
 ) -> Outcome:
     status, body = response.get("status_code"), response.get("body")
     if status != 200:
-        return Failure(reason=clean(f"HTTP {status}: {_message(body)}"))
+        return Failure(reason=clean(f"HTTP {status}: {server_message(body) or 'no reason given'}"))
     try:
         reply, usage = read_reply(body if isinstance(body, dict) else {}, api, cap)
     except Malformed as error:
@@ -108,9 +109,3 @@ def _outcome(
             reasoning=reply.reasoning,
         )
     return Failure(reason=reply.reason, prompt_tokens=usage.prompt, completion_tokens=usage.completion, cost=cost)
-
-
-def _message(body: object) -> str:
-    error = body.get("error") if isinstance(body, dict) else body
-    message = error.get("message") if isinstance(error, dict) else error
-    return str(message) if message else "no reason given"

@@ -1,78 +1,122 @@
-"""One call of an endpoint over `openai`'s aiohttp client: a request's body out, the reply's bytes in.
+"""One call of an endpoint through `openai`'s aiohttp client: a request's body in, the reply's bytes out.
 
-The raw response is taken instead of the client's typed one, which costs half the client's time and trusts the body.
-A body is read up to a limit. The key goes into the request's header and nowhere else.
+The raw response is used instead of the client's typed one, which takes half the client's time and trusts the body.
+A body is read up to a limit and never decompressed. The key goes into the request's header and nowhere else.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from backends.base import Request, Sampling
-from backends.hosted.responses import Api
+from backends.hosted.responses import Api, ErrorInBody, well_formed
 from backends.hosted.retries import Malformed
+from backends.hosted.server_messages import LONGEST, parsed
+from backends.network import client_options
+from backends.secrets import without_secrets
 
 if TYPE_CHECKING:
     import httpx2
-    from openai import AsyncOpenAI, OpenAI
+    from openai import APIStatusError, AsyncOpenAI, OpenAI
 
-__all__ = ["body_of", "connect", "connect_waiting", "is_unreachable", "post"]
+__all__ = ["ApiKey", "body_of", "connect", "connect_blocking", "is_unreachable", "post", "status_error"]
 
 LARGEST_REPLY = 8 * 2**20
-"""Bytes. A reply of 100,000 tokens has under one."""
+"""Bytes. A reply of 100,000 tokens has under one MiB."""
+
+LARGEST_FILE = 4 * 2**30
+"""Bytes of a batch's results, which go to disk."""
 
 _PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
 _CONNECT_SECONDS = 10.0
-_UNLIMITED = 0  # to aiohttp; None would be its own limit of 100, and the pace is ours to set
-_NO_KEY = "none"  # the client wants one; a local server doesn't read it
+_UNLIMITED = 0  # for aiohttp; None would be its own limit of 100, and the limit is ours to set
+_NO_KEY = "none"  # the client requires one; a local server doesn't read it
+_HEADERS = {"Accept-Encoding": "identity"}
 
 
-def connect(url: str, key: str) -> AsyncOpenAI:
-    """A client of its own for an endpoint. Time-outs and retries are the caller's."""
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class ApiKey:
+    """An API key and the `name` of the variable that holds it. An empty `value` is no key."""
+
+    name: str
+    value: str = ""
+
+    def redact(self, text: str) -> str:
+        """A server's words on one line, without the key and what looks like one, at most LONGEST characters."""
+        return well_formed(without_secrets(" ".join(text.split()), self.value))[:LONGEST]
+
+    def redact_bytes(self, content: bytes) -> bytes:
+        """What an endpoint sent, without the key where the endpoint repeats it."""
+        return content.replace(self.value.encode(), b"***") if self.value else content
+
+
+def connect(url: str, key: ApiKey, *, socket: str | None = None) -> AsyncOpenAI:
+    """A client of its own for an endpoint; `socket` is the path of a Unix socket to reach it by. Timeouts and retries
+    are the caller's.
+
+    Raises BadTeacherConfig for proxies or certificates of the environment that can't be used."""
     import httpx2
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
     async def hide(response: httpx2.Response) -> None:
-        """Not even the client's own log may get the key from a server that repeats it."""
-        if key and any(key.encode() in value for _, value in response.headers.raw):
-            for name, value in response.headers.items():
-                response.headers[name] = value.replace(key, "***")
+        """Keep the key out of the client's own log when a server repeats it."""
+        _hide_key(response, key)
+
+    async def bound(response: httpx2.Response) -> None:
+        _bound(response, _bounded_stream)
 
     timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
-    http = DefaultAioHttpClient(
+    http: Any = DefaultAioHttpClient(
         timeout=timeout,
         limits=httpx2.Limits(max_connections=_UNLIMITED, keepalive_expiry=30.0),
-        event_hooks={"response": [hide, _bound]},
+        event_hooks={"response": [hide, bound]},
+        **(client_options(url) if socket is None else {"trust_env": False}),
     )
-    return AsyncOpenAI(
-        api_key=key or _NO_KEY,
-        base_url=url,
-        max_retries=0,
-        timeout=timeout,
-        http_client=http,
-        default_headers={"Accept-Encoding": "identity"},
-    )
+    if socket is not None:
+        http._transport.uds = socket
+    return AsyncOpenAI(http_client=http, **_common(url, key, timeout))
 
 
-def connect_waiting(url: str, key: str, seconds: float) -> OpenAI:
-    """A client that waits for its answers, `seconds` for each piece of them. Retries are the caller's."""
+def connect_blocking(url: str, key: ApiKey, seconds: float) -> OpenAI:
+    """A client that waits for its answers, `seconds` for each part of them. Retries are the caller's.
+
+    Raises BadTeacherConfig for proxies or certificates of the environment that can't be used."""
     import httpx2
-    from openai import OpenAI
+    from openai import DefaultHttpxClient, OpenAI
+
+    def check(response: httpx2.Response) -> None:
+        _hide_key(response, key)
+        _bound(response, _bounded_stream_blocking)
 
     timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
-    return OpenAI(api_key=key or _NO_KEY, base_url=url, max_retries=0, timeout=timeout)
+    http = DefaultHttpxClient(timeout=timeout, event_hooks={"response": [check]}, **client_options(url))
+    return OpenAI(http_client=http, **_common(url, key, timeout))
+
+
+def _common(url: str, key: ApiKey, timeout: httpx2.Timeout) -> dict[str, Any]:
+    """Arguments of both clients. The query of `url`, such as Azure's api-version, goes with every request."""
+    parts = urlsplit(url)
+    return {
+        "api_key": key.value or _NO_KEY,
+        "base_url": urlunsplit(parts._replace(query="", fragment="")),
+        "default_query": dict(parse_qsl(parts.query, keep_blank_values=True)),
+        "default_headers": _HEADERS,
+        "max_retries": 0,
+        "timeout": timeout,
+    }
 
 
 def body_of(request: Request, sampling: Sampling, cap: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON body that asks for `request`, up to `cap` new tokens. Fields of `omit` are left
-    out, those of `extra` go last."""
-    body: dict[str, Any] = {
-        "model": options["model"],
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        options["max_tokens_field"]: cap,
-    }
+    """The JSON body for `request`, up to `cap` new tokens. Fields in `omit` are left out, those in `extra` go last.
+
+    Greedy decoding needs no top_p; with a temperature it is stated, because servers differ in their default."""
+    body: dict[str, Any] = {"model": options["model"], "temperature": sampling.temperature}
+    if sampling.temperature > 0 or sampling.top_p != 1:
+        body["top_p"] = sampling.top_p
+    body[options["max_tokens_field"]] = cap
     if sampling.stop:
         body["stop"] = list(sampling.stop)
     if sampling.temperature > 0:
@@ -85,14 +129,35 @@ def body_of(request: Request, sampling: Sampling, cap: int, options: Mapping[str
 
 
 async def post(client: AsyncOpenAI, api: Api, body: Mapping[str, Any]) -> httpx2.Response:
-    """Raises openai's errors for a broken connection or a status over 399, Malformed for a body over the limit."""
+    """Raises openai's errors for a broken connection or a status over 399, Malformed for a body over the limit and for
+    a server that does not speak HTTP."""
+    import aiohttp
     import httpx2
 
-    return await client.post(_PATHS[api], cast_to=httpx2.Response, body=body)
+    try:
+        return await client.post(_PATHS[api], cast_to=httpx2.Response, body=body)
+    except aiohttp.ClientError as error:  # the transport passes errors in the HTTP protocol on as they are
+        first = str(getattr(error, "message", "") or error).strip().partition("\n")[0]
+        raise Malformed(f"the server does not speak HTTP ({first.rstrip(':')})") from None
+
+
+def status_error(response: httpx2.Response, error: ErrorInBody, content: bytes) -> APIStatusError | None:
+    """The error that the client would have raised, had the server sent the status that its body states; None when the
+    body states none. `content` is the body."""
+    import httpx2
+    from openai import APIStatusError
+
+    stated = error.error
+    if stated.status is None:
+        return None
+    headers = [(name, value) for name, value in response.headers.items() if name not in ("content-length",)]
+    made = httpx2.Response(stated.status, headers=headers, content=content, request=response.request)
+    body = parsed(content)
+    return APIStatusError(stated.message, response=made, body=body.get("error") if isinstance(body, dict) else body)
 
 
 def is_unreachable(error: BaseException | None) -> bool:
-    """Whether nobody was there to connect to; `error` is what the client's own came from."""
+    """Whether nothing listened at the address; `error` is the cause of the client's own error."""
     import aiohttp
 
     return error is not None and isinstance(
@@ -100,16 +165,29 @@ def is_unreachable(error: BaseException | None) -> bool:
     )
 
 
-async def _bound(response: httpx2.Response) -> None:
-    """Refuse a body over the limit before it is read, or while it comes."""
+def _hide_key(response: httpx2.Response, key: ApiKey) -> None:
+    if key.value and any(key.value.encode() in value for _, value in response.headers.raw):
+        for name, value in response.headers.items():
+            response.headers[name] = value.replace(key.value, "***")
+
+
+def _bound(response: httpx2.Response, bounded: Callable[[Any, int], Any]) -> None:
+    """Refuse a body over the limit before it is read, or while it is read; and one that is compressed, whose size
+    can't be known before it fills the memory.
+
+    Raises Malformed."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise Malformed(f"the answer is compressed ({encoding[:20]}), although that was not requested")
+    limit = LARGEST_FILE if response.request.url.path.endswith("/content") else LARGEST_REPLY
     stated = response.headers.get("content-length", "")
-    if stated.isdigit() and int(stated) > LARGEST_REPLY:
+    if stated.isdigit() and int(stated) > limit:
         raise Malformed(f"the answer has {int(stated):,} bytes")
     if not stated:
-        response.stream = _bounded_stream(response.stream)
+        response.stream = bounded(response.stream, limit)
 
 
-def _bounded_stream(stream: Any) -> Any:
+def _bounded_stream(stream: Any, limit: int) -> Any:
     import httpx2
 
     class Bounded(httpx2.AsyncByteStream):
@@ -117,11 +195,29 @@ def _bounded_stream(stream: Any) -> Any:
             read = 0
             async for chunk in stream:
                 read += len(chunk)
-                if read > LARGEST_REPLY:
+                if read > limit:
                     raise Malformed("the answer has no end")
                 yield chunk
 
         async def aclose(self) -> None:
             await stream.aclose()
+
+    return Bounded()
+
+
+def _bounded_stream_blocking(stream: Any, limit: int) -> Any:
+    import httpx2
+
+    class Bounded(httpx2.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            read = 0
+            for chunk in stream:
+                read += len(chunk)
+                if read > limit:
+                    raise Malformed("the answer has no end")
+                yield chunk
+
+        def close(self) -> None:
+            stream.close()
 
     return Bounded()

@@ -1,31 +1,30 @@
-"""How many requests an endpoint gets at once: found on the way, as TCP finds a link's.
+"""How many requests an endpoint gets at once: an adaptive limit, similar to TCP congestion control.
 
-The limit doubles once in a round, and later grows by an eighth, while that brings more replies in a second. A 429 or
-a time-out halves it, and so does a round in which more in flight brought nothing but longer waits: engines that are
-full queue requests, they don't refuse them. After a cut it climbs back to where it was still good, and stays there
-for a while.
+The limit doubles once in a round, and later grows by an eighth, while that brings more replies per second. A 429 or a
+timeout halves it, and so does a round in which more requests in flight brought only longer waits: full engines queue
+requests, they don't refuse them. After a cut it returns to the last good limit and stays there for some rounds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Pace"]
+__all__ = ["ConcurrencyLimit"]
 
 _START, _FLOOR, _CEILING = 16, 1, 1024
 _HOLD = 16
-"""Rounds at the limit that was last good, before more is tried."""
+"""Rounds at the last good limit before a larger one is tried."""
 
 _MORE = 1.05
-"""What a larger limit must bring in replies a second, to be worth its waits."""
+"""The factor of replies per second that a larger limit must bring."""
 
 _LONGER = 1.25
-"""By how much replies must take longer for it to be a queue."""
+"""The factor of reply time that shows a queue."""
 
 
 @dataclass(slots=True)
 class _Round:
-    """As many replies as there were places: about one reply time."""
+    """As many replies as the limit: about one reply time."""
 
     started: float
     replies: int = 0
@@ -35,7 +34,7 @@ class _Round:
 
 @dataclass(slots=True)
 class _Best:
-    """All rounds at the limit that brought most so far: one of them may have been lucky."""
+    """All rounds at the best limit so far: a single one may have been lucky."""
 
     limit: int
     replies: int = 0
@@ -49,7 +48,7 @@ class _Best:
         return self
 
 
-class Pace:
+class ConcurrencyLimit:
     """The limit of requests in flight at one endpoint. Times are seconds on a monotonic clock."""
 
     def __init__(self, fixed: int | None = None) -> None:
@@ -66,31 +65,31 @@ class Pace:
         self._hold = 0
 
     def begin(self, now: float) -> None:
-        """Time starts to count, or goes on after an interruption."""
+        """Start to count time, or resume after an interruption."""
         self._round = _Round(started=now)
         self._cut_at = now
         if not self.history:
             self.history.append((now, self.limit, "fixed" if self._fixed else "start"))
 
     def replied(self, started: float, now: float, *, full: bool) -> None:
-        """A request that was sent at `started` was answered; `full`: all places were taken."""
+        """A request that was sent at `started` was answered; `full`: the limit was reached."""
         if self._fixed or self._round is None or started < self._cut_at:
-            return  # what was sent before a cut says nothing of the pace after it
+            return  # requests from before a cut say nothing about the limit after it
         self._round.replies += 1
         self._round.waited += now - started
         self._round.full |= full
         if self._round.replies >= self.limit:
             self._close(self._round, now)
 
-    def refused(self, started: float, now: float, why: str = "429") -> None:
-        """The endpoint said that it gets too much, or showed it. Refusals of one volley count once."""
+    def overloaded(self, started: float, now: float, why: str = "429") -> None:
+        """The endpoint stated or showed that it gets too many requests. Errors to one burst of requests count once."""
         if not self._fixed and started >= self._cut_at:
             self._cut(now, why)
 
     def _close(self, done: _Round, now: float) -> None:
         self._round = _Round(started=now)
         if not done.full:
-            return  # the places were not needed, so their number was not tried
+            return  # the limit was not reached, so it was not tested
         seconds, best = max(now - done.started, 1e-6), self._best
         if best is not None and self.limit == best.limit:
             best.add(done, seconds)
@@ -114,7 +113,7 @@ class Pace:
             self._set(min(_CEILING, self.limit + max(1, self.limit // 8)), now, "growing")
 
     def _cut(self, now: float, why: str) -> None:
-        if why != "queue":  # the limit before this one was still good
+        if why != "queue":  # the previous limit was still good
             self._good = max(_FLOOR, self.limit // 2 if self._slow_start else self.limit * 8 // 9)
         self._slow_start, self._hold = False, _HOLD
         self._cut_at, self._round, self._best = now, _Round(started=now), None

@@ -1,8 +1,7 @@
-"""Time-outs that a process which slept does not run into.
+"""Timeouts that count only the time in which the event loop runs.
 
-A laptop that sleeps, a stopped process, a database that was busy for a while: the replies lie in the socket all that
-time, and a plain timer would throw them away the moment it wakes, to be paid again. So time counts only while the
-event loop turns.
+While a laptop sleeps or a process is stopped, replies wait in the socket. A plain timer would drop them on wake-up, and
+they would be paid again.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _TICK = 0.5
 
 
 class Deadlines:
-    """One time-out of `seconds` for every block entered with `one`, watched by a single task."""
+    """A timeout of `seconds` for every block entered with `one`, watched by a single task."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -51,14 +50,14 @@ class Deadlines:
     async def _tick(self) -> None:
         clock = asyncio.get_running_loop().time
         tick = min(_TICK, self._seconds / 4)
-        awake = 2 * tick  # a longer gap was no waiting for an endpoint
+        awake = 2 * tick  # in a longer gap the process did not run
         last = clock()
         while True:
             await asyncio.sleep(tick)
             gap = clock() - last
             self._elapsed += min(gap, awake)
             if gap > awake:
-                await asyncio.sleep(tick)  # what came meanwhile is read first
+                await asyncio.sleep(tick)  # replies that arrived meanwhile are read first
             last = clock()
             for timeout, until in self._running.items():
                 if self._elapsed > until and timeout.when() is None:

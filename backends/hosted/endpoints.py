@@ -1,7 +1,7 @@
 """The endpoints of one teacher: which of them gets the next request, and which of them gets none for now.
 
-Each has a pace of its own. One that asks for a pause gets it. One that fails ten times in a row is left alone but
-for a single probe now and then (a circuit breaker). The run ends when there is none left to wait for.
+Each has its own concurrency limit. An endpoint that asks for a pause gets it. After ten failures in a row an endpoint
+gets single probes only (a circuit breaker). The run ends when no endpoint is left to wait for.
 """
 
 from __future__ import annotations
@@ -11,21 +11,24 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from backends.base import TeacherError
-from backends.hosted.concurrency import Pace
+from backends.hosted.concurrency import ConcurrencyLimit
 
 __all__ = ["Endpoint", "Endpoints"]
 
 _TRIP = 10
-"""Failures in a row after which an endpoint counts as dead. With three in ten failing by chance, once in 170,000."""
+"""Failures in a row after which an endpoint counts as dead. With three random failures in ten: once in 170,000."""
 
-_NOBODY_THERE = 4
-"""As so many failures counts one where there was nobody to connect to."""
+_UNREACHABLE = 4
+"""Failures that a refused connection counts as."""
 
 _FIRST_PROBE, _LAST_PROBE = 0.5, 15.0  # seconds between probes, doubling
-_FIRST_PATIENCE = 4.0  # seconds that an endpoint is waited for that never answered
-_LONGEST_PAUSE = 600.0
+_NEVER_ANSWERED = 4.0  # seconds to wait for an endpoint that never answered, so that a wrong URL shows early
+_SHORT_PAUSE = 600.0
+"""Seconds. A pause up to this, or up to the teacher's give_up_after if that is longer, is waited for."""
+
 _LONGEST_WAIT = 5.0
 
 
@@ -34,21 +37,26 @@ class Endpoint:
     """One base URL. Times are seconds on the event loop's clock."""
 
     url: str
-    pace: Pace
+    concurrency: ConcurrencyLimit
+    socket: str | None = None
+    """Path of a Unix socket to reach it by."""
+
     in_flight: int = 0
     opens: float = 0.0
-    """When the pause that the server asked for is over."""
+    """When the pause that the server asked for ends."""
 
     failures: int = 0
     failing_since: float = 0.0
     probe_after: float = _FIRST_PROBE
     ever_answered: bool = False
-    trouble: str = ""
+    """Also true for one that says that it is starting: it is there."""
+
+    last_error: str = ""
 
     def begin(self, now: float) -> None:
         """A new event loop starts with nothing in flight."""
         self.in_flight = 0
-        self.pace.begin(now)
+        self.concurrency.begin(now)
 
     @property
     def dead(self) -> bool:
@@ -57,7 +65,7 @@ class Endpoint:
     @property
     def size(self) -> int:
         """How many requests it may have at once."""
-        return 1 if self.dead else self.pace.limit
+        return 1 if self.dead else self.concurrency.limit
 
     def places(self, now: float) -> int:
         """How many more requests it may get now."""
@@ -68,8 +76,8 @@ class Endpoint:
 
 @dataclass(kw_only=True)
 class Endpoints:
-    """Raises TeacherError when there is no endpoint left to wait for: each has been failing for `give_up_after`
-    seconds, or asks for a pause of more than ten minutes and has nothing in flight."""
+    """Raises TeacherError when no endpoint is left to wait for: each has been failing for `give_up_after` seconds, or
+    asks for a pause longer than that (and than ten minutes) and has nothing in flight."""
 
     all: Sequence[Endpoint]
     give_up_after: float
@@ -77,19 +85,19 @@ class Endpoints:
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     def room(self, outstanding: int) -> int:
-        """How many new requests may be taken in, when `outstanding` are in hand, waiting ones among them."""
+        """How many new requests may be started while `outstanding` are running or waiting."""
         now = self.clock()
         if not any(endpoint.places(now) for endpoint in self.all):
             return 0
         return sum(endpoint.size for endpoint in self.all if now >= endpoint.opens) - outstanding
 
     async def acquire(self) -> Endpoint:
-        """A place at the least busy endpoint, as soon as there is one. Give it back with `release`."""
+        """Wait for a place at the least busy endpoint. Return it with `release`."""
         while True:
             now = self.clock()
             best = min(
                 (endpoint for endpoint in self.all if endpoint.places(now)),
-                key=lambda endpoint: (endpoint.dead, endpoint.in_flight / endpoint.pace.limit),
+                key=lambda endpoint: (endpoint.dead, endpoint.in_flight / endpoint.concurrency.limit),
                 default=None,
             )
             if best is not None:
@@ -98,7 +106,7 @@ class Endpoints:
             await self.change()
 
     async def change(self) -> None:
-        """Return when a place may have become free: one was given back, or a pause is over."""
+        """Return when a place may be free: one was released, or a pause has ended."""
         now = self.clock()
         self._give_up(now)
         pauses = [endpoint.opens - now for endpoint in self.all if endpoint.opens > now]
@@ -110,7 +118,7 @@ class Endpoints:
         except TimeoutError:
             pass
         except asyncio.CancelledError:
-            if not freed.cancelled():  # it was another's turn
+            if not freed.cancelled():  # pass the place on to the next
                 self._wake(1)
             raise
         finally:
@@ -130,36 +138,38 @@ class Endpoints:
                 count -= 1
 
     def answered(self, endpoint: Endpoint, started: float) -> None:
-        """`endpoint` did its work on a request sent at `started`."""
+        """`endpoint` answered a request that was sent at `started`."""
         now = self.clock()
         if endpoint.dead:
-            endpoint.pace.history.append((now, endpoint.pace.limit, "alive again"))
+            endpoint.concurrency.history.append((now, endpoint.concurrency.limit, "alive again"))
         endpoint.failures, endpoint.probe_after, endpoint.ever_answered = 0, _FIRST_PROBE, True
-        endpoint.pace.replied(started, now, full=endpoint.in_flight >= endpoint.pace.limit)
+        endpoint.concurrency.replied(started, now, full=endpoint.in_flight >= endpoint.concurrency.limit)
 
-    def refused(self, endpoint: Endpoint, started: float, pause: float) -> None:
-        """`endpoint` gets too much, and asks for a pause of so many seconds (0: doesn't say)."""
+    def overloaded(self, endpoint: Endpoint, started: float, pause: float) -> None:
+        """`endpoint` gets too many requests and asks for a pause of `pause` seconds (0: it doesn't say)."""
         endpoint.failures = 0
-        endpoint.pace.refused(started, self.clock())
+        endpoint.concurrency.overloaded(started, self.clock())
         self.pause(endpoint, pause)
 
-    def timed_out(self, endpoint: Endpoint, started: float, trouble: str) -> None:
-        """`endpoint` did not answer in time: it is dead, or has more to do than it can."""
-        endpoint.pace.refused(started, self.clock(), "time-out")
-        self.failed(endpoint, trouble)
+    def timed_out(self, endpoint: Endpoint, started: float, error: str) -> None:
+        """`endpoint` did not answer in time: it is dead or overloaded."""
+        endpoint.concurrency.overloaded(started, self.clock(), "time-out")
+        self.failed(endpoint, error)
 
     def pause(self, endpoint: Endpoint, seconds: float) -> None:
         endpoint.opens = max(endpoint.opens, self.clock() + seconds)
 
-    def failed(self, endpoint: Endpoint, trouble: str, *, unreachable: bool = False) -> None:
-        """`endpoint` did not do its work: no connection, 5xx, no completion. `unreachable`: it wasn't even there."""
+    def failed(self, endpoint: Endpoint, error: str, *, unreachable: bool = False, starting: bool = False) -> None:
+        """`endpoint` did not answer a request: no connection, 5xx, no completion. `unreachable`: nothing listened;
+        `starting`: it is not ready yet."""
+        endpoint.ever_answered |= starting
         now, dead = self.clock(), endpoint.dead
         if not endpoint.failures:
             endpoint.failing_since = now
-        endpoint.failures += _NOBODY_THERE if unreachable else 1
-        endpoint.trouble = trouble
+        endpoint.failures += _UNREACHABLE if unreachable else 1
+        endpoint.last_error = error
         if endpoint.dead and not dead:
-            endpoint.pace.history.append((now, 1, "dead"))
+            endpoint.concurrency.history.append((now, 1, "dead"))
         if endpoint.dead and now >= endpoint.opens:
             endpoint.opens = now + endpoint.probe_after
             endpoint.probe_after = min(_LAST_PROBE, 2 * endpoint.probe_after)
@@ -167,26 +177,34 @@ class Endpoints:
 
     def _give_up(self, now: float) -> None:
         answered = any(endpoint.ever_answered for endpoint in self.all)
-        give_up_after = self.give_up_after if answered else min(self.give_up_after, _FIRST_PATIENCE)
-        if not all(_away(endpoint, now) or _lost(endpoint, now - give_up_after) for endpoint in self.all):
+        give_up_after = self.give_up_after if answered else min(self.give_up_after, _NEVER_ANSWERED)
+        if not all(self._is_away(one, now) or _is_lost(one, now - give_up_after) for one in self.all):
             return
         soonest = min(self.all, key=lambda endpoint: endpoint.opens)
-        if _away(soonest, now):
+        if self._is_away(soonest, now):
+            seconds = soonest.opens - now
             raise TeacherError(
-                f"{soonest.url} asks to come back in {(soonest.opens - now) / 60:.0f} minutes.",
-                "What was answered is kept; run the same command then.",
+                f"{soonest.url} asks to come back in {seconds / 60:.0f} minutes ({_clock_time(seconds)}).",
+                "What was answered is kept; run the same command then to resume.",
             )
         raise TeacherError(
-            f"{soonest.url} does not answer as it should ({soonest.trouble}).",
+            f"{soonest.url} does not answer as it should ({soonest.last_error}).",
             "What was answered is kept. Check base_url and the server, then run the same command.",
         )
 
+    def _is_away(self, endpoint: Endpoint, now: float) -> bool:
+        """Whether it asks for a pause that is not waited for."""
+        return endpoint.opens - now > max(_SHORT_PAUSE, self.give_up_after) and not endpoint.in_flight
 
-def _away(endpoint: Endpoint, now: float) -> bool:
-    """It asks for a pause that nobody waits for."""
-    return endpoint.opens - now > _LONGEST_PAUSE and not endpoint.in_flight
 
-
-def _lost(endpoint: Endpoint, since: float) -> bool:
-    """It has been failing since then."""
+def _is_lost(endpoint: Endpoint, since: float) -> bool:
+    """Whether it has been failing since then."""
     return endpoint.dead and endpoint.failing_since < since
+
+
+def _clock_time(seconds: float) -> str:
+    """The local time in so many seconds."""
+    try:
+        return f"at {datetime.now().astimezone() + timedelta(seconds=seconds):%Y-%m-%d %H:%M}"
+    except OverflowError:
+        return "never"

@@ -1,53 +1,55 @@
-"""Which of an endpoint's refusals end the run, because no other request would get past them either."""
+"""Which of an endpoint's errors end the run, because no other request would succeed either."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from backends.base import TeacherError
-from backends.hosted.retries import may_pass, out_of_money
+from backends.hosted.client import ApiKey
+from backends.hosted.retries import may_pass, message_of, out_of_money
 
-__all__ = ["Refusals"]
+__all__ = ["FatalErrors"]
 
-_HOPELESS = 10  # requests that were refused in a row, after which the rest is not tried
+_HOPELESS = 10  # requests refused in a row, after which the rest is not tried
+_KEPT = "What was answered is kept."
 
 
-class Refusals:
-    """Those since the last reply. `key_name` is the variable that holds the key, which `clean` takes out of a text."""
+class FatalErrors:
+    """Counts the refused requests since the last reply. `key` is removed from texts."""
 
-    def __init__(self, model: str, key_name: str, clean: Callable[[str], str]) -> None:
-        self._model, self._key_name, self._clean = model, key_name, clean
+    def __init__(self, model: str, key: ApiKey) -> None:
+        self._model, self._key = model, key
         self._answered, self._in_a_row = False, 0
 
-    def end(self) -> None:
-        """A request was answered."""
+    def note_answer(self) -> None:
         self._answered, self._in_a_row = True, 0
 
-    def weigh(self, error: Any) -> None:
-        """Raises TeacherError, in our words (a server's may quote the key), when no request can get past `error`."""
+    def check(self, error: Any) -> None:
+        """Raises TeacherError with the server's message when no request can succeed because of `error`."""
         if may_pass(error):
             return
-        url, status = str(error.request.url), error.status_code
-        where = url.removesuffix("/chat/completions").removesuffix("/completions")
+        status = error.status_code
+        where = str(error.request.url.copy_with(query=None)).removesuffix("/chat/completions")
+        where = where.removesuffix("/completions")
+        message = self._key.redact(message_of(error))
+        said = f"HTTP {status}: {message}" if message else f"HTTP {status}"
         self._in_a_row += 1
-        if status == 401 or (status == 403 and self._locked_out(error)):
-            raise TeacherError(f"{where} refuses the key (HTTP {status}).", f"Check {self._key_name} in .env.")
-        if status == 404:
+        if status == 401 or (status == 403 and self._is_locked_out(message)):
+            raise TeacherError(f"{where} refuses the key ({said}).", f"Check {self._key.name} in .env.")
+        if status in (404, 405):
             raise TeacherError(
-                f"{where} knows no such address, or no model '{self._model}' (HTTP 404).",
-                "Check model and base_url, which mostly ends in /v1.",
+                f"{where} knows no such address, or no model '{self._model}' ({said}).",
+                "Check model and base_url, which usually ends in /v1.",
             )
         if out_of_money(error):
-            raise TeacherError(
-                f"{where} says that the account has no money left (HTTP {status}).", "What was answered is kept."
-            )
+            raise TeacherError(f"{where} reports that the account has no money left ({said}).", _KEPT)
         if self._in_a_row >= _HOPELESS and not self._answered:
             raise TeacherError(
-                f"{where} refuses every request (HTTP {status}: {self._clean(error.message)}).",
-                "Check the teacher's settings; max_tokens_field, omit and extra shape the request.",
+                f"{where} refuses every request ({said}).",
+                "Check the teacher's settings; max_tokens_field, omit and extra shape the request, such as"
+                ' omit = ["temperature"].',
             )
 
-    def _locked_out(self, error: Any) -> bool:
-        """Whether a 403 is for the key: some endpoints say it to a question that their moderation flags."""
-        return self._in_a_row >= _HOPELESS or not (self._answered or "flagged" in error.message.lower())
+    def _is_locked_out(self, message: str) -> bool:
+        """Whether a 403 is about the key: some endpoints send it for a question that their moderation flags."""
+        return self._in_a_row >= _HOPELESS or not (self._answered or "flagged" in message.lower())

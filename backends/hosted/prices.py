@@ -1,4 +1,4 @@
-"""What an endpoint charges: the user's own prices, else those that genai-prices lists for the provider."""
+"""Prices of an endpoint as genai-prices lists them for its provider; the user's own prices go first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def listed_prices(url: str, model: str) -> Prices | None:
 
 
 def is_private(url: str) -> bool:
-    """Whether the endpoint is on this machine or this network, where nobody sends a bill."""
+    """Whether the endpoint is on this machine or in this network, and so free of charge."""
     host = urlsplit(url).hostname or ""
     try:
         address = ipaddress.ip_address(host)

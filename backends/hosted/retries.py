@@ -1,32 +1,40 @@
-"""Which of an endpoint's errors pass, how long to wait before asking again, and what its headers ask for."""
+"""Which of an endpoint's errors pass, and how long to wait before the next attempt."""
 
 from __future__ import annotations
 
-import math
-import re
-import time
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+
+from backends.hosted.server_messages import parsed, server_message
+from backends.hosted.wait_times import asks_to_wait, requested_wait
 
 if TYPE_CHECKING:
     from openai import APIStatusError
     from tenacity import RetryCallState
 
-__all__ = ["Malformed", "TimedOut", "in_words", "may_pass", "out_of_money", "overloaded", "pause_asked", "wait"]
+__all__ = [
+    "Malformed",
+    "TimedOut",
+    "describe_error",
+    "is_starting",
+    "may_pass",
+    "message_of",
+    "out_of_money",
+    "overloaded",
+    "wait",
+    "wait_of",
+]
 
-_PASSING = {408, 409, 429}
+_TEMPORARY = {408, 409, 425, 429}
 _CROWDED = {503, 529}
-_LONGEST = 1e9  # seconds
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NO_MONEY = {"insufficient_quota", "insufficient_credits", "insufficient_balance", "billing_hard_limit_reached"}
 
 
 class Malformed(Exception):
-    """The server answered, but not with a completion: HTML, an empty list of choices, another schema, a flood."""
+    """The server answered, but not with a completion: HTML, another schema, an unknown finish reason, a flood."""
 
 
 class TimedOut(Exception):
-    """No whole reply within the teacher's `timeout`."""
+    """No complete reply within the teacher's `timeout`."""
 
 
 def may_pass(error: BaseException) -> bool:
@@ -34,16 +42,19 @@ def may_pass(error: BaseException) -> bool:
     from openai import APIConnectionError, APIStatusError
 
     if isinstance(error, APIStatusError):
-        return (error.status_code in _PASSING or error.status_code >= 500) and not out_of_money(error)
+        return (error.status_code in _TEMPORARY or error.status_code >= 500) and not out_of_money(error)
     return isinstance(error, (APIConnectionError, Malformed, TimedOut))
 
 
-def in_words(error: Exception, timeout: float) -> str:
-    """What an endpoint did; its own words may quote the key. Raises `error` when it is no endpoint's."""
+def describe_error(error: Exception, timeout: float) -> str:
+    """What an endpoint did, with its own message, which may quote the key. Raises `error` when it is no endpoint's."""
     from openai import APIConnectionError, APIStatusError
 
     if isinstance(error, APIStatusError):
-        return f"HTTP {error.status_code}: {error.message}"
+        message = message_of(error)
+        return f"HTTP {error.status_code}: {message}" if message else f"HTTP {error.status_code}"
+    if isinstance(error, APIConnectionError) and isinstance(error.__cause__, Malformed):
+        error = error.__cause__
     if isinstance(error, APIConnectionError):
         return f"no connection: {error.__cause__ or error}"
     if isinstance(error, TimedOut):
@@ -53,67 +64,48 @@ def in_words(error: Exception, timeout: float) -> str:
     raise error
 
 
+def message_of(error: APIStatusError) -> str:
+    """The server's own message on one line; empty when it sent none."""
+    return server_message(_body(error))
+
+
+def _body(error: APIStatusError) -> object:
+    """The whole body: the client's `body` is a part of it."""
+    response = error.response
+    return parsed(response.content) if response.is_stream_consumed and response.content else error.body
+
+
 def out_of_money(error: Any) -> bool:
-    """402, or a 429 that no waiting mends."""
-    return getattr(error, "code", None) == "insufficient_quota" or getattr(error, "status_code", None) == 402
+    """402, or a 429 that no waiting changes."""
+    return getattr(error, "code", None) in _NO_MONEY or getattr(error, "status_code", None) == 402
 
 
 def overloaded(error: APIStatusError) -> bool:
-    """The endpoint lives, and gets too much: 429, or 503 and 529 that say when to come back."""
+    """The endpoint works and gets too much: 429, or 503 and 529 that say when to come back."""
     if out_of_money(error):
         return False
     return error.status_code == 429 or (error.status_code in _CROWDED and asks_to_wait(error.response.headers))
 
 
+def is_starting(error: Exception) -> bool:
+    """Whether a server is there and not ready yet, as one that loads its model."""
+    from openai import APIStatusError
+
+    return isinstance(error, APIStatusError) and error.status_code == 503
+
+
+def wait_of(error: APIStatusError) -> float:
+    """Seconds until the server wants the next request; 0 when it doesn't say."""
+    return requested_wait(error.response.headers, _body(error))
+
+
 def wait(state: RetryCallState) -> float:
-    """Exponential with full jitter, in seconds. What the server asks for holds for all requests, not for this one:
-    the endpoint's own pause sees to that."""
+    """Exponential with full jitter, in seconds. What the server asks for applies to all requests: the endpoint's own
+    pause takes care of that."""
     from openai import APIStatusError
     from tenacity import wait_random_exponential
 
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, APIStatusError) and overloaded(error) and pause_asked(error.response.headers) > 0:
+    if isinstance(error, APIStatusError) and overloaded(error) and wait_of(error) > 0:
         return 0.0
     return wait_random_exponential(multiplier=0.5, max=30)(state)
-
-
-def asks_to_wait(headers: Mapping[str, str]) -> bool:
-    return "retry-after" in headers or "retry-after-ms" in headers
-
-
-def pause_asked(headers: Mapping[str, str]) -> float:
-    """Seconds until the server wants the next request: Retry-After (seconds or a date), retry-after-ms, or the reset
-    of a limit of which nothing remains. 0 when it asks for nothing."""
-    if asks_to_wait(headers):
-        stated = headers.get("retry-after", "")
-        asked = _number(headers.get("retry-after-ms", "")) / 1000 or _number(stated) or _until(stated)
-        return min(_LONGEST, asked)
-    resets = [
-        _duration(headers.get(f"x-ratelimit-reset-{what}", ""))
-        for what in ("requests", "tokens")
-        if headers.get(f"x-ratelimit-remaining-{what}") == "0"
-    ]
-    return min(_LONGEST, max(resets, default=0.0))
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        return 0.0
-    return value if math.isfinite(value) and value > 0 else 0.0
-
-
-def _until(date: str) -> float:
-    try:
-        return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
-
-
-def _duration(text: str) -> float:
-    """`6m0s`, `120ms`, `1s` or bare seconds."""
-    parts = re.findall(r"([\d.]+)(ms|s|m|h|d)", text)
-    if parts:
-        return sum(_number(amount) * _UNITS[unit] for amount, unit in parts)
-    return _number(text)

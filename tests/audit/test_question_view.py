@@ -240,5 +240,5 @@ def test_json_is_the_whole_dossier(inside: Command, store: Store, asked: list[Qu
 
 def test_what_is_not_there_says_where_it_is(inside: Command, store: Store, asked: list[Question]) -> None:
     done = inside("inspect", "train-1", "--split", "valid")
-    assert (done.returncode, "It stands in: toy/train." in done.stderr) == (2, True)
+    assert (done.returncode, "It is in: toy/train." in done.stderr) == (2, True)
     assert inside("inspect", "no such words").returncode == 2

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from backends.base import BatchAnswer, Completion, Failure, Prices
 from backends.hosted.batch_files import lines, read_answer, read_state
 from backends.hosted.client import LARGEST_REPLY
-from backends.hosted.responses import whole
+from backends.hosted.responses import well_formed
 from backends.hosted.retries import Malformed
 from tinyllm_cli.elicitation.requests import address_of, name_of
 
@@ -43,7 +43,7 @@ ANSWERS = st.fixed_dictionaries(
 
 
 def read(line: bytes) -> BatchAnswer | None:
-    return read_answer(line, "chat", 50, PRICES, whole)
+    return read_answer(line, "chat", 50, PRICES, well_formed)
 
 
 @given(ANSWERS | JSON)
@@ -73,7 +73,7 @@ def test_bytes_that_are_no_json_are_no_answer(line: bytes) -> None:
 @given(shaped("id", "status", "endpoint", "request_counts", "errors", "output_file_id", "error_file_id"))
 def test_any_state_is_read_or_refused(found: dict[str, Any]) -> None:
     try:
-        state = read_state(found, whole)
+        state = read_state(found, well_formed)
     except Malformed:
         return
     assert state.id
@@ -83,17 +83,17 @@ def test_any_state_is_read_or_refused(found: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("status", ["completed", "failed", "expired", "cancelled"])
 def test_a_batch_is_over_in_four_states(status: str) -> None:
-    assert read_state({"id": "b", "status": status}, whole).over
+    assert read_state({"id": "b", "status": status}, well_formed).over
 
 
 @pytest.mark.parametrize("status", ["validating", "in_progress", "finalizing", "cancelling", "something_new"])
 def test_a_batch_in_any_other_state_goes_on(status: str) -> None:
-    assert not read_state({"id": "b", "status": status}, whole).over
+    assert not read_state({"id": "b", "status": status}, well_formed).over
 
 
 def test_the_reasons_of_a_failed_batch_are_told_shortly() -> None:
     data = [{"code": "bad_line", "message": f"Wrong {number}.", "line": number} for number in range(1, 9)]
-    state = read_state({"id": "b", "status": "failed", "errors": {"data": [*data, "odd"]}}, whole)
+    state = read_state({"id": "b", "status": "failed", "errors": {"data": [*data, "odd"]}}, well_formed)
     assert state.trouble == "Wrong 1. (line 1); Wrong 2. (line 2); Wrong 3. (line 3); and 5 more"
 
 

@@ -28,7 +28,7 @@ def test_ten_failures_in_a_row_leave_an_endpoint_one_probe_at_a_time() -> None:
         endpoints.release(probe)
         assert not endpoint.dead
         assert endpoint.places(endpoints.clock()) == 8
-        assert [why for _, _, why in endpoint.pace.history] == ["fixed", "dead", "alive again"]
+        assert [why for _, _, why in endpoint.concurrency.history] == ["fixed", "dead", "alive again"]
 
     run(test, 8)
 
@@ -110,6 +110,27 @@ def test_when_all_are_dead_it_waits_for_one_that_ever_answered_and_hardly_for_an
             await asyncio.gather(*(ask(endpoints) for _ in range(20)))
 
     assert at_least <= run(test, 8, 8) <= at_most
+
+
+def test_an_endpoint_that_is_starting_gets_the_whole_give_up_time() -> None:
+    """A server answers 503 while it loads its model."""
+
+    async def ask(endpoints: Endpoints) -> None:
+        while True:
+            endpoint = await endpoints.acquire()
+            try:
+                await asyncio.sleep(0.01)
+                if endpoints.clock() > 1040:
+                    endpoints.answered(endpoint, endpoints.clock())
+                    return
+                endpoints.failed(endpoint, "HTTP 503: Loading model", starting=True)
+            finally:
+                endpoints.release(endpoint)
+
+    async def test(endpoints: Endpoints) -> None:
+        await asyncio.gather(*(ask(endpoints) for _ in range(20)))
+
+    assert 40 <= run(test, 8) <= 60
 
 
 def test_where_nothing_listens_three_failures_are_enough() -> None:

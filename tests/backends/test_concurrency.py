@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.hosted.concurrency import Pace
+from backends.hosted.concurrency import ConcurrencyLimit
 
 SERVICE = 1.0  # seconds that the engine works on a reply
 
@@ -36,18 +36,18 @@ class Engine:
     seed: int = 0
     refused: int = 0
 
-    def run(self, pace: Pace, replies: int) -> Settled:
-        """Ask as many at once as `pace` says, until so many replies have come."""
+    def run(self, limit: ConcurrencyLimit, replies: int) -> Settled:
+        """Ask as many at once as `limit` says, until so many replies have come."""
         draw = random.Random(self.seed)
         free = [0.0] * self.places
         in_flight: list[tuple[float, float]] = []  # (done, sent)
         now = area = since = 0.0
-        pace.begin(now)
+        limit.begin(now)
         for done in range(replies):
-            while len(in_flight) < pace.limit:
+            while len(in_flight) < limit.limit:
                 if self.refuses and len(in_flight) >= self.places:
                     self.refused += 1
-                    pace.refused(now, now)
+                    limit.overloaded(now, now)
                     now += 0.01
                     break
                 began = max(now, heapq.heappop(free))
@@ -56,11 +56,11 @@ class Engine:
                 heapq.heappush(in_flight, (ends, now))
             if done == replies // 3:
                 area, since = 0.0, now
-            full = len(in_flight) >= pace.limit
+            full = len(in_flight) >= limit.limit
             ends, sent = heapq.heappop(in_flight)
-            area += pace.limit * max(0.0, ends - now)
+            area += limit.limit * max(0.0, ends - now)
             now = max(now, ends)
-            pace.replied(sent, now, full=full)
+            limit.replied(sent, now, full=full)
         return Settled(limit=area / (now - since), rate=(replies - replies // 3) / (now - since))
 
     def _service(self, draw: random.Random) -> float:
@@ -71,14 +71,14 @@ class Engine:
 
 @pytest.mark.parametrize("places", [1, 4, 20, 64, 200])
 def test_a_steady_engine_is_kept_busy_without_a_long_queue(places: int) -> None:
-    found = Engine(places).run(Pace(), 4000 + 100 * places)
+    found = Engine(places).run(ConcurrencyLimit(), 4000 + 100 * places)
     assert found.rate * SERVICE > 0.9 * places
     assert 0.9 * places < found.limit < 4 * places
 
 
 @pytest.mark.parametrize("places", [4, 20, 64, 200])
 def test_an_engine_whose_replies_vary_is_kept_busy_as_well(places: int) -> None:
-    found = [Engine(places, noise=0.5, seed=seed).run(Pace(), 4000 + 100 * places) for seed in range(9)]
+    found = [Engine(places, noise=0.5, seed=seed).run(ConcurrencyLimit(), 4000 + 100 * places) for seed in range(9)]
     assert median(one.rate for one in found) * SERVICE > 0.9 * places
     assert min(one.rate for one in found) * SERVICE > 0.6 * places
     assert median(one.limit for one in found) < 4 * places + 16
@@ -87,52 +87,52 @@ def test_an_engine_whose_replies_vary_is_kept_busy_as_well(places: int) -> None:
 @pytest.mark.parametrize("places", [1, 8, 50, 300])
 def test_an_engine_that_refuses_is_kept_busy_and_seldom_has_to(places: int) -> None:
     engine, replies = Engine(places, refuses=True), 4000 + 100 * places
-    found = engine.run(Pace(), replies)
+    found = engine.run(ConcurrencyLimit(), replies)
     assert found.rate * SERVICE > 0.8 * places
     assert found.limit <= 1.1 * places
     assert engine.refused < replies / 15
 
 
 def test_an_engine_that_never_saturates_gets_the_most_there_is() -> None:
-    pace = Pace()
-    Engine(5000).run(pace, 5000)
-    assert [limit for _, limit, _ in pace.history] == [16, 32, 64, 128, 256, 512, 1024]
+    limit = ConcurrencyLimit()
+    Engine(5000).run(limit, 5000)
+    assert [limit for _, limit, _ in limit.history] == [16, 32, 64, 128, 256, 512, 1024]
 
 
-def reply_round(pace: Pace, now: float, *, full: bool = True, seconds: float = SERVICE) -> float:
+def reply_round(limit: ConcurrencyLimit, now: float, *, full: bool = True, seconds: float = SERVICE) -> float:
     """As many replies as there are places, one reply time later."""
-    for _ in range(pace.limit):
-        pace.replied(now, now + seconds, full=full)
+    for _ in range(limit.limit):
+        limit.replied(now, now + seconds, full=full)
     return now + seconds
 
 
 def test_places_that_are_not_needed_do_not_become_more() -> None:
-    pace, now = Pace(), 0.0
-    pace.begin(now)
+    limit, now = ConcurrencyLimit(), 0.0
+    limit.begin(now)
     for _ in range(20):
-        now = reply_round(pace, now, full=False)
-    assert pace.limit == 16
-    reply_round(pace, now)
-    assert pace.limit == 32
+        now = reply_round(limit, now, full=False)
+    assert limit.limit == 16
+    reply_round(limit, now)
+    assert limit.limit == 32
 
 
 def test_refusals_of_one_volley_halve_it_once() -> None:
-    pace = Pace()
-    pace.begin(0.0)
+    limit = ConcurrencyLimit()
+    limit.begin(0.0)
     for number in range(16):
-        pace.refused(0.0, 1.0 + number / 100)
-    assert [limit for _, limit, _ in pace.history] == [16, 8]
-    pace.refused(1.5, 2.0)
-    assert pace.history[-1] == (2.0, 4, "429")
+        limit.overloaded(0.0, 1.0 + number / 100)
+    assert [limit for _, limit, _ in limit.history] == [16, 8]
+    limit.overloaded(1.5, 2.0)
+    assert limit.history[-1] == (2.0, 4, "429")
 
 
 def test_refusals_never_go_below_one_request() -> None:
-    pace = Pace()
-    pace.begin(0.0)
+    limit = ConcurrencyLimit()
+    limit.begin(0.0)
     for second in range(1, 20):
-        pace.refused(second, second)
-    assert pace.limit == 1
-    assert [limit for _, limit, _ in pace.history] == [16, 8, 4, 2, 1]
+        limit.overloaded(second, second)
+    assert limit.limit == 1
+    assert [limit for _, limit, _ in limit.history] == [16, 8, 4, 2, 1]
 
 
 def test_after_a_refusal_it_climbs_back_to_what_was_good_and_tries_more_only_later() -> None:
@@ -140,49 +140,49 @@ def test_after_a_refusal_it_climbs_back_to_what_was_good_and_tries_more_only_lat
         nonlocal now
         found = []
         for _ in range(rounds):
-            now = reply_round(pace, now)
-            found.append(pace.limit)
+            now = reply_round(limit, now)
+            found.append(limit.limit)
         return found
 
-    pace, now = Pace(), 0.0
-    pace.begin(now)
+    limit, now = ConcurrencyLimit(), 0.0
+    limit.begin(now)
     assert limits(3)[-1] == 128
-    pace.refused(now, now)
+    limit.overloaded(now, now)
     assert limits(16) == [64] * 16
     assert limits(2) == [72, 81]
-    pace.refused(now, now)
-    assert pace.limit == 40
+    limit.overloaded(now, now)
+    assert limit.limit == 40
     assert limits(15) == [50, 62, *[72] * 13]
     assert limits(6)[-1] > 72
 
 
 @settings(deadline=None, max_examples=50)
-@given(waits=st.lists(st.floats(0.1, 100), min_size=1, max_size=60), limit=st.integers(1, 4000), refused=st.booleans())
-def test_a_fixed_limit_stays(waits: list[float], limit: int, refused: bool) -> None:
-    pace, now = Pace(limit), 0.0
-    pace.begin(now)
+@given(waits=st.lists(st.floats(0.1, 100), min_size=1, max_size=60), fixed=st.integers(1, 4000), refused=st.booleans())
+def test_a_fixed_limit_stays(waits: list[float], fixed: int, refused: bool) -> None:
+    limit, now = ConcurrencyLimit(fixed), 0.0
+    limit.begin(now)
     for wait in waits:
-        for _ in range(min(limit, 50)):
-            pace.replied(now, now + wait, full=True)
+        for _ in range(min(fixed, 50)):
+            limit.replied(now, now + wait, full=True)
         if refused:
-            pace.refused(now, now + wait)
+            limit.overloaded(now, now + wait)
         now += wait
-    assert pace.limit == limit
-    assert pace.history == [(0.0, limit, "fixed")]
+    assert limit.limit == fixed
+    assert limit.history == [(0.0, fixed, "fixed")]
 
 
 @settings(deadline=None, max_examples=50)
 @given(stale=st.lists(st.tuples(st.floats(0, 4.9), st.floats(0, 90), st.booleans()), min_size=1, max_size=200))
 def test_replies_sent_before_a_cut_say_nothing_of_the_pace_after_it(stale: list[tuple[float, float, bool]]) -> None:
     def history(late: list[tuple[float, float, bool]]) -> list[tuple[float, int, str]]:
-        pace, now = Pace(), 5.0
-        pace.begin(0.0)
-        pace.refused(now, now)
+        limit, now = ConcurrencyLimit(), 5.0
+        limit.begin(0.0)
+        limit.overloaded(now, now)
         for turn in range(40):
             for started, came, full in late[turn::40]:
-                pace.replied(started, now + came / 100, full=full)
-            now = reply_round(pace, now)
-        return pace.history
+                limit.replied(started, now + came / 100, full=full)
+            now = reply_round(limit, now)
+        return limit.history
 
     assert history(stale) == history([])
 
@@ -198,20 +198,20 @@ EVENTS = st.one_of(
 def test_whatever_happens_the_limit_stays_within_bounds_and_its_changes_are_told(
     events: list[tuple[str, float, bool]],
 ) -> None:
-    pace, now = Pace(), 0.0
-    pace.begin(now)
-    seen = [pace.limit]
+    limit, now = ConcurrencyLimit(), 0.0
+    limit.begin(now)
+    seen = [limit.limit]
     for what, seconds, flag in events:
         if what == "replies":
-            now = reply_round(pace, now, full=flag, seconds=seconds)
+            now = reply_round(limit, now, full=flag, seconds=seconds)
         else:
-            pace.refused(now if flag else now - seconds, now)
+            limit.overloaded(now if flag else now - seconds, now)
             now += seconds
-        assert 1 <= pace.limit <= 1024
-        if pace.limit != seen[-1]:
-            seen.append(pace.limit)
-    told = [limit for _, limit, _ in pace.history]
+        assert 1 <= limit.limit <= 1024
+        if limit.limit != seen[-1]:
+            seen.append(limit.limit)
+    told = [limit for _, limit, _ in limit.history]
     assert set(seen) <= set(told)
-    assert told[-1] == pace.limit
+    assert told[-1] == limit.limit
     assert all(one != other for one, other in pairwise(told))
-    assert all(one[0] <= other[0] for one, other in pairwise(pace.history))
+    assert all(one[0] <= other[0] for one, other in pairwise(limit.history))

@@ -106,7 +106,7 @@ def test_a_storm_of_troubles_ends_with_everybody_served(seed: int) -> None:
             if fate < 0.7:
                 endpoints.answered(endpoint, started)
             elif fate < 0.8:
-                endpoints.refused(endpoint, started, draw.choice([0.0, 0.5, 30.0]))
+                endpoints.overloaded(endpoint, started, draw.choice([0.0, 0.5, 30.0]))
             else:
                 endpoints.failed(endpoint, "HTTP 500: oops")
             endpoints.release(endpoint)
@@ -127,7 +127,7 @@ def test_a_pause_holds_for_everybody_and_ends_by_itself() -> None:
     async def test(endpoints: Endpoints) -> None:
         endpoint = endpoints.all[0]
         started = endpoints.clock()
-        endpoints.refused(endpoint, started, 30.0)
+        endpoints.overloaded(endpoint, started, 30.0)
         endpoints.pause(endpoint, 5.0)  # a shorter one takes nothing back
         assert endpoint.places(started + 29.9) == 0
         assert endpoint.places(started + 30.1) > 0
@@ -140,7 +140,7 @@ def test_a_pause_holds_for_everybody_and_ends_by_itself() -> None:
 
 def test_an_endpoint_that_pauses_leaves_the_work_to_the_other() -> None:
     async def test(endpoints: Endpoints) -> None:
-        endpoints.refused(endpoints.all[0], endpoints.clock(), 3600.0)
+        endpoints.overloaded(endpoints.all[0], endpoints.clock(), 3600.0)
         assert endpoints.room(0) == 5
         assert [await use(endpoints) for _ in range(20)] == ["http://e1"] * 20
 

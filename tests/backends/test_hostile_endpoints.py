@@ -14,7 +14,8 @@ import pytest
 import backends
 from backends.base import Answer as Answered
 from backends.base import Completion, Failure, Message, Request, TeacherError
-from backends.hosted.concurrency import Pace
+from backends.hosted.client import ApiKey
+from backends.hosted.concurrency import ConcurrencyLimit
 from backends.hosted.endpoints import Endpoint as Place
 from backends.hosted.scheduler import Scheduler
 from tests.conftest import answers
@@ -65,6 +66,7 @@ def test_what_passes_is_asked_again_and_told(trouble: str) -> None:
     assert endpoint.flooded < FLOOD / 2, "a flood is not read to its end"
 
 
+IN_TWO_HOURS = str(int((time.time() + 7200) * 1000))
 FINAL = {
     "401": (
         Answer(status=401, body=json.dumps({"error": {"message": f"Incorrect API key: {KEY}"}})),
@@ -78,6 +80,25 @@ FINAL = {
     ),
     "402": (Answer(status=402, body=json.dumps({"error": {"message": "Insufficient Balance"}})), "no money left.*402"),
     "400": (Answer(status=400, body=json.dumps({"error": {"message": "no stop, please"}})), "every request.*no stop"),
+    "a long pause in milliseconds since 1970": (
+        Answer(status=429, body="{}", headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": IN_TWO_HOURS}),
+        r"come back in 1\d\d minutes \(at 20\d\d-",
+    ),
+    "a long pause in the body": (
+        Answer(status=429, body=json.dumps([{"error": {"details": [{"retryDelay": "7200s"}]}}])),
+        "come back in 120 minutes",
+    ),
+    "402 in the body": (
+        Answer(body=json.dumps({"error": {"message": "Insufficient credits", "code": 402}})),
+        "no money left.*Insufficient credits",
+    ),
+    "401 in the body": (
+        Answer(body=json.dumps({"error": {"message": "Who are you?", "code": "invalid_api_key"}})),
+        "refuses the key.*Who are you",
+    ),
+    "an error in a list": (Answer(status=400, body='[{"error": {"message": "API key not valid"}}]'), "key not valid"),
+    "an error that is a text": (Answer(body='{"error": "Unexpected endpoint or method."}'), "Unexpected endpoint"),
+    "an unknown finish reason": (Answer(body=completion(finish_reason="abort")), "finish reason 'abort'"),
     "a long pause": (Answer(status=429, body="{}", headers={"Retry-After": "7200"}), "come back in 120 minutes"),
     "500": (Answer(status=500, body="oops"), "does not answer as it should.*HTTP 500"),
     "HTML": (Answer(body="<html>Hi</html>", kind="text/html"), "does not answer as it should.*not JSON"),
@@ -94,6 +115,46 @@ def test_what_no_request_can_get_past_ends_the_run(trouble: str) -> None:
         asked(lambda _n, _b: answer, 40, timeout=0.5, give_up_after=0.5)
     assert caught.value.hint
     assert KEY not in f"{caught.value} {caught.value.hint} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+def test_a_long_pause_ends_the_run_after_few_calls() -> None:
+    seen = []
+
+    def limited(number: int, _body: Body) -> Answer:
+        seen.append(number)
+        return Answer(status=429, body="{}", headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": IN_TWO_HOURS})
+
+    with pytest.raises(TeacherError, match="asks to come back in") as caught:
+        asked(limited, 24)
+    assert "resume" in caught.value.hint
+    assert len(seen) <= 24
+
+
+def test_a_server_that_reports_no_money_is_not_called_again() -> None:
+    seen = []
+
+    def poor(number: int, _body: Body) -> Answer:
+        seen.append(number)
+        return Answer(body=json.dumps({"error": {"message": "Insufficient credits", "code": 402}}))
+
+    with pytest.raises(TeacherError, match="Insufficient credits"):
+        asked(poor, 13, max_in_flight=1)
+    assert len(seen) == 1
+
+
+def test_a_reply_that_the_server_broke_off_is_requested_again() -> None:
+    broken = {"finish_reason": "error", "error": {"code": 502}, "message": {"content": "The correct answer is ra"}}
+    found, endpoint = asked(lambda number, _b: Answer(body=json.dumps({"choices": [broken]}) if number == 0 else None))
+    assert text_of(found["0"]) == "It follows."
+    assert len(endpoint.bodies) == 2
+
+
+def test_a_servers_message_is_shown_in_200_characters() -> None:
+    words = "no such thing " * 100
+    with pytest.raises(TeacherError) as caught:
+        asked(lambda _n, _b: Answer(status=404, body=json.dumps({"error": {"message": words}})))
+    assert words[:180] in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_requests_that_are_all_refused_end_the_run_after_ten() -> None:
@@ -150,7 +211,7 @@ def test_what_does_not_pass_for_one_question_is_its_failure_after_so_many_attemp
         return Answer(status=503, body="{}") if "Why 1?" in str(body) else Answer()
 
     found, endpoint = asked(behave, 3, max_attempts=3)
-    assert found["1"] == Failure(reason="HTTP 503: Error code: 503", attempts=3)
+    assert found["1"] == Failure(reason="HTTP 503", attempts=3)
     assert text_of(found["0"]) == text_of(found["2"]) == "It follows."
     assert endpoint.asked().count("Why 1?") == 3
 
@@ -169,20 +230,20 @@ def test_what_came_together_with_the_end_of_the_run_is_kept() -> None:
 
     async def run(url: str) -> tuple[list[Answered], Scheduler]:
         loop = asyncio.get_running_loop()
-        place = Place(url=url, pace=Pace(8))
-        asker = Scheduler(options, [place], SAMPLING, key="", key_name="K", prices=None, clock=loop.time)
+        place = Place(url=url, concurrency=ConcurrencyLimit(8))
+        scheduler = Scheduler(options, [place], SAMPLING, key=ApiKey(name="K"), prices=None, clock=loop.time)
         try:
             for request in ask(5):
-                asker.start(loop, request)
+                scheduler.start(loop, request)
             while len(endpoint.bodies) < 5 or place.in_flight:
                 await asyncio.sleep(0.01)
-            found = await asker.finished()
-            assert asker.room == 0
+            found = await scheduler.finished()
+            assert scheduler.room == 0
             with pytest.raises(TeacherError, match="refuses the key"):
-                await asker.finished()
-            return found, asker
+                await scheduler.finished()
+            return found, scheduler
         finally:
-            await asker.close()
+            await scheduler.close()
 
     def behave(_number: int, body: Body) -> Answer:
         return Answer(status=401, body="{}") if "Why 2?" in str(body) else Answer(delay=0.2)
@@ -225,16 +286,16 @@ def test_what_is_in_hand_when_the_run_ends_waits_for_nothing() -> None:
 
     async def run(url: str) -> list[list[str]]:
         loop = asyncio.get_running_loop()
-        place = Place(url=url, pace=Pace(8))
-        asker = Scheduler(options, [place], SAMPLING, key="", key_name="K", prices=None, clock=loop.time)
+        place = Place(url=url, concurrency=ConcurrencyLimit(8))
+        scheduler = Scheduler(options, [place], SAMPLING, key=ApiKey(name="K"), prices=None, clock=loop.time)
         for request in ask(4):
-            asker.start(loop, request)
+            scheduler.start(loop, request)
         while len(endpoint.bodies) < 4 or place.in_flight > 1:
             await asyncio.sleep(0.01)
-        found = [[request.key for request, _ in await asker.finished()] for _ in range(2)]
+        found = [[request.key for request, _ in await scheduler.finished()] for _ in range(2)]
         with pytest.raises(TeacherError, match="refuses the key"):
-            await asker.finished()
-        await asker.close()
+            await scheduler.finished()
+        await scheduler.close()
         return found
 
     def behave(_number: int, body: Body) -> Answer:

@@ -212,7 +212,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"model": "m", "extra": {"max_completion_tokens": 4000}}, "can't change max_completion_tokens"),
     ({"model": "m", "extra": {"n": 4}}, "can't change n"),
     ({"model": "m", "omit": ["max_tokens"]}, "can't change max_tokens"),
-    ({"model": "m", "key": "x"}, "no setting 'key'"),
+    ({"model": "m", "modell": "x"}, "no setting 'modell'"),
 ]
 
 

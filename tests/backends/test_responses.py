@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.base import Failure
-from backends.hosted.responses import Api, Reply, Usage, read_reply
+from backends.hosted.responses import Api, ErrorInBody, Reply, Usage, read_reply
 from backends.hosted.retries import Malformed
 
 APIS: tuple[Api, ...] = ("chat", "completions")
@@ -142,7 +142,6 @@ def test_usage_that_is_none_is_unknown(usage: object) -> None:
         b'{"choices": ["So."]}',
         b'{"choices": [{}]}',
         b'{"choices": [{"message": "So."}]}',
-        b'{"error": {"message": "no"}}',
         b"data: {}\n\ndata: [DONE]\n\n",
         b"\xff\xfe\x00",
         b"[" * 100_000,
@@ -154,6 +153,54 @@ def test_usage_that_is_none_is_unknown(usage: object) -> None:
 def test_what_is_no_completion_is_told_apart(content: bytes) -> None:
     with pytest.raises(Malformed, match="the answer"):
         read_reply(content, "chat", 50)
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "status"),
+    [
+        ({"error": {"message": "Insufficient credits", "code": 402}}, "Insufficient credits", 402),
+        ([{"error": {"message": "API key not valid", "code": 400}}], "API key not valid", 400),
+        ({"error": "Unexpected endpoint or method. (GET /chat/completions)"}, "Unexpected endpoint", None),
+        ({"object": "error", "message": "no such model", "code": 404}, "no such model", 404),
+        ({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, "slow down", 429),
+        ({"error": {"message": "no", "status": "RESOURCE_EXHAUSTED"}}, "no", 429),
+        ({"choices": [{"finish_reason": "error", "error": {"code": 502, "message": "Bad gateway"}}]}, "Bad", 502),
+        ({"choices": [{"message": {"content": "x"}, "error": {"message": "broken off"}}]}, "broken off", None),
+        ({"error": {"metadata": {"raw": '{"error": {"message": "inner"}}'}, "message": "outer"}}, "outer: inner", None),
+    ],
+)
+def test_an_error_with_status_200_keeps_its_message_and_status(body: object, said: str, status: int | None) -> None:
+    with pytest.raises(ErrorInBody, match=said) as raised:
+        read(body)
+    assert raised.value.error.status == status
+
+
+@pytest.mark.parametrize("finish_reason", ["error", "abort", "insufficient_system_resource", "unheard-of", 7, ["stop"]])
+def test_a_reply_that_the_server_broke_off_is_no_reply(finish_reason: object) -> None:
+    with pytest.raises(Malformed, match="finish reason"):
+        read(chat(finish_reason, content="The correct answer is rain because when clouds get heavy the dropl"))
+
+
+@pytest.mark.parametrize("finish_reason", ["model_length", "MAX_TOKENS", "max_tokens"])
+def test_other_names_of_a_length_limit_are_truncations(finish_reason: str) -> None:
+    assert reply(chat(finish_reason, content="So")).cut
+
+
+@pytest.mark.parametrize("finish_reason", ["tool_calls", "function_call", "tool_use"])
+def test_a_tool_call_is_no_answer(finish_reason: str) -> None:
+    assert reason(chat(finish_reason, content="Let me look.")) == "the model called a tool instead of answering"
+
+
+def test_reasoning_that_never_ends_is_no_text() -> None:
+    assert "raise --max-tokens" in reason(chat("length", content="<think>Hm. It may be"))
+    assert "nothing but reasoning" in reason(chat("stop", content="[THINK]Hm."))
+    assert reply(chat(content="<think>Hm.</think>So.")).text == "<think>Hm.</think>So."
+
+
+def test_reasoning_among_the_parts_of_a_content_is_kept_apart() -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "So."}]
+    found = reply(chat(content=parts))
+    assert (found.text, found.reasoning) == ("So.", "Hm.")
 
 
 def test_half_a_character_is_replaced_so_that_the_reply_can_be_kept() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from openai import APIConnectionError, APIStatusError
 from tenacity import Future, RetryCallState
 
-from backends.hosted.retries import Malformed, TimedOut, may_pass, out_of_money, overloaded, pause_asked, wait
+from backends.hosted.retries import Malformed, TimedOut, may_pass, out_of_money, overloaded, wait
+from backends.hosted.wait_times import requested_wait
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
 
@@ -61,14 +62,70 @@ def says(status: int, *, code: str | None = None, **headers: str) -> APIStatusEr
     ],
 )
 def test_what_the_headers_ask_for(headers: dict[str, str], seconds: float) -> None:
-    assert pause_asked(httpx2.Headers(headers)) == pytest.approx(seconds)
+    assert requested_wait(httpx2.Headers(headers)) == pytest.approx(seconds)
+
+
+def filled(value: Any) -> Any:
+    """`value` with times ahead of now for texts such as `+90 s`, `+90 ms` (since 1970, in s or ms) and `+90 iso`."""
+    if isinstance(value, dict):
+        return {name: filled(inner) for name, inner in value.items()}
+    if not isinstance(value, str) or not value.startswith("+"):
+        return value
+    seconds, form = value[1:].split()
+    moment = datetime.now(UTC) + timedelta(seconds=float(seconds))
+    if form == "iso":
+        return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return str(int(moment.timestamp() * (1000 if form == "ms" else 1)))
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "+7200 ms"}, None, 7200),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "+7200 s"}, None, 7200),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "30"}, None, 30),
+        ({"X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "+7200 s"}, None, 0),
+        ({"RateLimit-Remaining": "0", "RateLimit-Reset": "50"}, None, 50),
+        ({"RateLimit": "limit=100, remaining=0, reset=50"}, None, 50),
+        ({"RateLimit": '"default";r=0;t=50'}, None, 50),
+        ({"RateLimit": "limit=100, remaining=1, reset=50"}, None, 0),
+        ({"anthropic-ratelimit-requests-remaining": "0",
+          "anthropic-ratelimit-requests-reset": "+600 iso"},
+         None, 600),
+        ({"x-ms-retry-after-ms": "1500"}, None, 1.5),
+        ({"retry-after": "+600 iso"}, None, 600),
+        ({"retry-after": "+90 s"}, None, 90),
+        ({}, {"error": {"details": [{"@type": "google.rpc.RetryInfo", "retryDelay": "34.07s"}]}}, 34),
+        ({}, [{"error": {"details": [{"retryDelay": "34s"}]}}], 34),
+        ({}, {"error": {"metadata": {"headers": {"X-RateLimit-Remaining": "0",
+                                                 "X-RateLimit-Reset": "+7200 ms"}}}}, 7200),
+        ({}, {"error": {"message": "Rate limit reached. Please try again in 7m12s. Visit ..."}}, 432),
+        ({}, {"error": {"message": "Please retry after 20 seconds."}}, 20),
+        ({}, {"error": {"message": "Please retry in 2 minutes and 5 seconds"}}, 125),
+        ({}, {"error": "Model m is currently loading", "estimated_time": 20.5}, 20.5),
+        ({}, {"retry_after": 3}, 3),
+        ({}, {"error": {"message": "Try again later, at 5 or 6"}}, 0),
+        ({}, "<html>retry</html>", 0),
+        ({"Retry-After": "5"}, {"retry_after": 3}, 5),
+    ],
+)  # fmt: skip
+def test_every_form_of_a_wait_is_read(headers: dict[str, str], body: object, seconds: float) -> None:
+    assert requested_wait(httpx2.Headers(filled(headers)), filled(body)) == pytest.approx(seconds, abs=3)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=30) | st.just("retry in 9999999999d"),
+                    lambda inner: st.lists(inner, max_size=3)
+                    | st.dictionaries(st.sampled_from(["retryDelay", "retry_after", "error", "x-ratelimit-remaining",
+                                                       "x-ratelimit-reset"]), inner, max_size=4)))  # fmt: skip
+def test_any_body_asks_for_a_length_of_time(body: object) -> None:
+    assert 0 <= requested_wait({}, body) <= 1e9
 
 
 @pytest.mark.parametrize("local", [True, False])
 def test_a_date_is_as_long_as_until_then(local: bool) -> None:
     ahead = time.time() + 1000
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=1000)) if local else formatdate(ahead, usegmt=True)
-    assert 900 < pause_asked({"retry-after": date}) <= 1001
+    assert 900 < requested_wait({"retry-after": date}) <= 1001
 
 
 NUMBERS = st.one_of(st.floats().map(str), st.integers().map(str), st.from_regex(r"[-+]?[\d.]{1,400}(e\d{1,3})?"))
@@ -99,7 +156,7 @@ NAMES = (
 def test_whatever_the_headers_say_the_pause_is_a_length_of_time(headers: dict[str, str], date: str) -> None:
     nothing_left = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens": "0"}
     for stated in ({**nothing_left, **headers}, {"retry-after": date}):
-        asked = pause_asked(stated)
+        asked = requested_wait(stated)
         assert asked >= 0
         assert math.isfinite(asked)
 

@@ -175,6 +175,15 @@ def test_vllm_that_is_not_installed_is_named_with_the_way_to_install_it(tmp_path
     assert "BadTeacherConfig: vLLM is not installed." in done.stderr
 
 
+def test_a_local_model_that_asks_for_foreign_code_is_not_served(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "model", "causal")
+    assert line(model=str(folder))[1] == str(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"_attn_implementation": "owner/kernel"}))
+    with pytest.raises(ModelUnavailable, match="can download code"):
+        line(model=str(folder))
+
+
 @installed
 def test_a_model_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="no model at"):

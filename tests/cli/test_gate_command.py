@@ -138,9 +138,9 @@ def test_wrong_names_are_errors(inside: Command, tmp_path: Path) -> None:
         (("--show", "cutoff"), "There is no gate 'cutoff'"),
         (("--teacher", "nobody"), "no teacher called 'nobody'"),
         (("--dataset", "riddle"), "no data set called 'riddle'"),
-        (("--split", "valid"), "no rationales for any data set's valid split"),
+        (("--split", "valid"), "No data set has rationales for its valid split"),
         (("--split", "valid", "--dataset", "toy"), "tinyllm elicit --teacher TEACHER --dataset toy --split valid"),
-        (("--split", "tset", "--dataset", "toy"), "toy has no split 'tset'"),
+        (("--split", "tset", "--dataset", "toy"), "'tset' is not one of"),
     ):
         done = inside("gate", *arguments)
         assert done.returncode == 2

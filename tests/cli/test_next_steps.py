@@ -38,7 +38,7 @@ def test_no_reply_at_all_is_no_success(inside: Command, tmp_path: Path) -> None:
         write_host(tmp_path, endpoint.url)
         done = inside("elicit", "-t", "host", "-d", "toy", "--yes", "--json")
     assert done.returncode == 1
-    assert "No request brought a rationale: empty reply." in done.stderr
+    assert "No request returned a rationale: empty reply." in done.stderr
     assert "Next:" not in done.stderr
     assert json.loads(done.stdout)["teachers"][0]["failed"] == 4
 
@@ -121,7 +121,7 @@ def test_labels_that_are_likely_shifted_or_at_odds_are_told(inside: Command, tmp
     text = "".join(json.dumps({**row, "id": n, "answer": answer}) + "\n" for n, answer in places[:3])
     (tmp_path / "train.jsonl").write_text(text)
     done = inside("import", "train.jsonl", "--name", "odd")
-    assert "1 train questions of odd stand there with two right options: 1." in done.stderr
+    assert "1 train questions of odd are there with two right options: 1." in done.stderr
     found = json.loads(inside("audit", "--dataset", "odd", "--json").stdout)["findings"]
     kinds = {one["kind"]: (one["severity"] == "error", one["text"].split()[0]) for one in found}
     assert kinds["contradictions"] == (True, "1")

@@ -35,7 +35,7 @@ def test_an_unknown_dataset_lists_the_known_ones(tinyllm: Command) -> None:
 
 def test_an_unknown_split_lists_the_splits(tinyllm: Command) -> None:
     done = tinyllm("elicit", "--teacher", "expert", "--dataset", "everyday", "--split", "tests")
-    failed(done, 2, "no split 'tests'", "train, valid, test")
+    failed(done, 2, "'tests' is not one of 'train', 'valid', 'test'")
 
 
 @pytest.mark.parametrize(

@@ -119,4 +119,4 @@ def test_what_belongs_to_a_data_set_does_not_go_with_rationales(inside: Command,
     (tmp_path / "notes.jsonl").write_text(json.dumps({"id": "train-0", "rationale": "cork is light"}))
     for extra in (["--name", "x"], ["--map", "id=nr"], ["--rename", "a=b"]):
         done = inside("import", "notes.jsonl", "--teacher", "notes", "--dataset", "toy", *extra)
-        assert (done.returncode, "Leave them out" in done.stderr) == (2, True)
+        assert (done.returncode, "Remove them" in done.stderr) == (2, True)

@@ -97,12 +97,12 @@ def test_a_batch_costs_half_after_five_ordinary_questions(inside: Command, tmp_p
         configure(tmp_path, server.url, questions=12, **PRICES)
         refused = inside(*BATCH)
         assert refused.returncode == 2
-        assert "there is no terminal to ask" in refused.stderr
+        assert "there is no terminal to confirm it" in refused.stderr
         assert server.calls == []
         done = told(inside(*BATCH, "--yes", "--json"))
     each = (100 * 2.0 + 10 * 10.0) / 1e6
     assert (len(server.asked), len(server.requests())) == (5, 7)
-    assert (done["checked"], done["new"]) == (5, 7)
+    assert (done["pilot_replies"], done["new"]) == (5, 7)
     assert done["cost"] == pytest.approx(7 * each / 2)
     assert done["rest"]["cost"] == pytest.approx(7 * each / 2)
     costs = rows(tmp_path, "SELECT cost, count(*) FROM rationales GROUP BY cost ORDER BY cost")
@@ -116,7 +116,7 @@ def test_a_budget_holds_for_what_is_submitted_and_not_answered(inside: Command, 
         done = inside(*BATCH, "--no-wait", "--max-tokens-total", "2000", "--max-tokens", "200")
         submitted = len(server.requests())
         assert 0 < submitted < 12
-        assert f"{12 - submitted} requests are not asked yet" in done.stdout
+        assert f"{12 - submitted} requests were not asked" in done.stdout
         assert "kept for what is pending" in done.stdout
         server.held = False
         again = told(inside(*BATCH, "--max-tokens-total", "200000", "--max-tokens", "200", "--json"))
@@ -141,13 +141,13 @@ def test_submitting_ends_at_once_and_a_new_process_collects(tinyllm: Command, tm
         configure(tmp_path, server.url, questions=12)
         first = tinyllm(*BATCH, "--no-wait", OPENAI_API_KEY=KEY)
         assert first.returncode == 0, first.stderr
-        assert "0 new rationales, 0 were there, 12 are pending in batches." in first.stdout
+        assert "0 new rationales, 0 already stored, 12 are pending in batches." in first.stdout
         assert f"Next: tinyllm {' '.join(BATCH)} --no-wait" in first.stderr
         again = tinyllm(*BATCH, "--no-wait", OPENAI_API_KEY=KEY)
         assert "12 are pending in batches" in again.stdout
         server.held = False
         last = tinyllm(*BATCH, OPENAI_API_KEY=KEY)
-        assert "12 new rationales, 0 were there." in last.stdout
+        assert "12 new rationales, 0 already stored." in last.stdout
         assert "Next: tinyllm distill" in last.stderr
     assert len(server.batches) == 1
     settled(tmp_path, 12)

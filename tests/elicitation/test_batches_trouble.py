@@ -49,7 +49,7 @@ def test_hostile_results_are_counted_and_told_and_stop_nothing(inside: Command, 
         assert "3 answers are to no request of it" in first.stderr
         assert "2 answers came twice" in first.stderr
         assert "2 requests have no answer" in first.stderr
-        assert "6 new rationales, 0 were there, 2 failed" in first.stdout
+        assert "6 new rationales, 0 already stored, 2 failed" in first.stdout
         reasons = rows(tmp_path, "SELECT reason FROM failures ORDER BY reason")
         assert reasons == [
             ("not a completion: the answer has no choices",),
@@ -72,8 +72,8 @@ def test_an_endpoint_without_batches_is_told_apart(inside: Command, tmp_path: Pa
 
 def test_a_teacher_without_batches_is_a_problem_of_usage(inside: Command, tmp_path: Path, scripted: Path) -> None:
     for arguments, said in [
-        (("-t", "parrot", "-d", "everyday", "--batch"), "parrot takes no batches: its backend is 'scripted'."),
-        (("-t", "parrot", "-d", "everyday", "--no-wait"), "--no-wait goes with --batch."),
+        (("-t", "parrot", "-d", "everyday", "--batch"), "parrot has no batch API: its backend is 'scripted'."),
+        (("-t", "parrot", "-d", "everyday", "--no-wait"), "--no-wait needs --batch."),
     ]:
         done = inside("elicit", *arguments)
         assert done.returncode == 2
@@ -217,7 +217,7 @@ def test_a_command_that_waits_submits_again_what_never_arrived(
         done = inside(*BATCH)
     assert done.returncode == 0, done.stderr
     assert done.stderr.index("may still turn up") < done.stderr.index("it never reached the endpoint")
-    assert "4 new rationales, 0 were there" in done.stdout
+    assert "4 new rationales, 0 already stored" in done.stdout
     assert rows(tmp_path, "SELECT state FROM batches ORDER BY number") == [("failed",), ("completed",), ("completed",)]
     settled(tmp_path, 4)
 
@@ -240,7 +240,7 @@ def test_what_never_arrived_leaves_its_room_in_the_budget(
         done = inside(*BATCH, "--max-tokens-total", str(tokens * 19 // 10))
     assert done.returncode == 0, done.stderr
     assert "it never reached the endpoint" in done.stderr
-    assert "4 new rationales, 0 were there" in done.stdout
+    assert "4 new rationales, 0 already stored" in done.stdout
     assert len(server.requests()) == 4
     settled(tmp_path, 4)
 

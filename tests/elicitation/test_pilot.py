@@ -74,14 +74,14 @@ def test_a_check_asks_five_questions_and_tells_what_the_rest_would_take(inside: 
         each_once(endpoint, 5)
         assert done.returncode == 0, done.stderr
         assert f"[user]\n{endpoint.asked()[-1]}\n" in done.stdout
-        assert "--- What it wrote:\nIt follows.\n---" in done.stdout
+        assert "--- Reply:\nIt follows.\n---" in done.stdout
         assert "host: 5 replies, on average 100 tokens in and 10 out" in done.stdout
-        assert "2 of them cut off at 256 tokens; 0.0015 spent." in done.stdout
-        assert "The other 7 requests will take about 700 tokens in and 70 out, about 0.0021 in money" in done.stdout
+        assert "2 of them truncated at 256 tokens; $0.0015 spent." in done.stdout
+        assert "Estimate for the other 7 requests: about 700 tokens in and 70 out, about 0.0021 in money" in done.stdout
         assert "Next: the same command without --pilot; the answers so far count" in done.stderr
         found = teacher(inside(*ELICIT, "--yes", "--json"))
         each_once(endpoint, 12)
-    assert (found["checked"], found["checked_cost"], found["rest"]["requests"]) == (5, pytest.approx(0.0015), 2)
+    assert (found["pilot_replies"], found["pilot_cost"], found["rest"]["requests"]) == (5, pytest.approx(0.0015), 2)
     assert (found["left"], found["failed"]) == (0, 0)
     assert found["already"] + found["new"] == 12
 
@@ -109,7 +109,7 @@ def test_without_a_terminal_nothing_is_asked_that_costs_money(inside: Command, t
         done = inside(*ELICIT)
     assert done.returncode == 2
     assert endpoint.bodies == []
-    assert "Asking host costs money, and there is no terminal to ask whether to go on." in done.stderr
+    assert "Asking host costs money, and there is no terminal to confirm it." in done.stderr
     assert "--pilot, then add --yes; --budget sets a limit" in done.stderr
 
 
@@ -120,7 +120,7 @@ def test_with_yes_the_check_runs_and_nobody_is_asked(inside: Command, tmp_path: 
         each_once(endpoint, 12)
     assert done.returncode == 0, done.stderr
     assert "host: 5 replies" in done.stdout
-    assert "The other 7 requests will take" in done.stdout
+    assert "Estimate for the other 7 requests:" in done.stdout
     assert "[y/N]" not in done.stderr
     assert inside(*ELICIT).returncode == 0, "nothing is missing, so nothing can cost money"
     each_once(endpoint, 12)
@@ -156,9 +156,9 @@ def test_at_a_terminal_only_yes_goes_on(tmp_path: Path, typed: str) -> None:
         code, out, shown = at_a_terminal(tmp_path, typed, *ELICIT)
         each_once(endpoint, 12 if typed == "y\n" else 5)
     assert code == 0, shown
-    assert "The other 7 requests will take about 700 tokens in and 70 out" in out
-    assert shown.count("Go on? [y/N]") == 1
-    assert ("Stopped. The answers so far are kept; the same command goes on." in shown) == (typed != "y\n")
+    assert "Estimate for the other 7 requests: about 700 tokens in and 70 out" in out
+    assert shown.count("Continue? [y/N]") == 1
+    assert ("Stopped. The replies so far are stored; the same command continues." in shown) == (typed != "y\n")
 
 
 @pytest.mark.parametrize("how", ["--yes", "--pilot"])
@@ -169,9 +169,9 @@ def test_when_all_five_fail_nothing_more_is_asked(inside: Command, tmp_path: Pat
         done = inside(*ELICIT, how)
     assert done.returncode == 1
     each_once(endpoint, 5)
-    assert "None of the 5 questions that host was asked first came to anything: HTTP 400" in done.stderr
+    assert "All 5 questions of the pilot of host failed: HTTP 400" in done.stderr
     assert "max_tokens is not known here" in done.stderr
-    assert "The rest was not asked." in done.stderr
+    assert "Nothing else was asked." in done.stderr
 
 
 def test_what_failed_in_the_check_is_asked_again_in_the_run(inside: Command, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_what_failed_in_the_check_is_asked_again_in_the_run(inside: Command, tmp
     assert done.returncode == 0, done.stderr
     assert "host: 3 replies, on average 100 tokens in and 10 out" in done.stdout
     assert "2 failed: empty reply." in done.stdout
-    assert "The other 9 requests will take" in done.stdout
+    assert "Estimate for the other 9 requests:" in done.stdout
     assert sorted(asked.values()) == [1] * 10 + [2] * 2
 
 
@@ -227,9 +227,9 @@ def test_a_check_that_the_budget_has_no_room_for_says_what_the_most_would_be(ins
         write_host(tmp_path, endpoint.url, **PRICES)
         done = inside(*ELICIT, "--yes", "--budget", "0.0001")
     assert endpoint.bodies == []
-    assert "The other 12 requests will take up to" in done.stdout
-    assert "9,216 out, up to 0.18" in done.stdout
-    assert "0.0000 of 0.0001 spent, 0.0001 left. 12 requests are not asked yet." in done.stdout
+    assert "Estimate for the other 12 requests: up to" in done.stdout
+    assert "9,216 out, up to $0.18" in done.stdout
+    assert "0.0000 of 0.0001 spent, 0.0001 left. 12 requests were not asked." in done.stdout
 
 
 def test_a_dry_run_counts_every_reply_as_cut_until_replies_tell_better(inside: Command, tmp_path: Path) -> None:
@@ -247,9 +247,8 @@ def test_a_dry_run_counts_every_reply_as_cut_until_replies_tell_better(inside: C
     assert (cold["requests"], cold["completion_tokens"], cold["upper"]) == (12, 12 * (256 + 512), True)
     assert cold["prompt_tokens"] == pytest.approx(2 * 12 * size / 4, rel=0.02)
     assert cold["cost"] == pytest.approx((cold["prompt_tokens"] + 20 * 12 * (256 + 512)) / 1e6)
-    assert (
-        f"It would take up to {cold['prompt_tokens']:,} tokens in and 9,216 out, up to {cold['cost']:.4f} in money"
-        in (before.stdout)
+    assert f"Estimate: up to {cold['prompt_tokens']:,} tokens in and 9,216 out, up to {cold['cost']:.4f} in money" in (
+        before.stdout
     )
     assert "Would ask host (m) 9 times about toy/train; 3 are answered already." in after.stdout
     assert "It would take about 900 tokens in and 90 out, about 0.0027 in money." in after.stdout
@@ -262,7 +261,7 @@ def test_an_unknown_price_is_never_nothing(inside: Command, tmp_path: Path) -> N
         dry, json_dry = inside(*ELICIT, "--dry-run"), inside(*ELICIT, "--dry-run", "--json")
         check, json_check = inside(*ELICIT, "--pilot"), inside(*ELICIT, "--pilot", "--json")
     for done in (dry, check):
-        assert "money unknown (no price)" in done.stdout
+        assert "cost unknown (no price)" in done.stdout
         assert "0.0000" not in done.stdout
     assert teacher(json_dry)["estimate"]["cost"] is None
     assert teacher(json_check)["cost"] is None
@@ -294,7 +293,7 @@ def test_a_local_models_prompt_is_shown_as_its_chat_template_makes_it(inside: Co
     (tmp_path / "tinyllm.toml").write_text('[teachers.tiny]\nbackend = "huggingface"\nmodel = "./tiny"\n')
     done = inside("elicit", "-t", "tiny", "-d", "toy", "--icl", "0", "--max-tokens", "8", "--pilot")
     assert done.returncode == 0, done.stderr
-    assert "--- What tiny was asked, as the model reads it:\n<|user|>Explain in one" in done.stdout
-    assert "step by step.<|end|><|assistant|>\n--- What it wrote:" in done.stdout
-    assert "The other 7 requests will take" in done.stdout
-    assert "money unknown (no price)" in done.stdout
+    assert "--- Prompt for tiny, as the model reads it:\n<|user|>Explain in one" in done.stdout
+    assert "step by step.<|end|><|assistant|>\n--- Reply:" in done.stdout
+    assert "Estimate for the other 7 requests:" in done.stdout
+    assert "cost unknown (no price)" in done.stdout

@@ -18,6 +18,7 @@ from tinyllm_cli.evaluation.evaluate import evaluate_student, model_subject
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.records.evaluations import Evaluation, Scoring
 from tinyllm_cli.records.runs import RunIdentity
+from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.students.base import Limits, Student
@@ -237,10 +238,16 @@ def test_a_run_whose_folder_is_gone_says_how_to_make_it_again(inside: Command, s
     imported(store, tmp_path, train=4, test=4)
     run = store.runs.start(
         RunIdentity(
-            method="finetune", student="any", dataset="toy", alpha={}, seed=0, settings={"max_input": 64}, sources={}
+            method="finetune",
+            student="any",
+            dataset="toy",
+            alpha={},
+            seed=0,
+            settings=RunSettings(),
+            sources={},
+            versions={},
         ),
         command="tinyllm distill --alpha 0 --student any",
-        versions={},
     )
     store.runs.locate(run.id, str(tmp_path / "gone"))
     store.runs.finish(run.id, "done", {})

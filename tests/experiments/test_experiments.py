@@ -33,6 +33,7 @@ from tinyllm_cli.rationales.selection import best_covered
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
 from tinyllm_cli.records.evaluations import Evaluation, Subject
 from tinyllm_cli.records.runs import Run, RunIdentity
+from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.store import Store
 
 BOTH = frozenset({"ann", "bob"})
@@ -176,7 +177,8 @@ def test_the_grids_choice_is_made_on_valid() -> None:
 
 def history(**speeds: tuple[dict[str, float], float]) -> History:
     runs = [
-        Run(id=number, method=name, student="tiny", dataset="toy", alpha=alpha, seed=0, settings={}, lineage={},
+        Run(id=number, method=name, student="tiny", dataset="toy", alpha=alpha, seed=0,
+            settings=RunSettings(), lineage={},
             state="done", figures={"questions_per_second": speed, "evaluating_seconds": 4.0}, folder="", command="",
             versions={}, started="2026-01-01T00:00:00.000+00:00", finished="2026-01-03T00:00:00.000+00:00")
         for number, (name, (alpha, speed)) in enumerate(speeds.items())
@@ -476,7 +478,11 @@ def test_asking_for_more_jobs_never_gets_more_than_the_memory_holds(monkeypatch:
 
 def test_what_a_lora_training_held_says_nothing_of_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
     [run] = history(finetune=({}, 8.0)).runs
-    small = replace(run, settings={"lora_rank": 8}, metrics={**run.metrics, "peak_memory": {"host": int(2e8)}})
+    small = replace(
+        run,
+        settings=RunSettings.from_json({"lora_rank": 8}),
+        metrics={**run.metrics, "peak_memory": {"host": int(2e8)}},
+    )
     monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 4)
     monkeypatch.setattr("tinyllm_cli.experiments.resources.gpus", dict)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=3e9))
@@ -515,10 +521,16 @@ def test_a_search_counts_no_trial_whose_run_is_another_databases(store: Store, t
     store.questions.replace("toy", "here", "1", make_questions(4))
     run = store.runs.start(
         RunIdentity(
-            method="tinyllm", student="tiny", dataset="toy", alpha={"ann": alpha + 1}, seed=0, settings={}, sources={}
+            method="tinyllm",
+            student="tiny",
+            dataset="toy",
+            alpha={"ann": alpha + 1},
+            seed=0,
+            settings=RunSettings(),
+            sources={},
+            versions={},
         ),
         command="tinyllm distill",
-        versions={},
     )
     store.runs.finish(run.id, "done", {})
     with pytest.raises(WorldProblem, match="No trial was trained"):

@@ -245,8 +245,8 @@ def test_the_command_prints_what_agreed_and_keeps_what_is_there(world: Store, tm
     common = ["export", "--to", "gguf", "--out", str(tmp_path / "out"), "--db", str(tmp_path / "tinyllm.db")]
     done = CliRunner().invoke(app, [*common, "--questions", "5"])
     assert done.exit_code == 0, done.output
-    assert "5 of 5 questions answered alike by ranked options" in done.stdout
-    assert "5 of 5 questions answered alike by greedy text" in done.stdout
+    assert "5 of 5 answers are the same by ranked options" in done.stdout
+    assert "5 of 5 answers are the same by greedy text" in done.stdout
     again = CliRunner().invoke(app, common)
     assert again.exit_code == 2
     assert "out is there already" in again.stderr
@@ -257,8 +257,8 @@ def test_the_command_prints_what_agreed_and_keeps_what_is_there(world: Store, tm
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--to", "tflite"], "can't export to 'tflite'"),
-        (["--to", "gguf", "--quantize", "int4"], "--quantize can't be 'int4'"),
+        (["--to", "tflite"], "'tflite' is not one of"),
+        (["--to", "gguf", "--quantize", "int4"], "Invalid value for '--quantize'"),
         (["--to", "gguf", "--run", "7"], "There is no run 7"),
     ],
 )

@@ -82,7 +82,7 @@ def test_every_sample_comes_along_and_what_fits_nowhere_is_said(inside: Command,
     )
     assert inside("import", "toy").returncode == 0
     done = inside("import", notes, "--teacher", "notes", "--dataset", "toy")
-    assert "1 of the questions in its 4 rows are not in toy" in done.stdout
+    assert "1 of the questions in its 4 rows are not in toy" in done.stderr
     assert "3 new rationales" in done.stdout
     assert "1 questions have none" in done.stdout
     assert stored(inside, tmp_path) == [

@@ -15,10 +15,10 @@ from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.selection import Selection
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.data import TrainingData, TrainingPlan, load_training_data
-from tinyllm_cli.training.settings import TrainSettings
 
 
 def toy(store: Store, folder: Path, count: int = 9) -> list[Question]:

@@ -30,6 +30,7 @@ from tinyllm_cli.rationales.selection import Selection, selected
 from tinyllm_cli.rationales.usefulness import Scored, score, texts_with_questions
 from tinyllm_cli.rationales.weights import text_hash, weights
 from tinyllm_cli.records.elicitation import ElicitationConfig, RationaleSet
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Limits, Ranker
@@ -37,7 +38,6 @@ from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.predict import rank
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.data import TrainingData, TrainingPlan, load_training_data
-from tinyllm_cli.training.settings import TrainSettings
 
 OWL = Question(
     dataset="toy", split="train", key="1", text="Who hunts at night?", options=("hens", "the owls", "a cow"), answer=1
@@ -440,7 +440,7 @@ def test_nothing_to_judge_and_nothing_to_probe_is_told(inside: Command, tmp_path
     assert inside("elicit", "--teacher", "short", "--dataset", "toy").returncode == 0
     done = inside("usefulness", "--model", "student", "--leakage", "2")
     assert (done.returncode, done.stderr.splitlines()[-2]) == (
-        2, "Error: There is no rationale of short for toy/train to probe, or none that the gates leave."
+        2, "Error: No rationale of short for toy/train can be probed: there is none, or the gates reject all."
     )  # fmt: skip
     long = '[teachers.ann]\nbackend = "scripted"\nreplies = ["One sees in the list where it stands."]\n'
     (tmp_path / "tinyllm.toml").write_text(long, encoding="utf-8")
@@ -475,7 +475,7 @@ def test_inputs_that_lose_their_end_are_counted_whenever_they_were_scored(
     assert inside("elicit", "--teacher", "parrot", "--dataset", "toy").returncode == 0
     for _ in range(2):
         done = inside("usefulness", "--model", "student")
-        assert "1 of parrot's inputs were longer than the model reads" in done.stdout
+        assert "1 inputs with rationales of parrot exceed the model's input limit" in done.stdout
         [parrot] = json.loads(inside("usefulness", "--model", "student", "--json").stdout)["teachers"]
         assert parrot["inputs_cut"] == 1
     leak = inside("usefulness", "--model", "student", "--leakage", "4", "--no-gates")

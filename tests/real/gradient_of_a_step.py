@@ -9,13 +9,14 @@ from safetensors.torch import save_file
 
 from tests.conftest import make_questions
 from tinyllm_cli.rationales.selection import SelectedRationale
+from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.loss.loss import Learner
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.data import training_questions
 from tinyllm_cli.training.distributed import process_group
-from tinyllm_cli.training.settings import TrainSettings
-from tinyllm_cli.training.trainer import backward
+from tinyllm_cli.training.gradient import MicroBatches, backward
+from tinyllm_cli.training.objective import Objective
 
 
 def main(folder: str, target: str) -> None:
@@ -28,9 +29,10 @@ def main(folder: str, target: str) -> None:
         }
     }
     taught = training_questions(questions, written, [WeightedTeacher(teacher="t5", prefix="explain: ", alpha=0.5)])
-    examples = student.encode([task for lesson in taught for task in lesson.tasks], TrainSettings().limits)
+    examples = student.encode([task for lesson in taught for task in lesson.tasks], Limits())
     with process_group() as processes:
-        losses = backward(Learner(student), examples, TrainSettings(token_budget=100), processes=processes)
+        objective = Objective(alpha={"t5": 0.5}, coverage={"t5": 4 / 7})
+        losses = backward(Learner(student), examples, objective, MicroBatches(budget=100, processes=processes))
         processes.sum_gradients(student.model)
         total = processes.sum_numbers(list(losses.values()))
         if processes.first:

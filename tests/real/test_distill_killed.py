@@ -69,7 +69,7 @@ def test_kills_at_any_step_change_nothing(tinyllm: Command, tmp_path: Path, kind
         process.communicate()
     done = tinyllm(*command)
     assert done.returncode == 0, done.stderr
-    assert "Run 1 goes on after step" in done.stderr
+    assert "Run 1 resumes after step" in done.stderr
     [expected], [found] = runs(tmp_path / "whole.db"), runs(tmp_path / "tinyllm.db")
     assert found["state"] == "done"
     assert same_weights(expected["folder"], found["folder"])
@@ -92,7 +92,7 @@ def test_a_machine_that_announces_its_end_loses_no_step(tinyllm: Command, tmp_pa
     assert run["state"] == "stopped"
     assert state.name.startswith(f"step-{json.loads(run['figures'])['steps']:09d}-")
     done = tinyllm(*distill())
-    assert f"Run 1 goes on after step {json.loads(run['figures'])['steps']}." in done.stderr
+    assert f"Run 1 resumes after step {json.loads(run['figures'])['steps']}." in done.stderr
 
 
 def test_signals_that_do_not_stop_lose_no_step(tinyllm: Command, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_signals_that_do_not_stop_lose_no_step(tinyllm: Command, tmp_path: Path)
         assert step > done
         done = step
     finished = tinyllm(*command)
-    assert f"Run 1 goes on after step {done}." in finished.stderr
+    assert f"Run 1 resumes after step {done}." in finished.stderr
     assert finished.returncode == 0, finished.stderr
 
 
@@ -147,4 +147,4 @@ def test_a_disk_that_fills_up_keeps_the_state_before_and_says_so(tmp_path: Path)
         process = start(tmp_path, *distill("--db", "disk/tinyllm.db", epochs=20))
         _, error = process.communicate(timeout=300)
         assert process.returncode == 0, error
-        assert "Run 1 goes on after step" in error
+        assert "Run 1 resumes after step" in error

@@ -68,7 +68,7 @@ def fill_up_and_go_on(folder: Path, *, file_size: int | None, enlarged: bool) ->
         assert rows(folder, "SELECT sum(replies) FROM elicitations") == [(kept,)]
         code, out, error = run(folder, *ELICIT)
         assert code == 0, error
-        assert f"{QUESTIONS - kept} new rationales, {kept} were there." in out
+        assert f"{QUESTIONS - kept} new rationales, {kept} already stored." in out
         asked = Counter(endpoint.asked())
     assert len(asked) == QUESTIONS
     assert asked.total() <= QUESTIONS + IN_FLIGHT

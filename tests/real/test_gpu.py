@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from tests.models import KINDS, make_folder
-from tests.training.test_loss import assert_same, examples, gradients
+from tests.training.test_loss import assert_same, examples, gradients, objective
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.students.base import Example
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.loss.loss import Learner
-from tinyllm_cli.training.settings import TrainSettings
-from tinyllm_cli.training.trainer import Training, backward
+from tinyllm_cli.training.gradient import backward
+from tinyllm_cli.training.trainer import Training
 
 pytestmark = [
     pytest.mark.real,
@@ -38,7 +39,8 @@ def test_the_gradient_is_that_of_a_cpu(folder: Path) -> None:
     found = {}
     for device in ("cpu", "cuda"):
         student = load_student(str(folder), device=device)
-        backward(Learner(student), examples([(9, 4), (3, 8), (30, 12), (1, 1)]), TrainSettings(precision="float32"))
+        batch = examples([(9, 4), (3, 8), (30, 12), (1, 1)])
+        backward(Learner(student), batch, objective(batch))
         found[device] = {name: value.cpu() for name, value in gradients(student.model).items()}
     assert_same(found["cuda"], found["cpu"])
 
@@ -62,7 +64,7 @@ def test_a_full_memory_halves_the_micro_batches_and_changes_nothing_else(folder:
         torch.cuda.reset_peak_memory_stats()
         student = load_student(str(folder), device="cuda")
         training = Training(student, training_questions, settings)
-        training.run(lambda report: None, lambda step: False)
+        list(training.steps())
         return training.token_budget, {name: value.cpu() for name, value in student.model.state_dict().items()}
 
     budget, expected = trained()

@@ -84,7 +84,7 @@ def test_twenty_kills_lose_nothing_and_ask_nothing_twice_but_what_was_in_flight(
     complete(tmp_path, 320)
     assert len(asked(tmp_path)) == 320
     assert asked(tmp_path).total() <= 320 + 20
-    assert "0 new rationales, 320 were there" in tinyllm(*sampled).stdout
+    assert "0 new rationales, 320 already stored" in tinyllm(*sampled).stdout
     assert asked(tmp_path).total() <= 320 + 20
 
 

@@ -130,7 +130,7 @@ def test_a_killed_ones_questions_are_left_to_the_next_run(tmp_path: Path) -> Non
         lost = server.of("slow") - before
         assert len(lost) <= IN_FLIGHT
         out = finished(elicit(tmp_path, endpoint.url, "next"))
-    assert f"{600 - len(before)} new rationales, {len(before)} were there." in out
+    assert f"{600 - len(before)} new rationales, {len(before)} already stored." in out
     assert len(server.contents) == 600
     assert {content for content, count in server.contents.items() if count > 1} == lost
     assert max(server.contents.values()) <= 2

@@ -246,7 +246,7 @@ def test_however_a_run_is_cut_nothing_stays_behind_and_the_next_one_goes_on(
     before = len(rows(tmp_path))
     done = tinyllm(*ELICIT, **{MARK: mark, **VISIBLE})
     assert done.returncode == 0, done.stderr
-    assert f"{QUESTIONS - before} new rationales, {before} were there" in done.stdout
+    assert f"{QUESTIONS - before} new rationales, {before} already stored" in done.stdout
     kept = rows(tmp_path)
     assert len({row["question"] for row in kept}) == len(kept) == QUESTIONS
     own = tokenizer()
@@ -257,7 +257,7 @@ def test_however_a_run_is_cut_nothing_stays_behind_and_the_next_one_goes_on(
     assert json.loads(kept[0]["engine"])["api"] == "chat"
 
     again = tinyllm(*ELICIT, **{MARK: mark, "PATH": ""})
-    assert f"0 new rationales, {QUESTIONS} were there" in again.stdout
+    assert f"0 new rationales, {QUESTIONS} already stored" in again.stdout
     gone(mark)
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import make_questions
 from tinyllm_cli.records.evaluations import Prediction, Subject
 from tinyllm_cli.records.runs import RunIdentity
+from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.report.collect import Report, collect
 from tinyllm_cli.report.csv_files import files
 from tinyllm_cli.report.html import html_page
@@ -49,11 +50,11 @@ def evaluated(
                 dataset=dataset,
                 alpha=told if alpha is None else alpha,
                 seed=seed,
-                settings={"seed": seed, **settings},
+                settings=RunSettings.from_json({"seed": seed, **settings}),
                 sources={},
+                versions={},
             ),
             command="tinyllm distill",
-            versions={},
         )
         figures = {"valid": [{"step": 9, "accuracy": valid}, {"step": 10, "accuracy": 0.0}], "best_step": 9}
         store.runs.finish(run.id, state, {} if valid is None else figures)

@@ -16,6 +16,7 @@ from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.records.elicitation import ElicitationConfig
 from tinyllm_cli.records.evaluations import Prediction, Subject
 from tinyllm_cli.records.runs import RunIdentity
+from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.report.collect import Report, collect
 from tinyllm_cli.report.html import html_page
 from tinyllm_cli.report.terminal import accuracy_tables, report_tables
@@ -61,11 +62,11 @@ def full(store: Store) -> Store:
             dataset="toy",
             alpha={"[red]evil": 0.5},
             seed=1,
-            settings={"max_input": 64},
+            settings=RunSettings(),
             sources={},
+            versions={"tinyllm": "0"},
         ),
         command="tinyllm distill",
-        versions={"tinyllm": "0"},
     )
     store.runs.finish(run.id, "failed", {}, "OSError: <img src=x onerror=alert(1)>")
     for name, right in (("first", 3), ("second", 1)):

@@ -19,6 +19,7 @@ from tinyllm_cli.elicitation.prompts import build_prompt
 from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
 from tinyllm_cli.records.evaluations import Prediction, Subject
 from tinyllm_cli.records.runs import Run, RunIdentity
+from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.report.axes import BOTTOM, TOP, Mark, Tick, by_ratio, from_zero, legible, rounds, spaced, upward
 from tinyllm_cli.report.cases import TO_READ
 from tinyllm_cli.report.collect import collect
@@ -42,11 +43,11 @@ def trained(store: Store, dataset: str, right: set[int], *, seconds: float, meth
             dataset=dataset,
             alpha=alpha,
             seed=seed,
-            settings={"seed": seed, "max_input": 64, "max_target": 32},
+            settings=RunSettings.from_json({"seed": seed, "max_input": 64, "max_target": 32}),
             sources=lineage or {},
+            versions={"tinyllm": "0"},
         ),
         command="tinyllm distill",
-        versions={"tinyllm": "0"},
     )
     store.runs.finish(run.id, "done", {"training_seconds": seconds, **figures})
     best = figures.get("best_step")

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tinyllm_cli.evaluation.evaluate import evaluate_teacher, model_subject, run
 from tinyllm_cli.records.elicitation import Recipe
 from tinyllm_cli.records.evaluations import Evaluation, Subject
 from tinyllm_cli.records.runs import RunIdentity
+from tinyllm_cli.records.settings import Environment, RunSettings
 from tinyllm_cli.records.usefulness import Scorer
 from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.store.evaluations import EvaluatedQuestions
@@ -207,10 +209,12 @@ def test_the_models_that_score_are_columns(opened: Store, before: dict[str, list
 
 
 def test_runs_keep_their_identity(opened: Store, before: dict[str, list[dict[str, Any]]]) -> None:
+    here = Environment(device="a CPU", precision="float32", threads=1)  # rows of version 0.1 don't say
     for row in before["runs"]:
         identity = RunIdentity(
             **{name: row[name] for name in ("method", "student", "dataset", "seed")},
-            **{name: json.loads(row[name]) for name in ("alpha", "settings")},
+            **{name: json.loads(row[name]) for name in ("alpha", "versions")},
+            settings=replace(RunSettings.from_json(json.loads(row["settings"])), environment=here),
             sources=json.loads(row["lineage"]),
         )
         assert [run.id for run in opened.runs.same(identity)] == [row["id"]]

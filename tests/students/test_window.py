@@ -14,11 +14,11 @@ from backends.base import Completion, Failure, Message, Request, Sampling
 from backends.huggingface import HuggingFaceTeacher
 from tests.conftest import make_questions
 from tests.models import tiny_tokenizer
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.inputs import ANSWER, Task
 from tinyllm_cli.students.loading import load_ruler, load_student
 from tinyllm_cli.students.predict import MAX_ANSWER_TOKENS, explain, generate, rank
-from tinyllm_cli.training.settings import TrainSettings
 
 POSITIONS = 160
 

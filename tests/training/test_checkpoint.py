@@ -15,10 +15,10 @@ import pytest
 
 from tests.models import make_folder
 from tests.training.test_trainer import taught
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.training import checkpoint
 from tinyllm_cli.training.checkpoint import restore_state, save_state
-from tinyllm_cli.training.settings import TrainSettings
 from tinyllm_cli.training.trainer import Training
 
 ON_DISK = (checkpoint.__file__, shutil.__file__)
@@ -28,7 +28,7 @@ ON_DISK = (checkpoint.__file__, shutil.__file__)
 def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     student = load_student(str(make_folder(tmp_path_factory.mktemp("student"), "causal")))
     training = Training(student, taught(student), TrainSettings(epochs=1, batch_size=4, precision="float32"))
-    training.run(lambda report: None, lambda step: False)
+    list(training.steps())
     return training
 
 

@@ -137,7 +137,7 @@ def test_a_run_that_is_done_is_not_done_again(inside: Command, tmp_path: Path, c
     first, again, fresh = inside(*command), inside(*command), inside(*command, "--restart")
     runs = [json.loads(done.stdout)["run"] for done in (first, again, fresh)]
     assert runs == [1, 1, 2]
-    assert "Run 1 is this very training, and it is done." in again.stderr
+    assert "Run 1 has this configuration and is done." in again.stderr
 
 
 def test_the_papers_own_command_on_its_own_data(

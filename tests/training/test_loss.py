@@ -12,18 +12,20 @@ from hypothesis import strategies as st
 
 from backends.checkpoints import Checkpoint
 from tests.models import KINDS, causal_model, make_student, t5_model, tiny_tokenizer
+from tinyllm_cli.records.settings import Reading
 from tinyllm_cli.students.base import IGNORED, Example, Student, by_tokens
 from tinyllm_cli.students.causal import CausalStudent
-from tinyllm_cli.students.loss.cpu import attention, tuning
-from tinyllm_cli.students.loss.cpu.attention import attend
+from tinyllm_cli.students.loss import tuning
+from tinyllm_cli.students.loss.cpu import attention
+from tinyllm_cli.students.loss.cpu.attention import Scores, attend
 from tinyllm_cli.students.loss.cpu.dropout import DropoutRng, drop
 from tinyllm_cli.students.loss.cpu.packing import pack
-from tinyllm_cli.students.loss.cpu.tuning import tuned
 from tinyllm_cli.students.loss.cross_entropy import plain_head
 from tinyllm_cli.students.loss.loss import Learner
+from tinyllm_cli.students.loss.tuning import tuned
 from tinyllm_cli.students.seq2seq import Seq2SeqStudent
-from tinyllm_cli.training.settings import TrainSettings
-from tinyllm_cli.training.trainer import backward
+from tinyllm_cli.training.gradient import MicroBatches, backward
+from tinyllm_cli.training.objective import Objective
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 20)), min_size=1, max_size=9)
 
@@ -45,6 +47,12 @@ def examples(lengths: Sequence[tuple[int, int]]) -> list[Example]:
         )
         for number, (into, out) in enumerate(lengths)
     ]
+
+
+def objective(batch: Sequence[Example], reading: Reading = "example") -> Objective:
+    """Of a step that is the whole training set: the mean of each task's examples, whatever their numbers are."""
+    names = [example.name for example in batch]
+    return Objective(reading=reading, coverage={name: names.count(name) / names.count("answer") for name in names})
 
 
 def gradients(model: Any) -> dict[str, torch.Tensor]:
@@ -82,20 +90,19 @@ def test_every_way_gives_the_gradient_of_each_example_alone(
     if way == "whole logits":
         learner.head = None
     batch = examples(lengths)
-    setting = TrainSettings(token_budget=budget, reading="token")
     names = [example.name for example in batch]
     totals = {name: sum(e.length for e in batch if e.name == name) for name in names}
     expected = plainly(student, batch, [1 / totals[name] for name in names])
-    backward(learner, batch, setting)
+    backward(learner, batch, objective(batch, "token"), MicroBatches(budget=budget))
     assert_same(gradients(student.model), expected)
 
 
 def test_large_tables_take_their_gradient_row_by_row(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = examples([(9, 4), (3, 8)])
-    backward(Learner(student), batch, TrainSettings())
+    backward(Learner(student), batch, objective(batch))
     expected = gradients(student.model)
     monkeypatch.setattr(tuning, "_LARGE", 0)
-    backward(Learner(student), batch, TrainSettings())
+    backward(Learner(student), batch, objective(batch))
     assert_same(gradients(student.model), expected)
 
 
@@ -105,7 +112,7 @@ def test_frozen_parameters_get_no_gradient(student: Student, monkeypatch: pytest
     for weight in frozen:
         weight.requires_grad_(False)
     try:
-        backward(Learner(student), examples([(9, 4), (3, 8)]), TrainSettings())
+        backward(Learner(student), examples([(9, 4), (3, 8)]), Objective())
         assert all(weight.grad is None for weight in frozen)
         assert gradients(student.model)
     finally:
@@ -124,7 +131,7 @@ def test_the_model_is_as_before_after_a_step(student: Student) -> None:
 
 def backward_without_gradient(student: Student) -> None:
     with torch.enable_grad():
-        backward(Learner(student), examples([(9, 4), (3, 8)]), TrainSettings())
+        backward(Learner(student), examples([(9, 4), (3, 8)]), Objective())
     student.model.zero_grad(set_to_none=True)
 
 
@@ -144,7 +151,7 @@ def test_a_model_with_learned_positions_is_trained_with_padding() -> None:
     assert not learner.packs
     batch = examples([(9, 4), (3, 8)])
     expected = plainly(bart, batch, [1 / 4, 1 / 8])
-    backward(learner, batch, TrainSettings())
+    backward(learner, batch, objective(batch))
     assert_same(gradients(model), expected)
 
 
@@ -168,18 +175,18 @@ def test_the_classic_t5_whose_head_is_scaled_and_tied() -> None:
     classic = Seq2SeqStudent(Checkpoint(model=model, tokenizer=tokenizer, kind="seq2seq", device="cpu"))
     batch = examples([(9, 4), (3, 8)])
     expected = plainly(classic, batch, [1 / 4, 1 / 8])
-    backward(Learner(classic), batch, TrainSettings())
+    backward(Learner(classic), batch, objective(batch))
     assert_same(gradients(model), expected)
 
 
 def test_checkpointing_gives_the_same_gradient(student: Student) -> None:
     batch = examples([(9, 4), (3, 8)])
-    backward(Learner(student), batch, TrainSettings())
+    backward(Learner(student), batch, objective(batch))
     expected = gradients(student.model)
     student.model.gradient_checkpointing_enable()
     student.model.train()
     try:
-        backward(Learner(student, checkpointing=True), batch, TrainSettings())
+        backward(Learner(student, checkpointing=True), batch, objective(batch))
         assert_same(gradients(student.model), expected)
     finally:
         student.model.gradient_checkpointing_disable()
@@ -197,9 +204,11 @@ def test_attentions_gradient_is_right(monkeypatch: pytest.MonkeyPatch, dropout: 
     mask[1, ..., 4:] = -torch.inf
 
     def attended(query: Any, key: Any, value: Any, bias: Any) -> torch.Tensor:
-        draws = DropoutRng()
-        draws.begin(7)
-        return attend(query, key, value, bias=bias, mask=mask, scale=0.7, dropout=dropout, draws=draws)
+        rng = DropoutRng()
+        rng.begin(7)
+        rng.read([2, 0, 5])
+        gone = rng.block(0, (4, 3, 4), (6, 4, 6), dropout)
+        return attend(query, key, value, Scores(scale=0.7, bias=bias, mask=mask), gone)
 
     # The bias's gradient is summed up in float32.
     assert torch.autograd.gradcheck(attended, inputs, atol=1e-5, rtol=1e-3)
@@ -208,16 +217,16 @@ def test_attentions_gradient_is_right(monkeypatch: pytest.MonkeyPatch, dropout: 
 @settings(max_examples=30, deadline=None)
 @given(probability=st.floats(0.01, 0.9), seed=st.integers(0, 2**40))
 def test_dropout_takes_its_share_and_keeps_the_mean(probability: float, seed: int) -> None:
-    draws = DropoutRng()
-    draws.begin(seed, 1)
-    dropped = drop(torch.ones(401, 251), probability, draws)
+    rng = DropoutRng()
+    rng.begin(seed, 1)
+    dropped = drop(torch.ones(401, 251), probability, rng)
     gone = float((dropped == 0).float().mean())
     assert gone == pytest.approx(probability, abs=5 * (probability * (1 - probability) / dropped.numel()) ** 0.5 + 2e-5)
     assert float(dropped.max()) == pytest.approx(1 / (1 - probability), rel=1e-3)
-    draws.begin(seed, 1)
-    assert torch.equal(drop(torch.ones(401, 251), probability, draws), dropped)
-    draws.begin(seed, 2)
-    assert not torch.equal(drop(torch.ones(401, 251), probability, draws), dropped)
+    rng.begin(seed, 1)
+    assert torch.equal(drop(torch.ones(401, 251), probability, rng), dropped)
+    rng.begin(seed, 2)
+    assert not torch.equal(drop(torch.ones(401, 251), probability, rng), dropped)
 
 
 @settings(max_examples=50, deadline=None)
@@ -241,11 +250,11 @@ def test_groups_hold_everything_within_the_budget(sizes: list[int], budget: int)
 def test_rows_of_a_coarse_length_give_the_same_gradient(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
     learner, batch = Learner(student), examples([(9, 4), (3, 8), (40, 1)])
     learner.packs = False
-    backward(learner, batch, TrainSettings())
+    backward(learner, batch, objective(batch))
     expected = gradients(student.model)
     monkeypatch.setattr(student, "pad_multiple", 16)
     assert student.target_logits(batch)[0].shape[1] % 16 == 0 or student.kind == "causal"
-    backward(learner, batch, TrainSettings())
+    backward(learner, batch, objective(batch))
     assert_same(gradients(student.model), expected)
 
 
@@ -261,7 +270,7 @@ def test_gelu_and_norms_are_replaced_by_the_same(student: Student, kind: str) ->
         return {"logits": logits.detach(), **gradients(student.model)}
 
     plain = found()
-    with tuned(student.model, None, kind):
+    with tuned(student.model, kind):
         replaced = [module for module in student.model.modules() if "forward" in module.__dict__]
         assert replaced or (student.kind == "causal" and kind == "cpu")
         assert_same(found(), plain)
@@ -275,5 +284,5 @@ def test_a_causal_model_without_logits_to_keep_packs_too() -> None:
     assert learner.packs
     batch = examples([(9, 4), (3, 8)])
     expected = plainly(student, batch, [1 / 4, 1 / 8])
-    backward(learner, batch, TrainSettings())
+    backward(learner, batch, objective(batch))
     assert_same(gradients(student.model), expected)

@@ -22,12 +22,12 @@ from tinyllm_cli.evaluation.evaluate import evaluate_student, run_subject
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.teacher_answers import majority
 from tinyllm_cli.records.elicitation import ElicitationConfig
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.data import TrainingPlan, load_training_data
-from tinyllm_cli.training.settings import TrainSettings
 
 
 def toy(store: Store, folder: Path, count: int = 12) -> list[Question]:

@@ -18,9 +18,8 @@ from tinyllm_cli.students.inputs import ANSWER
 from tinyllm_cli.students.loss.loss import Learner
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.data import TrainingQuestion, training_questions
-from tinyllm_cli.training.objective import READINGS, token_weights
-from tinyllm_cli.training.settings import TrainSettings
-from tinyllm_cli.training.trainer import backward
+from tinyllm_cli.training.gradient import MicroBatches, backward
+from tinyllm_cli.training.objective import READINGS, Objective, coverage_of, mean_weights
 
 TEACHERS = ("llama2", "t5")
 LIMITS = Limits(input=300, target=60)
@@ -41,6 +40,14 @@ def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if dtype == "float64":  # eager attention takes its softmax in float32, where float64's mask value is infinite
         made.model.set_attn_implementation("sdpa")
     return made
+
+
+def objective(examples: Sequence[Example], alphas: Mapping[str, float], reading: str = "example") -> Objective:
+    """Of a step that is the whole training set."""
+    questions = sum(one.share for one in examples if one.name == ANSWER)
+    counts = {name: sum(one.share for one in examples if one.name == name) for name in {e.name for e in examples}}
+    coverage = {name: count / questions for name, count in counts.items()}
+    return Objective(reading=reading, alpha=alphas, coverage=coverage)  # type: ignore[arg-type]
 
 
 def make_lessons(
@@ -96,12 +103,10 @@ def gradient(student: Student) -> torch.Tensor:
 
 
 def loss_and_gradient(
-    student: Student, examples: list[Example], reading: str, budget: int = 1500
+    student: Student, examples: list[Example], whole: Objective, budget: int = 1500
 ) -> tuple[float, torch.Tensor]:
-    setting = TrainSettings(reading=reading, token_budget=budget)  # type: ignore[arg-type]
-    losses = backward(Learner(student), examples, setting)
-    weight = {example.name: example.weight for example in examples}
-    return sum(weight[name] * loss for name, loss in losses.items()), gradient(student)
+    losses = backward(Learner(student), examples, whole, MicroBatches(budget=budget))
+    return sum(whole.alpha.get(name, 1.0) * loss for name, loss in losses.items()), gradient(student)
 
 
 def encoded(student: Student, taught: Sequence[TrainingQuestion]) -> list[Example]:
@@ -129,7 +134,7 @@ def test_loss_and_gradient_equal_equation_2_in_any_order_and_grouping(
     expected_gradient = gradient(student)
     examples = encoded(student, taught)
     random.Random(order).shuffle(examples)
-    loss, found = loss_and_gradient(student, examples, reading, budget)
+    loss, found = loss_and_gradient(student, examples, objective(examples, alphas, reading), budget)
     assert loss == pytest.approx(float(expected.detach()), rel=1e-5)
     assert close(found, expected_gradient)
 
@@ -139,7 +144,10 @@ def test_the_two_readings_differ_when_lengths_do(student: Student, reading: str)
     taught = make_lessons([{"t5": ["It follows"]}, {"t5": ["It follows from what the thing is for" * 3]}], {"t5": 1.0})
     other = next(name for name in READINGS if name != reading)
     examples = encoded(student, taught)
-    assert not close(loss_and_gradient(student, examples, reading)[1], loss_and_gradient(student, examples, other)[1])
+    [one, another] = (
+        loss_and_gradient(student, examples, objective(examples, {"t5": 1.0}, read))[1] for read in (reading, other)
+    )
+    assert not close(one, another)
 
 
 @pytest.mark.parametrize("reading", READINGS)
@@ -150,8 +158,8 @@ def test_three_equal_samples_of_a_question_count_once(student: Student, reading:
         for copies in (1, 3)
     )
     assert len(thrice) == len(once) + 2
-    loss, found = loss_and_gradient(student, thrice, reading)
-    expected_loss, expected = loss_and_gradient(student, once, reading)
+    loss, found = loss_and_gradient(student, thrice, objective(thrice, alphas, reading))
+    expected_loss, expected = loss_and_gradient(student, once, objective(once, alphas, reading))
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     assert close(found, expected)
 
@@ -169,7 +177,7 @@ def test_alpha_zero_makes_no_task_and_no_token_in_a_forward_pass(student: Studen
             taught = make_lessons(rationales, alphas)
             assert sum(len(lesson.tasks) for lesson in taught) == expected
             examples = encoded(student, taught)
-            backward(learner, examples, TrainSettings(token_budget=100))
+            backward(learner, examples, objective(examples, alphas), MicroBatches(budget=100))
             assert sum(tokens) == sum(example.length for example in examples)
     finally:
         handle.remove()
@@ -179,12 +187,14 @@ def test_a_teacher_that_wrote_for_some_questions_is_averaged_over_those_alone(st
     """N of L_Tm counts the questions that have an accepted rationale of teacher m."""
     alphas = {"t5": 1.0}
     one = {"t5": ["It follows from what the thing is for."]}
-    alone, among = make_lessons([one], alphas), make_lessons([one, {}, {}], alphas)
-    setting = TrainSettings()
-    lonely = backward(Learner(student), encoded(student, alone), setting)["t5"]
-    crowded = backward(Learner(student), encoded(student, among), setting)["t5"]
+    alone, among = (encoded(student, make_lessons(own, alphas)) for own in ([one], [one, {}, {}]))
+    lonely, crowded = (backward(Learner(student), own, objective(own, alphas))["t5"] for own in (alone, among))
     student.model.zero_grad(set_to_none=True)
     assert crowded == pytest.approx(lonely, rel=1e-5)
+
+
+def example(name: str, length: int = 4, *, weight: float = 1.0, share: float = 1.0) -> Example:
+    return Example(name=name, weight=weight, share=share, input=(2,), target=(3,) * length)
 
 
 STEPS = st.lists(
@@ -197,24 +207,43 @@ STEPS = st.lists(
 @pytest.mark.parametrize("reading", READINGS)
 @settings(deadline=None)
 @given(step=STEPS)
-def test_token_weights_of_a_task_sum_to_its_weight(reading: str, step: list[tuple[str, float, int]]) -> None:
-    weight = {ANSWER: 1.0, "llama2": 0.5, "t5": 3.0}
-    examples = [
-        Example(name=name, weight=weight[name], share=share, input=(2,), target=(3,) * length)
-        for name, share, length in step
-    ]
-    factors = token_weights(examples, reading)  # type: ignore[arg-type]
-    for task in {name for name, _, _ in step}:
-        total = sum(f * e.length for e, f in zip(examples, factors, strict=True) if e.name == task)
-        assert total == pytest.approx(weight[task])
+def test_token_weights_of_a_task_sum_to_its_alpha(reading: str, step: list[tuple[str, float, int]]) -> None:
+    alphas = {"llama2": 0.5, "t5": 3.0}
+    examples = [example(ANSWER), *(example(name, length, share=share) for name, share, length in step)]
+    whole = objective(examples, alphas, reading)
+    for weights, expected in (
+        (whole.token_weights(examples), {ANSWER: 1.0, **alphas}),
+        (mean_weights(examples, whole.reading), {ANSWER: 1.0, "llama2": 1.0, "t5": 1.0}),
+    ):
+        for task in {one.name for one in examples}:
+            total = sum(weight * one.length for one, weight in zip(examples, weights, strict=True) if one.name == task)
+            assert total == pytest.approx(expected[task])
 
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_a_rationale_weighs_the_same_alone_and_among_others(reading: str) -> None:
     """Its weight is no part of N, or it would count for nothing in a step where its teacher wrote no other."""
-    useful, useless = (
-        Example(name="t5", weight=weight, share=1.0, input=(2,), target=(3,) * 4) for weight in (1.5, 0.5)
-    )
+    useful, useless = (example("t5", weight=weight) for weight in (1.5, 0.5))
     for step in ([useful], [useless], [useful, useless]):
-        factors = token_weights(step, reading)  # type: ignore[arg-type]
-        assert factors == pytest.approx([one.weight / (4 * len(step)) for one in step])
+        answers = [example(ANSWER)] * len(step)
+        weights = Objective(reading=reading).token_weights([*step, *answers])[: len(step)]  # type: ignore[arg-type]
+        assert weights == pytest.approx([one.weight / (4 * len(step)) for one in step])
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_a_teacher_gets_its_alpha_over_an_epoch_whatever_it_covers(reading: str, batch_size: int) -> None:
+    """Divided by its examples of the step, a teacher with few of them would get a part of alpha that grows with the
+    batch size."""
+    alpha, covered, count = 0.5, range(0, 40, 10), 40
+    questions = [[example(ANSWER), *([example("t5", 3 + number)] if number in covered else [])] for number in range(40)]
+    whole = Objective(reading=reading, alpha={"t5": alpha}, coverage=coverage_of(questions))  # type: ignore[arg-type]
+    random.Random(0).shuffle(questions)
+    totals = {ANSWER: 0.0, "t5": 0.0}
+    for start in range(0, count, batch_size):
+        step = [one for own in questions[start : start + batch_size] for one in own]
+        for one, weight in zip(step, whole.token_weights(step), strict=True):
+            totals[one.name] += weight * one.length
+    steps = count / batch_size
+    assert totals == pytest.approx({ANSWER: steps, "t5": alpha * steps})
+    assert whole.coverage == {ANSWER: 1.0, "t5": 0.1}

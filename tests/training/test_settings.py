@@ -13,12 +13,13 @@ from tests.conftest import Command, write_dataset
 from tests.models import KINDS, make_folder, weights
 from tests.training.test_trainer import broken_off, contrary, final_weights, planned, run, taught
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.training.optimizers import SCHEDULES, make_optimizer, optimizer_names
-from tinyllm_cli.training.settings import TrainSettings
-from tinyllm_cli.training.trainer import StepReport, Training
+from tinyllm_cli.training.progress import StepReport
+from tinyllm_cli.training.trainer import Training
 
 SHAKEN = ("adafactor", "adamw_torch", "sgd", "rmsprop", "adagrad")
 """Optimizers that need no further package."""
@@ -32,7 +33,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def trained(folder: Path, watch: Callable[[StepReport], None] = lambda report: None, **changes: Any) -> Student:
     student = load_student(str(folder))
     settings = TrainSettings(**{"epochs": 6, "batch_size": 4, "lr": 1e-3, "precision": "float32", **changes})
-    Training(student, taught(student), settings).run(watch, lambda step: False)
+    for report in Training(student, taught(student), settings).steps():
+        watch(report)
     return student
 
 
@@ -114,12 +116,11 @@ def test_patience_ends_a_training_that_gets_no_better(store: Store, folder: Path
     plan = planned(store, contrary(tmp_path / "toy"), folder, patience=2, **changes)
     done = run(store, plan, lambda progress, student: None)
     curve = done.metrics["valid"]
-    best = max(point["accuracy"] for point in curve)
-    as_good = [place for place, point in enumerate(curve) if point["accuracy"] == best]
+    best = max(range(len(curve)), key=lambda place: (curve[place]["accuracy"], -curve[place]["loss"]))
     assert done.state == "done"
     assert done.metrics["steps"] == curve[-1]["step"] < 90
-    assert len(curve) - 1 - as_good[0] == 2
-    assert done.metrics["best_step"] == curve[as_good[-1]]["step"]
+    assert len(curve) - 1 - best == 2
+    assert done.metrics["best_step"] == curve[best]["step"]
 
 
 def test_patience_ends_a_training_that_stands_still(store: Store, folder: Path, tmp_path: Path) -> None:

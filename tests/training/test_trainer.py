@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,17 @@ from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.records.runs import Run
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
-from tinyllm_cli.students.base import Example, Student
+from tinyllm_cli.students.base import Example, Limits, Student
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.saving import save_student
-from tinyllm_cli.training.checkpoint import save_state, state_folder
+from tinyllm_cli.training.checkpoint import state_folder
 from tinyllm_cli.training.data import TrainingPlan, load_training_data, training_questions
-from tinyllm_cli.training.distill import distill, finished, run_folder
-from tinyllm_cli.training.keeper import Progress
-from tinyllm_cli.training.settings import TrainSettings
-from tinyllm_cli.training.trainer import StepReport, Training, checkpoint_steps, precision_context, step_batches
+from tinyllm_cli.training.distill import RunControl, distill, finished, run_folder
+from tinyllm_cli.training.environment import precision_context
+from tinyllm_cli.training.progress import Progress, StepReport
+from tinyllm_cli.training.trainer import Training, checkpoint_steps, step_batches
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -38,10 +39,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def taught(student: Student, count: int = 8) -> list[list[Example]]:
-    return [
-        student.encode(lesson.tasks, TrainSettings().limits)
-        for lesson in training_questions(make_questions(count), {}, [])
-    ]
+    return [student.encode(lesson.tasks, Limits()) for lesson in training_questions(make_questions(count), {}, [])]
 
 
 def train_once(folder: Path, watch: Callable[[StepReport], None] = lambda report: None, **changes: Any) -> Student:
@@ -51,7 +49,8 @@ def train_once(folder: Path, watch: Callable[[StepReport], None] = lambda report
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.1
     settings = TrainSettings(**{"epochs": 2, "batch_size": 4, "lr": 1e-3, "precision": "float32", **changes})
-    Training(student, taught(student), settings).run(watch, lambda step: False)
+    for report in Training(student, taught(student), settings).steps():
+        watch(report)
     return student
 
 
@@ -103,7 +102,8 @@ def updates(folder: Path, **changes: Any) -> list[float]:
         before = after
 
     settings = TrainSettings(**{"epochs": 4, "lr": 1e-6, "precision": "float32", **changes})
-    Training(student, taught(student), settings).run(watch, lambda step: False)
+    for report in Training(student, taught(student), settings).steps():
+        watch(report)
     return [update / settings.lr for update in found]
 
 
@@ -188,6 +188,11 @@ def run(store: Store, plan: TrainingPlan, watch: Callable[[Progress, Student], N
     return distill(store, plan, student, load_training_data(store, plan), lambda progress: watch(progress, student))
 
 
+def trained(store: Store, plan: TrainingPlan, watch: Callable[[Progress], None], **control: Any) -> Run:
+    data = load_training_data(store, plan)
+    return distill(store, plan, load_student(plan.student), data, watch, RunControl(**control))
+
+
 def test_the_checkpoint_with_the_best_valid_accuracy_is_what_is_on_disk(
     store: Store, folder: Path, tmp_path: Path
 ) -> None:
@@ -200,14 +205,15 @@ def test_the_checkpoint_with_the_best_valid_accuracy_is_what_is_on_disk(
     plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=30, evals_per_epoch=1, schedule="constant")
     done = run(store, plan, watch)
     curve = done.metrics["valid"]
-    best = max(curve, key=lambda point: (point["accuracy"], point["step"]))
+    best = max(curve, key=lambda point: (point["accuracy"], -point["loss"]))
     assert curve[-1]["accuracy"] < best["accuracy"], (
         "the last checkpoint must not be the best for this to test anything"
     )
     assert done.metrics["best_step"] == best["step"]
     on_disk = weights(load_student(done.folder))
     assert all(torch.equal(value, on_disk[name]) for name, value in kept[best["step"]].items())
-    assert f"step {best['step']}, chosen on the valid split" in (Path(done.folder) / "README.md").read_text("utf-8")
+    card = (Path(done.folder) / "README.md").read_text("utf-8")
+    assert f"step {best['step']}, chosen on the valid split by accuracy" in card
 
 
 def test_without_a_valid_split_the_last_checkpoint_is_kept(store: Store, folder: Path, tmp_path: Path) -> None:
@@ -254,8 +260,8 @@ def test_a_student_that_could_not_be_saved_is_not_the_best(
         saved.append(1)
         save_student(*arguments)
 
-    monkeypatch.setattr("tinyllm_cli.training.keeper.save_student", save)
-    plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=2, evals_per_epoch=2, lr=0.0)
+    monkeypatch.setattr("tinyllm_cli.training.trainer.save_student", save)
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=6, evals_per_epoch=2)
     with pytest.raises(OSError, match="No space"):
         run(store, plan, lambda progress, student: None)
     [failed] = store.runs.everything()
@@ -288,15 +294,12 @@ def broken_off(
         if progress.report and progress.report.step == step:
             raise error
 
-    material = load_training_data(store, plan)
     with pytest.raises(type(error)):
-        distill(store, plan, load_student(plan.student), material, watch, save_every=save_every, restart=restart)
+        trained(store, plan, watch, save_every=save_every, restart=restart)
 
 
 def final_weights(store: Store, plan: TrainingPlan, *, restart: bool = False) -> tuple[Run, dict[str, Any]]:
-    done = distill(
-        store, plan, load_student(plan.student), load_training_data(store, plan), lambda progress: None, restart=restart
-    )
+    done = trained(store, plan, lambda progress: None, restart=restart)
     return done, weights(load_student(done.folder))
 
 
@@ -324,25 +327,20 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_weights(
     assert not list(Path(done.folder).parent.glob(".*")), "the state of a run that is done is of no use"
 
 
-def test_a_training_that_patience_had_ended_is_not_gone_on_with(
-    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_that_patience_ended_does_not_resume(store: Store, folder: Path, tmp_path: Path) -> None:
+    """Interrupted while the evaluation that exhausts its patience is shown."""
     plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=30, evals_per_epoch=1, patience=2)
-    seen: list[int] = []
 
-    def save(folder: Path, training: Training, notes: Mapping[str, Any]) -> None:
-        save_state(folder, training, notes)
-        if training.over and not seen:
-            seen.append(training.done)
+    def watch(progress: Progress) -> None:
+        merits = [(point.accuracy, -point.loss) for point in progress.valid]
+        if merits and len(merits) - 1 - merits.index(max(merits)) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinyllm_cli.training.keeper.save_state", save)
     with pytest.raises(KeyboardInterrupt):
-        distill(store, plan, load_student(plan.student), load_training_data(store, plan), lambda _: None, save_every=0)
+        trained(store, plan, watch, save_every=0)
     done, found = final_weights(store, plan)
     whole, expected = final_weights(store, plan, restart=True)
     assert done.id != whole.id
-    assert seen == [whole.metrics["steps"]]
     assert whole.metrics["steps"] < 90
     assert (done.metrics["steps"], done.metrics["valid"]) == (whole.metrics["steps"], whole.metrics["valid"])
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
@@ -412,7 +410,7 @@ def test_an_interruption_while_it_is_told_of_an_evaluation_counts_it_once(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        distill(store, plan, load_student(plan.student), load_training_data(store, plan), watch, save_every=3600)
+        trained(store, plan, watch, save_every=3600)
     done, _ = final_weights(store, plan)
     assert [point["step"] for point in done.metrics["valid"]] == [3, 6, 9, 12]
 
@@ -426,7 +424,7 @@ def test_a_best_student_is_known_to_a_state_at_once(store: Store, folder: Path, 
         if progress.report and progress.report.step == 4:
             states.extend(state_folder(Path(progress.run.folder)).glob("step-*/state.json"))
 
-    distill(store, plan, load_student(plan.student), load_training_data(store, plan), watch, save_every=3600)
+    trained(store, plan, watch, save_every=3600)
     assert [path.parent.name for path in states] == ["step-000000003-1"]
 
 
@@ -435,7 +433,7 @@ def test_a_run_that_another_process_is_at_is_left_to_it(store: Store, folder: Pa
     broken_off(store, plan, 2, KeyboardInterrupt())
     with store.runs.claiming(1) as held:
         assert held
-        with pytest.raises(WorldProblem, match="another process"):
+        with pytest.raises(WorldProblem, match="Another process"):
             final_weights(store, plan)
     assert final_weights(store, plan)[0].id == 1
 
@@ -465,7 +463,7 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_gradient(folder: Pat
 
         training = Training(student, taught(student), TrainSettings(batch_size=4, lr=1e-3, precision="float32"))
         student.model.register_forward_pre_hook(short_of_memory)
-        training.run(lambda report: budgets.append(report.token_budget), lambda step: False)
+        budgets.extend(report.token_budget for report in training.steps())
         return student
 
     expected = weights(trained(0))

@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.elicitation.replies import own_answer, without_thinking
+from tinyllm_cli.elicitation.replies import own_answer, text_begin, without_thinking
 from tinyllm_cli.rationales.gates import GateSettings, judge
 from tinyllm_cli.rationales.weights import text_hash
 from tinyllm_cli.store import Store, question_lookup
@@ -89,7 +89,7 @@ def _exhibit(question: Question, reply: question_lookup.ReplyRow, gates: GateSet
 def pieces(raw: str, left: str) -> Iterator[Piece]:
     """`raw` in parts that are in `left` and parts that are not: together they are `raw`. What a model thought aloud is
     not left, though the same sentence may stand there."""
-    start = len(raw) - len(without_thinking(raw))
+    start = text_begin(raw)
     begin = raw.find(left, start)
     if begin >= 0:
         end = begin + len(left)

@@ -25,11 +25,12 @@ from tinyllm_cli.cli import (
     report,
     usefulness,
 )
+from tinyllm_cli.cli.group import CommandGroup
 
 app = typer.Typer(
     name="tinyllm",
+    cls=CommandGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help=(
@@ -42,7 +43,7 @@ app.command(name="import")(import_.import_data)
 app.command(name="elicit")(elicit.elicit)
 app.command(name="gate")(gate.gate)
 app.command(name="audit")(audit.audit)
-app.command(name="usefulness")(usefulness.score)
+app.command(name="usefulness")(usefulness.usefulness)
 app.command(name="distill")(distill.distill)
 app.command(name="eval")(evaluate.evaluate)
 app.command(name="experiment")(experiment.experiment)

@@ -9,11 +9,12 @@ import json as jsonlib
 import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tinyllm_cli.events import Event, Finished, Notice, OnEvent
 from tinyllm_cli.terminal import REORDERING, fit, printable
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ class Console:
                 console.print(caption, "", sep="\n", width=min(console.width, _PROSE))
 
     def result(self, value: Any) -> None:
-        """The result as one JSON object, when that was asked for."""
+        """The result, a mapping or a dataclass, as one JSON object under --json."""
         if self.json:
-            text = jsonlib.dumps(value, ensure_ascii=False, indent=2)
+            plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+            text = jsonlib.dumps(plain, ensure_ascii=False, indent=2, default=str)
             # JSON escapes the control characters below 32 only; others steer some terminals as well.
             sys.stdout.write(re.sub(f"[\x7f-\x9f{REORDERING}]", lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
@@ -106,7 +108,12 @@ class Console:
         if hint:
             self._print(hint, error=True)
 
-    def error(self, message: str, hint: str = "") -> None:
+    def error(self, message: str, hint: str = "", exit_code: int = 1) -> None:
+        """Why the command ends. Under --json the last line of stderr is an object with error, hint and exit_code."""
+        if self.json:
+            found = {"error": message, "hint": hint, "exit_code": exit_code}
+            sys.stderr.write(printable(jsonlib.dumps(found, ensure_ascii=False)) + "\n")
+            return
         self._print(f"Error: {message}", error=True)
         if hint:
             self._print(hint, error=True)
@@ -121,6 +128,35 @@ class Console:
                 yield bar
         else:
             yield _Lines(label)
+
+    @contextmanager
+    def events(self, show_part: Callable[[object], None] | None = None) -> Iterator[OnEvent]:
+        """A callback for a stage's events: a meter for each label of progress, notices and warnings as they come, and
+        `show_part` for parts of the result."""
+        with ExitStack() as stack:
+            meter: Meter | None = None
+            label: str | None = None
+
+            def show(event: Event) -> None:
+                nonlocal meter, label
+                if isinstance(event, Finished):
+                    stack.close()
+                    label = meter = None
+                    if show_part is not None:
+                        show_part(event.value)
+                    return
+                if isinstance(event, Notice):
+                    if event.warning:
+                        self.warn(event.message, event.hint)
+                    else:
+                        self.note(event.message + (f" {event.hint}" if event.hint else ""))
+                    return
+                if meter is None or event.label != label:
+                    stack.close()
+                    label, meter = event.label, stack.enter_context(self.meter(event.label))
+                meter(event.done, event.total, event.detail)
+
+            yield show
 
     @contextmanager
     def _bar(self, label: str) -> Iterator[Meter]:

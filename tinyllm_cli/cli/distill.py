@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Gates, Json, Quiet
 from tinyllm_cli.cli.resolve import resolved
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Gates, Json, Quiet, Session, command_line, guarded
+from tinyllm_cli.cli.session import Session, command_line, guarded
 from tinyllm_cli.cli.views.distill import announce, say, train
 
 if TYPE_CHECKING:
@@ -93,14 +94,13 @@ def distill(
         bool, _panel("--gradient-checkpointing", help="Less memory, half the speed.")
     ] = False,
     evals_per_epoch: Annotated[int, _panel(min=1, help="Valid evaluations an epoch; the best one is kept.")] = 2,
-    patience: Annotated[
-        int, _panel(min=0, help="End after so many evaluations without a better one; 0 never does.")
-    ] = 0,
+    patience: Annotated[int, _panel(min=0, help="Early stopping: evaluations without improvement (0: off).")] = 0,
+    select_by: Annotated[
+        str, _panel(help="accuracy or loss on valid: what chooses the checkpoint; the other one decides ties.")
+    ] = "accuracy",
     seed: Annotated[int, _panel(help="Decides order and dropout.")] = 0,
-    save_every: Annotated[
-        float, _panel(min=0.0, help="Minutes between two states on disk, from which a run that was broken off goes on.")
-    ] = 5.0,
-    restart: Annotated[bool, _panel(help="Begin anew, even where this very run is done or could go on.")] = False,
+    save_every: Annotated[float, _panel(min=0.0, help="Checkpoint interval in minutes.")] = 5.0,
+    restart: Annotated[bool, _panel(help="Begin a new run, even where this one is done or could be resumed.")] = False,
     track: Annotated[str | None, _panel(help="Send the curves to tensorboard, wandb, trackio or mlflow.")] = None,
     trust_remote_code: Annotated[bool, _panel(help="Run code that comes with the model.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be trained on.")] = False,
@@ -117,6 +117,7 @@ def distill(
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.ingestion.ingest import ingest_named
     from tinyllm_cli.rationales.selection import Selection
+    from tinyllm_cli.records.settings import TrainSettings
     from tinyllm_cli.training.alpha import choose, parse_alpha
     from tinyllm_cli.training.data import TrainingPlan, load_training_data
     from tinyllm_cli.training.distill import finished
@@ -124,12 +125,12 @@ def distill(
     from tinyllm_cli.training.methods import METHODS
     from tinyllm_cli.training.objective import READINGS
     from tinyllm_cli.training.optimizers import SCHEDULES, optimizer_names
-    from tinyllm_cli.training.settings import TrainSettings
     from tinyllm_cli.training.tracking import TRACKERS, Tracker
 
     for option, value, known in (
         ("--loss", loss, READINGS),
         ("--precision", precision, ("auto", "float32", "bfloat16")),
+        ("--select-by", select_by, ("accuracy", "loss")),
         ("--schedule", schedule, SCHEDULES),
         ("--optimizer", optimizer, (optimizer,) if optimizer == "adamw_torch_fused" else optimizer_names()),
         ("--usefulness", usefulness, ("none", "weight", "filter")),
@@ -154,7 +155,7 @@ def distill(
         lora_alpha=lora_alpha,
         max_input=max_input, max_target=max_target, reading=loss, precision=precision,  # type: ignore[arg-type]
         token_budget=token_budget or 0, gradient_checkpointing=gradient_checkpointing, evals_per_epoch=evals_per_epoch,
-        patience=patience, seed=seed,
+        patience=patience, select_by=select_by, seed=seed,  # type: ignore[arg-type]
     )  # fmt: skip
     with closing(session.open_store(create=dataset is not None)) as store:
         if dataset is not None:
@@ -191,7 +192,7 @@ def distill(
             return
         run = None if restart else finished(store, plan, material)
         if run is not None:
-            session.console.note(f"Run {run.id} is this very training, and it is done. --restart trains anew.")
+            session.console.note(f"Run {run.id} has this configuration and is done. --restart trains again.")
         else:
             from tinyllm_cli.students.loading import load_student
 

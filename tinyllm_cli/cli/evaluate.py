@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
 from tinyllm_cli.cli.resolve import loader, resolved
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.cli.session import Session, guarded
 
 if TYPE_CHECKING:
     from tinyllm_cli.records.evaluations import Evaluation, Scoring, Subject
@@ -143,7 +144,7 @@ def _run_target(store: Store, run_id: int | None, dataset: str | None) -> _Targe
     from tinyllm_cli.training.model_card import read_beside
 
     run = run_with_student(store, run_id)
-    limits = Limits.of(run.settings)
+    limits = Limits.of(run.settings.train)
     return _Target(
         dataset=dataset or run.dataset, subject=run_subject(run), model=run.folder, limits=limits,
         reads=read_beside(run),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
+from tinyllm_cli.cli.session import Session, guarded
 
 if TYPE_CHECKING:
     from tinyllm_cli.experiments.grid import ExperimentPlan, Setup

@@ -1,71 +1,57 @@
-"""`tinyllm export`: a run's student in another runtime's format, checked."""
+"""`tinyllm export`: a run's student in another runtime's format, checked against the student."""
 
 from __future__ import annotations
 
 import shlex
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tinyllm_cli import api
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet, RunNumber
+from tinyllm_cli.cli.session import Session, guarded
 
 if TYPE_CHECKING:
     from tinyllm_cli.export.export import Exported
 
+_SCORINGS = {"rank": "ranked options", "generate": "greedy text"}
+
 
 @guarded
 def export(
-    to: Annotated[str, typer.Option(help="onnx, ctranslate2 or gguf.")],
-    out: Annotated[Path, typer.Option(help="The folder to make.")],
-    run: Annotated[int | None, typer.Option(help="A run's number.", show_default="the latest run")] = None,
-    quantize: Annotated[str | None, typer.Option(help="int8: smaller and on a CPU faster, at some accuracy.")] = None,
-    questions: Annotated[int, typer.Option(min=1, help="How many questions to check it on.")] = 50,
+    to: Annotated[Literal["onnx", "ctranslate2", "gguf"], typer.Option(help="The format.")],
+    out: Annotated[Path, typer.Option(help="The folder to create.")],
+    run: RunNumber = None,
+    quantize: Annotated[
+        Literal["int8"] | None, typer.Option(help="int8: smaller, and faster on a CPU, at some cost in accuracy.")
+    ] = None,
+    questions: Annotated[int, typer.Option(min=1, help="How many questions the export is checked on.")] = 50,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Export a run's student, and check that it answers as before on questions of the run's data set.
+    """Export a run's student, and check on questions of the run's data set that it gives the same answers.
 
     Example: tinyllm export --run 3 --to ctranslate2 --quantize int8 --out fast
     """
-    from tinyllm_cli.cli.resolve import run_with_student
-    from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.export.export import export as export_stage
-    from tinyllm_cli.export.export import find_format
-
-    if quantize not in (None, "int8"):
-        raise UsageProblem(f"--quantize can't be '{quantize}'.", "Choose int8, or leave it out.")
-    find_format(to)
     session = Session(db, config, Console(json=json, quiet=quiet))
-    with closing(session.open_store(create=False)) as store:
-        chosen = run_with_student(store, run)
-        done = export_stage(
-            store, chosen, to, out.expanduser(), int8=quantize == "int8", questions=questions,
-            watch=session.console.note,
-        )  # fmt: skip
-    _show(session, done)
-    session.console.result({"run": chosen.id, "format": to, "quantize": quantize, **_plain(done)})
+    with session.project() as project, session.console.events() as on_event:
+        done = api.export(project, to, out, run=run, quantize=quantize, questions=questions, on_event=on_event)
+    _show(session.console, done)
+    session.console.result({"format": to, "quantize": quantize, **asdict(done)})
     session.console.next(shlex.join(["cat", str(done.folder / "README.md")]))
 
 
-def _show(session: Session, done: Exported) -> None:
-    what = {"rank": "ranked options", "generate": "greedy text"}
+def _show(console: Console, done: Exported) -> None:
     for one in done.agreements:
-        apart = "" if one.largest_difference is None else f", scores at most {one.largest_difference:.2g} apart"
-        session.console.say(
-            f"{one.same} of {one.questions} questions answered alike by {what[one.scoring]}{apart};"
-            f" right {one.correct_before / one.questions:.1%} before, {one.correct_after / one.questions:.1%} after."
+        apart = "" if one.largest_difference is None else f", scores differ by at most {one.largest_difference:.2g}"
+        console.say(
+            f"{one.same} of {one.questions} answers are the same by {_SCORINGS[one.scoring]}{apart};"
+            f" accuracy {one.correct_before / one.questions:.1%} before, {one.correct_after / one.questions:.1%} after."
         )
-    session.console.say(
-        f"Exported: {done.folder} ({done.megabytes:.1f} MB; the student: {done.megabytes_before:.1f} MB)"
-    )
-
-
-def _plain(done: Exported) -> dict[str, object]:
-    return asdict(done) | {"folder": str(done.folder)}
+    console.say(f"Exported: {done.folder} ({done.megabytes:.1f} MB; the student: {done.megabytes_before:.1f} MB)")

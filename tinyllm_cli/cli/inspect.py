@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinyllm_cli import api
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet, Session, guarded
+from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet
+from tinyllm_cli.cli.session import Session, guarded
+from tinyllm_cli.cli.views.inspect import show
 
 if TYPE_CHECKING:
     from tinyllm_cli.store.question_lookup import Place
@@ -36,34 +38,17 @@ def inspect(
 
     Example: tinyllm inspect 7-980 --dataset obqa, or by words: tinyllm inspect grass snakes
     """
-    from tinyllm_cli.audit.question_view import question_view
-    from tinyllm_cli.cli.views.inspect import show
-    from tinyllm_cli.rationales.gates import gate_settings
-
     session = Session(db, config, Console(json=json, quiet=quiet))
-    wanted = " ".join(question)
-    with closing(session.open_store(create=False)) as store:
-        places = store.lookup.places(wanted, dataset, split)
-        if not places:
-            raise _unknown(store.lookup.places(wanted, None, None), wanted, dataset, split)
+    with session.project() as project:
+        places = api.find_questions(project, " ".join(question), dataset=dataset, split=split)
         if len({place.question for place in places}) > 1:
             _choose(session, places)
             return
-        found = question_view(store, places[0], gate_settings(session.settings.gates, max_target))
+        found = api.inspect_question(project, places[0], max_target=max_target)
     for renderable in show(found, prompts=prompts):
         session.console.show(renderable)
     session.console.result(found.as_json())
     session.console.next(f"tinyllm audit --dataset {shlex.quote(places[0].dataset)}")
-
-
-def _unknown(elsewhere: list[Place], wanted: str, dataset: str | None, split: str | None) -> Exception:
-    from tinyllm_cli.errors import UsageProblem, choices
-
-    where = "/".join(filter(None, (dataset, split))) or "the database"
-    hint = "Give its id, the first six digits or more of its hash, or some of its words."
-    if elsewhere:
-        hint = f"It stands in: {choices({f'{place.dataset}/{place.split}' for place in elsewhere})}."
-    return UsageProblem(f"No question in {where} has the id or the words '{wanted}'.", hint)
 
 
 def _choose(session: Session, places: list[Place]) -> None:

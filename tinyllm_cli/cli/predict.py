@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
 from tinyllm_cli.cli.resolve import loader, resolved
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, Quiet, Session, guarded
+from tinyllm_cli.cli.session import Session, guarded
 
 if TYPE_CHECKING:
     from tinyllm_cli.datasets.question import Question
@@ -136,8 +137,8 @@ def _manner(
                 f"Run {run.id} reads what teachers wrote beside each question (PINTO), and here is nothing to read.",
                 f"Its accuracy: tinyllm eval --run {run.id}",
             )
-        name, where, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings["prefixes"])
-        limits = Limits.of(run.settings)
+        name, where, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings.prefixes)
+        limits = Limits.of(run.settings.train)
     voices = choose_voices(wanted, prefixes, owner)
     manner = PredictorConfig(name=name, model=where, scoring=scoring, limits=limits, voices=voices)  # type: ignore[arg-type]
     return manner, sorted(prefixes)

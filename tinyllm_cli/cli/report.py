@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.session import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet, Session, guarded
+from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet
+from tinyllm_cli.cli.session import Session, guarded
 
 if TYPE_CHECKING:
     from tinyllm_cli.rationales.gates import GateSettings

@@ -11,40 +11,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
 
+from tinyllm_cli import api
 from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.options import DEFAULT_DB
 from tinyllm_cli.errors import InterruptedByUser, TinyLLMError, UsageProblem, WorldProblem
 from tinyllm_cli.terminal import printable
 
 if TYPE_CHECKING:
+    from tinyllm_cli.api import Project
     from tinyllm_cli.config import Settings
     from tinyllm_cli.rationales.gates import GateSettings
     from tinyllm_cli.store import Store
-
-_COMMON = "Common options"
-DEFAULT_DB = Path("tinyllm.db")
-
-Db = Annotated[Path, typer.Option("--db", envvar="TINYLLM_DB", help="The SQLite file.", rich_help_panel=_COMMON)]
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", envvar="TINYLLM_CONFIG", help="The settings file.", rich_help_panel=_COMMON),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=_COMMON)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no hints.", rich_help_panel=_COMMON)]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_COMMON)]
-MaxTarget = Annotated[
-    int, typer.Option(min=2, help="Longest target of the student in tokens, as in distill, for the gates.")
-]
-Gates = Annotated[
-    bool,
-    typer.Option(
-        "--gates/--no-gates",
-        help="Use the rationales that pass the gates; --no-gates: all, cut only at a hallucinated next question.",
-    ),
-]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,6 +43,10 @@ class Session:
         for option, value, variable in (("--db", self.db, "TINYLLM_DB"), ("--config", self.config, "TINYLLM_CONFIG")):
             if value not in (None, DEFAULT_DB) and str(value) != os.environ.get(variable):
                 self.console.place += f" {option} {shlex.quote(str(value))}"
+
+    def project(self, *, create: bool = False) -> Project:
+        """The open database with its settings, a context manager."""
+        return api.open_store(self.db, config=self.config, create=create)
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -107,7 +92,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             import traceback
 
             sys.stderr.write(printable("".join(traceback.format_exception(problem))))
-        console.error(str(problem), problem.hint)
+        console.error(str(problem), problem.hint, problem.exit_code)
         raise typer.Exit(problem.exit_code)
 
     return run

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from backends.reply_text import text_span
 from tinyllm_cli.datasets.matching import _same, match_option
 from tinyllm_cli.datasets.question import LETTERS
 
@@ -15,25 +16,23 @@ STOP = ("\nQuestion:", "\nQ:", "\nOptions:", "\nAnswer Choices:")
 """Where a reply ends: what follows is an invented next question."""
 
 
-_THINK, _THOUGHT = "<think>", "</think>"
-
-
 def rationale_text(raw: str) -> str:
-    """The part of a raw reply that is a rationale: after what a reasoning model thought aloud, up to an invented
-    next question, without outer white space."""
+    """The part of a raw reply that is a rationale: its text, up to a hallucinated next question, without outer white
+    space."""
     text = without_thinking(raw)
     cut = min((text.index(stop) for stop in STOP if stop in text), default=len(text))
     return text[:cut].strip()
 
 
 def without_thinking(raw: str) -> str:
-    """A reply after what a reasoning model thought aloud.
+    """The text of a raw reply, without reasoning and chat markup; empty when the reply never leaves its reasoning."""
+    begin, end = text_span(raw)
+    return raw[begin:end]
 
-    Nothing when the model never came to an end of it. Where the prompt opens the block, the reply only ends it."""
-    before, end, _ = raw.partition(_THOUGHT)
-    if end and (before.lstrip().startswith(_THINK) or _THINK not in before):
-        raw = raw.rpartition(_THOUGHT)[2]
-    return "" if raw.lstrip().startswith(_THINK) else raw
+
+def text_begin(raw: str) -> int:
+    """Where that text begins in the raw reply."""
+    return text_span(raw)[0]
 
 
 _SIGN = r"(?:answer|option)[*_]*\s*(?:is|:|=)[*_]*\s*:?\s*[*_]*\s*(?:option\s+)?"

@@ -115,7 +115,7 @@ def _memory(student: str, history: History, place: Literal["host", "gpu"]) -> fl
 
 def _sparing(run: Run) -> bool:
     """It held less than a training without such options does."""
-    return bool(run.settings.get("lora_rank") or run.settings.get("gradient_checkpointing"))
+    return bool(run.settings.train.lora_rank or run.settings.train.gradient_checkpointing)
 
 
 @cache

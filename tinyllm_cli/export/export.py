@@ -67,7 +67,7 @@ def export(
     extra_context = (
         load_extra_context(store, beside, run.dataset, split, questions).extra_context if beside else NO_EXTRA_CONTEXT
     )
-    limits = Limits.of(run.settings)
+    limits = Limits.of(run.settings.train)
     student = load_student(run.folder, device="cpu")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

@@ -10,7 +10,10 @@ from tinyllm_cli.config import Settings
 from tinyllm_cli.datasets.catalogue import Source, find_source, unknown_dataset
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.events import Notice
 from tinyllm_cli.store import Store
+
+_ENOUGH = 15  # questions of which the first option is never right by chance in one case of seventy, with four options
 
 OnWarning = Callable[[int], None]
 """Called with the number of rows read so far."""
@@ -69,3 +72,26 @@ def _counted(questions: Iterator[Question], report: OnWarning | None) -> Iterato
         if report is not None and number % 100 == 0:
             report(number)
         yield question
+
+
+def likely_mistakes(store: Store, dataset: str) -> Iterator[Notice]:
+    """Signs of a mistake in the file: answers that look counted from 1, questions that are there more than once."""
+    profiles = store.questions.profiles(dataset)
+    questions = sum(profile.questions for profile in profiles)
+    if all(profile.gold[0] == 0 for profile in profiles) and questions >= _ENOUGH:
+        yield Notice(
+            message=f"In {dataset} the first option is never the right one.",
+            hint="A number is an index from 0. If the file counts from 1, write letters, or subtract 1.",
+            warning=True,
+        )
+    for one in store.questions.repeated(dataset):
+        if one.disagree:
+            yield Notice(
+                message=f"{one.disagree} {one.split} questions of {dataset} are there with two right options:"
+                f" {one.key}.",
+                warning=True,
+            )
+        elif one.again:
+            yield Notice(
+                message=f"{one.again} {one.split} questions of {dataset} are there more than once, such as {one.key}."
+            )

@@ -6,21 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tinyllm_cli.records.settings import RunSettings
+
 RunState = Literal["running", "done", "stopped", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunIdentity:
     """What is equal for two runs of the same training. `alpha` maps teacher to weight; `sources` says by teacher which
-    rationales were used."""
+    rationales were used; `versions` are those of tinyllm and its libraries."""
 
     method: str
     student: str
     dataset: str
     alpha: Mapping[str, float]
     seed: int
-    settings: Mapping[str, Any]
+    settings: RunSettings
     sources: Mapping[str, Any]
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class Run:
     dataset: str
     alpha: Mapping[str, float]
     seed: int
-    settings: Mapping[str, Any]
+    settings: RunSettings
     sources: Mapping[str, Any]
     state: RunState
     metrics: Mapping[str, Any]

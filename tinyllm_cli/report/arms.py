@@ -26,7 +26,7 @@ _TOLD_APART = {
     "shuffled",
     "data",
 }
-_OF_NO_EFFECT = {"token_budget", "gradient_checkpointing"}
+_OF_NO_EFFECT = {"token_budget", "gradient_checkpointing", "environment"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class Arm:
 def label_of(run: Run) -> str:
     """The method, and what of its settings tells it from the paper's: `tinyllm raw`, `tinyllm gated, weight`."""
     told = run.method in ON_RATIONALES
-    settings = run.settings
+    settings = run.settings.to_json()
     parts = []
     if told:
         weights = set(run.alpha.values())
@@ -144,11 +144,11 @@ def alike(run: Run, sizes: Mapping[str, int]) -> str:
     """The same for runs that differ in their seed alone."""
     # Not by the label: it tells a limit of all questions from none.
     told_apart = {name: value for name, value in _of_run(run, sizes).items() if name not in ("label", "size")}
-    return canonical([told_apart, _limited(run, sizes), _material(run), run.settings.get("prefixes")])
+    return canonical([told_apart, _limited(run, sizes), _material(run), run.settings.prefixes])
 
 
 def _limited(run: Run, sizes: Mapping[str, int]) -> int:
-    return min(filter(None, (sizes.get(run.dataset), run.settings.get("limit"))), default=0)
+    return min(filter(None, (sizes.get(run.dataset), run.settings.limit)), default=0)
 
 
 def _untrained(one: Evaluation) -> dict[str, Any]:
@@ -158,9 +158,10 @@ def _untrained(one: Evaluation) -> dict[str, Any]:
 
 
 def _of_run(run: Run, sizes: Mapping[str, int]) -> dict[str, Any]:
-    settings = run.settings
+    settings = run.settings.to_json()
     told = run.method in ON_RATIONALES
     rest = {name: value for name, value in settings.items() if name not in _TOLD_APART | _OF_NO_EFFECT}
+    rest["precision"] = run.settings.environment.precision if run.settings.environment else settings["precision"]
     return {
         "label": label_of(run),
         "method": run.method,

@@ -73,7 +73,7 @@ def _by_place(runs: Iterable[Run], sizes: Mapping[str, int]) -> Mapping[tuple[st
 
 
 def _of_seeds(runs: Sequence[Run]) -> list[Run]:
-    done = {run.settings.get("seed"): run for run in runs if run.state == "done"}
+    done = {run.settings.train.seed: run for run in runs if run.state == "done"}
     return list(done.values()) or [runs[-1]]
 
 

@@ -49,7 +49,7 @@ def _truncation(runs: Sequence[Run], report: Report) -> Iterator[Sheet]:
     by_place: dict[tuple[str, str, int, int], list[Run]] = defaultdict(list)
     for run in runs:
         if "tasks" in run.metrics:
-            limits = run.settings.get("max_input", 0), run.settings.get("max_target", 0)
+            limits = run.settings.train.max_input, run.settings.train.max_target
             by_place[run.dataset, run.student, *limits].append(run)
     rows = []
     for (dataset, student, longest_input, longest_target), own in by_place.items():
@@ -169,6 +169,6 @@ def _run(run: Run) -> TableRow:
         "–" if seconds is None else f"{seconds:.0f}",
         "–" if speed is None else f"{speed:.1f}",
         f"{(peak.get('gpu') or peak['host']) / 1e9:.1f}" if peak else "–",
-        str(run.settings.get("data", "–")),
+        run.settings.data or "–",
     )
     return TableRow(label=short(run.student), cells=tuple(TableCell(text=text) for text in texts))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tinyllm_cli.records.runs import Run, RunIdentity, RunState
+from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.store.database import Database, now
 from tinyllm_cli.store.locks import holding, lock_path
 
@@ -21,11 +23,11 @@ class RunQueries:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def start(self, identity: RunIdentity, *, command: str, versions: Mapping[str, str]) -> Run:
+    def start(self, identity: RunIdentity, *, command: str) -> Run:
         """A new run in state 'running'. Its folder is set by `locate`, since it is named by the run's number."""
         values = {
-            **vars(identity), "metrics": {}, "versions": versions, "command": command, "started": now(),
-            "state": "running", "folder": "",
+            **vars(identity), "settings": identity.settings.to_json(), "metrics": {}, "command": command,
+            "started": now(), "state": "running", "folder": "",
         }  # fmt: skip
         encoded = [_encoded(value) if name in _JSON_COLUMNS else value for name, value in values.items()]
         row = self._db.one(
@@ -35,14 +37,20 @@ class RunQueries:
         return self._run(row)
 
     def same(self, identity: RunIdentity) -> list[Run]:
-        """The runs with this identity: those that are done first, then the newest first."""
+        """The runs with this identity: those that are done first, then the newest first. One whose environment was not
+        recorded may have any."""
         rows = self._db.rows(
             "SELECT * FROM runs WHERE method = ? AND student = ? AND dataset = ? AND seed = ?"
             " ORDER BY state = 'done' DESC, id DESC",
             (identity.method, identity.student, identity.dataset, identity.seed),
         )
-        wanted = {name: json.loads(_encoded(getattr(identity, name))) for name in ("alpha", "settings", "sources")}
-        return [run for run in map(self._run, rows) if {name: getattr(run, name) for name in wanted} == wanted]
+        wanted = {name: json.loads(_encoded(getattr(identity, name))) for name in ("alpha", "sources", "versions")}
+        settings = (identity.settings, replace(identity.settings, environment=None))
+        return [
+            run
+            for run in map(self._run, rows)
+            if run.settings in settings and {name: getattr(run, name) for name in wanted} == wanted
+        ]
 
     def resume(self, run: int) -> Run:
         """Set the state of an interrupted run to 'running'."""
@@ -118,7 +126,7 @@ class RunQueries:
     def _run(self, row: dict[str, Any]) -> Run:
         decoded = {name: self._db.decoded(row[name], dict, f"runs.{name}") for name in _JSON_COLUMNS}
         folder = str(self._folder(row["folder"])) if row["folder"] else ""
-        return Run(**{**row, **decoded, "folder": folder})
+        return Run(**{**row, **decoded, "settings": RunSettings.from_json(decoded["settings"]), "folder": folder})
 
     def _folder(self, relative: str) -> Path:
         return self._db.path.parent / relative

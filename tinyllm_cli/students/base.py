@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.students.inputs import Task
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ class Limits:
     target: int = 256
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Limits:
-        """Those that a run with these settings was trained with."""
-        return cls(input=int(settings["max_input"]), target=int(settings["max_target"]))
+    def of(cls, settings: TrainSettings) -> Limits:
+        """The limits of a training with these settings."""
+        return cls(input=settings.max_input, target=settings.max_target)
 
     def within(self, window: int | None, *, shared: bool) -> Limits:
         """No more than a model with `window` positions can read; `shared`: the target stands behind the input."""
@@ -101,9 +102,9 @@ class Student(Writer, Protocol):
         """Logits (batch, T, vocabulary) for the target positions alone, and labels (batch, T) with IGNORED padding."""
         ...
 
-    def packed_outputs(self, batch: Sequence[Example], draws: DropoutRng) -> torch.Tensor:
+    def packed_outputs(self, batch: Sequence[Example], dropout: DropoutRng) -> torch.Tensor:
         """Logits (tokens, vocabulary) of all target tokens, example after example, computed without padding. To be
-        called within `learning.packing.packed`."""
+        called within `students.loss.cpu.packing.packed`."""
         ...
 
 

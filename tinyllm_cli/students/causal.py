@@ -25,7 +25,7 @@ from tinyllm_cli.students.base import (
 )
 from tinyllm_cli.students.decoding import concat_caches, greedy
 from tinyllm_cli.students.inputs import ANSWER, Task
-from tinyllm_cli.students.loss.cpu.packing import pack
+from tinyllm_cli.students.loss.cpu.packing import pack, prepare
 from tinyllm_cli.students.scoring import mean_log_likelihoods
 
 if TYPE_CHECKING:
@@ -38,8 +38,17 @@ RATIONALE_CUE = "\nRationale:"
 
 
 def cue_of(task: str) -> str:
-    """What stands behind the input, and the target goes on from."""
+    """The end of the input, which the target continues."""
     return ANSWER_CUE if task == ANSWER else RATIONALE_CUE
+
+
+def input_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of inputs that are to be continued: without the end token that some tokenizers add."""
+    # verbose: a text beyond the model's window is cut and counted, which is no reason for a warning.
+    found: list[list[int]] = tokenizer(list(texts), verbose=False)["input_ids"] if texts else []
+    end = tokenizer.eos_token_id
+    return [ids[:-1] if ids and ids[-1] == end and not text.endswith(tokenizer.eos_token) else ids
+            for text, ids in zip(texts, found, strict=True)]  # fmt: skip
 
 
 class CausalStudent:
@@ -55,9 +64,9 @@ class CausalStudent:
 
     def encode(self, tasks: Sequence[Task], limits: Limits) -> list[Example]:
         limits = limits.within(self._window, shared=True)
-        # In one piece with its cue, as anybody types it who asks the student elsewhere: some tokenizers join the full
-        # stop that a question ends in with the line break behind it.
-        inputs = self.tokenizer([task.input + cue_of(task.name) for task in tasks])["input_ids"]
+        # Together with its cue, as it is typed elsewhere: some tokenizers join a question's full stop with the line
+        # break after it.
+        inputs = input_ids(self.tokenizer, [task.input + cue_of(task.name) for task in tasks])
         examples = []
         for task, ids in zip(tasks, inputs, strict=True):
             cut = len(ids) > limits.input
@@ -74,28 +83,30 @@ class CausalStudent:
     def _cut(self, task: Task, limit: int) -> list[int]:
         """The beginning of an input, and its cue."""
         cue: list[int] = self.tokenizer(cue_of(task.name), add_special_tokens=False)["input_ids"]
-        body: list[int] = self.tokenizer(task.input)["input_ids"]
+        [body] = input_ids(self.tokenizer, [task.input])
         return [*body[: max(0, limit - len(cue))], *cue]
 
     def target_logits(self, batch: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-        # The last target token predicts nothing that is asked for, but must be there for `logits_to_keep`'s count.
+        # The last target token predicts nothing that is needed, but `logits_to_keep` counts it.
         rows = [(*example.input, *example.target) for example in batch]
         longest = max(example.length for example in batch)
         logits = self._forward(rows, keep=longest + 1)[:, :-1]
         return logits, pad([example.target for example in batch], IGNORED, left=True, device=self.device)
 
-    def packed_outputs(self, batch: Sequence[Example], draws: DropoutRng) -> torch.Tensor:
+    def packed_outputs(self, batch: Sequence[Example], dropout: DropoutRng) -> torch.Tensor:
         import torch
 
         rows = [(*example.input, *example.target[:-1]) for example in batch]
         ends = accumulate(map(len, rows))
         spans = [range(end - example.length, end) for end, example in zip(ends, batch, strict=True)]
         wanted = torch.tensor([at for span in spans for at in span], device=self.device)
+        row = pack((), [len(ids) for ids in rows], self.device, dropout)
+        prepare(self.model, row)
         logits: torch.Tensor = self.model(
             input_ids=one_row(rows, self.device),
             position_ids=one_row([range(len(ids)) for ids in rows], self.device),
             use_cache=False,
-            pack=pack((), [len(ids) for ids in rows], self.device, draws),
+            pack=row,
             **({"logits_to_keep": wanted} if self._takes_keep else {}),
         ).logits
         return logits[0] if self._takes_keep else logits[0, wanted]
@@ -107,7 +118,7 @@ class CausalStudent:
 
         before = mask(inputs, left=True, device=self.device)
 
-        def go_on(cache: Any, rows: torch.Tensor, read: Sequence[Sequence[int]]) -> dict[str, Any]:
+        def continuation(cache: Any, rows: torch.Tensor, read: Sequence[Sequence[int]]) -> dict[str, Any]:
             own = mask(read, left=False, device=self.device)
             return {
                 "input_ids": pad(read, self.tokenizer.pad_token_id, left=False, device=self.device),
@@ -118,12 +129,12 @@ class CausalStudent:
 
         with torch.inference_mode():
             output = self._prefix(inputs)
-            return mean_log_likelihoods(self.model, output.logits[:, -1], output.past_key_values, options, go_on)
+            return mean_log_likelihoods(self.model, output.logits[:, -1], output.past_key_values, options, continuation)
 
     def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
         import torch
 
-        order = sorted(range(len(inputs)), key=lambda index: -len(inputs[index]))  # as `_read` joins them
+        order = sorted(range(len(inputs)), key=lambda index: -len(inputs[index]))  # the order of `_read`
         rows = [inputs[index] for index in order]
         ids = pad(rows, self.tokenizer.pad_token_id, left=True, device=self.device)
         if self._window is not None:

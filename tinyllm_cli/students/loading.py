@@ -10,13 +10,18 @@ from tinyllm_cli.students.seq2seq import Seq2SeqStudent
 from tinyllm_cli.students.token_lengths import TokenCounter
 
 
+def student_device() -> str:
+    """Where students are loaded: cuda, mps or cpu."""
+    return best_device()
+
+
 def load_student(
     name: str, *, revision: str | None = None, trust_remote_code: bool = False, device: str | None = None
 ) -> Student:
     """Load `name` in float32, in eval mode, on `device` or else on the best one at hand.
 
     Raises ModelUnavailable with the reason and the ways on."""
-    device = device or best_device()
+    device = device or student_device()
     # On a CPU, training short sequences with padding is a third faster without the fused attention kernel.
     attention = "eager" if device == "cpu" else None
     checkpoint = load(name, device=device, revision=revision, trust_remote_code=trust_remote_code, attention=attention)

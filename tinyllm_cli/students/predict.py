@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tinyllm_cli.datasets.matching import match_option
 from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.records.evaluations import Prediction
 from tinyllm_cli.students.base import Example, Limits, Ranker, Writer, by_budget
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, NO_EXTRA_CONTEXT, ExtraContext, Task, student_input
@@ -16,7 +18,7 @@ RANK_BUDGET = 8000
 
 GENERATE_BUDGET = 16_000
 """Padded tokens of the rows that are written together. A step of few rows takes nearly as long as one of many: it
-reads all the weights. So the long answers of many questions had better run together."""
+reads all the weights. So the long answers of many questions run together."""
 
 MAX_ANSWER_TOKENS = 64
 MAX_OPTION_TOKENS = 256
@@ -25,7 +27,9 @@ MAX_OPTION_TOKENS = 256
 def rank(
     student: Ranker, questions: Sequence[Question], limits: Limits, extra_context: ExtraContext = NO_EXTRA_CONTEXT
 ) -> Iterator[Prediction]:
-    """The option with the highest mean log-likelihood per token of its text; always a valid answer."""
+    """The option with the highest mean log-likelihood per token of its text; always a valid answer.
+
+    Raises WorldProblem where a score is not finite."""
     encoded = {question.key: _encode_options(student, question, limits, extra_context) for question in questions}
     sizes = [max(example.size for example in encoded[question.key]) * len(question.options) for question in questions]
     for group in by_budget(questions, sizes, RANK_BUDGET):
@@ -35,6 +39,11 @@ def rank(
             [[_without_end(student, option) for option in options] for options in examples],
         )
         for question, scores in zip(group, scored, strict=True):
+            if not all(map(math.isfinite, scores)):
+                raise WorldProblem(
+                    "The student's scores are not finite: its weights are damaged, or its training diverged.",
+                    "Load the model again, or train it with a smaller --lr.",
+                )
             best = max(range(len(scores)), key=scores.__getitem__)
             yield Prediction(
                 key=question.key,
@@ -76,7 +85,7 @@ def generate(
 def explain(
     student: Writer, questions: Sequence[Question], teacher: str, prefix: str, limits: Limits
 ) -> dict[str, str]:
-    """The rationale of each question, by key, as the student writes it in the voice that `prefix` calls up."""
+    """The rationale of each question, by key, as the student writes it after the `prefix` of that teacher."""
     tasks = [Task(name=teacher, input=student_input(prefix, question), target="") for question in questions]
     inputs = [example.input for example in student.encode(tasks, limits)]
     pairs = list(zip(questions, inputs, strict=True))
@@ -88,7 +97,7 @@ def explain(
 
 
 def _encode_options(student: Ranker, question: Question, limits: Limits, extra_context: ExtraContext) -> list[Example]:
-    """Options are read whole, whatever a student learns to write: cut ones may look the same."""
+    """Options are never cut at the target limit: cut ones may look the same."""
     text = student_input(ANSWER_PREFIX, question, extra_context)
     limits = replace(limits, target=max(limits.target, MAX_OPTION_TOKENS))
     return student.encode([Task(name=ANSWER, input=text, target=option) for option in question.options], limits)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 Options = Sequence[Sequence[Sequence[int]]]
 """Token ids of each option of each input."""
 
-GoOn = Callable[[Any, "torch.Tensor", Sequence[Sequence[int]]], dict[str, Any]]
+Continuation = Callable[[Any, "torch.Tensor", Sequence[Sequence[int]]], dict[str, Any]]
 """(cache, the input that each row belongs to, the tokens that each row reads) -> the model's arguments."""
 
 
 def mean_log_likelihoods(
-    model: Any, opening: torch.Tensor, cache: Any, options: Options, go_on: GoOn
+    model: Any, opening: torch.Tensor, cache: Any, options: Options, continuation: Continuation
 ) -> list[list[float]]:
     """Nats per token of each option. `opening`: logits (inputs, vocabulary) after each input, which `cache` holds."""
     import torch
@@ -35,7 +35,7 @@ def mean_log_likelihoods(
     for part in _of_similar_length(flat):
         rows = owner[torch.tensor(part, device=device)]
         read = [flat[index][:-1] for index in part]
-        logits = _real_logits(model, go_on(_copied(cache, rows), rows, read), [len(tokens) for tokens in read])
+        logits = _real_logits(model, continuation(_copied(cache, rows), rows, read), [len(tokens) for tokens in read])
         labels = torch.tensor([token for index in part for token in flat[index][1:]], device=device)
         losses = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
         of = torch.tensor([index for index in part for _ in flat[index][1:]], device=device)
@@ -45,7 +45,7 @@ def mean_log_likelihoods(
 
 
 def _of_similar_length(options: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Indices of the options that go on after their first token, in parts with little padding."""
+    """Indices of the options of more than one token, in parts with little padding."""
     parts: dict[int, list[int]] = {}
     for index, option in enumerate(options):
         if len(option) > 1:
@@ -55,7 +55,7 @@ def _of_similar_length(options: Sequence[Sequence[int]]) -> Iterator[list[int]]:
 
 def _real_logits(model: Any, arguments: dict[str, Any], lengths: Sequence[int]) -> torch.Tensor:
     """(tokens, vocabulary) of the real tokens of rows that are padded on the right. What a model does to its logits
-    after the head (scales, caps, biases) works on each by itself, so the head may be fed the real tokens alone."""
+    after the head (scales, caps, biases) works on each token alone, so the head may be fed the real tokens alone."""
     import torch
 
     longest = max(lengths)

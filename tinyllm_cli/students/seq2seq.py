@@ -20,7 +20,7 @@ from tinyllm_cli.students.base import (
 )
 from tinyllm_cli.students.decoding import greedy
 from tinyllm_cli.students.inputs import Task
-from tinyllm_cli.students.loss.cpu.packing import announce, pack
+from tinyllm_cli.students.loss.cpu.packing import pack, prepare
 from tinyllm_cli.students.scoring import mean_log_likelihoods
 
 if TYPE_CHECKING:
@@ -68,11 +68,11 @@ class Seq2SeqStudent:
         ).logits
         return logits, pad(targets, IGNORED, left=False, device=self.device, pad_multiple=self.pad_multiple)
 
-    def packed_outputs(self, batch: Sequence[Example], draws: DropoutRng) -> torch.Tensor:
+    def packed_outputs(self, batch: Sequence[Example], dropout: DropoutRng) -> torch.Tensor:
         inputs = [example.input for example in batch]
         targets = [example.target for example in batch]
-        row = pack([len(ids) for ids in inputs], [len(ids) for ids in targets], self.device, draws)
-        announce(self.model, row)
+        row = pack([len(ids) for ids in inputs], [len(ids) for ids in targets], self.device, dropout)
+        prepare(self.model, row)
         start = self.model.config.decoder_start_token_id
         logits: torch.Tensor = self.model(
             input_ids=one_row(inputs, self.device),
@@ -99,7 +99,7 @@ class Seq2SeqStudent:
                 use_cache=True,
             )
 
-            def go_on(cache: Any, rows: torch.Tensor, read: Sequence[Sequence[int]]) -> dict[str, Any]:
+            def continuation(cache: Any, rows: torch.Tensor, read: Sequence[Sequence[int]]) -> dict[str, Any]:
                 return {
                     "encoder_outputs": BaseModelOutput(last_hidden_state=states[rows]),
                     "attention_mask": attention[rows],
@@ -107,7 +107,7 @@ class Seq2SeqStudent:
                     "past_key_values": cache,
                 }
 
-            return mean_log_likelihoods(self.model, output.logits[:, -1], output.past_key_values, options, go_on)
+            return mean_log_likelihoods(self.model, output.logits[:, -1], output.past_key_values, options, continuation)
 
     def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
         import torch

@@ -1,6 +1,6 @@
-"""How many tokens a text is for a student: what its limits will cut, known before any weights are loaded.
+"""Token counts of texts as a student sees them, without its weights: what its limits will cut.
 
-Counts as the students' `encode` does, and cuts nothing itself.
+Counts as the students' `encode` does, and cuts nothing.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tinyllm_cli.students.base import Limits
-from tinyllm_cli.students.causal import cue_of
+from tinyllm_cli.students.causal import cue_of, input_ids
 from tinyllm_cli.students.inputs import ANSWER
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenCounter:
-    """A student's tokenizer, as a measure; `window` are the positions that it has, where it tells."""
+    """Counts tokens with a student's tokenizer. `window` is its number of positions, None where it has no limit."""
 
     tokenizer: Any
     kind: Literal["seq2seq", "causal"]
     window: int | None = None
 
     def limits(self, wanted: Limits) -> Limits:
-        """Those that the student keeps to."""
+        """`wanted` within the student's window."""
         return wanted.within(self.window, shared=self.kind == "causal")
 
     def inputs(self, texts: Sequence[str], task: str = ANSWER) -> list[int]:
         """Tokens of each input, with what the student adds to it for this task."""
-        cue = cue_of(task) if self.kind == "causal" else ""
-        return [len(ids) for ids in self._ids([text + cue for text in texts])]
+        if self.kind == "causal":
+            return [len(ids) for ids in input_ids(self.tokenizer, [text + cue_of(task) for text in texts])]
+        return [len(ids) for ids in self._ids(texts)]
 
     def targets(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each target, with the one that ends it."""
@@ -37,12 +38,12 @@ class TokenCounter:
         return [len(ids) + 1 for ids in self._ids([lead + text for text in texts], add_special_tokens=False)]
 
     def alike(self, groups: Sequence[Sequence[str]]) -> list[bool]:
-        """Of each group, whether different texts in it have the same tokens, as those of a script have that the
-        tokenizer doesn't know."""
+        """Of each group, whether different texts in it have the same tokens, as in a script that the tokenizer does not
+        know."""
         ids = iter(self._ids([text for group in groups for text in group], add_special_tokens=False))
         return [len({tuple(next(ids)) for _ in group}) < len(set(group)) for group in groups]
 
     def _ids(self, texts: Sequence[str], **options: bool) -> list[list[int]]:
-        # verbose: a text beyond the model's own length is what is being looked for, no reason to warn.
+        # verbose: a text beyond the model's window is what is looked for, which is no reason for a warning.
         found: list[list[int]] = self.tokenizer(list(texts), verbose=False, **options)["input_ids"] if texts else []
         return found

@@ -1,8 +1,8 @@
-"""What a training that was broken off goes on from: weights, optimizer, schedule and notes, on disk after a step.
+"""The resumable state of a training on disk: weights, optimizer, schedule and notes, after a step.
 
-A state is complete or not there: it is written beside the one before and gets its name when every byte is on the
-disk; only then the one before goes, even if it is of the same step. What is random in a step follows from the seed and
-the step's number, so no generator's state is needed.
+A state is complete or not there: it is written beside the previous one and gets its name when every byte is on the
+disk; only then the previous one is removed, even if it is of the same step. What is random in a step follows from the
+seed and the step's number, so no generator's state is needed.
 """
 
 from __future__ import annotations
@@ -12,13 +12,23 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tinyllm_cli.files import to_disk
-from tinyllm_cli.training.trainer import Training
+from tinyllm_cli.students.base import Student
 
 _NAME = "step-{:09d}-{:d}"
-"""The step, and a count of the run's states: Ctrl-C may save a step whose state is there already."""
+"""The step, and a count of the run's states: Ctrl-C may save a step that has a state already."""
+
+
+class Resumable(Protocol):
+    """What of a training is saved."""
+
+    student: Student
+    optimizer: Any
+    scheduler: Any
+    done: int
+    token_budget: int
 
 
 def state_folder(run_folder: Path) -> Path:
@@ -26,10 +36,10 @@ def state_folder(run_folder: Path) -> Path:
     return run_folder.with_name(f".{run_folder.name}.state")
 
 
-def save_state(folder: Path, training: Training, notes: Mapping[str, Any]) -> None:
-    """Write the state of `training` and the `notes` that belong to it (JSON), then drop the state before.
+def save_state(folder: Path, training: Resumable, notes: Mapping[str, Any]) -> None:
+    """Write the state of `training` and the `notes` that belong to it (JSON), then remove the previous state.
 
-    Raises OSError, or safetensors' own error, when it can't be written; what was there stays."""
+    Raises OSError, or safetensors' own error, when it can't be written; the previous state stays."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,8 +50,6 @@ def save_state(folder: Path, training: Training, notes: Mapping[str, Any]) -> No
         save_file(tensors, temporary / "optimizer.safetensors")
         scalars = {
             "step": training.done,
-            "evaluated": training.evaluated,
-            "over": training.over,
             "token_budget": training.token_budget,
             "optimizer": rest,
             "scheduler": training.scheduler.state_dict(),
@@ -60,7 +68,7 @@ def save_state(folder: Path, training: Training, notes: Mapping[str, Any]) -> No
             shutil.rmtree(other, ignore_errors=True)
 
 
-def restore_state(folder: Path, training: Training) -> Mapping[str, Any] | None:
+def restore_state(folder: Path, training: Resumable) -> Mapping[str, Any] | None:
     """Put `training` into the newest state in `folder` and return its notes; None when there is none."""
     from safetensors.torch import load_file
 
@@ -74,15 +82,13 @@ def restore_state(folder: Path, training: Training) -> Mapping[str, Any] | None:
     tensors = load_file(newest / "optimizer.safetensors")
     training.optimizer.load_state_dict(_optimizer_dict(training.optimizer, tensors, scalars["optimizer"]))
     training.scheduler.load_state_dict(scalars["scheduler"])
-    training.done, training.evaluated = scalars["step"], scalars["evaluated"]
-    training.over = scalars.get("over", False)
-    training.token_budget = scalars["token_budget"]
+    training.done, training.token_budget = scalars["step"], scalars["token_budget"]
     notes: Mapping[str, Any] = scalars["notes"]
     return notes
 
 
 def _count(state: Path) -> int:
-    """The how manieth state of its run this is; greater for the newer."""
+    """The number of the state within its run; greater for the newer."""
     return int(state.name.removeprefix("step-").partition("-")[2] or 0)
 
 
@@ -90,8 +96,8 @@ def discard_state(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _weights(training: Training) -> dict[str, Any]:
-    """What training changes; tied weights once."""
+def _weights(training: Resumable) -> dict[str, Any]:
+    """The trained weights; tied ones once."""
     named = training.student.model.named_parameters()
     return {name: value.data for name, value in named if value.requires_grad}
 

@@ -10,12 +10,12 @@ from typing import Any, Literal
 from tinyllm_cli.datasets.question import Question, canonical
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.rationales.selection import EVERY_RATIONALE, SelectedRationale, Selection, best_covered, selected
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, NO_EXTRA_CONTEXT, ExtraContext, Task, student_input
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.pinto import load_extra_context
 from tinyllm_cli.training.pseudo_labels import pseudo_labels
-from tinyllm_cli.training.settings import TrainSettings
 
 Teaching = Literal["rationales", "labels", "hints"]
 """What of the teachers is used: rationales to learn; their own answers instead of the gold ones, by majority, alpha
@@ -144,7 +144,7 @@ def training_questions(
                     name=voice.teacher,
                     input=student_input(voice.prefix, question),
                     target=one.text,
-                    weight=voice.alpha * one.weight,
+                    weight=one.weight,
                     share=1 / len(taught),
                 )
                 for one in taught

@@ -1,7 +1,7 @@
 """Several processes train one student: each takes a part of every step's examples, and their gradients are summed.
 
-`torchrun` and `accelerate launch` start the processes and tell them about each other in the environment. A step's
-weights are fixed by the whole step (`tinyllm_cli.training.objective`), so the sum is the gradient of one process.
+`torchrun` and `accelerate launch` start the processes and describe the group in the environment. A step's weights are
+fixed by the whole step (`tinyllm_cli.training.objective`), so the sum is the gradient of one process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BUCKET = 2**24  # numbers that are summed in one call
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among `size`; `rank` 0 keeps the records. Alone, nothing is ever sent."""
+    """This process among `size`; `rank` 0 keeps the records. A single process communicates with nobody."""
 
     rank: int = 0
     size: int = 1
@@ -58,15 +58,18 @@ class Processes:
         return [float(number) for number in total.tolist()]
 
     def broadcast_from_rank0(self, value: Item) -> Item:
-        """What the first process has; the others' `value` does not count. All must call it at the same point."""
+        """The `value` of the first process; those of the others are ignored. All must call it at the same point."""
         import torch
 
         if self.size == 1:
             return value
-        told: list[Any] = [value]
-        torch.distributed.broadcast_object_list(told, src=0)
-        result: Item = told[0]
+        values: list[Any] = [value]
+        torch.distributed.broadcast_object_list(values, src=0)
+        result: Item = values[0]
         return result
+
+
+ALONE = Processes()
 
 
 @contextmanager
@@ -86,12 +89,12 @@ def process_group() -> Iterator[Processes]:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that keeps the records and talks to the user."""
+    """Whether this process keeps the records and prints."""
     return os.environ.get("RANK", "0") == "0" or "MASTER_ADDR" not in os.environ
 
 
 def take_own_gpu() -> None:
-    """To be called before a model is loaded: each process of a machine has a GPU of its own."""
+    """Select this process's own GPU. Call it before a model is loaded."""
     import torch
 
     if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:

@@ -8,18 +8,19 @@ on how its examples are grouped, ordered, padded or spread over processes: it is
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Literal, Protocol, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, get_args
 
-Reading = Literal["example", "token"]
-"""Two readings of the cross-entropy l. "example" (the paper): the mean over a task's examples of each example's mean
-over its target tokens. "token" (the authors' code): the mean over all of a task's target tokens."""
+from tinyllm_cli.records.settings import Reading
+from tinyllm_cli.students.inputs import ANSWER
 
 READINGS: tuple[str, ...] = get_args(Reading)
 
 
 class Weighted(Protocol):
-    """What of an example decides its weight. `length` is its number of target tokens."""
+    """What of an example decides its weight. `length` is its number of target tokens, `weight` the rationale's own, 1
+    on average; `share` is 1 over the samples that its teacher gave for its question."""
 
     @property
     def name(self) -> str: ...
@@ -31,20 +32,58 @@ class Weighted(Protocol):
     def length(self) -> int: ...
 
 
-def token_weights(step: Sequence[Weighted], reading: Reading) -> list[float]:
-    """The weight of every target token of each example in an optimizer step.
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """`alpha` by task name, 1 for a task that it does not name, such as the answer. `coverage` by task name: the
+    fraction of the training questions that have the task, 1 where it is not named."""
 
-    For a task with examples i of weight w_i, length T_i and share s_i (1 over the samples of its question):
+    reading: Reading = "example"
+    alpha: Mapping[str, float] = field(default_factory=dict)
+    coverage: Mapping[str, float] = field(default_factory=dict)
 
-    - "example": w_i * s_i / (N * T_i) with N = sum of s_i, the questions that have this task;
-    - "token":   w_i * s_i / (sum of s_j * T_j).
+    def token_weights(self, step: Sequence[Weighted]) -> list[float]:
+        """What every target token of each example of an optimizer step weighs in the gradient:
 
-    What a rationale weighs (w_i) is no part of N: a useful one counts for more also where it is alone in a step.
-    """
+            alpha_m * w_i * mean_weight_i * n_m / (b * p_m)
+
+        with b questions in the step, n_m of which have task m, as a fraction p_m of all training questions has. L_Tm is
+        the mean over the N_m = p_m N questions with a rationale of m (eq. 4); a step of b questions has p_m b of them
+        on average, and dividing by that number, not by n_m, makes the step's gradient the one of eq. 2 in expectation.
+        What a rationale weighs (w_i) is no part of N: a useful one counts for more also where it is alone in a step."""
+        questions = self._questions(step)
+        scale = {
+            name: self.alpha.get(name, 1.0) * own / (questions[ANSWER] * self.coverage.get(name, 1.0))
+            for name, own in questions.items()
+        }
+        return [
+            example.weight * mean * scale[example.name]
+            for example, mean in zip(step, mean_weights(step, self.reading), strict=True)
+        ]
+
+    def _questions(self, step: Sequence[Weighted]) -> dict[str, float]:
+        """Questions of the step by task. Every question has an answer."""
+        return _totals((example.name, example.share) for example in step)
+
+
+def mean_weights(step: Sequence[Weighted], reading: Reading) -> list[float]:
+    """The weight of every target token of each example in the mean l of its task over the step.
+
+    For a task with examples i of length T_i and share s_i:
+
+    - "example": s_i / (n * T_i) with n = sum of s_i, the step's questions that have this task;
+    - "token":   s_i / (sum of s_j * T_j)."""
+    totals = _totals((example.name, example.share * (example.length if reading == "token" else 1)) for example in step)
+    return [example.share / (totals[example.name] * (1 if reading == "token" else example.length)) for example in step]
+
+
+def coverage_of(questions: Sequence[Sequence[Weighted]]) -> dict[str, float]:
+    """The fraction of the training questions that have each task."""
+    counts = _totals((name, 1.0) for own in questions for name in {example.name for example in own})
+    return {name: count / len(questions) for name, count in counts.items()}
+
+
+def _totals(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
     totals: dict[str, float] = defaultdict(float)
-    for example in step:
-        totals[example.name] += example.share * (example.length if reading == "token" else 1)
-    return [
-        example.weight * example.share / (totals[example.name] * (1 if reading == "token" else example.length))
-        for example in step
-    ]
+    for name, amount in pairs:
+        totals[name] += amount
+    return totals

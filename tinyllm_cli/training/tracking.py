@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.training.keeper import Progress
+from tinyllm_cli.training.progress import Progress
 
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow")
 
 
 class Tracker:
-    """Sends what is new of a run's progress to one of `TRACKERS`. Files, where it writes any, go to `folder`."""
+    """Sends the new part of a run's progress to one of `TRACKERS`. Files, where it writes any, go to `folder`."""
 
     def __init__(self, name: str, folder: Path, settings: Mapping[str, Any]) -> None:
         """Raises UsageProblem when the tracker's package is missing."""
@@ -29,12 +29,12 @@ class Tracker:
         if self._tracker is None:
             self._tracker = self._started(progress)
         report = progress.report
-        if report is not None and report.step > self._step:  # an evaluation shows its step a second time
+        if report is not None and report.step > self._step:  # an evaluation repeats its step
             self._step = report.step
             values = {f"loss/{task}": loss for task, loss in report.losses.items()}
             self._tracker.log({**values, "tokens per second": report.tokens / report.seconds}, step=report.step)
-        for step, accuracy in progress.valid[self._valid :]:
-            self._tracker.log({"valid accuracy": accuracy}, step=step)
+        for point in progress.valid[self._valid :]:
+            self._tracker.log({"valid accuracy": point.accuracy, "valid loss": point.loss}, step=point.step)
         self._valid = len(progress.valid)
 
     def finish(self) -> None:

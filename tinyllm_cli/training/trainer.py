@@ -1,7 +1,8 @@
-"""The training loop: optimizer steps over lessons, with the objective's token weights. Knows nothing of the store.
+"""The training loop: optimizer steps, evaluations on valid, the best student and the resumable state on disk.
 
 A step takes `batch_size` questions with all their tasks. Their examples are mixed, sorted by length and cut into
-micro-batches by a budget of tokens; `objective.token_weights` makes the gradient independent of that cut.
+micro-batches by a budget of tokens; `training.objective` makes the gradient independent of that cut. Knows nothing of
+the store.
 """
 
 from __future__ import annotations
@@ -9,118 +10,99 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.records.runs import Run
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.signals import signals_deferred
-from tinyllm_cli.students.base import Example, Student
-from tinyllm_cli.students.inputs import ANSWER
+from tinyllm_cli.students.base import Example, Limits, Student
+from tinyllm_cli.students.inputs import ExtraContext
 from tinyllm_cli.students.lora import add_lora
 from tinyllm_cli.students.loss.loss import Learner
-from tinyllm_cli.training.distributed import Processes
-from tinyllm_cli.training.objective import token_weights
+from tinyllm_cli.students.predict import rank
+from tinyllm_cli.students.saving import save_student
+from tinyllm_cli.training.checkpoint import restore_state, save_state, state_folder
+from tinyllm_cli.training.distributed import ALONE, Processes
+from tinyllm_cli.training.environment import peak_memory, precision_context
+from tinyllm_cli.training.gradient import MicroBatches, backward
+from tinyllm_cli.training.objective import Objective, coverage_of
 from tinyllm_cli.training.optimizers import make_optimizer, make_schedule
-from tinyllm_cli.training.settings import Precision, TrainSettings
-
-ALONE = Processes()
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepReport:
-    """One optimizer step. `losses` maps task to its l (nats per token) under the run's reading."""
-
-    step: int
-    steps: int
-    losses: Mapping[str, float]
-    tokens: int
-    seconds: float
-    token_budget: int = 0
-
-
-OnStep = Callable[[StepReport], None]
-AtCheckpoint = Callable[[int], bool]
-"""Called with the step; True ends the training there."""
+from tinyllm_cli.training.progress import History, Progress, StepReport, ValidPoint
 
 
 class Training:
-    """One student's training, which can stop after any step and go on from there with the same result.
+    """The optimizer steps of one student. It can stop after any step and continue from there with the same result.
 
-    `done` steps are in the weights. `evaluated` is False between a step that is to be evaluated and its evaluation."""
+    `examples` are those of each training question. `done` steps are in the weights."""
 
     def __init__(
         self,
         student: Student,
-        training_questions: Sequence[Sequence[Example]],
+        examples: Sequence[Sequence[Example]],
         settings: TrainSettings,
+        alpha: Mapping[str, float] | None = None,
         processes: Processes = ALONE,
     ) -> None:
-        self.student, self.settings, self._lessons, self.processes = student, settings, training_questions, processes
+        self.student, self.examples, self.settings, self.processes = student, examples, settings, processes
+        self.objective = Objective(reading=settings.reading, alpha=alpha or {}, coverage=coverage_of(examples))
         if settings.lora_rank:
-            alpha = settings.lora_alpha or 2.0 * settings.lora_rank
-            add_lora(student, rank=settings.lora_rank, alpha=alpha, seed=settings.seed)
+            lora_alpha = settings.lora_alpha or 2.0 * settings.lora_rank
+            add_lora(student, rank=settings.lora_rank, alpha=lora_alpha, seed=settings.seed)
         if settings.gradient_checkpointing:
             student.model.gradient_checkpointing_enable({"use_reentrant": False})
-        self.steps = settings.steps(len(training_questions))
+        self.total = settings.steps(len(examples))
         self.optimizer = make_optimizer(student.model, settings.optimizer, settings.lr, settings.weight_decay)
-        self.scheduler = make_schedule(settings.schedule, self.optimizer, settings.warmup_steps, self.steps)
-        self.done, self.evaluated, self.over = 0, True, False
+        self.scheduler = make_schedule(settings.schedule, self.optimizer, settings.warmup_steps, self.total)
+        self.done = 0
         self.token_budget = settings.budget_on(student.device)
-        self._learner = Learner(student, checkpointing=settings.gradient_checkpointing)
+        self.learner = Learner(student, checkpointing=settings.gradient_checkpointing)
 
-    def run(self, watch: OnStep, at_checkpoint: AtCheckpoint, after_step: Callable[[], None] = lambda: None) -> None:
-        """Train from step `done` on. `at_checkpoint` is called `evals_per_epoch` times an epoch and at the end, with
-        the student in eval mode; `after_step` when a step and its evaluation are over.
+    def steps(self) -> Iterator[StepReport]:
+        """Train from step `done` on; a report after each step. The student is in eval mode between the steps.
 
         Raises UsageProblem at the first loss or gradient that is not finite."""
-        checkpoints = checkpoint_steps(len(self._lessons), self.settings)
-        self._learner.student.model.train()
-        self.over = self.over or (not self.evaluated and self._evaluate(at_checkpoint))
-        for number, batch in enumerate(step_batches(self._lessons, self.settings), start=1):
-            if number <= self.done or self.over:
-                continue
-            report = self._step(number, batch, to_evaluate=number in checkpoints)
-            watch(report)
-            self.over = not self.evaluated and self._evaluate(at_checkpoint)
-            after_step()
-        self.student.model.eval()
+        for number, batch in enumerate(step_batches(self.examples, self.settings), start=1):
+            if number > self.done:
+                yield self._step(number, batch)
 
-    def _step(self, number: int, batch: Sequence[Example], *, to_evaluate: bool) -> StepReport:
+    def _step(self, number: int, batch: Sequence[Example]) -> StepReport:
         import torch
 
         started = time.monotonic()
+        model = self.student.model
+        model.train()
         losses = self._gradient(number, batch)
-        self.processes.sum_gradients(self.student.model)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.student.model.parameters(), self.settings.max_grad_norm))
+        self.processes.sum_gradients(model)
+        norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), self.settings.max_grad_norm))
         if not math.isfinite(norm + sum(losses.values())):
-            raise UsageProblem(f"The training diverged: no finite loss at step {number}.", "Try a smaller --lr.")
+            raise diverged(number)
         with signals_deferred():  # weights, optimizer and count change together, Ctrl-C or not
             self.optimizer.step()
             self.scheduler.step()
             self.optimizer.zero_grad(set_to_none=False)  # fresh memory costs more than zeros
-            self.done, self.evaluated = number, not to_evaluate
+            self.done = number
+        model.eval()
         return StepReport(
-            step=number,
-            steps=self.steps,
-            losses=losses,
-            tokens=sum(example.size for example in batch),
-            seconds=time.monotonic() - started,
-            token_budget=self.token_budget,
-        )
+            step=number, steps=self.total, losses=losses, tokens=sum(example.size for example in batch),
+            seconds=time.monotonic() - started, token_budget=self.token_budget,
+        )  # fmt: skip
 
     def _gradient(self, number: int, batch: Sequence[Example]) -> dict[str, float]:
-        """Where a GPU's memory does not suffice, in smaller micro-batches: the gradient stays the same."""
+        """Add the step's gradient, and return its losses. Where a GPU's memory does not suffice, in smaller
+        micro-batches: the gradient stays the same."""
         import torch
 
-        precision = precision_context(self.settings.precision, self.student.device)
+        key = (self.settings.seed, number)
         while True:
+            precision = precision_context(self.settings.precision, self.student.device)
             try:
-                losses = backward(
-                    self._learner, batch, self.settings, number=number, budget=self.token_budget, autocast=precision,
-                    processes=self.processes,
-                )  # fmt: skip
+                micro = MicroBatches(key=key, budget=self.token_budget, autocast=precision, processes=self.processes)
+                losses = backward(self.learner, batch, self.objective, micro)
                 break
             except torch.OutOfMemoryError:
                 if self.token_budget <= max(example.size for example in batch):
@@ -130,23 +112,14 @@ class Training:
                 torch.cuda.empty_cache()
         return dict(zip(losses, self.processes.sum_numbers(list(losses.values())), strict=True))
 
-    def _evaluate(self, at_checkpoint: AtCheckpoint) -> bool:
-        self.student.model.eval()
-        over = self.processes.broadcast_from_rank0(self.processes.first and at_checkpoint(self.done))
-        self.student.model.train()
-        self.evaluated = True
-        return over
 
-
-def step_batches(training_questions: Sequence[Sequence[Example]], settings: TrainSettings) -> Iterator[list[Example]]:
+def step_batches(examples: Sequence[Sequence[Example]], settings: TrainSettings) -> Iterator[list[Example]]:
     """The examples of each optimizer step, every epoch in an order of its own that the seed decides."""
     for epoch in range(settings.epochs):
-        order = list(range(len(training_questions)))
+        order = list(range(len(examples)))
         random.Random(f"{settings.seed}:{epoch}").shuffle(order)
         for start in range(0, len(order), settings.batch_size):
-            yield [
-                example for index in order[start : start + settings.batch_size] for example in training_questions[index]
-            ]
+            yield [example for index in order[start : start + settings.batch_size] for example in examples[index]]
 
 
 def checkpoint_steps(training_questions: int, settings: TrainSettings) -> set[int]:
@@ -156,48 +129,137 @@ def checkpoint_steps(training_questions: int, settings: TrainSettings) -> set[in
     return {round(steps * (number + 1) / count) for number in range(count)} | {steps}
 
 
-def backward(
-    learner: Learner,
-    step: Sequence[Example],
-    settings: TrainSettings,
-    *,
-    number: int = 0,
-    budget: int | None = None,
-    autocast: AbstractContextManager[Any] | None = None,
-    processes: Processes = ALONE,
-) -> dict[str, float]:
-    """Add the gradient of one step's objective, or this process's part of it, to the parameters; of the same examples
-    the loss l of each task, unweighted."""
-    weighted = list(zip(step, token_weights(step, settings.reading), strict=True))
-    pairs = processes.share(weighted, [example.size for example in step])
-    sizes = [example.size for example, _ in pairs]
-    losses = dict.fromkeys((example.name for example in step), 0.0)
-    with learner.step(autocast, settings.seed, number, processes.rank) as loss_of:
-        for micro in learner.micro_batches(pairs, sizes, budget or settings.budget_on(learner.student.device)):
-            loss, nll = loss_of([example for example, _ in micro], [weight for _, weight in micro])
-            loss.backward()  # type: ignore[no-untyped-call]
-            for (example, weight), value in zip(micro, nll.tolist(), strict=True):
-                losses[example.name] += value * weight / example.weight
-    return {name: losses[name] for name in sorted(losses, key=lambda name: (name != ANSWER, name))}
+@dataclass(frozen=True, kw_only=True)
+class Keeping:
+    """What a run is evaluated on, and what it keeps on disk. `card` makes the model card from the step and its valid
+    accuracy, None without a valid split. `save_every` is in seconds; 0 saves the state after every step."""
+
+    valid: Sequence[Question]
+    extra_context: ExtraContext
+    card: Callable[[int, float | None], str]
+    save_every: float
 
 
-def precision_context(precision: Precision, device: str) -> AbstractContextManager[Any] | None:
-    """bfloat16 autocast, or None for float32. "auto" takes bfloat16 where the hardware multiplies it natively;
-    float16 is never used, since T5 overflows in it."""
-    import torch
+class Trainer:
+    """One run: trains, evaluates on valid, and keeps the best student and the state to resume from."""
 
-    kind = device.partition(":")[0]
-    if precision == "auto":
-        native = {
-            "cuda": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
-            "cpu": _cpu_has_bf16(),
+    def __init__(self, run: Run, training: Training, keeping: Keeping) -> None:
+        self._training, self._keeping, self._folder = training, keeping, Path(run.folder)
+        self._history = History()
+        self._saved_at = time.monotonic()
+        self.progress = Progress(run=run)
+
+    def run(self) -> Iterator[Progress]:
+        """Train from the beginning, or from the state that an earlier process left. The progress after each step and
+        each evaluation: one object, which changes."""
+        training, settings = self._training, self._training.settings
+        notes = restore_state(state_folder(self._folder), training)
+        if notes is not None:
+            self._history = History.from_json(notes)
+            self.progress.resumed_at, self.progress.valid = training.done, self._history.valid
+            yield self.progress
+        checkpoints = checkpoint_steps(len(training.examples), settings)
+        if self._evaluate(checkpoints):
+            yield self.progress
+        for report in training.steps() if not self._out_of_patience() else ():
+            self._history.note(report)
+            self.progress.report = report
+            yield self.progress
+            if self._evaluate(checkpoints):
+                yield self.progress
+            if self._out_of_patience():
+                break
+            if report.step < training.total and time.monotonic() - self._saved_at >= self._keeping.save_every:
+                self.save()
+                if self.progress.unsaved:
+                    yield self.progress
+
+    def save(self) -> None:
+        """Write the state after the last whole step, with signals deferred. When the disk is full, the state before is
+        kept and `progress.unsaved` says why."""
+        from safetensors import SafetensorError
+
+        if not self._training.done or not self._training.processes.first:
+            return
+        self.progress.unsaved = ""
+        try:
+            with signals_deferred():
+                save_state(state_folder(self._folder), self._training, asdict(self._history))
+        except (OSError, SafetensorError) as error:
+            self.progress.unsaved = str(error)
+        self._saved_at = time.monotonic()
+
+    def figures(self) -> dict[str, Any]:
+        """What the run's row says of its training."""
+        examples, settings, history = self._training.examples, self._training.settings, self._history
+        flat = [example for own in examples for example in own]
+        seen = min(self._training.done * settings.batch_size, len(examples) * settings.epochs)
+        return {
+            "questions": len(examples),
+            "valid_questions": len(self._keeping.valid),
+            "tasks": {name: sum(e.name == name for e in flat) for name in sorted({e.name for e in flat})},
+            "inputs_cut": sum(example.input_cut for example in flat),
+            "targets_cut": sum(example.target_cut for example in flat),
+            "steps": self._training.done,
+            "best_step": history.best_step,
+            "valid": [point._asdict() for point in history.valid],
+            "curve": history.curve,
+            "packed": self._training.learner.packs,
+            "training_seconds": round(history.training_seconds, 3),
+            "evaluating_seconds": round(history.evaluating_seconds, 3),
+            "tokens": history.tokens,
+            "questions_per_second": round(seen / history.training_seconds, 3) if history.training_seconds else None,
+            "peak_memory": peak_memory(self._training.student.device),
         }
-        precision = "bfloat16" if native.get(kind, False) else "float32"
-    return torch.autocast(kind, dtype=torch.bfloat16) if precision == "bfloat16" else None
+
+    def _evaluate(self, checkpoints: Collection[int]) -> bool:
+        """Where the last step is to be evaluated and is not yet: evaluate the student, and keep it where it is the best
+        so far. Without a valid split the last one is kept."""
+        step, history, training = self._training.done, self._history, self._training
+        if step not in checkpoints or step <= history.evaluated_at:
+            return False
+        started = time.monotonic()
+        point = self._measured(step) if self._keeping.valid else None
+        better = history.improves(point, training.settings.select_by) if point else step == training.total
+        if better:
+            self._refuse_unfinite(step)
+        with signals_deferred():  # the student on disk and what is recorded of it change together
+            if better and training.processes.first:
+                save_student(training.student, self._folder, self._keeping.card(step, point and point.accuracy))
+                self._saved_at = -math.inf  # the state must know of it soon
+            history.best_step = step if better else history.best_step
+            history.valid += [point] if point else []
+            history.evaluating_seconds += time.monotonic() - started
+            history.evaluated_at = step
+        self.progress.valid = history.valid
+        return True
+
+    def _measured(self, step: int) -> ValidPoint:
+        """Every process evaluates a part of the valid questions: none waits for longer than its own part takes."""
+        questions, processes = self._keeping.valid, self._training.processes
+        own = {question.key: question for question in questions[processes.rank :: processes.size]}
+        limits = Limits.of(self._training.settings)
+        predictions = list(rank(self._training.student, list(own.values()), limits, self._keeping.extra_context))
+        right = sum(prediction.correct for prediction in predictions)
+        loss = sum(-(prediction.scores or ())[own[prediction.key].answer] for prediction in predictions)
+        accuracy, mean_loss = (total / len(questions) for total in processes.sum_numbers([right, loss]))
+        return ValidPoint(step, accuracy, mean_loss)
+
+    def _refuse_unfinite(self, step: int) -> None:
+        """Raises UsageProblem where the last update made weights or outputs that are not finite."""
+        import torch
+
+        student = self._training.student
+        with torch.no_grad():
+            logits, _ = student.target_logits([self._training.examples[0][0]])
+            finite = [logits.isfinite().all(), *(value.isfinite().all() for value in student.model.parameters())]
+        if not all(map(bool, finite)):
+            raise diverged(step)
+
+    def _out_of_patience(self) -> bool:
+        patience = self._training.settings.patience
+        return bool(patience) and self._history.without_improvement() >= patience
 
 
-def _cpu_has_bf16() -> bool:
-    import torch
-
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+def diverged(step: int) -> UsageProblem:
+    return UsageProblem(f"The training diverged: no finite loss or weights at step {step}.", "Try a smaller --lr.")

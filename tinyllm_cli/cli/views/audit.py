@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tinyllm_cli.rationales.gates import GATES
+from tinyllm_cli.cli.console import Console
+from tinyllm_cli.rationales.gates.settings import GATES
 from tinyllm_cli.report.table_model import money
 from tinyllm_cli.terminal import plain_table
 
@@ -121,3 +122,17 @@ def _answers_row(own: OwnAnswers) -> list[str]:
 
 def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def show_audit(console: Console, audit: Audit) -> None:
+    """Tables, then each finding with what to do about it; an error is marked with an exclamation mark."""
+    for table in audit_tables(audit):
+        console.show(table)
+    for finding in audit.findings:
+        console.say(f"{'!' if finding.is_error else '-'} {finding.text}")
+        if finding.hint:
+            console.say(f"  {finding.hint}")
+    if not audit.findings:
+        console.say("No findings.")
+    elif audit.errors:
+        console.say(f"{len(audit.errors)} of {len(audit.findings)} findings are errors (!).")

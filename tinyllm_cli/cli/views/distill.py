@@ -10,7 +10,7 @@ from tinyllm_cli.cli.session import Session
 if TYPE_CHECKING:
     from tinyllm_cli.records.runs import Run
     from tinyllm_cli.training.data import TrainingData, TrainingPlan
-    from tinyllm_cli.training.keeper import Progress
+    from tinyllm_cli.training.progress import Progress
     from tinyllm_cli.training.tracking import Tracker
 
 
@@ -27,13 +27,15 @@ def train(
 ) -> Run:
     from tinyllm_cli.errors import InterruptedByUser
     from tinyllm_cli.signals import ended_like_interrupted
+    from tinyllm_cli.training.distill import RunControl
     from tinyllm_cli.training.distill import distill as distill_stage
 
     with session.console.meter("training") as meter:
         watch = _Watch(session, meter, tracker, plan.settings.budget_on(student.device))
         try:
             with ended_like_interrupted():
-                return distill_stage(store, plan, student, material, watch, save_every=save_every, restart=restart)
+                control = RunControl(save_every=save_every, restart=restart)
+                return distill_stage(store, plan, student, material, watch, control)
         except KeyboardInterrupt as error:
             raise InterruptedByUser(
                 "Stopped. The run is marked as stopped; its state is kept, and its best checkpoint, if there was one.",
@@ -57,7 +59,7 @@ class _Watch:
         report = progress.report
         if progress.resumed_at != self._resumed_at:
             self._resumed_at = progress.resumed_at
-            self._console.note(f"Run {progress.run.id} goes on after step {progress.resumed_at}.")
+            self._console.note(f"Run {progress.run.id} resumes after step {progress.resumed_at}.")
         if progress.unsaved and progress.unsaved != self._unsaved:
             self._console.note(f"The run's state could not be written; the one before is kept ({progress.unsaved}).")
         self._unsaved = progress.unsaved
@@ -102,8 +104,8 @@ def say(session: Session, run: Run) -> None:
     ]
     if cut:
         session.console.say(
-            f"Longer than the limit and cut: {' and '.join(cut)} (--max-input {run.settings['max_input']},"
-            f" --max-target {run.settings['max_target']})."
+            f"Longer than the limit and cut: {' and '.join(cut)} (--max-input {run.settings.train.max_input},"
+            f" --max-target {run.settings.train.max_target})."
         )
     valid = run.valid_accuracy
     accuracy = "" if valid is None else f", valid accuracy {valid:.1%} at step {figures['best_step']}"

@@ -1,4 +1,4 @@
-"""How a student's loss and its gradient are computed fast: without padding, without whole logits, in cheap types.
+"""A student's loss and its gradient, fast: without padding, without whole logits, in low precision.
 
-`learner` is what the training loop uses; the others are one idea each.
+loss.py is what the training loop uses; each other module is one optimization.
 """

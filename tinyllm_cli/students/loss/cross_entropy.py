@@ -37,7 +37,7 @@ class Head:
     linear: Any
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def bypassed(self) -> Iterator[None]:
         """Within, the model's "logits" are the states that the head would have read."""
         self.linear.forward = _same
         try:
@@ -71,7 +71,7 @@ def plain_head(model: Any) -> Head | None:
     try:
         with torch.inference_mode():
             logits = model(**inputs).logits
-            with head.aside():
+            with head.bypassed():
                 states = model(**inputs).logits
             same = states.shape[-1] == linear.weight.shape[1] and torch.allclose(
                 linear(states).float(), logits.float(), rtol=1e-3, atol=1e-4

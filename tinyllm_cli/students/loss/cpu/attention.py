@@ -1,16 +1,17 @@
-"""Attention of blocks of sequences, with its gradient, in pieces that a processor's cache holds.
+"""Attention of blocks of sequences, with its gradient, in pieces that fit a processor's cache.
 
-What autograd would keep of an attention are half a dozen tensors as large as its scores; kept here are the
-probabilities, in the type of the states, and which of them dropout took.
+Autograd would keep half a dozen tensors as large as the scores; this keeps the probabilities, in the type of the
+states, and which of them dropout took.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tinyllm_cli.students.loss.cpu.dropout import DropoutRng
+from tinyllm_cli.students.loss.cpu.dropout import BlockDropout
 
 if TYPE_CHECKING:
     import torch
@@ -18,23 +19,25 @@ if TYPE_CHECKING:
 _PIECE = 2**20  # scores that are computed at a time
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What becomes of query key^T before the softmax: times `scale`, plus `bias` (1, heads, m, n), which has a
+    gradient, plus `mask` (b, 1, 1, n) or (m, n), which has none."""
+
+    scale: float
+    bias: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+
+
 def attend(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    *,
-    bias: torch.Tensor | None,
-    mask: torch.Tensor | None,
-    scale: float,
-    dropout: float,
-    draws: DropoutRng,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: Scores, dropout: BlockDropout | None = None
 ) -> torch.Tensor:
     """softmax(scale * query key^T + bias + mask), dropped out, times value.
 
-    `query` (b, heads, m, width), `key` and `value` (b, heads, n, width), `bias` (1, heads, m, n) with a gradient,
-    `mask` (b, 1, 1, n) or (m, n) without one. Returns (b, heads, m, width) in `value`'s type."""
+    `query` (b, heads, m, width), `key` and `value` (b, heads, n, width). Returns (b, heads, m, width) in `value`'s
+    type."""
     dtype = value.dtype
-    output: torch.Tensor = _autograd()(query.to(dtype), key.to(dtype), value, bias, mask, scale, dropout, draws)
+    output: torch.Tensor = _autograd()(query.to(dtype), key.to(dtype), value, scores.bias, scores, dropout)
     return output
 
 
@@ -46,13 +49,13 @@ def _autograd() -> Any:
     class Attend(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, query: Any, key: Any, value: Any, *rest: Any) -> Any:
-            bias, mask, ctx.scale, dropout, draws = rest
+            bias, scores, dropout = rest
             query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
+            ctx.scale, ctx.up = scores.scale, dropout.scale if dropout else 1.0
             ctx.bias_shape = bias.shape if ctx.needs_input_grad[3] else None
+            addition = _addition(bias, scores.mask, value.dtype)
             with torch.autocast(value.device.type, enabled=False):
-                output, probabilities, gone, ctx.up = _forward(
-                    query, key, value, _addition(bias, mask, value.dtype), ctx.scale, dropout, draws
-                )
+                output, probabilities, gone = _forward((query, key, value), addition, ctx.scale, dropout)
             ctx.save_for_backward(query, key, value, *probabilities, *gone)
             return output
 
@@ -63,21 +66,21 @@ def _autograd() -> Any:
             bias = None if ctx.bias_shape is None else torch.zeros(ctx.bias_shape, device=query.device)
             with torch.autocast(value.device.type, enabled=False):
                 outer = (gradients[0] * ctx.up).contiguous()
-                own = _backward(query, key, value, saved[:pieces], saved[pieces:], outer, ctx.scale, bias)
-            return (*own, bias, None, None, None, None)
+                own = _backward((query, key, value), saved[:pieces], saved[pieces:], outer, ctx.scale, bias)
+            return (*own, bias, None, None)
 
     return Attend.apply
 
 
 def _forward(
-    query: Any, key: Any, value: Any, addition: list[Any], scale: float, dropout: float, draws: DropoutRng
-) -> tuple[Any, list[Any], list[Any], float]:
-    """(output, probabilities and what dropout took of them piece by piece, what dropout multiplies the rest by)."""
+    inputs: tuple[Any, Any, Any], addition: list[Any], scale: float, dropout: BlockDropout | None
+) -> tuple[Any, list[Any], list[Any]]:
+    """(output, probabilities and what dropout took of them piece by piece)."""
     import torch
 
+    query, key, value = inputs
     output = torch.empty_like(query)
     saved, taken = [], []
-    up = 1.0
     for piece in _pieces(query, key):
         scores = query[piece] @ key[piece].transpose(2, 3)
         if scale != 1.0:
@@ -87,19 +90,20 @@ def _forward(
         probabilities = scores.softmax(-1)
         saved.append(probabilities)
         if dropout:
-            gone, up = draws.dropped(probabilities.shape, dropout)
+            gone = dropout.dropped(probabilities.shape, piece.start)
             taken.append(gone)
             probabilities = probabilities.masked_fill(gone, 0)
         torch.matmul(probabilities, value[piece], out=output[piece])
-    return (output.mul_(up) if dropout else output), saved, taken, up
+    return (output.mul_(dropout.scale) if dropout else output), saved, taken
 
 
 def _backward(
-    query: Any, key: Any, value: Any, saved: list[Any], taken: list[Any], outer: Any, scale: float, bias: Any
+    inputs: tuple[Any, Any, Any], saved: list[Any], taken: list[Any], outer: Any, scale: float, bias: Any
 ) -> tuple[Any, Any, Any]:
     """The gradients of query, key and value; the bias's is added to `bias`."""
     import torch
 
+    query, key, value = inputs
     of_query, of_key, of_value = torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
     for number, piece in enumerate(_pieces(query, key)):
         probabilities = dropped = saved[number]

@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from tinyllm_cli.students.loss.cpu.attention import attend
+from tinyllm_cli.students.loss.cpu.attention import Scores, attend
 from tinyllm_cli.students.loss.cpu.dropout import DropoutRng
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ _WASTE = 1.4  # attention's padded area in a block over its real one; more block
 
 @dataclass(frozen=True)
 class Rows:
-    """Consecutive sequences of a row of tokens, as a block of `longest` tokens each."""
+    """Consecutive sequences of a row of tokens, as a block of `longest` tokens each. `first` is the number of the
+    first sequence, `start` that of its first token."""
 
+    first: int
     start: int
     lengths: tuple[int, ...]
     device: str
@@ -43,7 +45,7 @@ class Rows:
 
     @cached_property
     def places(self) -> torch.Tensor | None:
-        """Where in the block each token stands; None where the block has no padding."""
+        """The place of each token in the block; None where the block has no padding."""
         import torch
 
         if len(self.lengths) * self.longest == self.stop - self.start:
@@ -90,7 +92,7 @@ class Pack:
 
     inputs: tuple[Rows, ...]
     targets: tuple[Rows, ...]
-    draws: DropoutRng
+    dropout: DropoutRng
 
     def pairs(self, module: Any) -> Iterator[tuple[Rows, Rows]]:
         """(queries, keys) of an attention module, block by block."""
@@ -99,16 +101,16 @@ class Pack:
         return zip(self.targets if module.is_decoder else self.inputs, self.inputs, strict=True)
 
 
-def pack(inputs: Sequence[int], targets: Sequence[int], device: str, draws: DropoutRng) -> Pack:
+def pack(inputs: Sequence[int], targets: Sequence[int], device: str, dropout: DropoutRng) -> Pack:
     """The pack of sequences of these lengths. For a causal model `inputs` is empty."""
     sizes = [list(pair) for pair in zip(inputs, targets, strict=True)] if inputs else [[size] for size in targets]
     bounds = list(_blocks(sizes))
 
     def rows(lengths: Sequence[int]) -> tuple[Rows, ...]:
         starts = [0, *accumulate(lengths)]
-        return tuple(Rows(starts[first], tuple(lengths[first:stop]), device) for first, stop in bounds)
+        return tuple(Rows(first, starts[first], tuple(lengths[first:stop]), device) for first, stop in bounds)
 
-    return Pack(inputs=rows(inputs) if inputs else (), targets=rows(targets), draws=draws)
+    return Pack(inputs=rows(inputs) if inputs else (), targets=rows(targets), dropout=dropout)
 
 
 def _blocks(sizes: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
@@ -131,7 +133,7 @@ def _area(lengths: Sequence[int]) -> int:
 
 @contextmanager
 def packed(model: Any) -> Iterator[None]:
-    """Within, `model` reads rows with `pack=...` among its arguments."""
+    """Within, `model` reads rows with `pack=...` among its arguments, each prepared by `prepare`."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(ATTENTION, _attention)
@@ -143,9 +145,13 @@ def packed(model: Any) -> Iterator[None]:
     biases = [module for module in model.modules() if getattr(module, "has_relative_attention_bias", False)]
     for module in biases:
         module.compute_bias = _OfLongest(module)
+    encoder = model.get_encoder() if model.config.is_encoder_decoder else None
+    hook = encoder.register_forward_hook(_to_targets, with_kwargs=True) if encoder is not None else None
     try:
         yield
     finally:
+        if hook is not None:
+            hook.remove()
         for module in biases:
             del module.compute_bias
         for key, config in configs.items():
@@ -164,8 +170,9 @@ class _OfLongest:
         return bias
 
 
-def announce(model: Any, row: Pack) -> None:
-    """Tell what computes T5's biases how long the sequences of the next row are."""
+def prepare(model: Any, row: Pack) -> None:
+    """Set the sequence lengths of the next row where T5's biases and dropout look for them."""
+    row.dropout.lengths = _lengths(row.inputs or row.targets)
     for module in model.modules():
         bias = module.__dict__.get("compute_bias")
         if isinstance(bias, _OfLongest):
@@ -173,42 +180,50 @@ def announce(model: Any, row: Pack) -> None:
             bias.longest = max(block.longest for block in rows)
 
 
+def _to_targets(_encoder: Any, _inputs: Any, arguments: dict[str, Any], _output: Any) -> None:
+    """After the encoder, dropout gets the decoder's tokens."""
+    row: Pack = arguments["pack"]
+    row.dropout.lengths = _lengths(row.targets)
+
+
+def _lengths(rows: Sequence[Rows]) -> list[int]:
+    return [length for block in rows for length in block.lengths]
+
+
+_SUPPORTED = {"pack", "scaling", "dropout", "position_bias"}
+_WITHOUT_EFFECT = {"output_attentions", "output_hidden_states", "position_ids", "return_dict", "use_cache"}
+"""Attention arguments that change nothing in a packed row, such as positions, which are in the states already."""
+
+
 def _attention(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    _mask: object,
-    *,
-    pack: Pack,
-    scaling: float,
-    dropout: float = 0.0,
-    position_bias: torch.Tensor | None = None,
-    **_: object,
+    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, _mask: object, **arguments: Any
 ) -> tuple[torch.Tensor, None]:
     """Attention of each sequence of a row to itself, or to its encoded input. Shapes as transformers calls it:
-    (1, heads, tokens, width) in, (1, tokens, heads, width) out."""
+    (1, heads, tokens, width) in, (1, tokens, heads, width) out. `_mask` knows nothing of the packed row.
+
+    Raises TypeError for an argument that may change the result and is not supported, such as a sliding window, a soft
+    cap or attention sinks."""
     import torch
 
+    others = {name for name, given in arguments.items() if given is not None} - _SUPPORTED - _WITHOUT_EFFECT
+    if others:
+        raise TypeError(f"packed rows do not support {', '.join(sorted(others))}")
+    row: Pack = arguments["pack"]
     groups = query.shape[1] // key.shape[1]
-    across = module.is_decoder and not module.is_causal if pack.inputs else False
-    bias = None if across else position_bias  # T5 hands a zero for every pair of tokens to attention across
+    across = module.is_decoder and not module.is_causal if row.inputs else False
+    bias = None if across else arguments.get("position_bias")  # T5 passes a zero for every pair of tokens across
     outputs = []
-    for queries, keys in pack.pairs(module):
+    for queries, keys in row.pairs(module):
         k, v = keys.block(key), keys.block(value)
         if groups > 1:
             k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
-        block = attend(
-            queries.block(query),
-            k,
-            v,
+        scores = Scores(
+            scale=arguments["scaling"],
             bias=None if bias is None else bias[:, :, : queries.longest, : keys.longest],
             mask=queries.future if module.is_causal else keys.padding,
-            scale=scaling,
-            dropout=dropout,
-            draws=pack.draws,
         )
-        outputs.append(queries.flat(block))
+        dropout = row.dropout.block(queries.first, queries.lengths, keys.lengths, arguments.get("dropout", 0.0))
+        outputs.append(queries.flat(attend(queries.block(query), k, v, scores, dropout)))
     return torch.cat(outputs)[None], None
 
 

@@ -1,4 +1,4 @@
-"""The in-context example generator: random, repeatable, and never the question itself."""
+"""In-context examples: random, reproducible, and never the question itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pools = st.lists(st.integers(0, 12), min_size=1, max_size=30)
 
 @settings(deadline=None)
 @given(pool=pools, icl=st.integers(0, 6), seed=st.integers(0, 3), which=st.integers(0, 12))
-def test_examples_are_distinct_repeatable_and_never_the_question(
+def test_examples_are_distinct_reproducible_and_never_the_question(
     pool: list[int], icl: int, seed: int, which: int
 ) -> None:
     contents = make_questions(13)
@@ -28,7 +28,7 @@ def test_examples_are_distinct_repeatable_and_never_the_question(
     assert draw_examples(replace(question, key="elsewhere", split="test"), recipe, places) == drawn
 
 
-def test_as_many_examples_as_asked_for_where_the_pool_has_them() -> None:
+def test_the_number_of_examples_is_icl_if_the_pool_is_large_enough() -> None:
     questions = make_questions(40)
     for icl in (0, 1, 2, 8, 16):
         for question in questions[:10]:
@@ -36,7 +36,7 @@ def test_as_many_examples_as_asked_for_where_the_pool_has_them() -> None:
     assert len(draw_examples(questions[0], Recipe(icl=2), ring(questions[:2]))) == 1
 
 
-def test_the_draw_is_spread_over_the_pool() -> None:
+def test_examples_come_from_the_whole_pool() -> None:
     pool = make_questions(30)
     asked = make_questions(300, split="test")
     drawn = [example.key for question in asked for example in draw_examples(question, Recipe(), ring(pool))]
@@ -44,7 +44,7 @@ def test_the_draw_is_spread_over_the_pool() -> None:
     assert max(map(drawn.count, set(drawn))) < len(drawn) / 5
 
 
-def test_one_question_less_changes_few_prompts() -> None:
+def test_removing_one_question_changes_few_prompts() -> None:
     pool = make_questions(200)
     before = [draw_examples(question, Recipe(), ring(pool)) for question in pool[:100]]
     after = [draw_examples(question, Recipe(), ring(pool[:-1])) for question in pool[:100]]

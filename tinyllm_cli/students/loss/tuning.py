@@ -1,4 +1,4 @@
-"""What makes a model's own layers faster, and computes the same: see `tuned`."""
+"""Faster versions of a model's own layers with the same results: see `tuned`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any
 
-from tinyllm_cli.students.loss.cpu.dropout import DropoutRng, drop
 from tinyllm_cli.students.loss.cross_entropy import gradient_of
 
 _LARGE = 2**20  # numbers in an embedding, above which a gradient of the whole table is worth avoiding
@@ -17,17 +16,14 @@ _SCALING_NORMS = ("T5LayerNorm", "LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm
 
 
 @contextmanager
-def tuned(model: Any, draws: DropoutRng | None, kind: str = "cpu") -> Iterator[None]:
+def tuned(model: Any, kind: str = "cpu") -> Iterator[None]:
     """Within, on this kind of device:
 
     - the tanh approximation of GELU is torch's own kernel instead of eight elementwise operations;
     - T5's gated layers spare a detour over the type of their weights, which autocast undoes at once;
     - norms give what they compute in the type that the products after them want, once, not once for each of them.
 
-    On a CPU:
-
-    - dropout draws cheaper random numbers, where there are `draws`;
-    - an embedding's gradient touches the rows that were read, not the whole table.
+    On a CPU an embedding's gradient touches the rows that were read, not the whole table.
 
     On a GPU, where starting a kernel takes longer than most kernels: a norm is one of them instead of eight."""
     if kind == "cpu":
@@ -35,7 +31,7 @@ def tuned(model: Any, draws: DropoutRng | None, kind: str = "cpu") -> Iterator[N
     replaced: list[Any] = []
     hooks = []
     for module in model.modules():
-        forward = _faster(module) or (_faster_on_cpu(module, draws) if kind == "cpu" else _faster_on_gpu(module))
+        forward = _faster(module) or (_faster_on_cpu(module) if kind == "cpu" else _faster_on_gpu(module))
         if forward is not None:
             module.forward = forward
             replaced.append(module)
@@ -60,11 +56,9 @@ def _faster(module: Any) -> Callable[..., Any] | None:
     return partial(_gated, module) if name == "T5DenseGatedActDense" else None
 
 
-def _faster_on_cpu(module: Any, draws: DropoutRng | None) -> Callable[..., Any] | None:
+def _faster_on_cpu(module: Any) -> Callable[..., Any] | None:
     import torch
 
-    if type(module) is torch.nn.Dropout and draws is not None:
-        return partial(_drop, module, draws)
     if type(module) is torch.nn.Embedding and module.weight.numel() > _LARGE:
         return partial(_embed, module)
     return None
@@ -72,10 +66,6 @@ def _faster_on_cpu(module: Any, draws: DropoutRng | None) -> Callable[..., Any] 
 
 def _faster_on_gpu(module: Any) -> Callable[..., Any] | None:
     return partial(_norm, module) if type(module).__name__ in _SCALING_NORMS else None
-
-
-def _drop(module: Any, draws: DropoutRng, states: Any) -> Any:
-    return drop(states, module.p, draws) if module.training else states
 
 
 def _gated(module: Any, states: Any) -> Any:
@@ -111,8 +101,8 @@ def _to_autocast_dtype(kind: str, _module: Any, _inputs: Any, output: Any) -> An
 
 @cache
 def _keep_freed_memory() -> None:
-    """Tell glibc to reuse what is freed. By default every large tensor is memory fresh from the system, and the
-    faults of its first touch take a sixth of the training."""
+    """Make glibc reuse freed memory. By default every large tensor is new memory from the system, and the page faults
+    of its first use take a sixth of the training."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20)):
             libc.mallopt(option, value)

@@ -1,0 +1,51 @@
+"""The commands as functions, for notebooks and scripts; the command line calls nothing else.
+
+Every function takes an open `Project` first and keyword arguments after it. It returns a typed result, reports
+progress to `on_event`, raises the exceptions of `tinyllm_cli.errors`, and neither prints nor exits. A function's module
+is imported when the function is first used: listing the commands loads neither torch nor transformers.
+
+    import tinyllm_cli
+
+    with tinyllm_cli.open_store("tinyllm.db") as project:
+        tinyllm_cli.import_questions(project, "quiz.csv")
+        run = tinyllm_cli.distill(project, alpha={"t5": 1.0}, student="smollm2")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinyllm_cli.api.data import import_questions, import_rationales
+    from tinyllm_cli.api.elicitation import elicit, pilot, preview_elicitation
+    from tinyllm_cli.api.export import export
+    from tinyllm_cli.api.project import Project, open_store
+    from tinyllm_cli.api.rationales import audit, find_questions, gate, inspect_question, leakage, usefulness
+
+VERBS = {
+    "Project": "project",
+    "open_store": "project",
+    "import_questions": "data",
+    "import_rationales": "data",
+    "elicit": "elicitation",
+    "pilot": "elicitation",
+    "preview_elicitation": "elicitation",
+    "gate": "rationales",
+    "audit": "rationales",
+    "usefulness": "rationales",
+    "leakage": "rationales",
+    "find_questions": "rationales",
+    "inspect_question": "rationales",
+    "export": "export",
+}
+"""Public name -> the module of this package that holds it."""
+
+__all__ = [
+    "Project", "audit", "elicit", "export", "find_questions", "gate", "import_questions", "import_rationales",
+    "inspect_question", "leakage", "open_store", "pilot", "preview_elicitation", "usefulness",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in VERBS:
+        raise AttributeError(f"module 'tinyllm_cli.api' has no attribute {name!r}")
+    return getattr(import_module(f"tinyllm_cli.api.{VERBS[name]}"), name)

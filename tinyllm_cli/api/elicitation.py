@@ -1,0 +1,171 @@
+"""`elicit`, `preview_elicitation` and `pilot`: teachers write rationales into the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+
+from tinyllm_cli.api.project import Project
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.events import OnEvent, Progress, ignore_events
+
+if TYPE_CHECKING:
+    from backends.base import Sampling
+    from tinyllm_cli.config import TeacherSpec
+    from tinyllm_cli.elicitation.requests import Job
+    from tinyllm_cli.elicitation.results import ElicitResult, PreviewResult
+    from tinyllm_cli.elicitation.session import Consent, ElicitationSession
+
+
+class ElicitOptions(TypedDict, total=False):
+    """Keywords of `elicit`, `pilot` and `preview_elicitation`."""
+
+    split: Literal["train", "valid", "test"]
+    """Default: train."""
+
+    icl: int
+    """In-context examples, drawn from train; default: 2."""
+
+    teacher_forcing: bool
+    """Show the teacher the gold answer; default: True. False: the teacher answers on its own."""
+
+    limit: int | None
+    """Only the first N questions; default: all."""
+
+    samples: int
+    """Rationales per question; default: 1."""
+
+    temperature: float | None
+    """Default: the teacher's setting, else 0 (greedy)."""
+
+    top_p: float | None
+    """Default: the teacher's setting, else 1."""
+
+    max_tokens: int | None
+    """Longest reply in tokens; default: the teacher's setting, else 256."""
+
+    seed: int | None
+    """Seed of in-context examples and sampling; default: 0."""
+
+    budget: float | None
+    """Most money to spend, in US dollars; default: no limit."""
+
+    max_tokens_total: int | None
+    """Most tokens to use, prompt and completion together; default: no limit."""
+
+    batch: bool
+    """Use the endpoint's batch API; default: False."""
+
+    wait: bool
+    """Wait until the batches are done; default: True."""
+
+    consent: Consent
+    """Confirms the cost after a pilot of a few questions; default: the caller has decided."""
+
+
+def elicit(
+    project: Project, teachers: Sequence[str], dataset: str, *, on_event: OnEvent = ignore_events,
+    **options: Unpack[ElicitOptions],
+) -> ElicitResult:  # fmt: skip
+    """Elicit a rationale for each question that has none. What is stored is never asked again; each reply is stored
+    before it counts.
+
+    Raises UsageProblem for an unknown teacher or data set or a budget that can't be kept, TeacherError when a teacher
+    gives up, and InterruptedByUser on Ctrl-C."""
+    from tinyllm_cli.elicitation.batch_session import BatchSession
+    from tinyllm_cli.elicitation.results import ElicitResult
+
+    if not options.get("wait", True) and not options.get("batch", False):
+        raise UsageProblem("--no-wait needs --batch.", "Add --batch, or remove --no-wait.")
+    session = _session(project, options, on_event)
+    jobs = _jobs(project, teachers, dataset, options, on_event)
+    session.check_budget(jobs)
+    if options.get("batch", False):
+        results = BatchSession(session=session, wait=options.get("wait", True)).run(jobs)
+    else:
+        results = tuple(session.run(job) for job in jobs)
+    return ElicitResult(dataset=jobs[0].dataset, split=jobs[0].split, teachers=results)
+
+
+def pilot(
+    project: Project, teachers: Sequence[str], dataset: str, *, on_event: OnEvent = ignore_events,
+    **options: Unpack[ElicitOptions],
+) -> ElicitResult:  # fmt: skip
+    """Ask each teacher five questions, store the replies, and estimate the rest.
+
+    Raises WorldProblem when all of them fail."""
+    from tinyllm_cli.elicitation.results import ElicitResult
+
+    session = _session(project, options, on_event)
+    jobs = _jobs(project, teachers, dataset, options, on_event)
+    session.check_budget(jobs)
+    results = tuple(session.pilot(job) for job in jobs)
+    return ElicitResult(dataset=jobs[0].dataset, split=jobs[0].split, teachers=results)
+
+
+def preview_elicitation(
+    project: Project, teachers: Sequence[str], dataset: str, *, on_event: OnEvent = ignore_events,
+    **options: Unpack[ElicitOptions],
+) -> PreviewResult:  # fmt: skip
+    """The first prompt of each teacher and an estimate of tokens and cost; asks nothing."""
+    from tinyllm_cli.elicitation.results import PreviewResult
+
+    session = _session(project, options, on_event)
+    jobs = _jobs(project, teachers, dataset, options, on_event)
+    results = tuple(session.preview(job) for job in jobs)
+    return PreviewResult(dataset=jobs[0].dataset, split=jobs[0].split, teachers=results)
+
+
+def _session(project: Project, options: ElicitOptions, on_event: OnEvent) -> ElicitationSession:
+    from tinyllm_cli.elicitation.budget import Budget
+    from tinyllm_cli.elicitation.session import AlwaysConsent, ElicitationSession
+
+    return ElicitationSession(
+        store=project.store,
+        budget=Budget(money=options.get("budget"), tokens=options.get("max_tokens_total")),
+        consent=options.get("consent") or AlwaysConsent(),
+        on_event=on_event,
+        batch=options.get("batch", False),
+    )
+
+
+def _jobs(
+    project: Project, teachers: Sequence[str], dataset: str, options: ElicitOptions, on_event: OnEvent
+) -> list[Job]:
+    from tinyllm_cli.config import match_name
+    from tinyllm_cli.elicitation.requests import Job
+    from tinyllm_cli.ingestion.ingest import ingest_named
+    from tinyllm_cli.records.elicitation import Recipe
+
+    known = project.settings.teachers
+    specs = [known[match_name(name, known, "teacher")] for name in teachers]
+    if not specs:
+        raise UsageProblem("No teacher is named.", "Name one: --teacher NAME")
+    ingested = ingest_named(
+        project.store, dataset, project.settings, lambda rows: on_event(Progress(label=f"reading {dataset}", done=rows))
+    )
+    recipe = Recipe(
+        icl=options.get("icl", 2),
+        seed=options.get("seed") or 0,
+        teacher_forcing=options.get("teacher_forcing", True),
+    )
+    return [
+        Job(
+            dataset=ingested.name, split=options.get("split", "train"), spec=spec, recipe=recipe,
+            sampling=_sampling(spec, options), samples=options.get("samples", 1), limit=options.get("limit"),
+        )
+        for spec in specs
+    ]  # fmt: skip
+
+
+def _sampling(spec: TeacherSpec, options: ElicitOptions) -> Sampling:
+    """Keywords win over the teacher's settings, and these over the defaults."""
+    from backends.base import Sampling
+    from tinyllm_cli.elicitation.replies import STOP
+
+    typed = {
+        "temperature": options.get("temperature"), "top_p": options.get("top_p"),
+        "max_tokens": options.get("max_tokens"), "seed": options.get("seed"),
+    }  # fmt: skip
+    chosen = {"stop": STOP, **spec.sampling, **{name: value for name, value in typed.items() if value is not None}}
+    return Sampling(**{**chosen, "stop": tuple(chosen["stop"])})

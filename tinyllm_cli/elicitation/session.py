@@ -1,0 +1,189 @@
+"""One command's elicitation: its budget, the cost confirmation, a pilot of a few questions, and the jobs themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Protocol
+
+import backends
+from backends.base import Batching, Charging, Hosted, Rendering, Request, Teacher
+from tinyllm_cli.elicitation.budget import Budget
+from tinyllm_cli.elicitation.counts import ElicitationCounts
+from tinyllm_cli.elicitation.elicit import elicit
+from tinyllm_cli.elicitation.estimate import after_check, unasked
+from tinyllm_cli.elicitation.requests import RECORDED, Job, MissingRationales
+from tinyllm_cli.elicitation.results import ElicitationPreview, Exchange, Pilot, TeacherElicitation
+from tinyllm_cli.errors import InterruptedByUser, WorldProblem
+from tinyllm_cli.events import Finished, OnEvent, Progress
+from tinyllm_cli.store import Store
+
+PILOT_QUESTIONS = 5
+
+
+class Consent(Protocol):
+    """Who decides whether money is spent."""
+
+    def require(self, teacher: str) -> None:
+        """Called before a pilot costs anything. Raises UsageProblem when nobody can be asked."""
+
+    def confirm(self, pilot: Pilot) -> bool:
+        """Whether to continue after a pilot."""
+
+
+class AlwaysConsent:
+    """A program that calls the API has decided already; its budget is the limit."""
+
+    def require(self, teacher: str) -> None:
+        pass
+
+    def confirm(self, pilot: Pilot) -> bool:
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOutcome:
+    """One finished job; `budget` is the command's budget in words, empty without one."""
+
+    job: Job
+    counts: ElicitationCounts
+    budget: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElicitationSession:
+    """What the jobs of one command share. `batch`: estimates use the prices of a batch API."""
+
+    store: Store
+    budget: Budget
+    consent: Consent
+    on_event: OnEvent
+    batch: bool = False
+
+    def check_budget(self, jobs: Sequence[Job]) -> None:
+        """Raises UsageProblem when the budget can't be kept with one of the teachers, before any of them is asked."""
+        for job in jobs if self.budget.money is not None else ():
+            with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
+                self.budget.check(job.spec.name, teacher)
+
+    def run(self, job: Job) -> TeacherElicitation:
+        """Create the job's teacher and elicit what is missing; a teacher that costs money starts with a pilot."""
+        with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
+            pilot, declined = self.pilot_if_costly(job, teacher)
+            if pilot is not None and declined:
+                return TeacherElicitation.of(job.spec.name, pilot.counts, rest=pilot.estimate, declined=True)
+            counts = self.elicit(job, teacher)
+        if pilot is None:
+            return TeacherElicitation.of(job.spec.name, counts)
+        return TeacherElicitation.of(
+            job.spec.name, counts, pilot_replies=pilot.counts.done, pilot_cost=pilot.counts.cost, rest=pilot.estimate
+        )
+
+    def elicit(self, job: Job, teacher: Teacher) -> ElicitationCounts:
+        """Elicit one job with an open teacher."""
+        counts = self._ask(job, teacher)
+        self.report(job, counts)
+        return counts
+
+    def report(self, job: Job, counts: ElicitationCounts) -> None:
+        """Emit what became of one job."""
+        self.on_event(Finished(value=JobOutcome(job=job, counts=counts, budget=self.budget.describe())))
+
+    def pilot(self, job: Job) -> TeacherElicitation:
+        """Ask a few questions and estimate the rest."""
+        with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
+            found = self._pilot(job, teacher)
+        return TeacherElicitation.of(job.spec.name, found.counts, rest=found.estimate)
+
+    def preview(self, job: Job) -> ElicitationPreview:
+        """The prompt of the first question, and an estimate; asks nothing."""
+        with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
+            missing = MissingRationales(self.store, job, teacher)
+            estimate = unasked(self.store, job, missing, self._charging(teacher))
+            first = missing.prompt(self.store.questions.at(job.dataset, job.split, 0))
+        text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in first.messages)
+        return ElicitationPreview(
+            teacher=job.spec.name, model=missing.asking.model, prompt="" if job.spec.backend == RECORDED else text,
+            requests=estimate.requests, already=missing.already, pending=missing.pending, estimate=estimate,
+        )  # fmt: skip
+
+    def pilot_if_costly(self, job: Job, teacher: Teacher) -> tuple[Pilot | None, bool]:
+        """A pilot before more than a few questions cost money, and whether the user declined to continue."""
+        if not isinstance(teacher, Hosted) or not teacher.costs_money():
+            return None, False
+        missing = MissingRationales(self.store, job, teacher)
+        self.budget.check(job.spec.name, teacher)
+        if not _more_than(missing, PILOT_QUESTIONS):
+            return None, False
+        self.consent.require(job.spec.name)
+        found = self._pilot(job, teacher)
+        return found, bool(found.estimate.requests) and not self.consent.confirm(found)
+
+    def _pilot(self, job: Job, teacher: Teacher) -> Pilot:
+        counts = self._ask(job, teacher, most=PILOT_QUESTIONS)
+        if counts.failed and not counts.done:
+            raise WorldProblem(
+                f"All {counts.failed} questions of the pilot of {job.spec.name} failed: {counts.failures[0][1]}.",
+                "Nothing else was asked.",
+            )
+        missing = MissingRationales(self.store, job, teacher)
+        estimate = after_check(self.store, job, counts, missing, self._charging(teacher))
+        found = Pilot(
+            teacher=job.spec.name, counts=counts, max_tokens=job.sampling.max_tokens, estimate=estimate,
+            exchange=self._exchange(job, teacher, missing) if counts.done else None,
+        )  # fmt: skip
+        self.on_event(Finished(value=found))
+        return found
+
+    def _exchange(self, job: Job, teacher: Teacher, missing: MissingRationales) -> Exchange | None:
+        newest = self.store.rationales.newest(missing.asking)
+        if newest is None:
+            return None
+        request = Request(split=job.split, key="", messages=newest.messages)
+        rendered = teacher.render(request) if isinstance(teacher, Rendering) else None
+        plain = "\n\n".join(f"[{message.role}]\n{message.content}" for message in newest.messages)
+        return Exchange(prompt=rendered or plain, rendered=rendered is not None, reply=newest.text)
+
+    def _ask(self, job: Job, teacher: Teacher, most: int | None = None) -> ElicitationCounts:
+        name = job.spec.name
+        label = f"{name} on {job.dataset}/{job.split}"
+
+        def watch(counts: ElicitationCounts) -> None:
+            total = counts.wanted if most is None else most
+            done = counts.done + counts.failed + (counts.already if most is None else 0)
+            self.on_event(Progress(label=label, done=done, total=total, detail=_detail(counts)))
+
+        try:
+            return elicit(self.store, job, teacher, watch, budget=self.budget, most=most)
+        except KeyboardInterrupt as error:
+            kept = self.store.rationales.count(job.dataset, job.split, name)
+            raise InterruptedByUser(
+                f"Stopped: {kept} rationales of {name} are stored for {job.dataset}/{job.split}.",
+                "Run the same command to continue.",
+            ) from error
+
+    def _charging(self, teacher: Teacher) -> Teacher | Charging:
+        """Whose prices apply."""
+        return teacher.batches() if self.batch and isinstance(teacher, Batching) else teacher
+
+
+def _more_than(missing: MissingRationales, count: int) -> bool:
+    """Whether more than `count` requests are missing; reads no further than that takes."""
+    found = 0
+    for page in missing.pages():
+        found += len(page)
+        if found > count:
+            return True
+    return False
+
+
+def _detail(counts: ElicitationCounts) -> str:
+    parts = []
+    if counts.completion_tokens:
+        parts.append(f"{counts.prompt_tokens:,} tokens in, {counts.completion_tokens:,} out")
+    if counts.cost is not None:
+        parts.append(f"${counts.cost:.4f} spent")
+    if counts.failed:
+        parts.append(f"{counts.failed} failed")
+    return ", ".join(parts)

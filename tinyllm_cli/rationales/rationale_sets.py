@@ -1,0 +1,48 @@
+"""Which data set and which rationale sets a command means, where the user named only some or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinyllm_cli.config import match_name
+from tinyllm_cli.errors import UsageProblem, choices
+from tinyllm_cli.rationales.selection import best_covered
+from tinyllm_cli.records.elicitation import RationaleSet
+from tinyllm_cli.store import Store
+
+
+def dataset_with_rationales(store: Store, split: str, typed: str | None) -> str:
+    """The data set of this name, or the only one that has rationales for this split.
+
+    Raises UsageProblem when there is none, or more than one."""
+    if typed is not None:
+        return match_name(typed, store.questions.names(), "data set")
+    found = sorted(store.rationales.datasets_with_rationales(split))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UsageProblem(
+            f"No data set has rationales for its {split} split.", "Run: tinyllm elicit, or tinyllm import"
+        )
+    raise UsageProblem("Which data set?", f"Name it with --dataset. These have rationales: {choices(found)}.")
+
+
+def rationale_sets(
+    store: Store, dataset: str, split: str, teachers: Sequence[str] = (), icl: int | None = None
+) -> list[RationaleSet]:
+    """Of each of these teachers, or of all, the rationale set that `distill` trains on; with `icl`, among those with
+    this number of in-context examples.
+
+    Raises UsageProblem when the split has no rationales, or a teacher is unknown."""
+    known = store.rationales.variants(dataset, split)
+    names = sorted({one.teacher for one in known})
+    if not names:
+        splits = store.questions.splits(dataset)
+        if split not in splits:
+            raise UsageProblem(f"{dataset} has no split '{split}'.", f"It has: {choices(splits)}.")
+        raise UsageProblem(
+            f"There are no rationales for {dataset}, split {split}.",
+            f"Run: tinyllm elicit --teacher TEACHER --dataset {dataset} --split {split}",
+        )
+    chosen = sorted({match_name(name, names, "teacher") for name in teachers}) or names
+    return [best_covered(known, teacher, dataset, icl, split) for teacher in chosen]

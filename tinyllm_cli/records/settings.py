@@ -1,0 +1,144 @@
+"""The settings of a training, and all that its run's row says of them. Read and written as JSON here alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from tinyllm_cli.errors import UsageProblem
+
+Reading = Literal["example", "token"]
+"""Two readings of the cross-entropy l. "example" (the paper): the mean over a task's examples of each example's mean
+over its target tokens. "token" (the authors' code): the mean over all of a task's target tokens."""
+
+Precision = Literal["auto", "float32", "bfloat16"]
+SelectBy = Literal["accuracy", "loss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How to train. The defaults are the paper's where it gives one.
+
+    Raises UsageProblem for a number that is not finite."""
+
+    epochs: int = 1
+    batch_size: int = 8
+    """Questions in an optimizer step; each brings its answer and its rationales."""
+
+    lr: float = 5e-5
+    schedule: str = "linear"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    """Of matrices; norms and biases do not decay."""
+
+    max_grad_norm: float = 1.0
+    optimizer: str = "adamw_torch_fused"
+    """A name that transformers gives to an optimizer."""
+
+    gradient_checkpointing: bool = False
+    """Recompute layers in the backward pass: half the speed, a fraction of the memory."""
+
+    patience: int = 0
+    """Early stopping: evaluations without improvement (0: off)."""
+
+    lora_rank: int = 0
+    """Train low-rank additions of this rank to the linear layers instead of the weights; 0 trains the weights."""
+
+    lora_alpha: float = 0.0
+    """The additions are multiplied by this over the rank; 0 is twice the rank."""
+
+    max_input: int = 1024
+    max_target: int = 256
+    reading: Reading = "example"
+    precision: Precision = "auto"
+    token_budget: int = 0
+    """Tokens in a micro-batch: memory against speed, with no effect on the gradient. 0 is what suits the device."""
+
+    evals_per_epoch: int = 2
+    select_by: SelectBy = "accuracy"
+    """What of the valid split chooses the checkpoint; the other one decides between equals."""
+
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "weight_decay", "lora_alpha", "max_grad_norm"):
+            value = getattr(self, name)
+            if not math.isfinite(value) or value < 0:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageProblem(f"{option} can't be {value:g}.", "It must be a finite number, 0 or more.")
+
+    def budget_on(self, device: str) -> int:
+        """Tokens in a micro-batch: by default what a CPU's caches hold, or what keeps a GPU busy."""
+        return self.token_budget or (3000 if device == "cpu" else 16_000)
+
+    def steps(self, training_questions: int) -> int:
+        return self.epochs * math.ceil(training_questions / self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionRecord:
+    """Which rationales were taught. `gates` is a hash of the gates' settings, None for raw rationales."""
+
+    gates: str | None = None
+    usefulness: str = "none"
+    samples: int | None = None
+    icl: int | None = None
+    shuffled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What of a machine can change the weights that a training ends with. `device` names the processor's instruction
+    set or the GPU's model, `precision` is the one that was used, where the settings say "auto"."""
+
+    device: str
+    precision: Literal["float32", "bfloat16"]
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """All that makes two trainings of one method, student, data set, alpha and seed the same.
+
+    `limit`: only the first questions of train. `prefixes`: of the teachers whose rationales are taught. `fingerprint`
+    changes with the files of a local student, `data` with the questions of train and valid. `environment` is None in
+    rows that do not say."""
+
+    train: TrainSettings = field(default_factory=TrainSettings)
+    limit: int | None = None
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+    selection: SelectionRecord = field(default_factory=SelectionRecord)
+    fingerprint: str = ""
+    data: str = ""
+    environment: Environment | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat object, as the row holds it; of the selection only what differs from the defaults."""
+        chosen = {one.name: getattr(self.selection, one.name) for one in fields(SelectionRecord)}
+        return {
+            **asdict(self.train),
+            "limit": self.limit,
+            "prefixes": dict(self.prefixes),
+            **{one.name: chosen[one.name] for one in fields(SelectionRecord) if chosen[one.name] != one.default},
+            "fingerprint": self.fingerprint,
+            "data": self.data,
+            "environment": asdict(self.environment) if self.environment else None,
+        }
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> RunSettings:
+        """What `to_json` wrote; the default for whatever is missing."""
+        own = {name: row[name] for name in ("limit", "prefixes", "fingerprint", "data") if name in row}
+        environment = row.get("environment")
+        return cls(
+            **own,
+            train=TrainSettings(**_part(TrainSettings, row)),
+            selection=SelectionRecord(**_part(SelectionRecord, row)),
+            environment=Environment(**environment) if environment else None,
+        )
+
+
+def _part(kind: Any, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {one.name: row[one.name] for one in fields(kind) if one.name in row}
