@@ -53,7 +53,7 @@ def create(backend: str, settings: Mapping[str, Any]) -> Teacher:
 
 
 def take(settings: Mapping[str, Any], backend: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    """`settings` over the defaults in `known`, where a type stands for a setting whose default is None.
+    """`settings` over the defaults in `known`, where a type means: a setting of that type, whose default is None.
 
     Raises BadTeacherConfig for a name that isn't in `known`, so that a misspelt setting isn't ignored, and for a value
     of another type."""

@@ -1,14 +1,14 @@
 """The contract between tinyllm and a teacher.
 
-An adapter takes requests and yields what became of them, in the order in which they finish: a list holds what
-finished together, and is committed together. It knows nothing of data sets, databases or gold answers. Asynchronous
-engines fit the same contract: an adapter may run an event loop or a server of its own, as long as `generate` pulls
-requests only as fast as its engine takes them.
+An adapter takes requests and yields their outcomes in the order in which they finish: a list holds the outcomes that
+finished together, and is committed together. It knows nothing about data sets, databases or gold answers. Asynchronous
+engines fit the same contract: an adapter may run an event loop or a server of its own, as long as `generate` takes
+requests only as fast as its engine does.
 
-    TeacherError            displayed to the user as it is; `hint` says what to do next
-    +-- ModelUnavailable    the model can't be had: unknown, gated, hub unreachable, unsafe format
+    TeacherError            shown to the user unchanged; `hint` says what to do next
+    +-- ModelUnavailable    the model can't be loaded: unknown, gated, hub unreachable, incomplete, unsafe format
     +-- BadTeacherConfig    a setting of the teacher is missing or wrong
-    +-- OutOfReach          an endpoint does not answer for now
+    +-- OutOfReach          an endpoint does not answer at the moment
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ FinishReason = Literal["stop", "length", "recorded"]
 
 
 class TeacherError(Exception):
-    """The whole run can't go on because of what the message says. Single questions fail as `Failure` instead."""
+    """The run ends because of what the message says. Single questions fail as `Failure` instead."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -54,20 +54,20 @@ class TeacherError(Exception):
 
 
 class ModelUnavailable(TeacherError):
-    """The model could not be loaded because it is unknown, gated, out of reach or in an unsafe format."""
+    """The model can't be loaded because it is unknown, gated, unreachable, incomplete or in an unsafe format."""
 
 
 class BadTeacherConfig(TeacherError):
-    """The adapter could not start because a setting of the teacher is missing or wrong."""
+    """The adapter can't start because a setting of the teacher, or of the environment, is missing or wrong."""
 
 
 class OutOfReach(TeacherError):
-    """The endpoint gave no usable answer for a while; the same may work later."""
+    """The endpoint gave no usable answer for some time; the same request may succeed later."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
-    """How a teacher samples. `temperature` 0 is greedy; `max_tokens` counts new tokens."""
+    """Decoding settings. `temperature` 0 is greedy decoding; `max_tokens` counts new tokens."""
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -84,8 +84,8 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One thing to ask. `split` and `key` are the data set's own names for the question (recorded teachers join by
-    them); `sample` numbers repeated draws of one prompt from 0."""
+    """One prompt. `split` and `key` are the data set's own names of the question (recorded teachers join by them);
+    `sample` numbers repeated draws of one prompt from 0."""
 
     split: str
     key: str
@@ -95,9 +95,9 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completion:
-    """A teacher's reply, as it came. Counts are tokens, `seconds` is wall time spent on this reply (its share of a
-    batch), `cost` is money or None when unknown, `answer` is an option index that a source states beside the text.
-    Tokens and cost are those of all the calls that the reply took, as far as they are known."""
+    """A teacher's reply, unchanged. Counts are tokens, `seconds` is wall time (its share of a batch), `cost` is in the
+    currency of the prices or None when unknown, `answer` is an option index that a source states beside the text.
+    Tokens and cost are sums over all calls for this reply, as far as they are known."""
 
     text: str
     finish_reason: FinishReason
@@ -107,19 +107,19 @@ class Completion:
     cost: float | None = None
     answer: int | None = None
     reasoning: str | None = None
-    """What a reasoning model thought before it wrote `text`, where the endpoint says it apart."""
+    """The reasoning before `text`, where the endpoint sends it separately."""
 
     attempts: int = 1
     last_error: str | None = None
-    """Why the call before the last one came to nothing."""
+    """Why the call before the last one failed."""
 
     cap: int | None = None
-    """The limit of new tokens that held at the end, when it was raised over the sampling's."""
+    """The limit of new tokens of the last call, when it was higher than the sampling's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """Why one request came to nothing, and what that cost. The run goes on; the next run asks again."""
+    """Why one request failed, and its cost. The run continues; the next run requests it again."""
 
     reason: str
     attempts: int = 1
@@ -137,47 +137,47 @@ class Teacher(Protocol):
     cheap, engines start with the first request."""
 
     def identity(self) -> Mapping[str, str]:
-        """`model` and `revision`: what, besides prompt and sampling, decides what this teacher writes. Available
-        without loading anything, because resuming must not load an engine to find that nothing is missing."""
+        """`model` and `revision`: what this teacher's replies depend on besides prompt and sampling. Available without
+        loading anything, because resuming must not load an engine to find that nothing is missing."""
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """What is known of the engine for the record: library versions, dtype, device. Fuller once loaded."""
+        """The engine for the record: library versions, dtype, device. More complete after loading."""
         ...
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[list[Answer]]:
-        """Answer each request once, in any order, holding no more of `requests` than the engine has in flight.
-        What has finished is yielded at once, never held back to make a list longer. May be called again.
+        """Answer each request once, in any order, taking no more of `requests` than the engine has in flight.
+        Outcomes are yielded as soon as they finish. May be called again.
 
         Raises TeacherError when no request can succeed (no such model, bad key)."""
         ...
 
     def close(self) -> None:
-        """Free what the engine holds. Safe to call twice, and without `generate` having run."""
+        """Free the engine's resources. Safe to call twice, and before `generate`."""
         ...
 
 
 @runtime_checkable
 class Selective(Teacher, Protocol):
-    """A teacher that has answers to some requests only, and knows to which before it is asked."""
+    """A teacher that has answers to some requests only, and knows which."""
 
     def edition(self, request: Request) -> str | None:
-        """None when there is no answer to this request; else a short text that changes when the answer would."""
+        """None when there is no answer to this request; else a short text that changes with the answer."""
         ...
 
 
 @runtime_checkable
 class Rendering(Teacher, Protocol):
-    """A teacher that knows the text which its model really reads."""
+    """A teacher that knows the exact text which its model reads."""
 
     def render(self, request: Request) -> str | None:
-        """The prompt after the model's chat template, special tokens and all; None when it can't be told."""
+        """The prompt after the model's chat template, with special tokens; None when it is not known."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prices:
-    """Money per million tokens. `source` says who states them."""
+    """Prices per million tokens. `source` says where they come from."""
 
     prompt: float
     completion: float
@@ -189,7 +189,7 @@ class Prices:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaceChange:
-    """From `seconds` after the start on, up to `in_flight` requests were in flight at `endpoint`, because of `why`."""
+    """From `seconds` after the start, the limit at `endpoint` was `in_flight` requests, because of `why`."""
 
     seconds: float
     endpoint: str
@@ -199,39 +199,39 @@ class PaceChange:
 
 @runtime_checkable
 class Charging(Protocol):
-    """What takes tokens, and money for them."""
+    """Something that takes tokens and may charge for them."""
 
     def prices(self) -> Prices | None:
         """None when unknown."""
         ...
 
     def at_most(self, request: Request, sampling: Sampling) -> tuple[int, int]:
-        """(prompt tokens, completion tokens) that a request can take, a second call for a cut reply included."""
+        """The most (prompt tokens, completion tokens) of a request, including a second call after a truncated reply."""
         ...
 
 
 @runtime_checkable
 class Hosted(Teacher, Charging, Protocol):
-    """A teacher behind somebody's endpoint: it may cost money, and its pace is found on the way."""
+    """A teacher behind an endpoint: it may cost money, and its concurrency limit is adaptive."""
 
     def costs_money(self) -> bool:
-        """Whether asking may cost money: a price is known, or none is known and the endpoint is not this machine's
-        or this network's own."""
+        """Whether requests may cost money: a price is known, or none is known and the endpoint is neither on this
+        machine nor in this network."""
         ...
 
     def concurrency(self) -> int:
-        """How many requests it is likely to keep in flight, for an estimate of time."""
+        """The likely number of requests in flight, for an estimate of time."""
         ...
 
     def pace(self) -> list[PaceChange]:
-        """How the number of requests in flight went, so far."""
+        """The changes of the concurrency limits so far."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchState:
-    """A batch as its endpoint tells of it. `done` requests are through, well or not; `files` hold what came of them;
-    `trouble` says why it failed. `path` is the API that was asked."""
+    """A batch as its endpoint describes it. `done` requests have finished or failed; `files` hold their results;
+    `trouble` says why the batch failed. `path` is the API that it uses."""
 
     id: str
     status: str
@@ -242,21 +242,21 @@ class BatchState:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more comes of it."""
+        """Whether its results are final."""
         return self.status in ("completed", "failed", "expired", "cancelled")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchAnswer:
-    """What became of the request that was called `name`; None when it was never worked on."""
+    """The outcome of the request `name`; None when it was never run."""
 
     name: str
     outcome: Outcome | None
 
 
 class Batches(Charging, Protocol):
-    """One teacher's batches at its endpoint: requests go there in a file, and answers are fetched later, for less.
-    All methods may raise TeacherError, and OutOfReach after having tried again for a while."""
+    """One teacher's batches at its endpoint: requests are uploaded in a file, and answers are fetched later at a lower
+    price. All methods may raise TeacherError, and OutOfReach when retries did not help."""
 
     url: str
     most_requests: int
@@ -264,10 +264,10 @@ class Batches(Charging, Protocol):
     """Limits of one batch."""
 
     poll: float
-    """Seconds between two looks at a batch."""
+    """Seconds between two polls of a batch."""
 
     def line(self, name: str, request: Request, sampling: Sampling) -> bytes:
-        """`request` as a line of a batch's file."""
+        """`request` as a line of an upload."""
         ...
 
     def upload(self, file: BinaryIO, token: str) -> str:
@@ -275,7 +275,7 @@ class Batches(Charging, Protocol):
         ...
 
     def create(self, file: str, token: str) -> BatchState | None:
-        """A batch of an uploaded file, with `token` to find it by. None: it can't be told whether it arrived."""
+        """Create a batch of an uploaded file, with `token` to find it by. None: it may or may not exist."""
         ...
 
     def find(self, token: str) -> BatchState | None:
@@ -283,11 +283,11 @@ class Batches(Charging, Protocol):
         ...
 
     def state(self, name: str) -> BatchState | None:
-        """None when the endpoint knows no such batch."""
+        """The state of the batch `name`; None when the endpoint knows no such batch."""
         ...
 
     def answers(self, batch: BatchState, sampling: Sampling) -> Iterator[BatchAnswer | None]:
-        """What came of each request; None for a line that can't be read. Raises LookupError when a file is gone."""
+        """The outcome of each request; None for a line that can't be read. Raises LookupError when a file is gone."""
         ...
 
     def close(self) -> None: ...
@@ -295,6 +295,6 @@ class Batches(Charging, Protocol):
 
 @runtime_checkable
 class Batching(Hosted, Protocol):
-    """A teacher that also takes requests in batches."""
+    """A teacher that also takes batches."""
 
     def batches(self) -> Batches: ...

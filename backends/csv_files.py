@@ -1,4 +1,4 @@
-"""What files of questions and of recordings have in common: CSV as spreadsheets write it, and the names of splits."""
+"""CSV as spreadsheets write it, and the names of splits: for files of questions and of recorded rationales."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SPLIT_NAMES = {
     "val": "valid",
     "test": "test",
 }
-"""What people call a split, and what it is called here."""
+"""Common names of a split -> the name used here."""
 
 
 def csv_rows(file: TextIO) -> Iterator[dict[str | None, Any]]:
-    """Rows by the names in the first line, whose separator is that of all: a comma, else a semicolon or a tab."""
+    """Rows by the names in the first line. Its separator applies to all: a comma, else a semicolon or a tab."""
     head = file.readline()
     separator = next((other for other in ";\t" if other in head and "," not in head), ",")
     yield from csv.DictReader(chain([head], file), delimiter=separator)

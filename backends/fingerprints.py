@@ -1,4 +1,4 @@
-"""What tells one local model from another: a short text that its files decide, wherever they lie."""
+"""Fingerprints of local models: a short text that depends on the content of their files, not on their place."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["fingerprint", "model_identity"]
 _WEIGHTS = (".safetensors", ".gguf")
 _OTHERS = (".json", ".model", ".jinja", "merges.txt", "vocab.txt")
 _BLOCK = 1 << 12
-_APART = {".safetensors": 1 << 20, ".gguf": 1 << 16}
-"""Bytes from one block that is read to the next. Training changes a matrix as a whole, so a few of its numbers tell."""
+_STRIDE = {".safetensors": 1 << 20, ".gguf": 1 << 16}
+"""Bytes between the blocks that are read. Training changes a whole matrix, so a few of its numbers suffice."""
 
 
 def model_identity(model: str, revision: str | None) -> Mapping[str, str]:
-    """A teacher's `model` and `revision`. A local model is known by its files, not by the path that was typed."""
+    """A teacher's `model` and `revision`. A local model is identified by its files, not by its path."""
     local = fingerprint(model)
     return {"model": Path(model).name, "revision": local} if local else {"model": model, "revision": revision or ""}
 
@@ -46,12 +46,12 @@ def fingerprint(name: str) -> str:
 
 
 def _blocks(file: int, kind: str, size: int) -> Iterator[tuple[int, int]]:
-    """(place, length) of what is read of a file."""
-    if kind not in _APART:
+    """(offset, length) of the parts of a file that are read."""
+    if kind not in _STRIDE:
         yield 0, size
         return
     for start, end in _parts(file, kind, size):
-        yield from ((place, min(_BLOCK, end - place)) for place in range(start, end, _APART[kind]))
+        yield from ((place, min(_BLOCK, end - place)) for place in range(start, end, _STRIDE[kind]))
         yield max(start, end - _BLOCK), min(_BLOCK, end - start)
 
 
@@ -66,5 +66,5 @@ def _parts(file: int, kind: str, size: int) -> Iterator[tuple[int, int]]:
         offsets = [one["data_offsets"] for name, one in described.items() if name != "__metadata__"]
         parts = [(header + start, header + end) for start, end in offsets if 0 <= start <= end <= size - header]
     except (ValueError, TypeError, KeyError, AttributeError):
-        parts = []  # a damaged file, which can't be loaded either
+        parts = []  # a damaged file, which can't be loaded
     yield from [(0, header), *parts] if parts else [(0, size)]

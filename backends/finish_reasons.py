@@ -39,7 +39,7 @@ _PREFIX = re.compile(r"^(?:finishreason|reason)")
 
 
 def ending_of(finish_reason: object) -> Ending:
-    """The ending that a stated finish reason stands for. None or an empty text, which some servers send with every
+    """The ending that a stated finish reason means. None or an empty text, which some servers send with every
     reply, is "complete"; a value that is not in the list is "failed"."""
     if finish_reason is None or finish_reason == "":
         return "complete"

@@ -1,7 +1,7 @@
-"""The Hugging Face hub: whether it is there, so that nobody waits for what can't come.
+"""The Hugging Face hub: check once whether it can be reached.
 
-Its client retries an unreachable hub for most of a minute, with a warning each time. Asked once, the answer holds
-for the process: without a hub, the client works from its cache and says at once what is missing.
+Its client retries an unreachable hub for most of a minute, with a warning each time. The check holds for the whole
+process: offline, the client works from its cache and reports missing files at once.
 """
 
 from __future__ import annotations
@@ -11,29 +11,34 @@ from functools import cache
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from backends.network import proxy_for
+
 __all__ = ["prepare"]
 
-_PATIENCE = 8.0
-"""Seconds to wait for the hub's first sign of life."""
+_TIMEOUT = 8.0
+"""Seconds to wait for the hub's first answer."""
 
 
 @cache
 def prepare() -> None:
-    """Call before the hub's client is used: silences its retries, and takes it offline when the hub is out of reach."""
+    """Call before the hub's client is used: silences its retries, and sets it offline when the hub can't be reached.
+
+    Raises BadTeacherConfig, which names the variable, for a proxy of the environment that can't be used."""
     from huggingface_hub import constants
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    if not constants.HF_HUB_OFFLINE and not _answers(constants.ENDPOINT):
-        constants.HF_HUB_OFFLINE = True
+    if not constants.HF_HUB_OFFLINE:
+        proxy_for(constants.ENDPOINT)
+        constants.HF_HUB_OFFLINE = not _answers(constants.ENDPOINT)
 
 
 def _answers(endpoint: str) -> bool:
     if not endpoint.startswith(("http://", "https://")):
         return False
     try:
-        with urlopen(Request(endpoint, method="HEAD"), timeout=_PATIENCE):  # noqa: S310 - the scheme is checked above
+        with urlopen(Request(endpoint, method="HEAD"), timeout=_TIMEOUT):  # noqa: S310 - the scheme is checked above
             return True
     except HTTPError:
-        return True  # an answer all the same
+        return True  # an error status is an answer, too
     except OSError:
         return False

@@ -1,14 +1,16 @@
 """Local teachers on transformers: seq2seq and causal models, GGUF files, the embedded model.
 
-Batches are cut from a window of requests sorted by length, so that short prompts don't pay for long ones; no more
-than a window is held at a time.
+Batches are taken from a window of requests sorted by length, so that short prompts are not padded to long ones; at most
+one window is held at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -16,6 +18,7 @@ from backends import take
 from backends.base import Answer, BadTeacherConfig, Completion, Failure, Message, Outcome, Request, Sampling
 from backends.checkpoints import Checkpoint, load, logs_of_transformers_off, window
 from backends.fingerprints import model_identity
+from backends.reply_text import ALL_REASONING, has_marker, opened_reasoning, visible_text
 
 __all__ = ["HuggingFaceTeacher"]
 
@@ -27,14 +30,33 @@ _SETTINGS: Mapping[str, Any] = {
     "batch_size": 32,
     "max_input_tokens": 2048,
     "trust_remote_code": False,
+    "chat_template_kwargs": {},
 }
-_WINDOW = 4  # batches that are sorted by length together
+_WINDOW = 4  # batches that are sorted together
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Prompt:
+    """Token ids of a prompt, and the marker of reasoning that it opens at its end ("" for none)."""
+
+    ids: list[int]
+    opened: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reply:
+    """`tokens` counts new tokens; `finished`: an end token or a stop sequence ended it, not the limit."""
+
+    text: str
+    tokens: int
+    finished: bool
 
 
 class HuggingFaceTeacher:
     """Settings: `model` (hub name, folder, .gguf file or embedded name), `revision`, `dtype` (auto: bfloat16 on a
-    GPU, float32 elsewhere; never float16, which makes FLAN-T5 overflow), `device`, `batch_size`,
-    `max_input_tokens` (longer prompts fail rather than lose their head), `trust_remote_code`."""
+    GPU, float32 elsewhere; never float16, in which FLAN-T5 overflows), `device`, `batch_size`, `max_input_tokens`
+    (longer prompts fail instead of being truncated), `trust_remote_code`, `chat_template_kwargs` (arguments of the
+    chat template, such as enable_thinking = false)."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._options = take(settings, "huggingface", _SETTINGS)
@@ -48,7 +70,13 @@ class HuggingFaceTeacher:
         self._loaded: Checkpoint | None = None
 
     def identity(self) -> Mapping[str, str]:
-        return model_identity(self._options["model"], self._options["revision"])
+        """Arguments of the chat template change the prompt, so they are part of the revision."""
+        found = model_identity(self._options["model"], self._options["revision"])
+        arguments = self._options["chat_template_kwargs"]
+        if not arguments:
+            return found
+        digest = hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()[:8]
+        return {**found, "revision": f"{found['revision']}+template-{digest}".lstrip("+")}
 
     def describe(self) -> Mapping[str, Any]:
         if self._loaded is None:
@@ -69,7 +97,7 @@ class HuggingFaceTeacher:
         while window := list(islice(stream, size * _WINDOW)):
             checkpoint = self._checkpoint()
             encoded = [(request, self._encode(checkpoint, request.messages)) for request in window]
-            encoded.sort(key=lambda pair: len(pair[1]))
+            encoded.sort(key=lambda pair: len(pair[1].ids))
             for start in range(0, len(encoded), size):
                 yield list(self._batch(checkpoint, encoded[start : start + size], sampling))
 
@@ -100,16 +128,40 @@ class HuggingFaceTeacher:
 
     def render(self, request: Request) -> str:
         """The prompt as the model reads it; loads the model."""
-        return _rendered(self._checkpoint(), request.messages)
+        return self._render(self._checkpoint(), request.messages)
 
-    def _encode(self, checkpoint: Checkpoint, messages: Sequence[Message]) -> list[int]:
-        """Token ids of the prompt. A chat template writes its special tokens itself."""
-        templated = bool(getattr(checkpoint.tokenizer, "chat_template", None))
-        text = _rendered(checkpoint, messages)
-        return list(checkpoint.tokenizer(text, add_special_tokens=not templated)["input_ids"])
+    def _render(self, checkpoint: Checkpoint, messages: Sequence[Message]) -> str:
+        """The prompt through the model's chat template, if it has one.
+
+        Raises BadTeacherConfig for a template that fails."""
+        if not _has_template(checkpoint):
+            return "\n\n".join(message.content for message in messages)
+        from jinja2 import TemplateError
+
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        arguments = {"tokenize": False, "add_generation_prompt": True, **self._options["chat_template_kwargs"]}
+        try:
+            return str(checkpoint.tokenizer.apply_chat_template(turns, **arguments))
+        except (TemplateError, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+            first = " ".join(str(error).split())[:200]
+            raise BadTeacherConfig(
+                f"The chat template of {self._options['model']} fails: {first or type(error).__name__}.",
+                "Check the model's chat template and chat_template_kwargs.",
+            ) from error
+
+    def _encode(self, checkpoint: Checkpoint, messages: Sequence[Message]) -> _Prompt:
+        """A chat template writes special tokens itself. A causal model continues its prompt, so that must not end with
+        the end token, which some tokenizers add (`add_eos_token`)."""
+        text = self._render(checkpoint, messages)
+        ids = list(checkpoint.tokenizer(text, add_special_tokens=not _has_template(checkpoint))["input_ids"])
+        while checkpoint.kind == "causal" and len(ids) > 1 and ids[-1] == checkpoint.tokenizer.eos_token_id:
+            if _has_template(checkpoint):  # it wrote the end token on purpose
+                break
+            ids.pop()
+        return _Prompt(ids=ids, opened=opened_reasoning(text))
 
     def _longest(self, checkpoint: Checkpoint, sampling: Sampling) -> tuple[int, str]:
-        """How many tokens a prompt may have, and why no more."""
+        """The most tokens of a prompt, and the reason for this limit."""
         limit = int(self._options["max_input_tokens"])
         has = window(checkpoint.model.config)
         reply = sampling.max_tokens if checkpoint.kind == "causal" else 0
@@ -118,25 +170,25 @@ class HuggingFaceTeacher:
         return limit, f"max_input_tokens={limit}"
 
     def _batch(
-        self, checkpoint: Checkpoint, pairs: list[tuple[Request, list[int]]], sampling: Sampling
+        self, checkpoint: Checkpoint, pairs: list[tuple[Request, _Prompt]], sampling: Sampling
     ) -> Iterator[Answer]:
         limit, why = self._longest(checkpoint, sampling)
-        for request, ids in pairs:
-            if len(ids) > limit:
-                yield request, Failure(reason=f"the prompt has {len(ids)} tokens, over {why}")
-        fitting = [(request, ids) for request, ids in pairs if len(ids) <= limit]
+        for request, prompt in pairs:
+            if len(prompt.ids) > limit:
+                yield request, Failure(reason=f"the prompt has {len(prompt.ids)} tokens, over {why}")
+        fitting = [(request, prompt) for request, prompt in pairs if len(prompt.ids) <= limit]
         if not fitting:
             return
         yield from self._answers(checkpoint, fitting, sampling)
 
     def _answers(
-        self, checkpoint: Checkpoint, pairs: list[tuple[Request, list[int]]], sampling: Sampling
+        self, checkpoint: Checkpoint, pairs: list[tuple[Request, _Prompt]], sampling: Sampling
     ) -> Iterator[Answer]:
-        """Where the memory does not suffice for all at once, half at a time."""
+        """All at once; in two halves when the memory is too small."""
         started = time.monotonic()
-        replies = _generate(checkpoint, [ids for _, ids in pairs], sampling, _seed(pairs[0][0], sampling))
+        replies = _generate(checkpoint, [prompt.ids for _, prompt in pairs], sampling, _seed(pairs[0][0], sampling))
         if replies is None and len(pairs) == 1:
-            yield pairs[0][0], Failure(reason=f"out of memory with a prompt of {len(pairs[0][1])} tokens")
+            yield pairs[0][0], Failure(reason=f"out of memory with a prompt of {len(pairs[0][1].ids)} tokens")
             return
         if replies is None:
             half = len(pairs) // 2
@@ -144,28 +196,26 @@ class HuggingFaceTeacher:
             yield from self._answers(checkpoint, pairs[half:], sampling)
             return
         share = (time.monotonic() - started) / len(pairs)
-        for (request, ids), (text, tokens, finished) in zip(pairs, replies, strict=True):
-            yield request, _outcome(text, tokens, finished, prompt_tokens=len(ids), seconds=share)
+        for (request, prompt), reply in zip(pairs, replies, strict=True):
+            yield request, _outcome(reply, prompt, share)
 
 
-def _outcome(text: str, tokens: int, finished: bool, *, prompt_tokens: int, seconds: float) -> Outcome:
-    if not text.strip():
-        return Failure(reason="empty reply")
+def _has_template(checkpoint: Checkpoint) -> bool:
+    return bool(getattr(checkpoint.tokenizer, "chat_template", None))
+
+
+def _outcome(reply: _Reply, prompt: _Prompt, seconds: float) -> Outcome:
+    """The reply begins with the marker that the prompt opened, so that its reasoning is recognizable."""
+    text = f"{prompt.opened}{reply.text}"
+    if not visible_text(text):
+        return Failure(reason="empty reply" if reply.finished or not reply.text.strip() else ALL_REASONING)
     return Completion(
         text=text,
-        finish_reason="stop" if finished else "length",
-        prompt_tokens=prompt_tokens,
-        completion_tokens=tokens,
+        finish_reason="stop" if reply.finished else "length",
+        prompt_tokens=len(prompt.ids),
+        completion_tokens=reply.tokens,
         seconds=seconds,
     )
-
-
-def _rendered(checkpoint: Checkpoint, messages: Sequence[Message]) -> str:
-    """The prompt through the model's chat template, where it has one."""
-    if getattr(checkpoint.tokenizer, "chat_template", None):
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        return str(checkpoint.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    return "\n\n".join(message.content for message in messages)
 
 
 def _dtype(wanted: str) -> str:
@@ -179,16 +229,13 @@ def _dtype(wanted: str) -> str:
 
 
 def _seed(first: Request, sampling: Sampling) -> int:
-    """Differs from batch to batch, so that two samples of one prompt are two draws."""
+    """Differs between batches, so that two samples of one prompt are two draws."""
     address = f"{sampling.seed}\0{first.split}\0{first.key}\0{first.sample}".encode()
     return int.from_bytes(hashlib.sha256(address).digest()[:4], "big")
 
 
-def _generate(
-    checkpoint: Checkpoint, prompts: list[list[int]], sampling: Sampling, seed: int
-) -> list[tuple[str, int, bool]] | None:
-    """(text, new tokens, finished by itself) for each prompt, or None when the memory does not suffice. Texts end
-    before the first stop sequence."""
+def _generate(checkpoint: Checkpoint, prompts: list[list[int]], sampling: Sampling, seed: int) -> list[_Reply] | None:
+    """A reply to each prompt, or None when the memory is too small. Texts end before the first stop sequence."""
     import torch
 
     tokenizer, model = checkpoint.tokenizer, checkpoint.model
@@ -215,12 +262,12 @@ def _generate(
 
 
 def _stopping(tokenizer: Any, stop: Sequence[str]) -> list[Any]:
-    """What ends a reply at a stop sequence, rather than cutting it afterwards."""
+    """Criteria that end generation at a stop sequence; empty for a tokenizer that does not support them."""
     from transformers import StopStringCriteria
 
     try:
         return [StopStringCriteria(tokenizer, list(stop))] if stop else []
-    except ValueError:  # a vocabulary of whole words, from which it can't tell what may come next
+    except ValueError:  # a vocabulary of whole words; the text is cut afterwards
         return []
 
 
@@ -230,10 +277,11 @@ def _out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _reply(tokenizer: Any, model: Any, ids: list[int], sampling: Sampling) -> tuple[str, int, bool]:
+def _reply(tokenizer: Any, model: Any, ids: list[int], sampling: Sampling) -> _Reply:
     end = model.generation_config.eos_token_id
     stops = {*(end if isinstance(end, list) else [end]), tokenizer.pad_token_id}
     used = next((place for place, token in enumerate(ids) if token in stops), None)
-    text = tokenizer.decode(ids[:used], skip_special_tokens=True)
+    text = tokenizer.decode(ids[:used], skip_special_tokens=not has_marker(tokenizer.all_special_tokens))
     cut = min((text.index(stop) for stop in sampling.stop if stop in text), default=None)
-    return text[:cut], len(ids) if used is None else used, cut is not None or used is not None
+    tokens = len(ids) if used is None else used
+    return _Reply(text=text[:cut], tokens=tokens, finished=cut is not None or used is not None)

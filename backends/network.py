@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,11 +19,12 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def proxy_for(url: str) -> str | None:
-    """The URL of the HTTP proxy that the environment names for `url`; None when there is none, or NO_PROXY covers it.
+    """The URL of the HTTP proxy that the environment names for `url`; None when there is none, NO_PROXY covers the
+    host, or the host is this machine.
 
     Raises BadTeacherConfig, which names the variable, for a proxy that can't be used."""
     parts = urlsplit(url)
-    if not parts.hostname or proxy_bypass(parts.hostname):
+    if not parts.hostname or _is_loopback(parts.hostname) or proxy_bypass(parts.hostname):
         return None
     proxies = getproxies()
     scheme = next((name for name in (parts.scheme, "all") if proxies.get(name)), None)
@@ -42,6 +44,13 @@ def proxy_for(url: str) -> str | None:
             f"Change {_variable(scheme)}, or add {parts.hostname} to NO_PROXY.",
         )
     return proxy
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def client_options(url: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Recorded rationales: human experts, other tools, earlier batch jobs.
 
-Reads JSONL (plain or gzipped) or CSV rows of `{id, rationale[, split][, answer_index]}` and joins them to
-questions by the data set's own id, never by position. Rows go into a temporary SQLite index on disk, so memory
-stays flat for files of any size.
+Reads JSONL (plain or gzipped) or CSV rows of `{id, rationale[, split][, answer_index]}` and joins them to questions by
+the data set's own id, never by position. Rows go into a temporary SQLite index on disk, so memory does not grow with
+the files.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _SETTINGS: Mapping[str, Any] = {
     "split_field": "split",
     "answer_field": "answer_index",
 }
-_MOST = 1_000_000  # as an answer's index
+_MOST = 1_000_000  # the largest answer index
 _PAGE = 100  # rationales that are committed together
 RecordedRow = tuple[str, str, str, int | None]  # split ('' = any), id, rationale, answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
-    """Rows, distinct ids, and the most rows that one id has."""
+    """Numbers of rows and of distinct ids, and the most rows of one id."""
 
     rows: int
     questions: int
@@ -64,7 +64,7 @@ class RecordedTeacher:
         self._index: sqlite3.Connection | None = None
 
     def identity(self) -> Mapping[str, str]:
-        return {"model": "recorded", "revision": ""}  # each rationale's edition tells its version
+        return {"model": "recorded", "revision": ""}  # each rationale has its own edition
 
     def describe(self) -> Mapping[str, Any]:
         return {"files": [path.name for path in self._paths]}
@@ -79,14 +79,14 @@ class RecordedTeacher:
         return None if row is None else hashlib.sha256(f"{row[0]}\0{row[1]}".encode()).hexdigest()[:12]
 
     def contents(self) -> Mapping[str, Contents]:
-        """What the files hold, by split ('' for rows of any split)."""
+        """Contents of the files, by split ('' for rows of any split)."""
         rows = self._open().execute(
             "SELECT split, count(*), count(DISTINCT id), max(sample) + 1 FROM recorded GROUP BY split"
         )
         return {split: Contents(rows=total, questions=ids, samples=most) for split, total, ids, most in rows}
 
     def _find(self, request: Request) -> tuple[str, int | None] | None:
-        """A row that names the split goes before one for any split."""
+        """The recorded (rationale, answer). A row that names the split takes precedence over one for any split."""
         query = (
             "SELECT rationale, answer FROM recorded WHERE id = ? AND split IN (?, '') AND sample = ?"
             " ORDER BY split DESC LIMIT 1"
@@ -131,10 +131,10 @@ class RecordedTeacher:
         where = f"{path.name}, row {number}"
         if not isinstance(record, dict):
             raise BadTeacherConfig(f"{where}: expected an object with fields, found {type(record).__name__}.")
-        if None in record:  # where csv puts cells that have no name above them
+        if None in record:  # csv's key for cells without a name in the first line
             raise BadTeacherConfig(
-                f"{where}: it has more cells than there are names in the first line.",
-                "Put texts that hold a comma into quotes.",
+                f"{where}: it has more cells than the first line has names.",
+                "Put texts that contain a comma into quotes.",
             )
         key, text = (self._text(where, record, field) for field in ("id_field", "rationale_field"))
         if not key:
@@ -150,11 +150,11 @@ class RecordedTeacher:
             f"{split}{key}{text}".encode()
         except UnicodeEncodeError as error:
             half = f"\\u{ord(error.object[error.start]):x}"
-            raise BadTeacherConfig(f"{where}: {half} is half of a character, whose other half is missing.") from error
+            raise BadTeacherConfig(f"{where}: {half} is half of a surrogate pair, without its other half.") from error
         return split, key, text, index
 
     def _text(self, where: str, record: Mapping[str, Any], setting: str) -> str:
-        """A missing text is '', which fails its question alone."""
+        """The text of a field; '' for null, which fails only its question."""
         field = self._fields[setting]
         if field not in record:
             raise BadTeacherConfig(
@@ -169,14 +169,14 @@ class RecordedTeacher:
 
 
 def _split_of(stated: Any, path: Path) -> str:
-    """The split that the row states, else the one that a part of the file's name does, else '' for any."""
+    """The split that the row states, else the one in the file's name, else '' for any."""
     if stated not in (None, ""):
         return SPLIT_NAMES.get(str(stated).lower(), str(stated))
     return next((SPLIT_NAMES[part] for part in path.name.lower().split(".") if part in SPLIT_NAMES), "")
 
 
 def _whole(value: Any) -> int:
-    """2, "2" or 2.0, as some tools write it; a ValueError for 2.5, and for what counts no options."""
+    """2, "2" or 2.0. Raises ValueError for other values, such as 2.5 or true."""
     number = float(value)
     if not number.is_integer() or isinstance(value, bool) or abs(number) > _MOST:
         raise ValueError(value)
@@ -185,7 +185,7 @@ def _whole(value: Any) -> int:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turns what can go wrong with a user's file into a message that names the file."""
+    """Raises BadTeacherConfig, which names the file, for a file that can't be read."""
     try:
         yield
     except FileNotFoundError as error:

@@ -7,9 +7,14 @@ dependencies: nothing here knows endpoints, questions or the store.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["is_refusal", "opened_reasoning", "text_span", "visible_text"]
+__all__ = ["ALL_REASONING", "has_marker", "is_refusal", "opened_reasoning", "text_span", "visible_text"]
+
+
+ALL_REASONING = "empty reply: all tokens went into the reasoning; raise --max-tokens"
+"""Why a truncated reply without text failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ _BLOCKS = (
 _MOST_PARTS = 16
 """Headers and blocks before a text. Real replies have up to four; a flood of markers must not take minutes."""
 
+_MARKERS = frozenset({"<|channel|>", *(block.opens for block in _BLOCKS), *(block.closes for block in _BLOCKS)})
 _HARMONY_CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
 _HARMONY_BARE = re.compile(r"(?:assistant)?(?:analysis|commentary)(?=[A-Z\"'(])")
 """gpt-oss where the server drops special tokens: `analysisWe need to ...assistantfinalRain falls.`"""
@@ -115,6 +121,11 @@ def opened_reasoning(prompt: str) -> str:
     """The marker with which a rendered prompt opens a block of reasoning at its end; empty when it opens none."""
     end = prompt.rstrip()
     return next((block.opens for block in _BLOCKS if end.endswith(block.opens)), "")
+
+
+def has_marker(tokens: Iterable[str]) -> bool:
+    """Whether one of a tokenizer's special tokens marks reasoning, so that a decoded text must keep them."""
+    return not _MARKERS.isdisjoint(tokens)
 
 
 def _after_reasoning(raw: str) -> int:

@@ -1,7 +1,7 @@
 """Canned replies: a teacher without a model, for trying the tool, for documentation and for tests.
 
-Replies come from `replies` (used in turn) or from `path`, a text file with one reply a line. The reply to a
-request depends on the request alone, so that a resumed run writes what an undisturbed one would have written.
+Replies come from `replies` or from `path`, a text file with one reply per line. The reply to a request depends only on
+the request, so that a resumed run writes the same as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _SETTINGS: Mapping[str, Any] = {"replies": list, "path": str, "delay": 0.0, "log
 
 
 class ScriptedTeacher:
-    """Settings: `replies` or `path`; `delay` (seconds for each reply); `log` (a file that gets one line for each
-    request taken, which is how a test counts what was asked)."""
+    """Settings: `replies` or `path`; `delay` (seconds for each reply); `log` (a file that gets one line per request, by
+    which tests count requests)."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         options = take(settings, "scripted", _SETTINGS)
@@ -45,7 +45,7 @@ class ScriptedTeacher:
         except (OSError, UnicodeDecodeError) as error:
             raise BadTeacherConfig(f"The scripted replies in {path} can't be read: {error}.") from error
         if not replies:
-            raise BadTeacherConfig(f"{path} holds no replies.", "Put one reply on each line.")
+            raise BadTeacherConfig(f"{path} contains no replies.", "Write one reply per line.")
         return replies
 
     def identity(self) -> Mapping[str, str]:
@@ -79,4 +79,4 @@ class ScriptedTeacher:
         )
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Nothing to close."""

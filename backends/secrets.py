@@ -48,8 +48,7 @@ def is_secret_name(name: str) -> bool:
         return False
     if words in (["key"], ["token"], ["auth"]) or _ALWAYS.intersection(words):
         return True
-    before = frozenset(words[:-1])
-    return bool(before & _QUALIFIED.get(words[-1].removesuffix("s"), frozenset()))
+    return any(_QUALIFIED.get(word.removesuffix("s"), frozenset()) & {*words[:at]} for at, word in enumerate(words))
 
 
 def check_url(stated: str) -> None:

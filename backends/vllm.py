@@ -1,8 +1,8 @@
-"""Local teachers on vLLM: the engine is started as a server of its own and asked over loopback.
+"""Local teachers on vLLM: the engine runs as a server of its own and is reached through a Unix socket.
 
-A server keeps the engine's crashes, memory and libraries out of this process, and may live in another environment;
-nothing here imports vLLM or torch. Requests go through the `openai` adapter, with enough of them in flight that the
-engine's queue never runs dry. What is started: `vllm_server.command`; how, and how it ends: `vllm_server.server`.
+A server keeps the engine's crashes, memory and libraries out of this process, and may be installed in another
+environment; nothing here imports vLLM or torch. Requests go through the `openai` adapter, with enough of them in flight
+to keep the engine's queue filled. Its command line: `vllm_server.command`; its processes: `vllm_server.server`.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _SETTINGS: Mapping[str, Any] = {
     "trust_remote_code": False,
     "extra": {},
 }
-_PATIENCE = 3.0
-"""Seconds with a server on loopback that has stopped answering; a busy one answers."""
+_GIVE_UP_AFTER = 3.0
+"""Seconds until a local server that stops answering counts as dead; a busy one answers."""
 
 
 class VLLMTeacher:
     """Settings: `model` (hub name, folder or embedded name), `revision`, `command` (a list or a line, such as
     ["/opt/vllm/bin/vllm", "serve"]; default: the vLLM of this environment), `engine` (vLLM's own options, such as
-    max_model_len = 4096), `max_in_flight` (default: a quarter over the engine's max_num_seqs), `timeout` (seconds for
-    a reply, its wait in the engine's queue included), `start_timeout` (seconds until the engine serves),
-    `length_retry_factor` (by how much the token limit is raised when a truncated reply is
+    max_model_len = 4096), `max_in_flight` (default: a quarter more than the engine's max_num_seqs), `timeout` (seconds
+    for a reply, including its wait in the engine's queue), `start_timeout` (seconds until the engine is ready),
+    `length_retry_factor` (the factor of the token limit when a truncated reply is
     requested again; 1: never), `trust_remote_code`, `extra` (fields for each request's body).
 
-    The engine starts with the first request that there is, once, and stays until `close`."""
+    The engine starts with the first request and runs until `close`."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._options = take(settings, "vllm", _SETTINGS)
@@ -76,13 +76,13 @@ class VLLMTeacher:
             raise self._lost(server) from error
 
     def render(self, request: Request) -> str | None:
-        """The prompt as the model reads it, after its chat template. Starts the engine, for what follows as well."""
+        """The prompt as the model reads it, after its chat template; None when that refuses it. Starts the engine."""
         server = self._running()
         try:
             tokens = server.ask("/tokenize", self._prompt(request))["tokens"]
             return str(server.ask("/detokenize", {"model": self._name, "tokens": tokens})["prompt"])
         except (Refused, KeyError):
-            return None  # a prompt that the template doesn't take
+            return None
         except TeacherError as error:
             raise self._lost(server) from error
 
@@ -92,11 +92,11 @@ class VLLMTeacher:
             self._server = None
 
     def _running(self) -> Server:
-        """The server, started when there is none."""
+        """The server; it is started when there is none."""
         if self._server is None:
             line = command.command_line(self._options, self._name)
-            added = command.environment(self._options)
-            server = Server.start(line, added, float(self._options["start_timeout"]))
+            variables = command.environment(self._options)
+            server = Server.start(line, variables, float(self._options["start_timeout"]))
             try:
                 self._chat = self._has_chat_template(server)
             except BaseException:
@@ -108,7 +108,7 @@ class VLLMTeacher:
         return self._server
 
     def _alive(self, server: Server, answers: list[Answer]) -> Iterator[list[Answer]]:
-        """`answers`; but failures that are the engine's own death end the run instead of being the questions'."""
+        """`answers`; but failures caused by the engine's death end the run instead of failing the questions."""
         answered = [answer for answer in answers if isinstance(answer[1], Completion)]
         if len(answered) == len(answers) or server.healthy():
             yield answers
@@ -129,7 +129,7 @@ class VLLMTeacher:
         return self.identity()["model"]
 
     def _has_chat_template(self, server: Server) -> bool:
-        """A base model has none, and none is invented for it: it gets the plain prompt."""
+        """A base model has none and gets the plain prompt."""
         try:
             server.ask("/tokenize", {"model": self._name, "messages": [{"role": "user", "content": "Hello"}]})
         except Refused as error:
@@ -151,8 +151,9 @@ class VLLMTeacher:
                 "api": "chat" if self._chat else "completions",
                 "max_in_flight": command.in_flight(self._options),
                 "timeout": float(self._options["timeout"]),
-                "give_up_after": _PATIENCE,
+                "give_up_after": _GIVE_UP_AFTER,
                 "length_retry_factor": float(self._options["length_retry_factor"]),
                 "extra": self._options["extra"],
-            }
+            },
+            socket=server.socket,
         )

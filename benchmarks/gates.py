@@ -1,6 +1,6 @@
 """100,000 real rationales through all text gates on one core, against a bare fuzzy comparison with their questions.
 
-.venv/bin/python benchmarks/gates.py [FOLDER OF DATA SETS]
+.venv/bin/python benchmarks/gates.py FOLDER OF DATA SETS
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def seconds(work: Callable[[Pair], object], found: list[Pair]) -> float:
 
 
 def main() -> None:
-    data = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data")
+    data = Path(sys.argv[1])
     found = pairs(data)
     settings = GateSettings(max_tokens=256)
     bare = seconds(lambda pair: fuzz.partial_ratio(pair[0], pair[1].text), found)

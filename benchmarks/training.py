@@ -33,7 +33,7 @@ from tinyllm_cli.training.objective import Objective
 from tinyllm_cli.training.trainer import Training, step_batches
 
 WEIGHTS = {"answer": 1.0, "flan-t5-xl": 1.0, "llama-2-7b-chat": 0.5}
-VOICES = (
+TEACHERS = (
     WeightedTeacher(teacher="flan-t5-xl", prefix="explain: ", alpha=1.0),
     WeightedTeacher(teacher="llama-2-7b-chat", prefix="rationale: ", alpha=0.5),
 )
@@ -70,7 +70,7 @@ def student(tokenizer: Path, size: str, device: str, attention: str) -> Student:
 
 def examples(database: Path, dataset: str, learner: Student, settings: TrainSettings) -> list[list[Example]]:
     """The questions that have all tasks: where one lacks, the reference's passes would be of different sizes."""
-    plan = TrainingPlan(dataset=dataset, student="", voices=VOICES, settings=settings)
+    plan = TrainingPlan(method="tinyllm", dataset=dataset, student="", teachers=TEACHERS, settings=settings)
     with open_store(database) as store:
         training_questions = load_training_data(store, plan).training_questions
     whole = [lesson for lesson in training_questions if len(lesson.tasks) == len(WEIGHTS)]

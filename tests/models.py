@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,6 +43,28 @@ def tiny_tokenizer(*, ends: bool) -> PreTrainedTokenizerFast:
     if ends:
         inner.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="</s>")
+
+
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    """Unigram pieces that carry the space before them, trained on the words of the tests' questions. Like T5's, it has
+    an unknown token, no line break, and ends inputs with `</s>`."""
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.Unigram())
+    inner.normalizer = normalizers.Sequence([normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()])
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    inner.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=400,
+        special_tokens=["<pad>", "</s>", "<unk>"],
+        initial_alphabet=list(string.ascii_letters + string.digits + "?.,:()"),
+        unk_token="<unk>",
+        show_progress=False,
+    )
+    inner.train_from_iterator(_SENTENCES, trainer)
+    inner.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
 
 
 def causal_model(tokenizer: Any, *, seed: int = 0, hidden: int = HIDDEN) -> Any:

@@ -11,15 +11,14 @@ from backends.base import Failure, Prices
 from backends.finish_reasons import ending_of
 from backends.hosted.retries import Malformed
 from backends.hosted.server_messages import ServerError, error_in, server_message
-from backends.reply_text import visible_text
+from backends.reply_text import ALL_REASONING, visible_text
 
-__all__ = ["ALL_REASONING", "Api", "ErrorInBody", "Reply", "Usage", "object_in", "read_reply", "well_formed"]
+__all__ = ["Api", "ErrorInBody", "Reply", "Usage", "object_in", "read_reply", "well_formed"]
 
 Api = Literal["chat", "completions"]
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MOST_TOKENS = 2**53
 _SHOWN = 160  # characters of a refusal
-ALL_REASONING = "empty reply: all tokens went into the reasoning; raise --max-tokens"
 
 
 class ErrorInBody(Malformed):
@@ -60,7 +59,7 @@ def read_reply(content: bytes | dict[str, Any], api: Api, cap: int) -> tuple[Rep
     """The reply in a body, or why there is none; and its usage either way. `cap` is the limit of new tokens that was
     requested: that many tokens are a truncated reply, whatever the server says.
 
-    Raises Malformed for a body that is no completion and for a reply that the server broke off, ErrorInBody for a
+    Raises Malformed for a body that is no completion and for a reply that the server aborted, ErrorInBody for a
     stated error: the same request may succeed later."""
     body = content if isinstance(content, dict) else _body(content)
     choices = body.get("choices")
@@ -112,7 +111,7 @@ def _reply(message: dict[str, Any], api: Api, usage: Usage) -> Reply | Failure:
 
 
 def _thinking(content: Any) -> str:
-    """Reasoning that stands among the parts of a content, as Mistral and Anthropic send it."""
+    """Reasoning among the parts of a content, as Mistral and Anthropic send it."""
     if not isinstance(content, list):
         return ""
     found = []
@@ -150,7 +149,7 @@ def object_in(content: bytes) -> dict[str, Any]:
 def _why_unwilling(choice: dict[str, Any], message: dict[str, Any]) -> str | None:
     """Why the model or the endpoint declines this request; None otherwise.
 
-    Raises Malformed for a reply that was broken off, by a stated failure or a finish reason that is not known."""
+    Raises Malformed for a reply that was aborted, by a stated failure or a finish reason that is not known."""
     ending = ending_of(choice.get("finish_reason"))
     if ending == "filtered":
         return "stopped by the content filter"

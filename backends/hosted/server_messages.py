@@ -47,7 +47,7 @@ _STATUS: Mapping[str, int] = {
     "server_error": 500,
     "api_error": 500,
 }
-"""The status that an error's code, status or type stands for, where it comes with HTTP 200."""
+"""The status that an error's code, status or type means, where it is sent with HTTP 200."""
 
 _TAG = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 

@@ -1,1 +1,1 @@
-"""A vLLM server of our own: its command line, its life and end, what its log tells. For the `vllm` backend."""
+"""A vLLM server of our own for the `vllm` backend: its command line, its processes, its log."""

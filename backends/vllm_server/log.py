@@ -1,4 +1,4 @@
-"""What vLLM's log says: why it stopped, which options it refused, and what it runs on. Text in, text out."""
+"""Read vLLM's log: why it stopped, which options it refused, and what it runs on. Text in, text out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ERROR = re.compile(r"^([\w.]+\.)?[A-Z]\w*(Error|Exception|Exit|Interrupt)\b.*")
 _DETAIL = "Value error, "
 _USAGE = re.compile(r"error: ((?:unrecognized arguments|argument) .*|unrecognized arguments: .*)")
 _CONSEQUENCES = ("See root cause above", "See stack trace")
-"""In lines that say that something happened, not what."""
+"""In lines that report a consequence, not its cause."""
 
 _NOISE = ("resource_tracker", "KeyboardInterrupt", "SystemExit", "CancelledError")
-"""In lines about the end itself."""
+"""In lines about the shutdown itself."""
 
 _FACTS = {
     "vllm": re.compile(r"LLM engine \(v([^)]+)\)"),
@@ -27,13 +27,13 @@ _FACTS = {
 
 
 def cause(log: str) -> str:
-    """What went wrong, as well as the log tells it: the last error that is not the consequence of another one; else
-    the last error; else the last line."""
+    """Why the engine stopped: the last error that is not the consequence of another one; else the last error; else the
+    last line."""
     lines = [text for line in log.splitlines() if (text := _PREFIX.sub("", line).strip())]
     lines = [text for text in lines if not any(word in text for word in _NOISE)]
     errors = [text for text in lines if _ERROR.match(text)]
     named = [text for text in errors if not any(word in text for word in _CONSEQUENCES)]
-    detail = [text for text in lines if text.startswith(_DETAIL)]  # pydantic says what it is in a line of its own
+    detail = [text for text in lines if text.startswith(_DETAIL)]  # pydantic states it on a line of its own
     if named and "validation error" in named[-1] and detail:
         named = detail
     found = (named or errors or lines or [""])[-1].removeprefix(_DETAIL).partition(" [type=")[0]
@@ -43,12 +43,12 @@ def cause(log: str) -> str:
 
 
 def usage_error(log: str) -> str:
-    """What the argument parser said of the command line; empty when it took it."""
+    """The argument parser's error; empty when it accepted the command line."""
     found = _USAGE.findall(log)
     return str(found[-1])[:_LONGEST].rstrip(".") if found else ""
 
 
 def engine_facts(log: str) -> dict[str, str]:
-    """Version, dtype and device, from the line in which the engine says what it starts with."""
+    """Version, dtype and device, from the line that the engine logs at its start."""
     found = {name: pattern.search(log) for name, pattern in _FACTS.items()}
     return {name: match[1] for name, match in found.items() if match and match[1] != "None"}

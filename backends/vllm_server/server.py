@@ -1,12 +1,14 @@
-"""One `vllm serve` of our own on loopback: started, waited for, asked small things, and ended without a trace.
+"""One `vllm serve` of our own: start it, wait until it is ready, query it, and end it with everything it started.
 
-The process runs under `guard`, whose standard input is a pipe from here: when this process dies, however that
-happens, the pipe closes and the guard ends the server with all that it started. Knows nothing of requests and
-prompts. The server's key is made for each start and travels in the environment, never on a command line.
+The process runs under `watchdog`, whose standard input is a pipe from here: when this process dies in any way, the pipe
+closes and the watchdog ends the server and its children. The server listens on a Unix socket in a folder that only this
+user can enter, so no other user of the machine can take its place and receive key and prompts. Its key is made for each
+start and passed in the environment, never on a command line.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import resource
@@ -19,12 +21,10 @@ import tempfile
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
 
 from backends.base import BadTeacherConfig, TeacherError
 from backends.vllm_server import watchdog
@@ -33,70 +33,98 @@ from backends.vllm_server.log import cause, engine_facts, usage_error
 __all__ = ["Refused", "Server"]
 
 _GRACE = 5.0
-"""Seconds between SIGTERM and SIGKILL. A running server takes under one; one that is just loading may not listen."""
+"""Seconds between SIGTERM and SIGKILL. A running server needs under one; one that is loading may ignore SIGTERM."""
 
 _HOST = "127.0.0.1"
 _LOG = "vllm.log"
 _POLL = 0.2
 _ANSWER_SECONDS = 30.0
 _HEALTH_SECONDS = 5.0
-_LOCAL = build_opener(ProxyHandler({}))  # a proxy of the environment is for the world outside
+_LARGEST_ANSWER = 64 * 2**20  # bytes
+_LONGEST_SOCKET = 107 - 10
+"""Bytes of a folder's path that leave room for a socket in it: the system takes 107."""
+
+_ELSEWHERE = frozenset({"docker", "podman", "nerdctl", "ssh", "srun", "kubectl"})
+"""Programs whose server sees other folders: it gets a port on loopback instead of a socket."""
 
 
 class Refused(Exception):
-    """The server answered a request with an error status because of what the message says."""
+    """The server answered a request with an error status; the message is the body."""
 
 
 @dataclass(slots=True)
 class _Traces:
-    """What a server leaves on the machine: a folder with its log and temporary files, the variable with its key."""
+    """What a server leaves on the machine: a folder with log, socket and temporary files, and the key's variable."""
 
     folder: Path
     key_variable: str
     keep_log: bool = False
 
 
+class _Connection(http.client.HTTPConnection):
+    """To `address`, or to the Unix socket at `path` when that is not None; never through a proxy."""
+
+    def __init__(self, address: str, path: str | None, seconds: float) -> None:
+        super().__init__(address, timeout=seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        if self._path is None:
+            super().connect()
+            return
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 class Server:
-    """A running server; `Server.start` makes one. `url` ends in /v1; the key is in the environment variable
-    `key_variable` of this process."""
+    """A running server; `Server.start` makes one. `url` ends in /v1 and is reached through the Unix socket at `socket`
+    when that is not None. The key is in the environment variable `key_variable` of this process."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._port = _free_port()
-        self.url = f"http://{_HOST}:{self._port}/v1"
-        self.key_variable = f"TINYLLM_VLLM_KEY_{self._port}"
+        self.key_variable = f"TINYLLM_VLLM_API_KEY_{secrets.token_hex(4)}"
         key = secrets.token_urlsafe(32)
-        traces = _Traces(Path(tempfile.mkdtemp(prefix="tinyllm-vllm-")), self.key_variable)
+        traces = _Traces(_private_folder(), self.key_variable)
         self.log = traces.folder / _LOG
+        self.socket: str | None = None
+        self._address = _HOST
+        if Path(command[0]).name in _ELSEWHERE:
+            port = _free_port()
+            self._address, place = f"{_HOST}:{port}", [f"--host={_HOST}", f"--port={port}"]
+        else:
+            self.socket = str(traces.folder / "socket")
+            place = [f"--uds={self.socket}"]
+        self.url = f"http://{self._address}/v1"
         guarded = [sys.executable, "-I", watchdog.__file__, "--grace", str(_GRACE)]
-        guarded += ["--scratch", str(traces.folder), "--", *command]
+        guarded += ["--scratch", str(traces.folder), "--", *command, *place]
         try:
             with self.log.open("wb") as log:
-                self._guard = subprocess.Popen(
-                    [*guarded, f"--host={_HOST}", f"--port={self._port}"],
+                self._watchdog = subprocess.Popen(
+                    guarded,
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **environment, **_temporary(traces.folder), "VLLM_API_KEY": key},
-                    start_new_session=True,  # Ctrl-C in the terminal is for us alone
+                    env={**environment, **_temporary(traces.folder), "VLLM_API_KEY": key},
+                    start_new_session=True,  # only this process gets Ctrl-C from the terminal
                 )
         except BaseException:
             shutil.rmtree(traces.folder, ignore_errors=True)
             raise
         os.environ[self.key_variable] = key
         self._traces = traces
-        self._end = weakref.finalize(self, _end, self._guard, traces)  # at exit as well
+        self._end = weakref.finalize(self, _end, self._watchdog, traces)  # at exit as well
 
     @classmethod
-    def start(cls, command: Sequence[str], environment: Mapping[str, str], patience: float) -> Server:
-        """Run `command` and wait until it serves, at most `patience` seconds.
+    def start(cls, command: Sequence[str], environment: Mapping[str, str], start_timeout: float) -> Server:
+        """Run `command` with exactly the variables in `environment`, and wait until it is ready, at most
+        `start_timeout` seconds.
 
         Raises BadTeacherConfig for options that the command doesn't take, TeacherError when it ends or is not ready
-        in time; nothing of it is left running then, and its log is kept."""
+        in time; then nothing of it keeps running, and its log is kept."""
         _allow_many_connections()
-        _keep_from_proxies()
         server = cls(command, environment)
         try:
-            server._wait(patience)
+            server._wait(start_timeout)
         except TeacherError:
             server.stop(keep_log=True)
             raise
@@ -106,15 +134,15 @@ class Server:
         return server
 
     def healthy(self, *, busy_is_healthy: bool = True) -> bool:
-        """Whether the server is there and says that its engine works. One that is too busy to say so is not dead."""
-        if self._guard.poll() is not None:
+        """Whether the server says that its engine works. A server that is too busy to answer in time counts as
+        `busy_is_healthy`."""
+        if self._watchdog.poll() is not None:
             return False
         try:
-            with _LOCAL.open(f"{self._root}/health", timeout=_HEALTH_SECONDS):
-                return True
+            return self._send("/health", None, _HEALTH_SECONDS)[0] == http.client.OK
         except TimeoutError:
             return busy_is_healthy
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -122,44 +150,50 @@ class Server:
 
         Raises Refused for an error status, TeacherError when there is no answer."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {os.environ[self.key_variable]}"}
         try:
-            with _LOCAL.open(Request(f"{self._root}{path}", data, headers), timeout=_ANSWER_SECONDS) as answer:  # noqa: S310
-                return json.loads(answer.read())
-        except HTTPError as error:
-            raise Refused(error.read().decode(errors="replace")) from error
-        except (OSError, ValueError) as error:
+            status, content = self._send(path, data, _ANSWER_SECONDS)
+            if status < http.client.BAD_REQUEST:
+                return json.loads(content)
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise self.died() from error
+        raise Refused(content.decode(errors="replace"))
+
+    def _send(self, path: str, data: bytes | None, seconds: float) -> tuple[int, bytes]:
+        """(status, body) of the answer to a GET, or to a POST of `data`. /health gets no key: nobody has shown yet
+        that the server is there."""
+        headers = {"Content-Type": "application/json"}
+        if path != "/health":
+            headers["Authorization"] = f"Bearer {os.environ[self.key_variable]}"
+        with closing(_Connection(self._address, self.socket, seconds)) as connection:
+            connection.request("GET" if data is None else "POST", path, data, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read(_LARGEST_ANSWER)
 
     def facts(self) -> dict[str, Any]:
-        """Version, dtype and device of the engine, as far as its log tells them."""
+        """Version, dtype and device of the engine, as far as its log states them."""
         return engine_facts(self._log_text())
 
     def died(self) -> TeacherError:
-        """The error for a server that stopped in mid-run."""
+        """The error for a server that stopped during the run."""
         why = cause(self._log_text())
         return TeacherError(
-            f"vLLM stopped in mid-run{f': {why}' if why else ''}.",
-            f"What was answered is kept; run the same command to go on. vLLM's log: {self.log}",
+            f"vLLM stopped during the run{f': {why}' if why else ''}.",
+            f"What was answered is kept; run the same command to resume. vLLM's log: {self.log}",
         )
 
     def stop(self, *, keep_log: bool = False) -> None:
-        """End the server and wait until nothing of it is left. Safe to call twice."""
+        """End the server and wait until all its processes are gone. Safe to call twice."""
         self._traces.keep_log |= keep_log
         self._end()
 
-    @property
-    def _root(self) -> str:
-        return f"http://{_HOST}:{self._port}"
-
-    def _wait(self, patience: float) -> None:
-        deadline = time.monotonic() + patience
+    def _wait(self, start_timeout: float) -> None:
+        deadline = time.monotonic() + start_timeout
         while not self.healthy(busy_is_healthy=False):
-            if self._guard.poll() is not None:
+            if self._watchdog.poll() is not None:
                 raise self._did_not_start()
             if time.monotonic() > deadline:
                 raise TeacherError(
-                    f"vLLM was not ready after {patience:.0f} seconds.",
+                    f"vLLM was not ready after {start_timeout:.0f} seconds.",
                     f"Raise start_timeout in the teacher's table if it needs longer. vLLM's log: {self.log}",
                 )
             time.sleep(_POLL)
@@ -170,7 +204,7 @@ class Server:
             return BadTeacherConfig(
                 f"vLLM does not take the engine options: {wrong}.", f"See `vllm serve --help=all`. Log: {self.log}"
             )
-        why = cause(text) or f"it ended with exit code {self._guard.returncode}"
+        why = cause(text) or f"it ended with exit code {self._watchdog.returncode}"
         return TeacherError(f"vLLM did not start: {why}.", f"Its log: {self.log}")
 
     def _log_text(self) -> str:
@@ -181,17 +215,17 @@ class Server:
 
 
 def _end(running: subprocess.Popen[bytes], traces: _Traces) -> None:
-    """Close the pipe, which tells the guard to clean up, and wait for it."""
+    """Close the pipe, after which the watchdog cleans up, and wait for it."""
     os.environ.pop(traces.key_variable, None)
     assert running.stdin is not None
-    with suppress(BrokenPipeError):  # a server that crashed took its guard with it
+    with suppress(BrokenPipeError):  # the watchdog has ended with a server that crashed
         if traces.keep_log:
             running.stdin.write(b"keep the folder")
         running.stdin.close()
     try:
         running.wait(timeout=3 * _GRACE)
     except subprocess.TimeoutExpired:
-        running.kill()  # the server gets SIGTERM by the death of its guard
+        running.kill()  # the server gets SIGTERM when its watchdog dies
         running.wait()
     if not traces.keep_log:
         shutil.rmtree(traces.folder, ignore_errors=True)
@@ -202,9 +236,18 @@ def _end(running: subprocess.Popen[bytes], traces: _Traces) -> None:
 
 
 def _temporary(folder: Path) -> dict[str, str]:
-    """vLLM never removes its temporary files, sockets among them; `folder` goes when the server does. A socket's path
+    """vLLM never removes its temporary files, sockets among them; `folder` is removed with the server. A socket's path
     has 37 characters more, and the system takes 107."""
     return {"TMPDIR": str(folder)} if len(str(folder)) <= 107 - 37 else {}
+
+
+def _private_folder() -> Path:
+    """A new folder that only this user can enter, with a path short enough for a socket in it."""
+    folder = Path(tempfile.mkdtemp(prefix="tinyllm-vllm-"))
+    if len(os.fsencode(folder)) > _LONGEST_SOCKET:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="tinyllm-vllm-", dir="/tmp"))
+    return folder
 
 
 def _free_port() -> int:
@@ -214,15 +257,8 @@ def _free_port() -> int:
         return port
 
 
-def _keep_from_proxies() -> None:
-    """A proxy of the environment is for the world outside; HTTP clients would send it what is for loopback, too."""
-    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    if _HOST not in spared.split(","):
-        os.environ["no_proxy"] = f"{spared},{_HOST}".lstrip(",")
-
-
 def _allow_many_connections() -> None:
-    """Each request in flight is a connection; the usual soft limit of 1024 files is too close."""
+    """Each request in flight is a connection; the usual soft limit of 1024 open files is too low."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 65536 if hard == resource.RLIM_INFINITY else min(65536, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

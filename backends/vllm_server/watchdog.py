@@ -1,14 +1,14 @@
-"""Runs one command and sees to it that nothing of it stays behind, whatever becomes of the one who asked.
+"""Run one command, and leave none of its processes running, in whichever way the caller ends.
 
-    python -I guard.py [--grace SECONDS] [--scratch FOLDER] -- COMMAND...
+    python -I watchdog.py [--grace SECONDS] [--scratch FOLDER] -- COMMAND...
 
-The command runs in a session of its own, so that Ctrl-C in the terminal doesn't reach it. It is ended (SIGTERM, the
-grace period, SIGKILL), with all its descendants, when standard input reaches its end, which is what happens when the
-process that holds the other end of the pipe dies for whatever reason; when the guard gets SIGTERM, SIGINT or SIGHUP;
-and when the command exits, so that no worker outlives a crashed server. The exit code is the command's. FOLDER is
-removed at the end of standard input, unless something was written there first.
+The command runs in its own session, so that Ctrl-C in the terminal doesn't reach it. The command and its descendants
+are ended (SIGTERM, the grace period, SIGKILL) at the end of standard input, which is reached when the process at the
+other end of the pipe dies for any reason; when the watchdog gets SIGTERM, SIGINT or SIGHUP; and when the command exits,
+so that no worker outlives a crashed server. The exit code is the command's. FOLDER is removed at the end of standard
+input, unless something was written to standard input before.
 
-Knows nothing of vLLM or of tinyllm, and imports only the standard library: it is run as a file of its own.
+It is run as a file and imports only the standard library; it knows nothing about vLLM or tinyllm.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 
 _GRACE = 10.0
 _AFTER_KILL = 10.0
-"""Seconds to wait for what was killed to be gone: a driver may hold a process for a while."""
+"""Seconds to wait until killed processes are gone: a driver may hold a process for a while."""
 
 _PAUSE = 0.05
 _WAKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -37,21 +37,21 @@ _PROC = Path("/proc")
 
 
 class Command:
-    """The command, running, with what descends from it."""
+    """The running command and its descendants."""
 
     def __init__(self, command: list[str]) -> None:
-        # Orphans of the command become our children, so that they can be found however they detached themselves.
+        # Orphans of the command become our children, so that detached ones are found, too.
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-        # Held on to: a Popen that is collected waits for its process, and we would never hear of its end.
+        # Kept: a Popen that is garbage-collected waits for its process, and we would miss its exit.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_end_with_the_guard
+            command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_end_with_the_watchdog
         )
         self._leader = self._process.pid
         self.code: int | None = None
         """The exit code once the command itself is gone; 128 + the number of the signal that ended it."""
 
     def reap(self) -> None:
-        """Take note of what has exited."""
+        """Collect the processes that have exited."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -64,10 +64,10 @@ class Command:
                 self.code = ended if ended >= 0 else 128 - ended
 
     def end(self, grace: float) -> None:
-        """Ask the command to stop, then what is left of its descendants, then kill; return when all are gone."""
+        """Stop the command, then its remaining descendants, then kill; return when all are gone."""
         deadline = time.monotonic() + grace
         if self.code is None:
-            _send(self._leader, signal.SIGTERM)  # a server knows best how to stop its workers
+            _send(self._leader, signal.SIGTERM)  # a server stops its workers in the right order
         while self.code is None and time.monotonic() < deadline:
             self._wait()
         self._signal(signal.SIGTERM)
@@ -75,7 +75,7 @@ class Command:
             self._wait()
         deadline = time.monotonic() + _AFTER_KILL
         while self._alive() and time.monotonic() < deadline:
-            self._signal(signal.SIGKILL)  # again and again: one that is just being forked is missed
+            self._signal(signal.SIGKILL)  # repeatedly: a process that is just being forked is missed
             self._wait()
 
     def _wait(self) -> None:
@@ -96,7 +96,7 @@ class Command:
         if _PROC.joinpath("self", "stat").exists():
             for pid in _descendants(os.getpid()):
                 _send(pid, number)
-        else:  # no Linux: what left the process group is not found
+        else:  # not Linux: processes that left the process group are not found
             try:
                 os.killpg(self._leader, number)
             except (ProcessLookupError, PermissionError):
@@ -106,10 +106,10 @@ class Command:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--grace", type=float, default=_GRACE, help="seconds between SIGTERM and SIGKILL")
-    parser.add_argument("--scratch", help="a folder to remove when standard input ends without a word")
+    parser.add_argument("--scratch", help="a folder to remove when standard input ends without any input")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
-    woken = _waking_up()  # before there is a child that could end unnoticed
+    woken = _wakeup_fd()  # before a child exists that could exit unnoticed
     try:
         command = Command(options.command)
     except OSError as error:
@@ -127,8 +127,8 @@ def main(arguments: list[str] | None = None) -> int:
     return command.code if command.code is not None else 1
 
 
-def _waking_up() -> int:
-    """A file descriptor that gets a byte with each signal, so that one `select` waits for all there is."""
+def _wakeup_fd() -> int:
+    """A file descriptor that gets a byte with each signal, so that one `select` waits for signals and input."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -138,16 +138,16 @@ def _waking_up() -> int:
 
 
 def _next_event(woken: int) -> tuple[bool, bytes | None]:
-    """Wait for something to happen: whether there is a signal to stop, and what came from standard input (nothing at
-    all: it has ended; None: it was silent)."""
+    """Wait for the next event: whether there is a signal to stop, and the standard input (b"": its end; None: no
+    input)."""
     standard_input = sys.stdin.fileno()
     ready, _, _ = select.select([woken, standard_input], [], [])
     signalled = woken in ready and any(number != signal.SIGCHLD for number in os.read(woken, 4096))
     return signalled, os.read(standard_input, 4096) if standard_input in ready else None
 
 
-def _end_with_the_guard() -> None:
-    """In the child: should the guard itself be killed, the command gets SIGTERM (Linux)."""
+def _end_with_the_watchdog() -> None:
+    """In the child: when the watchdog itself is killed, the command gets SIGTERM (Linux)."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -165,7 +165,7 @@ def _descendants(ancestor: int) -> Iterator[int]:
         try:
             parent = int(entry.joinpath("stat").read_text(errors="replace").rpartition(")")[2].split()[1])
         except (OSError, ValueError, IndexError):
-            continue  # gone in the meantime
+            continue  # it has exited meanwhile
         children.setdefault(parent, []).append(int(entry.name))
     waiting = [ancestor]
     while waiting:

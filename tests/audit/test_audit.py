@@ -15,7 +15,8 @@ from tests.conftest import Command, keep, make_questions, write_dataset
 from tests.models import make_folder
 from tinyllm_cli.audit.audit import audit
 from tinyllm_cli.audit.checks import KINDS, CheckResult, Thresholds, findings
-from tinyllm_cli.audit.summary import Measure, Survey, survey
+from tinyllm_cli.audit.measure import Measure
+from tinyllm_cli.audit.summary import Survey, survey
 from tinyllm_cli.audit.teacher_stats import TeacherQuality
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.prompts import build_prompt, recorded_prompt
@@ -113,7 +114,7 @@ def test_samples_that_are_missing_are_found(store: Store, asked: list[Question],
 def test_a_recording_can_t_be_asked_for_more(store: Store, asked: list[Question], write: Write) -> None:
     write("expert", asked[0], LIGHT, backend="recorded")
     found = survey(store, "toy")
-    assert found.teachers[0].mend is None
+    assert found.teachers[0].command is None
     assert "elicit" not in of_kind(found, "missing").hint
 
 
@@ -151,9 +152,7 @@ def test_a_copy_with_another_right_answer_is_a_contradiction_alone(
     for question in asked:
         write("t5", question, LIGHT)
     found = [one for one in findings(survey(store, "toy"), None) if one.kind in ("duplicates", "contradictions")]
-    assert [one.text for one in found] == [
-        "1 test question of toy is also in train with another option as the right one."
-    ]
+    assert [one.text for one in found] == ["1 test question of toy is also in train, with another answer."]
 
 
 def test_several_samples_are_one_question(store: Store, asked: list[Question], write: Write) -> None:
@@ -163,7 +162,7 @@ def test_several_samples_are_one_question(store: Store, asked: list[Question], w
     found = survey(store, "toy")
     one = of_train(found)
     assert (one.covered, one.rationales, one.samples) == (2, 6, 3)
-    assert "--samples 3" in str(one.mend)
+    assert "--samples 3" in str(one.command)
     own = next(one for one in found.overlaps if one.split == "train")
     assert (own.first, own.second, own.questions) == ("t5", "t5", 2)
     assert 1 / 3 < own.same < 1
@@ -185,7 +184,9 @@ def test_teachers_that_write_the_same_are_told(store: Store, asked: list[Questio
     for number, question in enumerate(asked):
         write("a", question, f"{LIGHT} {number}")
         write("b", question, f"{number} {LIGHT}")
-    assert "a and b write nearly the same" in of_kind(survey(store, "toy"), "alike").text
+    assert (
+        "The texts of a and b for toy, split train, are nearly the same" in of_kind(survey(store, "toy"), "alike").text
+    )
 
 
 def test_agreement_is_of_answers_given_without_the_gold_one(store: Store, asked: list[Question], write: Write) -> None:
@@ -206,7 +207,7 @@ def test_answers_that_disagree_are_a_finding(store: Store, asked: list[Question]
         write("b", question, f"Answer: ({'abcd'[(number + 1) % 4]})", free=True)
     found = survey(store, "toy")
     assert found.own_answers[0].agreement.alpha < 0
-    assert "hardly agree beyond chance" in of_kind(found, "disagree").text
+    assert "agree little beyond chance" in of_kind(found, "disagree").text
     assert of_kind(found, "disagree").is_error
 
 
@@ -255,6 +256,51 @@ def test_options_that_a_student_cannot_tell_apart_are_found(store: Store) -> Non
     found = of_kind(survey(store, "toy", measure=measure), "unreadable", measure)
     assert found.text.startswith("1 of 5 train questions of toy have options that are the same to tiny")
     assert found.is_error
+
+
+def test_an_option_with_a_character_that_the_vocabulary_lacks_is_found_although_it_is_distinct(store: Store) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    own = [replace(one, options=("thing", "number")) for one in make_questions(4)]
+    own += [replace(one, key="braces", options=("{ thing", "number")) for one in own[:1]]
+    own += [replace(one, key="unread", options=("水", "树")) for one in own[:1]]
+    store.questions.replace("toy", "here", "1", own)
+    inner = Tokenizer(models.WordLevel({"<unk>": 0, "thing": 1, "number": 2}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    ruler = TokenCounter(tokenizer=PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>"), kind="seq2seq")
+    measure = Measure(student="tiny", ruler=ruler, max_input=1024, max_target=256)
+    found = of_kind(survey(store, "toy", measure=measure), "unwritable", measure)
+    assert found.text.startswith(
+        "1 of 6 train questions of toy have an option with characters that the vocabulary of tiny"
+    )
+    assert "--scoring rank" in found.hint
+    assert found.is_error
+
+
+def test_a_question_with_the_same_option_twice_is_an_error(store: Store) -> None:
+    own = make_questions(4)
+    gold = replace(own[0], key="gold", options=("rain", "sand", "fire", "rain "), answer=3)
+    other = replace(own[1], key="other", options=("rain", "sand", "fire", "sand"), answer=0)
+    store.questions.replace("toy", "here", "1", [*own, gold, other])
+    found = of_kind(survey(store, "toy"), "same-options")
+    assert found.text.startswith("2 of 6 train questions of toy have the same option twice, 1 of them the right option")
+    assert found.is_error
+    assert "gold" in found.hint
+
+
+def test_texts_that_share_no_word_with_their_question_are_counted(store: Store, write: Write) -> None:
+    text = "Which plant grows best in wet garden soil, in row"
+    own = [replace(one, text=f"{text} {number}?") for number, one in enumerate(make_questions(10))]
+    store.questions.replace("toy", "here", "1", own)
+    for number, question in enumerate(own):
+        write("t5", question, "Copper and tin make bronze together." if number < 2 else f"{question.text} {LIGHT}")
+    found = of_kind(survey(store, "toy", gates=GateSettings()), "off-topic")
+    assert found.text.startswith("2 of 10 rationales of t5 for toy, split train, pass the gates")
+    assert not found.is_error
+    strict = survey(store, "toy", gates=GateSettings(off_topic="reject"))
+    assert "off-topic" not in {one.kind for one in findings(strict, None)}
+    assert of_train(strict).rejected_by["off-topic"] == 2
 
 
 def test_a_finding_is_an_error_beyond_its_threshold_only(store: Store, asked: list[Question], write: Write) -> None:
@@ -359,15 +405,31 @@ def test_what_was_typed_wrong_is_said(inside: Command, scripted: Path, tmp_path:
     assert (nowhere.returncode, "no model at nowhere" in nowhere.stderr) == (1, True)
 
 
-def test_what_is_known_of_real_rationales_is_found(inside: Command, shared_data: Path) -> None:
-    assert inside("import", shared_data / "openbookqa", "--name", "obqa", "--quiet").returncode == 0
+def test_a_data_set_with_the_faults_of_real_ones_is_reported(inside: Command, tmp_path: Path) -> None:
+    """As `tinyllm audit` is used: a file of questions, and rationales beside it."""
+    folder = tmp_path / "rocks"
+    (folder / "rationales").mkdir(parents=True)
+    train = [
+        {
+            "id": f"t{n}",
+            "question": f"What becomes of stone number {n}?",
+            "options": ["sand", "gold"],
+            "answer_index": 0,
+        }
+        for n in range(12)
+    ]
+    test = [{**row, "id": f"x{number}"} for number, row in enumerate(train[:3])]
+    written = [
+        {"id": row["id"], "rationale": f"Wind and ice break stone number {number} into grains over many years."}
+        for number, row in enumerate(train)
+    ]
+    for name, rows in (("train", train), ("test", test), ("rationales/careful.train", written)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert inside("import", folder, "--quiet").returncode == 0
     found = json.loads(inside("audit", "--json", "--quiet").stdout)
     [data] = found["datasets"]
-    train = {one["teacher"]: one for one in data["teachers"] if one["split"] == "train"}
-    assert {one["covered"] for one in train.values()} == {4957}
-    assert train["llama-2-7b-chat"]["characters"] > 2 * train["flan-t5-xl"]["characters"]
-    said = [one["text"] for one in found["findings"] if one["kind"] == "duplicates"]
-    assert "14 test questions of obqa are also in train, answer and all." in said
-    assert "7 valid questions of obqa are also in train, answer and all." in said
-    [alike] = [one for one in data["overlaps"] if one["split"] == "train"]
-    assert alike["elsewhere"] + 0.1 < alike["same"] < 0.9
+    [careful] = [one for one in data["teachers"] if one["split"] == "train"]
+    assert (careful["covered"], careful["rejected"], careful["off_topic"]) == (12, 0, 0)
+    assert [one["text"] for one in found["findings"] if one["kind"] == "duplicates"] == [
+        "3 test questions of rocks are also in train, with the same answer."
+    ]

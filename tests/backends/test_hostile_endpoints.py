@@ -142,7 +142,7 @@ def test_a_server_that_reports_no_money_is_not_called_again() -> None:
     assert len(seen) == 1
 
 
-def test_a_reply_that_the_server_broke_off_is_requested_again() -> None:
+def test_a_reply_that_the_server_aborted_is_requested_again() -> None:
     broken = {"finish_reason": "error", "error": {"code": 502}, "message": {"content": "The correct answer is ra"}}
     found, endpoint = asked(lambda number, _b: Answer(body=json.dumps({"choices": [broken]}) if number == 0 else None))
     assert text_of(found["0"]) == "It follows."

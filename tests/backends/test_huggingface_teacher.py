@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 
 import backends
-from backends.base import BadTeacherConfig, Completion, Failure, Message, ModelUnavailable, Request, Sampling, Teacher
+from backends.base import (
+    BadTeacherConfig,
+    Completion,
+    Failure,
+    Message,
+    ModelUnavailable,
+    Rendering,
+    Request,
+    Sampling,
+    Teacher,
+)
+from backends.huggingface import _outcome, _Prompt, _Reply
 from tests.conftest import answers
 from tests.models import KINDS, Kind, make_folder, tiny_tokenizer
 
@@ -166,6 +177,64 @@ def test_the_chat_template_is_used_when_there_is_one(tmp_path: Path) -> None:
     templated = "<user>Why?<assistant>"
     assert reply.text == chatty.tokenizer.decode(chatty.alone(templated), skip_special_tokens=True)
     assert reply.prompt_tokens == len(chatty.tokenizer(templated)["input_ids"])
+
+
+@pytest.fixture
+def templated(tmp_path: Path) -> Callable[[str], Tiny]:
+    """A causal model with a chat template."""
+
+    def make(template: str) -> Tiny:
+        tokenizer = tiny_tokenizer(ends=False)
+        tokenizer.chat_template = template
+        return Tiny(make_folder(tmp_path / "templated", "causal", tokenizer=tokenizer), "causal")
+
+    return make
+
+
+def test_the_chat_template_gets_its_arguments_and_they_are_part_of_the_identity(
+    templated: Callable[[str], Tiny],
+) -> None:
+    tiny = templated(CHAT + "{% if enable_thinking is defined and not enable_thinking %}quick{% endif %}")
+    plain, quick = tiny.teacher(), tiny.teacher(chat_template_kwargs={"enable_thinking": False})
+    slow = tiny.teacher(chat_template_kwargs={"enable_thinking": True})
+    assert [isinstance(one, Rendering) and one.render(ask("Why?")) for one in (plain, quick, slow)] == [
+        "<user>Why?<assistant>",
+        "<user>Why?<assistant>quick",
+        "<user>Why?<assistant>",
+    ]
+    assert len({one.identity()["revision"] for one in (plain, quick, slow)}) == 3
+    assert quick.identity() == tiny.teacher(chat_template_kwargs={"enable_thinking": False}).identity()
+
+
+def test_reasoning_that_the_limit_cuts_off_is_no_reply(templated: Callable[[str], Tiny]) -> None:
+    tiny = templated(CHAT + "<think>")
+    [(_, failed)] = answers(tiny.teacher(), [ask("Why?")], GREEDY)
+    assert isinstance(failed, Failure)
+    assert "raise --max-tokens" in failed.reason
+
+
+def test_reasoning_that_the_prompt_opened_is_marked_in_the_reply() -> None:
+    prompt = _Prompt(ids=[1, 2], opened="<think>")
+    found = _outcome(_Reply(text="Hm.</think>So.", tokens=5, finished=True), prompt, 0.5)
+    assert isinstance(found, Completion)
+    assert (found.text, found.completion_tokens) == ("<think>Hm.</think>So.", 5)
+
+
+@pytest.mark.parametrize("template", ["{{ raise_exception('Only users may speak.') }}", "{{ messages[7].role.x }}"])
+def test_a_chat_template_that_fails_is_a_wrong_setting(templated: Callable[[str], Tiny], template: str) -> None:
+    with pytest.raises(BadTeacherConfig, match="The chat template of"):
+        answers(templated(template).teacher(), [ask("Why?")], GREEDY)
+
+
+def test_an_end_token_after_the_prompt_is_removed(tmp_path: Path) -> None:
+    """Some tokenizers add one (`add_eos_token`), after which a causal model writes something unrelated."""
+    folder = make_folder(tmp_path / "ends", "causal", tokenizer=tiny_tokenizer(ends=True))
+    tiny = Tiny(folder, "causal")
+    assert tiny.tokenizer("Why?")["input_ids"][-1] == tiny.tokenizer.eos_token_id
+    [reply] = replies(tiny.teacher(), [ask("Why?")]).values()
+    plain = Tiny(make_folder(tmp_path / "plain", "causal", tokenizer=tiny_tokenizer(ends=False)), "causal")
+    assert reply.text == plain.tokenizer.decode(plain.alone("Why?"), skip_special_tokens=True)
+    assert reply.prompt_tokens == len(plain.tokenizer("Why?")["input_ids"])
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])

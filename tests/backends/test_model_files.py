@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from backends import model_files
 from backends.base import ModelUnavailable
 from backends.checkpoints import load, load_tokenizer
+from tests.conftest import environment
 from tests.models import KINDS, Kind, make_folder
 
 Weights = dict[str, Any]
@@ -215,6 +218,17 @@ def test_code_of_the_model_itself_is_not_run(copy: Callable[[Kind], Path], tmp_p
     configure(folder, model_type="unheard-of", auto_map={"AutoConfig": "evil.Config"})
     assert "can't be loaded" in refused(folder)
     assert not (tmp_path / "code ran").exists()
+
+
+def test_transformers_downloads_no_kernels() -> None:
+    code = (
+        "import os, backends.checkpoints\n"
+        "from transformers.integrations import hub_kernels\n"
+        "print(os.environ['USE_HUB_KERNELS'], hub_kernels._kernels_enabled)\n"
+    )
+    variables = {name: value for name, value in environment().items() if name != "USE_HUB_KERNELS"}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["NO", "False"]
 
 
 def test_an_adapter_is_refused_with_the_way_to_merge_it(copy: Callable[[Kind], Path]) -> None:

@@ -21,6 +21,7 @@ from backends.network import proxy_for
 from backends.openai_compatible import OpenAICompatibleTeacher
 from tests.conftest import answers
 from tests.endpoint import SAMPLING, Answer, ask, serving, text_of
+from tests.relay import relaying
 
 pytestmark = pytest.mark.usefixtures("key", "no_proxies")
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -148,7 +149,8 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
 
 def test_no_proxy_covers_an_endpoint_whatever_the_proxy_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks://127.0.0.1:7890")
-    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "localhost,.internal")
+    assert proxy_for("http://llm.internal/v1") is None
     with serving(lambda _n, _b: Answer()) as endpoint:
         assert len(answers(teacher(endpoint.url), ask(3), SAMPLING)) == 3
 
@@ -171,6 +173,7 @@ def test_a_proxy_without_a_scheme_is_an_http_proxy(
     monkeypatch.setenv("HTTPS_PROXY", stated)
     assert proxy_for("https://llm.example.com/v1") == expected
     assert proxy_for("http://llm.example.com/v1") is None
+    assert proxy_for("https://127.0.0.1:8000/v1") is None
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
@@ -191,34 +194,8 @@ def test_an_endpoint_behind_a_unix_socket(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     with serving(lambda _n, _b: Answer()) as endpoint, socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
-        listening.listen()
-
-        def forward(connection: socket.socket) -> None:
-            with connection, socket.create_connection(("127.0.0.1", endpoint.port)) as other:
-                back = threading.Thread(target=copy, args=(other, connection), daemon=True)
-                back.start()
-                copy(connection, other)
-                back.join()
-
-        def copy(one: socket.socket, other: socket.socket) -> None:
-            try:
-                while data := one.recv(65536):
-                    other.sendall(data)
-                other.shutdown(socket.SHUT_WR)
-            except OSError:
-                return
-
-        def accept() -> None:
-            while True:
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                threading.Thread(target=forward, args=(connection,), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        made = OpenAICompatibleTeacher({"model": "m", "base_url": "http://localhost/v1"}, socket=path)
-        found = answers(made, ask(40), SAMPLING)
-        listening.shutdown(socket.SHUT_RDWR)
+        with relaying(listening, lambda: socket.create_connection(("127.0.0.1", endpoint.port))):
+            made = OpenAICompatibleTeacher({"model": "m", "base_url": "http://localhost/v1"}, socket=path)
+            found = answers(made, ask(40), SAMPLING)
     assert {text_of(outcome) for _, outcome in found} == {"It follows."}
     assert len(endpoint.bodies) == 40

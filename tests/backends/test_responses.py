@@ -176,7 +176,7 @@ def test_an_error_with_status_200_keeps_its_message_and_status(body: object, sai
 
 
 @pytest.mark.parametrize("finish_reason", ["error", "abort", "insufficient_system_resource", "unheard-of", 7, ["stop"]])
-def test_a_reply_that_the_server_broke_off_is_no_reply(finish_reason: object) -> None:
+def test_a_reply_that_the_server_aborted_is_no_reply(finish_reason: object) -> None:
     with pytest.raises(Malformed, match="finish reason"):
         read(chat(finish_reason, content="The correct answer is rain because when clouds get heavy the dropl"))
 

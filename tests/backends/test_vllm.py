@@ -228,7 +228,7 @@ def test_an_option_that_the_engine_does_not_know_is_a_wrong_setting(tmp_path: Pa
         import argparse
         parser = argparse.ArgumentParser(prog="vllm serve")
         parser.add_argument("model")
-        for known in ("served-model-name", "load-format", "generation-config", "host", "port"):
+        for known in ("served-model-name", "load-format", "generation-config", "uds"):
             parser.add_argument(f"--{known}")
         parser.add_argument("--disable-uvicorn-access-log", action="store_true")
         parser.parse_args()
@@ -262,10 +262,118 @@ def test_the_key_is_in_the_environment_and_not_on_the_command_line(tmp_path: Pat
         key, arguments = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
         assert len(key) > 30
         assert not any(key in argument for argument in arguments)
-        assert "--host=127.0.0.1" in arguments
+        assert not any(argument.startswith(("--host", "--port")) for argument in arguments)
         keys.add(key)
     assert len(keys) == 2
-    assert not any(name.startswith("TINYLLM_VLLM_KEY") for name in os.environ)
+    assert not any(name.startswith("TINYLLM_VLLM") for name in os.environ)
+
+
+SERVER = """
+    import json, os, socketserver, sys
+    from http.server import BaseHTTPRequestHandler
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def address_string(self):
+            return "unix"
+
+        def do_GET(self):
+            self.answer(200, {})
+
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if self.headers["authorization"] != "Bearer " + os.environ["VLLM_API_KEY"]:
+                self.answer(401, {})
+            elif self.path == "/tokenize":
+                self.answer(200, {"tokens": [1]})
+            else:
+                message = {"content": "You asked: " + body["messages"][0]["content"]}
+                self.answer(200, {"choices": [{"message": message, "finish_reason": "stop"}]})
+
+        def answer(self, status, body):
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+        daemon_threads = True
+
+    open(sys.argv[1], "w").write(json.dumps(dict(os.environ)))
+    place = next(argument for argument in sys.argv if argument.startswith("--uds="))
+    Server(place.removeprefix("--uds="), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[VLLMTeacher]:
+    """A teacher on a server that speaks vLLM's protocol and writes its environment to variables.json."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-the-engine")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not for the engine")
+    monkeypatch.setenv("HF_TOKEN", "for the download")
+    monkeypatch.setenv("ALL_PROXY", "socks://127.0.0.1:1")
+    made = teacher(command=[*program(tmp_path, SERVER), str(tmp_path / "variables.json")])
+    yield made
+    made.close()
+    gone(mark)
+
+
+def test_the_server_listens_where_no_other_user_can_enter(engine: VLLMTeacher, tmp_path: Path) -> None:
+    """A port could be taken by another user while the engine loads; that user would get key and prompts."""
+    [[(_, outcome)]] = ask(engine)
+    assert outcome.text == "You asked: Why?"
+    server = engine._server
+    assert server is not None
+    assert server.socket is not None
+    assert Path(server.socket).is_socket()
+    assert Path(server.socket).parent.stat().st_mode & 0o077 == 0
+    folder = Path(server.socket).parent
+    engine.close()
+    assert not folder.exists()
+
+
+def test_the_engine_gets_no_key_that_it_does_not_need(engine: VLLMTeacher, tmp_path: Path) -> None:
+    ask(engine)
+    seen = json.loads((tmp_path / "variables.json").read_text(encoding="utf-8"))
+    assert "OPENAI_API_KEY" not in seen
+    assert "AWS_SECRET_ACCESS_KEY" not in seen
+    assert seen["HF_TOKEN"] == "for the download"
+    assert seen["PATH"] == os.environ["PATH"]
+
+
+def test_an_engine_that_loads_from_a_bucket_gets_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "for the bucket")
+    options = teacher(model="s3://bucket/model", engine={"load_format": "runai_streamer"})._options
+    assert vllm_command.environment(options)["AWS_SECRET_ACCESS_KEY"] == "for the bucket"
+
+
+def test_a_long_path_for_temporary_files_leaves_room_for_the_socket(
+    engine: VLLMTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    assert ask(engine)
+    assert list(long.iterdir()) == []
+
+
+def test_a_container_that_sees_other_folders_gets_a_port(tmp_path: Path, logs: Path, mark: str) -> None:
+    seen = tmp_path / "seen.json"
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!{sys.executable}\nimport json, sys\nopen({str(seen)!r}, 'w').write(json.dumps(sys.argv))\n")
+    docker.chmod(0o755)
+    with pytest.raises(TeacherError):
+        ask(teacher(command=[str(docker), "run", "vllm"]))
+    arguments = json.loads(seen.read_text())
+    assert "--host=127.0.0.1" in arguments
+    assert any(argument.startswith("--port=") for argument in arguments)
+
+
+def test_quotes_that_do_not_end_are_a_wrong_command() -> None:
+    with pytest.raises(BadTeacherConfig, match="command can't be"):
+        vllm_command.command_line(teacher(command="vllm 'serve")._options, "served")
 
 
 def test_this_path_imports_neither_vllm_nor_torch(tmp_path: Path, mark: str) -> None:

@@ -165,7 +165,7 @@ def test_an_env_file_in_another_encoding_is_told(tinyllm: Command, tmp_path: Pat
         ('api_key = "sk-123"', "a key doesn't belong here"),
         ("prefix = 3", "prefix must be a text"),
         ("temperature = -1", "It takes a number, 0 or more."),
-        ("max_token = 3", "every teacher takes temperature, top_p, max_tokens"),
+        ("max_token = 3", "for every teacher temperature, top_p, max_tokens"),
     ],
 )
 def test_a_wrong_setting_says_what_is_right(inside: Command, tmp_path: Path, setting: str, said: str) -> None:

@@ -41,9 +41,9 @@ def test_an_unknown_split_lists_the_splits(tinyllm: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["distill", "--loss", "mean"], "--loss can't be 'mean'"),
-        (["distill", "--precision", "float16"], "--precision can't be 'float16'"),
-        (["distill", "--schedule", "exponential"], "--schedule can't be"),
+        (["distill", "--loss", "mean"], "Invalid value for '--loss'"),
+        (["distill", "--precision", "float16"], "Invalid value for '--precision'"),
+        (["distill", "--schedule", "exponential"], "There is no schedule 'exponential'"),
         (["distill", "--epochs", "0"], "--epochs"),
         (["eval", "--scoring", "vibes"], "--scoring can't be 'vibes'"),
         (["elicit", "--teacher", "expert", "--dataset", "everyday", "--icl", "-1"], "--icl"),
@@ -105,7 +105,7 @@ def test_pickle_weights_are_refused(tinyllm: Command, tmp_path: Path) -> None:
         "vocab_size": 8,
     }
     (tmp_path / "old" / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    tokenizer = Tokenizer(WordLevel({"a": 0}, unk_token="a"))
+    tokenizer = Tokenizer(WordLevel({"a": 0, "b": 1, "c": 2}, unk_token="a"))
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(tmp_path / "old")
     (tmp_path / "old" / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
     done = tinyllm("eval", "--model", "./old", "--dataset", "everyday", "--scoring", "rank")

@@ -131,13 +131,16 @@ def test_a_letter_that_small_vocabularies_lack_counts_as_a_token() -> None:
 def test_a_gate_that_is_off_finds_nothing(gate: str) -> None:
     texts = {
         "empty": "nan", "boilerplate": f"Let's think step by step. {GOOD}", "run-on": f"{GOOD}\n#\nWhich?",
+        "refusal": "I'm sorry, but I can't assist with that request.",
+        "off-topic": "Copper and tin make bronze together.",
         "echo": "A hedgehog sleeps through the winter.", "repetition": f"{GOOD} {GOOD}",
         "cut-off": f"{GOOD} And then the", "wrong-answer": f"The answer is (a). {GOOD}",
         "letter-only": "The answer is (b), (b).", "wrong-language": "Der Igel ist ein Tier, das im Winter schläft.",
         "too-short": "It freezes.", "too-long": GOOD,
     }  # fmt: skip
-    assert gate in gates(check(texts[gate], max_tokens=5 if gate == "too-long" else None))
-    assert gate not in gates(check(texts[gate], off=(gate,), max_tokens=5 if gate == "too-long" else None))
+    settings: dict[str, object] = {"off_topic": "reject", "max_tokens": 5 if gate == "too-long" else None}
+    assert gate in gates(check(texts[gate], **settings))
+    assert gate not in gates(check(texts[gate], off=(gate,), **settings))
 
 
 @pytest.mark.parametrize("off", [("too-short",), ("empty", "too-short"), GATES])
@@ -349,3 +352,111 @@ def test_headings_of_steps_begin_no_other_question() -> None:
     )
     assert check(steps) == Verdict(verdict="kept", text=steps)
     assert gates(check(f"{GOOD}\n## Question 2\nWhich animal flies?")) == ["run-on"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't assist with that request.",
+        "I’m sorry, but I cannot help with this.",
+        "As an AI language model, I cannot provide medical advice.",
+        "As an AI, I am unable to answer questions about animals that sleep through the winter.",
+        "I cannot answer this question. Is there anything else I can help you with?",
+        "I apologize, but I'm not able to provide an explanation of the hedgehog's winter sleep.",
+        "Unfortunately, I cannot fulfill this request as it goes against my guidelines.",
+    ],
+)
+def test_a_refusal_is_rejected_whatever_words_it_uses(text: str) -> None:
+    verdict = check(text)
+    assert verdict.verdict == "rejected"
+    assert verdict.findings[0].gate == "refusal"
+    assert verdict.findings[0].reason.startswith("refuses: '")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A hedgehog cannot find beetles in frozen ground, so it saves its energy until spring.",
+        "I can't see why a goose would stay: it flies south. The hedgehog lowers its heartbeat and rests.",
+        "As an AI language model, I cannot sleep. A hedgehog can: it lowers its heartbeat and lives on its fat.",
+        "I'm sorry for the fox, which cannot rest. The hedgehog lowers its heartbeat and lives on its fat.",
+    ],
+)
+def test_an_explanation_with_words_of_a_refusal_passes(text: str) -> None:
+    assert check(text).verdict != "rejected"
+
+
+def test_a_text_that_the_repairs_empty_is_reported_with_its_own_length_and_claim() -> None:
+    verdict = check("The answer is a red fox because foxes have a")
+    assert verdict.verdict == "rejected"
+    reasons = {finding.gate: finding.reason for finding in verdict.findings}
+    assert reasons["too-short"] == "keeps 0 of its 10 words"
+    assert reasons["wrong-answer"] == "says that the answer is (c); it is (b)"
+
+
+def test_quotes_in_reasons_begin_and_end_between_words() -> None:
+    long = f"{GOOD} And then the considerable temperature differences of underground environments are a"
+    [reason] = [finding.reason for finding in check(long).findings if finding.gate == "cut-off"]
+    quote = reason.partition("'")[2].rstrip("'")
+    assert quote.startswith("...")
+    assert set(quote.removeprefix("...").split()) <= set(long.split())
+    opening = "Certainly, I'd be happy to explain this rather difficult problem to you."
+    quote = check(f"{opening} {GOOD}").findings[0].reason.partition("'")[2].rstrip("'")
+    assert quote.endswith("...")
+    assert set(quote.removesuffix("...").split()) <= set(opening.split())
+
+
+def test_a_sentence_that_another_repair_cut_is_not_called_cut_off() -> None:
+    verdict = check(f"{GOOD} Fat is fat is fat is fat is fat is fat.", cut_off="reject")
+    assert (verdict.verdict, gates(verdict), verdict.text) == ("repaired", ["repetition"], GOOD)
+
+
+CELLS = Question(
+    dataset="toy", split="train", key="1", text="Which animal was the first whose genome was read?",
+    options=("Drosophila", "C. elegans", "Danio rerio", "E. coli"), answer=1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("The answer is C. elegans because it has 302 neurons.", []),
+        ("The answer is (b) because it has 302 neurons.", []),
+        ("The answer is E. coli because it has one chromosome.", ["wrong-answer"]),
+        ("The answer is C. That fish has 25 chromosomes.", ["wrong-answer"]),
+        ("Bacteria came earlier, but Answer: (c) is incorrect, since fish came later.", []),
+        ("It is (d), since bacteria are simple.", ["wrong-answer"]),
+    ],
+)
+def test_an_option_that_begins_with_a_letter_is_not_read_as_that_letter(text: str, found: list[str]) -> None:
+    assert [one.gate for one in judge(text, CELLS, GateSettings()).findings] == found
+
+
+CONTEXT = (
+    "We followed 310 nurses on night shifts and 298 on day shifts. Sleep was recorded for two weeks in each season."
+    " Nurses on night shifts slept 5.6 hours a day and day nurses 7.1 hours. Mood was rated with a questionnaire every"
+    " month, and both groups had the same training, age and number of children at home when the study began."
+)
+ASKED = "Do night shifts of nurses reduce sleep?"
+QUOTE = "Nurses on night shifts slept 5.6 hours a day and day nurses 7.1 hours."
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_an_explanation_from_the_context_is_no_echo(inside: bool) -> None:
+    question = Question(
+        dataset="toy", split="train", key="1", text=f"{CONTEXT} {ASKED}" if inside else ASKED, options=("yes", "no"),
+        answer=0, context=None if inside else CONTEXT,
+    )  # fmt: skip
+    for text in (QUOTE, f"{QUOTE} So, the answer is yes.", "Mood was rated with a questionnaire every month."):
+        assert "echo" not in gates(judge(text, question, GateSettings()))
+    assert gates(judge("Night shifts of nurses do reduce sleep.", question, GateSettings())) == ["echo"]
+
+
+def test_a_quotation_with_only_words_of_the_question_is_evidence() -> None:
+    context = "The sleep of nurses on night shifts was reduced. We asked 310 of them."
+    question = Question(
+        dataset="toy", split="train", key="1", text=ASKED, options=("yes", "no"), answer=0, context=context
+    )
+    assert judge("The sleep of nurses on night shifts was reduced.", question, GateSettings()).verdict == "kept"
+    without = replace(question, context=None)
+    assert gates(judge("The sleep of nurses on night shifts was reduced.", without, GateSettings())) == ["echo"]

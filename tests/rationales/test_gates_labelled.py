@@ -1,14 +1,11 @@
-"""The gates against real rationales that two readers judged without knowing the gates, and against recorded answers."""
+"""The gates against labelled rationales: precision and recall of each."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,80 +15,55 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.rationales.gates import GATES, GateSettings, Verdict, judge
 from tinyllm_cli.rationales.gates.settings import CODE
 
-LABELS = [json.loads(line) for line in (ROOT / "tests" / "labels" / "rationales.jsonl").read_text("utf-8").splitlines()]
-
-
-def rows(path: Path) -> Iterator[dict[str, Any]]:
-    packed = path.with_name(path.name + ".gz")
-    with gzip.open(packed, "rt", encoding="utf-8") if packed.exists() else path.open(encoding="utf-8") as file:
-        yield from map(json.loads, file)
-
-
-@cache
-def questions(data: Path, dataset: str) -> dict[str, Question]:
-    return {
-        row["id"]: Question(
-            dataset=dataset, split="train", key=str(row["id"]), text=row["question"], options=tuple(row["options"]),
-            answer=row["answer_index"],
-        )
-        for row in rows(data / dataset / "train.jsonl")
-    }  # fmt: skip
-
-
-def recorded(data: Path, dataset: str, teacher: str) -> Iterator[dict[str, Any]]:
-    return rows(data / dataset / "rationales" / f"{teacher}.train.jsonl")
-
-
+LABELS = ROOT / "tests" / "labels" / "rationales.jsonl"
 FLOORS = {
-    "empty": (0.95, 0.95),
+    "empty": (1.0, 1.0),
     "boilerplate": (0.95, 0.95),
     "run-on": (0.95, 0.95),
+    "refusal": (0.95, 0.90),
+    "echo": (0.90, 0.90),
+    "repetition": (0.90, 0.70),
     "cut-off": (0.95, 0.95),
-    "wrong-language": (0.95, 0.85),
-    "too-short": (0.90, 0.90),
-    "wrong-answer": (0.95, 0.60),
-    "echo": (0.85, 0.75),
-    "repetition": (0.85, 0.70),
-    "letter-only": (0.95, 0.25),
+    "wrong-answer": (0.95, 0.85),
+    "letter-only": (0.95, 0.60),
+    "wrong-language": (0.95, 0.95),
+    "too-short": (0.85, 0.85),
 }
-"""Precision and recall that a gate must keep. What the lower ones miss stands in labels/README.md."""
+"""Precision and recall that a gate must keep on these texts."""
 
-REJECTING = {"empty", "echo", "wrong-answer", "letter-only", "wrong-language", "too-short"}
+REJECTING = {"empty", "refusal", "echo", "off-topic", "wrong-answer", "letter-only", "wrong-language", "too-short"}
 
 
-def labelled(data: Path) -> Iterator[tuple[dict[str, Any], Verdict]]:
-    """Each label with what the gates make of its text."""
-    labels = {(one["dataset"], one["teacher"], one["id"]): one for one in LABELS}
-    for dataset, teacher in sorted({(dataset, teacher) for dataset, teacher, _ in labels}):
-        for row in recorded(data, dataset, teacher):
-            label = labels.get((dataset, teacher, row["id"]))
-            if label is not None:
-                yield label, judge(row["rationale"], questions(data, dataset)[row["id"]], GateSettings())
+def labelled(settings: GateSettings) -> Iterator[tuple[str, set[str], Verdict]]:
+    """Each text with its labelled defects and the verdict of the gates."""
+    for line in LABELS.read_text(encoding="utf-8").splitlines():
+        row: dict[str, Any] = json.loads(line)
+        question = Question(
+            dataset="labels", split="train", key=row["id"], text=row["question"], options=tuple(row["options"]),
+            answer=row["answer_index"], context=row.get("context"),
+        )  # fmt: skip
+        for one in row["rationales"]:
+            yield one["text"], set(one["defects"]), judge(one["text"], question, settings)
 
 
 @pytest.fixture(scope="module")
-def found(shared_data: Path) -> dict[str, Counter[str]]:
-    """For each gate, and for rejecting at all, how often it and both readers say that there is something, and how often
-    only one side does. Where the readers disagree, neither counts."""
+def found() -> dict[str, Counter[str]]:
+    """For each gate, and for rejection, how often gate and label agree on a defect, and how often only one has it."""
     counts: dict[str, Counter[str]] = {gate: Counter() for gate in (*GATES, "rejected")}
-    seen = 0
-    for label, verdict in labelled(shared_data):
-        seen += 1
-        said, doubtful = set(label["defects"]), set(label["doubtful"])
+    for text, defects, verdict in labelled(GateSettings()):
+        defects.discard("off-topic")  # kept by default
         raised = {finding.gate for finding in verdict.findings}
-        if verdict.verdict == "rejected":
-            raised.add("rejected")
-        if said & REJECTING:
-            said.add("rejected")
-        elif doubtful & REJECTING:
-            doubtful.add("rejected")
-        for gate in (raised | said) - doubtful:
-            counts[gate][("both" if gate in said else "gate") if gate in raised else "label"] += 1
-    assert seen == len(LABELS) >= 200
+        raised |= {"rejected"} if verdict.verdict == "rejected" else set()
+        defects |= {"rejected"} if defects & REJECTING else set()
+        for gate in raised | defects:
+            who = ("both" if gate in defects else "gate") if gate in raised else "label"
+            counts[gate][who] += 1
+            if who != "both":
+                print(f"{gate}, {who} only: {text!r}")
     return counts
 
 
-@pytest.mark.parametrize(("gate", "floors"), [*FLOORS.items(), ("rejected", (0.90, 0.80))])
+@pytest.mark.parametrize(("gate", "floors"), [*FLOORS.items(), ("rejected", (0.95, 0.95))])
 def test_a_gate_is_precise_and_misses_little(
     found: dict[str, Counter[str]], gate: str, floors: tuple[float, float]
 ) -> None:
@@ -102,30 +74,31 @@ def test_a_gate_is_precise_and_misses_little(
     assert both / (both + only_label) >= floors[1]
 
 
-def test_every_gate_but_the_one_of_length_is_held_against_labels() -> None:
-    assert FLOORS.keys() == set(GATES) - {"too-long"}
+def test_every_gate_but_too_long_has_labels() -> None:
+    assert FLOORS.keys() == set(GATES) - {"too-long", "off-topic"}
 
 
-DIGESTS = {4: "8cebc178be1daf25"}
+def test_texts_about_something_else_are_found_on_request() -> None:
+    """So are some good explanations in words of their own, which is why such texts are kept by default."""
+    found = list(labelled(GateSettings(off_topic="reject")))
+    raised = {text for text, _, verdict in found if any(one.gate == "off-topic" for one in verdict.findings)}
+    wrong = {text for text, defects, _ in found if "off-topic" in defects}
+    assert len(raised & wrong) >= 0.8 * len(wrong) >= 8
+    assert not any(one.gate == "off-topic" for _, _, verdict in labelled(GateSettings()) for one in verdict.findings)
+
+
+def test_every_label_is_a_gate() -> None:
+    assert {defect for _, defects, _ in labelled(GateSettings()) for defect in defects} <= set(GATES)
+
+
+DIGESTS = {5: "1d76e7d0830ef256"}
 """Of the verdicts on the labelled texts, by the gates' CODE."""
 
 
-def test_gates_that_decide_otherwise_have_another_number(shared_data: Path) -> None:
-    """Stored verdicts are found by that number: with the old one, databases would keep what the old gates said."""
+def test_gates_that_decide_differently_have_another_version() -> None:
+    """Stored verdicts are found by that number: with the old one, databases would keep the old verdicts."""
     digest = hashlib.sha256()
-    for label, verdict in labelled(shared_data):
+    for text, _, verdict in labelled(GateSettings()):
         findings = [(one.gate, one.reason, one.repaired) for one in verdict.findings]
-        digest.update(repr((label["id"], verdict.verdict, verdict.text, findings)).encode())
+        digest.update(repr((text, verdict.verdict, verdict.text, findings)).encode())
     assert DIGESTS.get(CODE) == digest.hexdigest()[:16], "raise CODE in gates/settings.py, and write its digest here"
-
-
-def test_a_wrong_answer_is_found_where_the_teacher_recorded_one(shared_data: Path) -> None:
-    asked = questions(shared_data, "cqa_dss")
-    counts: Counter[tuple[bool, bool]] = Counter()
-    for row in recorded(shared_data, "cqa_dss", "palm"):
-        question = asked[row["id"]]
-        raised = {finding.gate for finding in judge(row["rationale"], question, GateSettings()).findings}
-        counts["wrong-answer" in raised, row["answer_index"] != question.answer] += 1
-    both, false_alarms, missed = counts[True, True], counts[True, False], counts[False, True]
-    assert both / (both + false_alarms) >= 0.97
-    assert both / (both + missed) >= 0.88

@@ -11,9 +11,12 @@ from backends.base import Completion, Message, Sampling
 from tests.conftest import keep, write_dataset
 from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.ingestion.ingest import ingest
-from tinyllm_cli.rationales.selection import Selection
+from tinyllm_cli.rationales.gates import GateSettings
+from tinyllm_cli.rationales.selection import Selection, best_covered
+from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
 from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.store import Store
@@ -37,13 +40,16 @@ def wrote(store: Store, teacher: str, questions: list[Question], icl: int = 2) -
         keep(store, asking, prompt, 0, Completion(text=text, finish_reason="stop"))
 
 
-def learnt(store: Store, selection: Selection, *teachers: str, seed: int = 0, limit: int | None = None) -> TrainingData:
-    voices = tuple(WeightedTeacher(teacher=name, prefix=f"{name}: ", alpha=1.0) for name in teachers)
+def learnt(store: Store, selection: Selection, *names: str, seed: int = 0, limit: int | None = None) -> TrainingData:
+    teachers = tuple(WeightedTeacher(teacher=name, prefix=f"{name}: ", alpha=1.0) for name in names)
     settings = TrainSettings(seed=seed)
     return load_training_data(
         store,
-        TrainingPlan(dataset="toy", student="any", voices=voices, settings=settings, limit=limit, selection=selection),
-    )
+        TrainingPlan(
+            method="distill-step-by-step", dataset="toy", student="any", teachers=teachers, settings=settings,
+            limit=limit, selection=selection,
+        ),
+    )  # fmt: skip
 
 
 def texts(material: TrainingData) -> dict[str, list[str]]:
@@ -96,3 +102,52 @@ def test_smaller_training_sets_lie_within_larger_ones(store: Store, tmp_path: Pa
 def test_what_is_not_the_default_is_part_of_what_makes_a_run_the_same() -> None:
     assert Selection().identity() == {}
     assert Selection(icl=0, shuffled=True).identity() == {"icl": 0, "shuffled": True}
+
+
+def edited(store: Store, teacher: str, corrections: dict[Question, str], *, forced: bool = True) -> None:
+    """Rationales of the teacher that came from a file, as `tinyllm import` stores them."""
+    config = ElicitationConfig(teacher=teacher, backend="recorded", model="recorded", revision="", sampling=Sampling())
+    store.rationales.add_asking(config)
+    for question, text in corrections.items():
+        prompt = recorded_prompt(question, text, teacher_forcing=forced)
+        keep(store, config, prompt, 0, Completion(text=text, finish_reason="recorded"))
+
+
+def test_a_correction_by_hand_replaces_the_teachers_text_for_its_question(store: Store, tmp_path: Path) -> None:
+    questions = toy(store, tmp_path)
+    wrote(store, "ann", questions)
+    before = learnt(store, Selection(), "ann")
+    edited(store, "ann", {questions[2]: "It is so because things are numbered."})
+    after = learnt(store, Selection(), "ann")
+    assert texts(after) == texts(before) | {"train-2": ["It is so because things are numbered."]}
+    assert after.lineage["ann"]["edited"] == 1
+    assert after.lineage["ann"]["digest"] != before.lineage["ann"]["digest"]
+    edited(store, "ann", {questions[2]: "A second correction of the same text."})
+    assert texts(learnt(store, Selection(), "ann"))["train-2"] == ["A second correction of the same text."]
+
+
+def test_gates_and_scores_see_the_corrected_text(store: Store, tmp_path: Path) -> None:
+    questions = toy(store, tmp_path)
+    wrote(store, "ann", questions)
+    edited(store, "ann", {questions[0]: "Corrected."})
+    source = best_covered(store.rationales.variants("toy", "train"), "ann", "toy")
+    found = list(judged(store, store.questions.iterate("toy", "train", 2), source, GateSettings()))
+    assert [one.rationale.text for one in found] == ["Corrected.", "So says ann of train-1 after 2 examples."]
+
+
+def test_a_text_that_was_elicited_after_the_recording_counts(store: Store, tmp_path: Path) -> None:
+    questions = toy(store, tmp_path)
+    edited(store, "ann", {questions[0]: "An old recording of this question."})
+    wrote(store, "ann", questions)
+    assert texts(learnt(store, Selection(), "ann"))["train-0"] == ["So says ann of train-0 after 2 examples."]
+
+
+def test_corrections_of_another_teacher_or_without_the_answer_do_not_count(store: Store, tmp_path: Path) -> None:
+    questions = toy(store, tmp_path)
+    wrote(store, "ann", questions)
+    edited(store, "bob", {questions[0]: "Not ann's."})
+    edited(store, "ann", {questions[1]: "Written without the answer."}, forced=False)
+    found = learnt(store, Selection(), "ann")
+    assert "edited" not in found.lineage["ann"]
+    assert texts(found)["train-0"] == ["So says ann of train-0 after 2 examples."]
+    assert texts(found)["train-1"] == ["So says ann of train-1 after 2 examples."]

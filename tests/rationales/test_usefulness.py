@@ -26,8 +26,8 @@ from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.leakage import CONDITIONS, probe
 from tinyllm_cli.rationales.masking import MASK, masked
-from tinyllm_cli.rationales.selection import Selection, selected
-from tinyllm_cli.rationales.usefulness import Scored, score, texts_with_questions
+from tinyllm_cli.rationales.selection import Selection
+from tinyllm_cli.rationales.usefulness import Scored, passed_rationales, score
 from tinyllm_cli.rationales.weights import text_hash, weights
 from tinyllm_cli.records.elicitation import ElicitationConfig, RationaleSet
 from tinyllm_cli.records.settings import TrainSettings
@@ -184,7 +184,7 @@ def scored(store: Store, variant: RationaleSet, ranker: Ranker | None, *, mask: 
         assert ranker is not None, "nothing is missing, so no model is needed"
         return ranker
 
-    texts = texts_with_questions(store, "toy", "train", variant, gates, limit)
+    texts = passed_rationales(store, store.questions.iterate("toy", "train", limit), variant, gates)
     return list(score(store, texts, model=scorer_named(model), load=load, mask=mask, watch=lambda done: None))
 
 
@@ -220,11 +220,15 @@ def test_what_is_scored_is_not_scored_again(store: Store, tmp_path: Path, ranker
         scored(store, variant, None, mask=False)
 
 
-def gathered(store: Store, selection: Selection) -> TrainingData:
-    voices = (WeightedTeacher(teacher="ann", prefix="ann: ", alpha=1.0),)
+def gathered(store: Store, selection: Selection, limit: int | None = None) -> TrainingData:
+    teachers = (WeightedTeacher(teacher="ann", prefix="ann: ", alpha=1.0),)
     return load_training_data(
-        store, TrainingPlan(dataset="toy", student="any", voices=voices, settings=TrainSettings(), selection=selection)
-    )
+        store,
+        TrainingPlan(
+            method="distill-step-by-step", dataset="toy", student="any", teachers=teachers, settings=TrainSettings(),
+            selection=selection, limit=limit,
+        ),
+    )  # fmt: skip
 
 
 def learnt(store: Store, selection: Selection) -> dict[str, list[tuple[str, float]]]:
@@ -248,14 +252,12 @@ def gains_by_hand(
 ) -> dict[str, list[str]]:
     """Keep the gain of each sample's masked text as if this model had found it. The texts, by key."""
     texts: dict[str, list[str]] = {}
-    for one, text, question in texts_with_questions(store, "toy", "train", variant, GateSettings(), limit):
-        value = gain(one.sample)
-        hashed = text_hash(text, question, mask=True)
-        store.usefulness.add(
-            scorer_named(model),
-            [] if value is None else [UsefulnessGain(rationale=one.id, text_hash=hashed, gain=value)],
-        )
-        texts.setdefault(one.key, []).append(text)
+    for one in passed_rationales(store, store.questions.iterate("toy", "train", limit), variant, GateSettings()):
+        value = gain(one.rationale.sample)
+        hashed = text_hash(one.text, one.question, mask=True)
+        found = [] if value is None else [UsefulnessGain(rationale=one.rationale.id, text_hash=hashed, gain=value)]
+        store.usefulness.add(scorer_named(model), found)
+        texts.setdefault(one.question.key, []).append(one.text)
     return texts
 
 
@@ -315,10 +317,10 @@ def test_the_filter_comes_before_the_choice_of_samples(store: Store, tmp_path: P
     filtered = Selection(gates=GateSettings(), usefulness="filter", samples=1)
     assert learnt(store, filtered) == {key: [(texts[1], 1.0)] for key, texts in kept.items()}
     material = gathered(store, filtered)
-    assert material.lineage["ann"]["rejected"] == {"of no use": 3}
+    assert material.lineage["ann"]["rejected"] == {"not useful": 3}
     assert material.lineage["ann"]["scored_by"] == "by hand"
     gains_by_hand(store, variant, lambda sample: -1.0)
-    with pytest.raises(UsageProblem, match="None of ann's rationales for toy that the gates leave raises"):
+    with pytest.raises(UsageProblem, match="None of ann's rationales for toy that pass the gates raises"):
         learnt(store, filtered)
 
 
@@ -329,7 +331,7 @@ def test_the_model_whose_scores_count_is_the_one_that_is_named(store: Store, tmp
     weighing = Selection(gates=GateSettings(), usefulness="weight")
     with pytest.raises(UsageProblem, match="Several models scored the rationales of ann") as refused:
         learnt(store, weighing)
-    assert refused.value.hint == "Say whose scores count with --usefulness-model: by hand, tiny."
+    assert refused.value.hint == "Choose one with --usefulness-model: by hand, tiny."
     even = learnt(store, replace(weighing, usefulness_model="by"))
     assert {weight for own in even.values() for _, weight in own} == {1.0}
     told = learnt(store, replace(weighing, usefulness_model="tiny"))
@@ -352,7 +354,7 @@ def test_a_model_is_found_by_its_name_though_another_ones_begins_so(store: Store
     with pytest.raises(UsageProblem) as refused:
         gathered(store, replace(weighing, usefulness_model="elsewhere 0123456789ab"))
     assert refused.value.hint == "Run: tinyllm usefulness --dataset toy --teacher ann --model 'elsewhere 0123456789ab'"
-    with pytest.raises(UsageProblem, match="Nothing is to be learnt by the scores"):
+    with pytest.raises(UsageProblem, match="The selection does not use the scores"):
         gathered(store, replace(weighing, usefulness="none"))
 
 
@@ -385,9 +387,10 @@ def test_the_best_sample_is_chosen_by_what_was_scored_also_where_the_model_is_na
 
 
 def test_rationales_beyond_the_limit_are_not_called_empty(store: Store, tmp_path: Path) -> None:
-    variant = prepared(store, tmp_path)
+    prepared(store, tmp_path)
+    selection = Selection(gates=GateSettings())
     with pytest.raises(UsageProblem, match="ann has no rationale for the first 0 training questions of toy") as refused:
-        selected(store, "toy", variant, Selection(gates=GateSettings()), limit=0, seed=0)
+        gathered(store, selection, limit=0)
     assert "Raise --limit" in str(refused.value.hint)
 
 
@@ -446,7 +449,7 @@ def test_nothing_to_judge_and_nothing_to_probe_is_told(inside: Command, tmp_path
     (tmp_path / "tinyllm.toml").write_text(long, encoding="utf-8")
     assert inside("elicit", "--teacher", "ann", "--dataset", "toy").returncode == 0
     refused = inside("usefulness", "--model", "student", "--leakage", "2")
-    assert "There is no rationale of short" in refused.stderr
+    assert "No rationale of short" in refused.stderr
     assert "Probing" not in refused.stderr, "nothing is read before all teachers have something to read"
     done = inside("usefulness", "--model", "student")
     assert done.returncode == 0, done.stderr
@@ -479,7 +482,7 @@ def test_inputs_that_lose_their_end_are_counted_whenever_they_were_scored(
         [parrot] = json.loads(inside("usefulness", "--model", "student", "--json").stdout)["teachers"]
         assert parrot["inputs_cut"] == 1
     leak = inside("usefulness", "--model", "student", "--leakage", "4", "--no-gates")
-    assert "3 of parrot's inputs were longer" in leak.stdout
+    assert "3 inputs with rationales of parrot exceed the model's input limit" in leak.stdout
     assert "Next: tinyllm usefulness --dataset toy --model " in leak.stderr
     assert "--no-gates" in leak.stderr
     plain = ("distill", "--alpha", "0", "--student", "student", "--usefulness", "filter", "--dry-run")

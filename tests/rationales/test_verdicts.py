@@ -36,7 +36,10 @@ def prepared(store: Store, folder: Path, count: int = 5) -> RationaleSet:
 
 
 def verdicts(store: Store, variant: RationaleSet, settings: GateSettings) -> list[tuple[Rationale, Verdict]]:
-    return list(judged(store, "toy", "train", variant, settings))
+    return [
+        (one.rationale, one.verdict)
+        for one in judged(store, store.questions.iterate("toy", "train"), variant, settings)
+    ]
 
 
 def rows(store: Store) -> int:
@@ -71,7 +74,7 @@ def test_other_settings_make_other_rows(store: Store, tmp_path: Path) -> None:
 
 def test_a_reader_that_stops_keeps_what_it_read_and_the_next_goes_on(store: Store, tmp_path: Path) -> None:
     variant = prepared(store, tmp_path, count=400)
-    assert len(list(islice(judged(store, "toy", "train", variant, GateSettings()), 3))) == 3
+    assert len(list(islice(judged(store, store.questions.iterate("toy", "train"), variant, GateSettings()), 3))) == 3
     assert rows(store) == 500, "verdicts come in chunks"
     assert len(verdicts(store, variant, GateSettings())) == 800
     assert rows(store) == 800
@@ -79,8 +82,8 @@ def test_a_reader_that_stops_keeps_what_it_read_and_the_next_goes_on(store: Stor
 
 def test_the_first_questions_alone(store: Store, tmp_path: Path) -> None:
     variant = prepared(store, tmp_path)
-    found = list(judged(store, "toy", "train", variant, GateSettings(), limit=3))
-    assert [(one.key, one.sample) for one, _ in found] == [
+    found = list(judged(store, store.questions.iterate("toy", "train", 3), variant, GateSettings()))
+    assert [(one.question.key, one.rationale.sample) for one in found] == [
         ("train-0", 0),
         ("train-0", 1),
         ("train-2", 0),

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from backends.checkpoints import embedded_path
 from backends.vllm import VLLMTeacher
 from tests.conftest import Command, environment, write_dataset
 from tests.processes import MARK, VISIBLE, gone, kill_all, marked, new_mark, wait_until
+from tests.relay import relaying, unix_socket
 
 pytestmark = [
     pytest.mark.real,
@@ -188,17 +190,22 @@ def test_the_key_stays_out_of_the_log_and_off_every_command_line(teacher: VLLMTe
 def test_a_vllm_server_is_an_ordinary_endpoint(teacher: VLLMTeacher, tinyllm: Command, tmp_path: Path) -> None:
     server = teacher._server
     assert server is not None
-    settings = (
-        f'[teachers.there]\nbackend = "openai"\nmodel = "smollm2"\nbase_url = "{server.url}"\n'
-        'api_key_env = "KEY_OF_THE_TEST"\n'
-    )
-    (tmp_path / "tinyllm.toml").write_text(settings, encoding="utf-8")
+    path = server.socket
+    assert path is not None
     write_dataset(tmp_path / "toy", train=6)
     arguments = ("elicit", "--teacher", "there", "--dataset", "toy", "--icl", "1", "--max-tokens", "8")
-    refused = tinyllm(*arguments, KEY_OF_THE_TEST="wrong")
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        settings = (
+            f'[teachers.there]\nbackend = "openai"\nmodel = "smollm2"\napi_key_env = "KEY_OF_THE_TEST"\n'
+            f'base_url = "http://127.0.0.1:{listening.getsockname()[1]}/v1"\n'
+        )
+        (tmp_path / "tinyllm.toml").write_text(settings, encoding="utf-8")
+        with relaying(listening, lambda: unix_socket(path)):
+            refused = tinyllm(*arguments, KEY_OF_THE_TEST="wrong")
+            done = tinyllm(*arguments, KEY_OF_THE_TEST=os.environ[server.key_variable])
     assert refused.returncode == 1
     assert "refuses the key" in refused.stderr
-    done = tinyllm(*arguments, KEY_OF_THE_TEST=os.environ[server.key_variable])
     assert done.returncode == 0, done.stderr
     kept = rows(tmp_path)
     assert len(kept) == 6
@@ -236,7 +243,7 @@ def test_however_a_run_is_cut_nothing_stays_behind_and_the_next_one_goes_on(
         tmp_path, mark, temporary, lambda _process: os.kill(engine_core(mark) or 0, signal.SIGKILL)
     )
     assert code == 1
-    assert "vLLM stopped in mid-run" in said
+    assert "vLLM stopped during the run" in said
     assert "EngineDeadError: EngineCore encountered an issue" in said, said
     assert "same command" in said
     log = Path(said.partition("vLLM's log: ")[2].split()[0])

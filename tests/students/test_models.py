@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tests.conftest import SHARED, make_questions
-from tests.models import KINDS, make_folder, make_student
+from backends.base import ModelUnavailable
+from tests.conftest import make_questions
+from tests.models import KINDS, make_folder, make_student, tiny_tokenizer, word_tokenizer
 from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.students.base import IGNORED, Example, Limits, Student, by_budget
 from tinyllm_cli.students.causal import ANSWER_CUE, RATIONALE_CUE
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, Task, student_input
-from tinyllm_cli.students.loading import load_student
+from tinyllm_cli.students.loading import load_ruler, load_student
 from tinyllm_cli.students.predict import generate, rank
 
 WIDE = Limits(input=500, target=80)
@@ -211,18 +213,49 @@ def test_groups_hold_every_item_once_within_the_budget(sizes: list[int], budget:
         assert len(group) == 1 or length * len(group) <= budget
 
 
-def test_the_real_t5_tokenizer_reads_question_options_and_letters(tmp_path: Path) -> None:
-    """T5 has no line break in its vocabulary: question, options and their letters must be readable without."""
-    folder = SHARED / "data" / "t5_tokenizer"
-    if not folder.is_dir():
-        pytest.skip("the T5 tokenizer (../shared/data/t5_tokenizer) is not here")
-    from transformers import T5TokenizerFast
-
-    tokenizer = T5TokenizerFast.from_pretrained(folder)
-    student = load_student(str(make_folder(tmp_path, "seq2seq", tokenizer=tokenizer)))
+def test_a_tokenizer_without_line_breaks_reads_question_options_and_letters(tmp_path: Path) -> None:
+    """As T5's: question, options and their letters must be readable without the line breaks."""
+    student = load_student(str(make_folder(tmp_path, "seq2seq", tokenizer=word_tokenizer())))
     [question] = make_questions(1)
     [example] = student.encode([task(student_input(ANSWER_PREFIX, question), question.gold)], WIDE)
     text = student.tokenizer.decode(example.input, skip_special_tokens=True)
     assert text == " ".join(student_input(ANSWER_PREFIX, question).split())
     assert example.input[-1] == example.target[-1] == student.tokenizer.eos_token_id
     assert student.tokenizer.unk_token_id not in example.input
+
+
+@pytest.mark.parametrize(("ends", "reason"), [(False, "no end-of-sequence token"), (True, "reads the words after")])
+def test_a_model_that_writes_no_text_is_refused(tmp_path: Path, ends: bool, reason: str) -> None:
+    from transformers import BertConfig, BertForMaskedLM
+
+    tokenizer = tiny_tokenizer(ends=False)
+    if not ends:
+        tokenizer.eos_token = None
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    BertForMaskedLM(config).save_pretrained(tmp_path / "bert")
+    tokenizer.save_pretrained(tmp_path / "bert")
+    with pytest.raises(ModelUnavailable, match=reason) as refused:
+        load_student(str(tmp_path / "bert"))
+    assert "Llama" in refused.value.hint
+
+
+def test_an_end_token_that_a_tokenizer_adds_is_no_part_of_a_causal_input(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "student", "causal", tokenizer=tiny_tokenizer(ends=True))
+    student = load_student(str(folder))
+    text = "Which of these is number 3?"
+    assert student.tokenizer(text)["input_ids"][-1] == student.tokenizer.eos_token_id
+    for limit in (500, 8):
+        [example] = student.encode([task(text, "thing")], Limits(input=limit))
+        assert student.tokenizer.eos_token_id not in example.input
+        assert example.input_cut == (limit == 8)
+        assert load_ruler(str(folder)).inputs([text]) == [len(ids(student, text + ANSWER_CUE))]
+
+
+def test_scores_that_are_not_finite_are_no_answer(tmp_path: Path) -> None:
+    student = make_student(tmp_path / "student", "causal")
+    with torch.no_grad():
+        student.model.get_output_embeddings().weight.fill_(torch.nan)
+    with pytest.raises(WorldProblem, match="not finite"):
+        list(rank(student, make_questions(2), WIDE))

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT, environment
-from tests.models import KINDS, Kind, make_folder, make_student, t5_model, tiny_tokenizer
+from tests.models import KINDS, Kind, make_folder, make_student, t5_model, tiny_tokenizer, word_tokenizer
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.saving import clear_up, save_student
@@ -99,11 +99,8 @@ def test_a_saved_student_has_equal_logits_in_transformers_4(source: Callable[[Pa
     assert found["tokens"] == student.tokenizer("predict: Which of these is number 3?")["input_ids"]
 
 
-def test_the_real_t5_tokenizer_reads_the_same_in_transformers_4(shared_data: Path, tmp_path: Path) -> None:
-    from transformers import T5TokenizerFast
-
-    tokenizer = T5TokenizerFast.from_pretrained(shared_data / "t5_tokenizer")
-    student = load_student(str(make_folder(tmp_path / "source", "seq2seq", tokenizer=tokenizer)))
+def test_a_tokenizer_like_t5s_reads_the_same_in_transformers_4(tmp_path: Path) -> None:
+    student = load_student(str(make_folder(tmp_path / "source", "seq2seq", tokenizer=word_tokenizer())))
     save_student(student, tmp_path / "saved", "# card\n")
     found = in_transformers_4(tmp_path / "saved")
     assert found["tokens"] == student.tokenizer("predict: Which of these is number 3?")["input_ids"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import replace
 
 import pytest
@@ -43,7 +44,7 @@ def add_dataset(store: Store, name: str, *teachers: str, split: str = "train") -
 
 
 def alphas(choice: AlphaChoice) -> dict[str, float]:
-    return {voice.teacher: voice.alpha for voice in choice.voices}
+    return {one.teacher: one.alpha for one in choice.teachers}
 
 
 def rejected(store: Store, alpha: str | None, dataset: str | None = None) -> tuple[str, str]:
@@ -94,9 +95,9 @@ def test_nothing_and_zero_are_full_fine_tuning(text: str) -> None:
         ("t5=", "'t5=' has no number"),
         ("t5=one", "'t5=one' has no number"),
         ("t5=1=2", "'t5=1=2' has no number"),
-        ("=1", "'=1' names no teacher"),
-        ("t5=1,", "'' names no teacher"),
-        ("t5=1,llama", "'llama' names no teacher"),
+        ("=1", "'=1' is not a teacher and a weight"),
+        ("t5=1,", "'' is not a teacher and a weight"),
+        ("t5=1,llama", "'llama' is not a teacher and a weight"),
         ("t5=1,t5=2", "names 't5' twice"),
     ],
 )
@@ -112,7 +113,7 @@ def test_the_beginning_of_a_name_finds_the_teacher(store: Store) -> None:
     choice = choose(store, SETTINGS, parse_alpha("t5=1,llama=0.5"), None)
     assert choice.dataset == "riddle"
     assert choice.chosen
-    assert [(voice.teacher, voice.prefix, voice.alpha) for voice in choice.voices] == [
+    assert [(one.teacher, one.prefix, one.alpha) for one in choice.teachers] == [
         ("llama2", "rationale: ", 0.5),
         ("t5", "explain: ", 1.0),
     ]
@@ -158,7 +159,7 @@ def test_the_one_data_set_that_all_named_teachers_wrote_for_is_taken(store: Stor
     assert choose(store, SETTINGS, parse_alpha("t5=1,llama=1"), None).dataset == "riddle"
     message, hint = rejected(store, "t5=1")
     assert "Several data sets have rationales of t5: obqa, riddle" in message
-    assert hint == "Say which: --dataset NAME"
+    assert hint == "Choose one: --dataset NAME"
     named = choose(store, SETTINGS, parse_alpha("t5=1"), "obqa")
     assert (named.dataset, named.chosen) == ("obqa", False)
 
@@ -198,7 +199,7 @@ def test_alpha_zero_needs_questions_and_no_rationales(store: Store) -> None:
     add_dataset(store, "only-test", split="test")
     add_dataset(store, "bare")
     choice = choose(store, SETTINGS, parse_alpha("0"), None)
-    assert (choice.dataset, choice.voices) == ("bare", ())
+    assert (choice.dataset, choice.teachers) == ("bare", ())
     add_dataset(store, "riddle", "t5")
     assert "Several data sets have a train split: bare, riddle" in rejected(store, "")[0]
     assert alphas(choose(store, SETTINGS, 0.0, "riddle")) == {"t5": 0.0}
@@ -214,6 +215,44 @@ def test_no_teacher_is_learned_from_under_the_name_of_the_answers_task(store: St
     add_dataset(store, "toy", "ann", "answer")
     for alpha in (None, "answer=1"):
         said, hint = rejected(store, alpha, "toy")
-        assert "A teacher that is called 'answer' can't be learned from" in said
+        assert "A teacher called 'answer' can't be used" in said
         assert "another name" in hint
     assert alphas(choose(store, SETTINGS, parse_alpha("ann=1,answer=0"), "toy")) == {"ann": 1.0, "answer": 0.0}
+
+
+def with_prefixes(**prefixes: str) -> Settings:
+    teachers = {name: TeacherSpec(name=name, backend="scripted", prefix=prefix) for name, prefix in prefixes.items()}
+    return replace(SETTINGS, teachers=SETTINGS.teachers | teachers)
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "owner"),
+    [
+        ({"ann": "why: ", "bob": "why: "}, "bob has the same prefix as ann"),
+        ({"ann": "why: ", "bob": " Why:"}, "bob has the same prefix as ann"),
+        ({"ann": "predict: ", "bob": "why: "}, "ann has the same prefix as the answer"),
+    ],
+)
+def test_two_tasks_with_one_prefix_are_refused(store: Store, prefixes: dict[str, str], owner: str) -> None:
+    add_dataset(store, "riddle", "ann", "bob")
+    with pytest.raises(UsageProblem, match=owner) as refused:
+        choose(store, with_prefixes(**prefixes), {"ann": 1.0, "bob": 0.5}, None)
+    assert "prefix = " in refused.value.hint
+    with pytest.raises(UsageProblem, match=owner):
+        choose(store, with_prefixes(**prefixes), None, None)
+
+
+def test_a_teacher_that_takes_no_part_may_have_any_prefix(store: Store) -> None:
+    add_dataset(store, "riddle", "ann", "bob")
+    settings = with_prefixes(ann="why: ", bob="why: ")
+    assert alphas(choose(store, settings, {"ann": 1.0, "bob": 0.0}, None)) == {"ann": 1.0, "bob": 0.0}
+    assert alphas(choose(store, settings, 0.0, "riddle")) == {"ann": 0.0, "bob": 0.0}
+
+
+def test_the_hint_for_a_prefix_is_valid_toml(store: Store) -> None:
+    add_dataset(store, "riddle", "ann", "gpt-4.1")
+    settings = with_prefixes(**{"ann": "why: ", "gpt-4.1": "why: "})
+    with pytest.raises(UsageProblem) as refused:
+        choose(store, settings, None, None)
+    line = refused.value.hint.partition("tinyllm.toml: ")[2].replace("] prefix", "]\nprefix")
+    assert tomllib.loads(line) == {"teachers": {"gpt-4.1": {"prefix": "..."}}}

@@ -46,9 +46,9 @@ def answered(store: Store, teacher: str, questions: list[Question], options: lis
     return WeightedTeacher(teacher=teacher, prefix="explain: ", alpha=1.0)
 
 
-def kd(voices: tuple[WeightedTeacher, ...], student: Path | str = "any", **changes: object) -> TrainingPlan:
+def kd(teachers: tuple[WeightedTeacher, ...], student: Path | str = "any", **changes: object) -> TrainingPlan:
     settings = TrainSettings(**{"batch_size": 4, "lr": 3e-3, "precision": "float32", **changes})  # type: ignore[arg-type]
-    return TrainingPlan(dataset="toy", student=str(student), voices=voices, settings=settings, teaching="labels")
+    return TrainingPlan(method="standard-kd", dataset="toy", student=str(student), teachers=teachers, settings=settings)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,12 +72,12 @@ def test_a_teacher_with_wrong_labels_makes_a_kd_student_wrong(store: Store, tmp_
 
 def test_labels_are_what_most_teachers_say(store: Store, tmp_path: Path) -> None:
     questions = toy(store, tmp_path, 4)
-    voices = (
+    teachers = (
         answered(store, "one", questions, [0, 1, None, None]),
         answered(store, "two", questions, [2, 3, 1, None]),
         answered(store, "three", questions, [2, 2, None, None]),
     )
-    material = load_training_data(store, kd(voices))
+    material = load_training_data(store, kd(teachers))
     assert [lesson.question.key for lesson in material.training_questions] == ["train-0", "train-1", "train-2"]
     targets = [lesson.tasks[0].target for lesson in material.training_questions]
     assert targets == ["thing 0 c", "thing 1 b", "thing 2 b"]  # of equals, the teacher named first
@@ -155,8 +155,8 @@ def test_a_pinto_student_answers_by_what_it_reads(inside: Command, store: Store,
 def test_pinto_needs_a_text_for_every_question(store: Store, tmp_path: Path) -> None:
     ingest(store, from_path(coloured(tmp_path / "toy", train=4, valid=2), {}, None))
     hint(store, "train", [0, 1, 0, 1])
-    plan = replace(kd((WeightedTeacher(teacher="painter", prefix="paint: ", alpha=1.0),)), teaching="hints")
-    with pytest.raises(UsageProblem, match="has not answered toy, split valid"):
+    plan = replace(kd((WeightedTeacher(teacher="painter", prefix="paint: ", alpha=1.0),)), method="pinto")
+    with pytest.raises(UsageProblem, match="painter has no own answers for toy, split valid"):
         load_training_data(store, plan)
     hint(store, "valid", [0, 1])
     material = load_training_data(store, plan)
@@ -198,7 +198,7 @@ def test_the_page_says_whose_answers_were_learnt(inside: Command, tmp_path: Path
 def test_a_control_that_a_method_has_no_use_for_is_refused(inside: Command, method: str, option: list[str]) -> None:
     done = inside("distill", "--method", method, *option)
     assert done.returncode == 2
-    assert f"--method {method} learns no teacher's rationales" in done.stderr
+    assert f"--method {method} trains on no rationales" in done.stderr
 
 
 def test_methods_by_name(inside: Command, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from tests.conftest import Command, write_dataset
 from tests.models import KINDS, make_folder, weights
 from tests.training.test_trainer import broken_off, contrary, final_weights, planned, run, taught
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.records.settings import TrainSettings
+from tinyllm_cli.records.settings import Environment, RunSettings, SelectionRecord, TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.loading import load_student
@@ -50,10 +52,41 @@ def test_adamw_is_the_same_fused_or_not(folder: Path) -> None:
     assert all(torch.allclose(value, plain[name], atol=1e-4) for name, value in fused.items())
 
 
-def test_weight_decay_reaches_every_optimizer(folder: Path) -> None:
+def test_weight_decay_reaches_every_optimizer_and_spares_norms_and_biases(folder: Path) -> None:
     model = load_student(str(folder)).model
-    for name in SHAKEN:
-        assert make_optimizer(model, name, 1e-3, 0.25).param_groups[0]["weight_decay"] == 0.25, name
+    for name in ("adamw_torch_fused", *SHAKEN):
+        decays = {
+            id(value): group["weight_decay"]
+            for group in make_optimizer(model, name, 1e-3, 0.25).param_groups
+            for value in group["params"]
+        }
+        expected = {id(value): 0.25 if value.dim() > 1 else 0.0 for value in model.parameters()}
+        assert decays == expected, name
+        assert set(decays.values()) == {0.25, 0.0}
+
+
+@pytest.mark.parametrize(("name", "value"), [("lr", math.inf), ("lr", math.nan), ("weight_decay", -1.0)])
+def test_a_number_that_is_not_finite_is_refused(name: str, value: float) -> None:
+    with pytest.raises(UsageProblem, match=f"--{name.replace('_', '-')} can't be"):
+        TrainSettings(**{name: value})
+
+
+def test_settings_are_read_as_they_were_written() -> None:
+    written = RunSettings(
+        train=TrainSettings(lr=0.1, lora_rank=4, reading="token"), limit=3, prefixes={"t5": "explain: "},
+        selection=SelectionRecord(gates="ab12", shuffled=True), fingerprint="f", data="d",
+        environment=Environment(device="cpu (AVX2)", precision="float32", threads=2),
+    )  # fmt: skip
+    assert RunSettings.from_json(json.loads(json.dumps(written.to_json()))) == written
+    assert RunSettings.from_json({}) == RunSettings()
+    assert "usefulness" not in written.to_json()
+
+
+def test_a_lora_rank_beyond_every_layer_is_refused(store: Store, folder: Path, tmp_path: Path) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=4), folder, lora_rank=99_999_999)
+    with pytest.raises(UsageProblem, match="99999999 is more than the rank of any layer"):
+        run(store, plan, lambda progress, student: None)
+    assert store.runs.everything() == []
 
 
 def test_an_unknown_optimizer_lists_the_known_ones() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import make_questions, write_dataset
-from tests.models import KINDS, make_folder, weights
+from tests.models import KINDS, make_folder, record_run, weights
 from tinyllm_cli.datasets.catalogue import from_path
-from tinyllm_cli.errors import WorldProblem
+from tinyllm_cli.errors import TinyLLMError, WorldProblem
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.records.runs import Run
-from tinyllm_cli.records.settings import TrainSettings
+from tinyllm_cli.records.settings import SelectBy, TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Example, Limits, Student
 from tinyllm_cli.students.loading import load_student
+from tinyllm_cli.students.predict import rank
 from tinyllm_cli.students.saving import save_student
 from tinyllm_cli.training.checkpoint import state_folder
 from tinyllm_cli.training.data import TrainingPlan, load_training_data, training_questions
 from tinyllm_cli.training.distill import RunControl, distill, finished, run_folder
 from tinyllm_cli.training.environment import precision_context
-from tinyllm_cli.training.progress import Progress, StepReport
+from tinyllm_cli.training.model_card import model_card
+from tinyllm_cli.training.progress import History, Progress, StepReport, ValidPoint
 from tinyllm_cli.training.trainer import Training, checkpoint_steps, step_batches
 
 
@@ -179,8 +182,9 @@ def planned(store: Store, data: Path, student: Path, **changes: Any) -> Training
     name = ingest(store, from_path(data, {}, None)).name
     settings = TrainSettings(**{"batch_size": 4, "lr": 3e-3, "precision": "float32", **changes})
     return TrainingPlan(
-        dataset=name, student=str(student), voices=(), settings=settings, command="tinyllm distill --alpha 0"
-    )
+        method="finetune", dataset=name, student=str(student), teachers=(), settings=settings,
+        command="tinyllm distill --alpha 0",
+    )  # fmt: skip
 
 
 def run(store: Store, plan: TrainingPlan, watch: Callable[[Progress, Student], None]) -> Run:
@@ -470,3 +474,87 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_gradient(folder: Pat
     found = weights(trained(2))
     assert budgets == [3000, 3000, 750, 750]
     assert all(torch.allclose(value, found[name], rtol=1e-3, atol=1e-5) for name, value in expected.items())
+
+
+def test_a_run_records_its_machine_and_is_another_run_elsewhere(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=4), folder, precision="auto")
+    done, _ = final_weights(store, plan)
+    here = done.settings.environment
+    assert here is not None
+    assert here.device == f"cpu ({torch.backends.cpu.get_cpu_capability()})"
+    native = torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16")
+    assert (here.precision, here.threads) == ("bfloat16" if native else "float32", torch.get_num_threads())
+    assert done.versions.keys() >= {"tinyllm", "torch", "transformers", "numpy"}
+    assert done.figures["packed"] is True
+    for other in (replace(here, threads=here.threads + 1), replace(here, device="cuda (NVIDIA H200)")):
+        monkeypatch.setattr("tinyllm_cli.training.distill.environment_of", lambda _, other=other: other)
+        assert finished(store, plan, load_training_data(store, plan)) is None
+    monkeypatch.undo()
+    assert finished(store, plan, load_training_data(store, plan)) == done
+    monkeypatch.setattr("tinyllm_cli.training.distill.versions", lambda: {**done.versions, "torch": "2.0.0"})
+    assert finished(store, plan, load_training_data(store, plan)) is None
+
+
+@pytest.mark.parametrize("valid", [0, 4])
+def test_a_training_that_diverges_in_its_last_step_fails_and_keeps_no_student(
+    store: Store, folder: Path, tmp_path: Path, valid: int
+) -> None:
+    sizes = {"train": 4, **({"valid": valid} if valid else {})}
+    plan = planned(store, write_dataset(tmp_path / "toy", **sizes), folder, lr=1e38, schedule="constant")
+    with pytest.raises(TinyLLMError, match=r"diverged|not finite"):
+        final_weights(store, plan)
+    [failed] = store.runs.everything()
+    assert (failed.state, failed.figures["steps"], failed.figures["best_step"]) == ("failed", 1, None)
+    assert not Path(failed.folder).exists()
+
+
+def test_equal_checkpoints_keep_the_first_one(store: Store, folder: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "toy", train=12, valid=4)
+    plan = planned(store, data, folder, lr=0.0, epochs=3, evals_per_epoch=1)
+    figures = final_weights(store, plan)[0].figures
+    assert len({(point["accuracy"], point["loss"]) for point in figures["valid"]}) == 1
+    assert (figures["best_step"], figures["steps"]) == (3, 9)
+
+
+POINTS = st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 9)), min_size=1, max_size=9)
+
+
+@given(points=POINTS, select_by=st.sampled_from(["accuracy", "loss"]))
+def test_the_first_of_the_best_is_kept(points: list[tuple[float, float]], select_by: SelectBy) -> None:
+    history = History()
+    for step, (accuracy, loss) in enumerate(points, start=1):
+        point = ValidPoint(step, accuracy, loss)
+        history.best_step = step if history.improves(point, select_by) else history.best_step
+        history.valid.append(point)
+    merits = [(accuracy, -loss) if select_by == "accuracy" else (-loss, accuracy) for accuracy, loss in points]
+    best = merits.index(max(merits))
+    assert history.best_step == best + 1
+    assert history.without_improvement() == len(points) - 1 - best
+    assert History.from_json(json.loads(json.dumps(asdict(history)))) == history
+
+
+def test_valid_loss_chooses_the_checkpoint_where_it_is_asked_to(store: Store, folder: Path, tmp_path: Path) -> None:
+    plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=6, evals_per_epoch=1, select_by="loss")
+    done, _ = final_weights(store, plan)
+    losses = [point["loss"] for point in done.figures["valid"]]
+    assert done.figures["best_step"] == done.figures["valid"][losses.index(min(losses))]["step"]
+    student = load_student(done.folder)
+    [valid] = [list(store.questions.iterate("toy", "valid"))]
+    found = [-(one.scores or ())[q.answer] for q in valid for one in rank(student, [q], Limits())]
+    assert sum(found) / len(found) == pytest.approx(min(losses), rel=1e-3)
+
+
+def test_a_model_card_shows_names_and_texts_as_they_are(store: Store, tmp_path: Path) -> None:
+    run = record_run(store, tmp_path / "student", dataset="a|b <i>c</i>", prefixes={"x|y\n# z": "p: "})
+    versions = {"tinyllm": "1"}
+    lineage = {"x|y\n# z": {"rationales": 3, "model": "m|`n`", "recipe": "r_s", "digest": "d"}}
+    named = replace(run, versions=versions, lineage=lineage, command="tinyllm distill \u202e -d 'x\n\ny'")
+    card = model_card(named, 4, 0.5)
+    [row] = [line for line in card.splitlines() if line.startswith("| rationales of")]
+    assert row == r"| rationales of x\|y \# z | 3 by m\|\`n\`, prompt 'r\_s', digest d |"
+    assert r"# tiny on a\|b &lt;i>c&lt;/i>" in card
+    assert "    tinyllm distill -d 'x y'\n" in card
+    rows = [line for line in card.splitlines() if line.startswith("| ")]
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 3 for line in rows)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.api.export import export
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.rationales import audit, find_questions, gate, inspect_question, leakage, usefulness
+    from tinyllm_cli.api.training import distill, plan_distillation
 
 VERBS = {
     "Project": "project",
@@ -35,13 +36,16 @@ VERBS = {
     "leakage": "rationales",
     "find_questions": "rationales",
     "inspect_question": "rationales",
+    "plan_distillation": "training",
+    "distill": "training",
     "export": "export",
 }
 """Public name -> the module of this package that holds it."""
 
 __all__ = [
-    "Project", "audit", "elicit", "export", "find_questions", "gate", "import_questions", "import_rationales",
-    "inspect_question", "leakage", "open_store", "pilot", "preview_elicitation", "usefulness",
+    "Project", "audit", "distill", "elicit", "export", "find_questions", "gate", "import_questions",
+    "import_rationales", "inspect_question", "leakage", "open_store", "pilot", "plan_distillation",
+    "preview_elicitation", "usefulness",
 ]  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from tinyllm_cli.events import Notice, OnEvent, Progress, ignore_events
 
 if TYPE_CHECKING:
     from tinyllm_cli.audit.audit import Audit
+    from tinyllm_cli.audit.measure import Measure
     from tinyllm_cli.audit.question_view import QuestionView
-    from tinyllm_cli.audit.summary import Measure
     from tinyllm_cli.rationales.gate_summary import GateResult
     from tinyllm_cli.rationales.usefulness_summary import LeakageResult, Scoring, TextQuery, UsefulnessResult
     from tinyllm_cli.records.elicitation import RationaleSet
@@ -127,7 +127,7 @@ def _measure(options: AuditOptions, on_event: OnEvent) -> Measure | None:
     """The student's limits and tokenizer. A named student must be available; the default one is optional."""
     from backends.base import ModelUnavailable
     from tinyllm_cli.audit.checks import MEASURED
-    from tinyllm_cli.audit.summary import Measure
+    from tinyllm_cli.audit.measure import Measure
     from tinyllm_cli.students.base import Limits
     from tinyllm_cli.students.loading import load_ruler
 

@@ -1,4 +1,4 @@
-"""Krippendorff's alpha: how far several teachers give the same answers. Pure: answers in, figures out."""
+"""Krippendorff's alpha: agreement of several teachers' answers. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _RESAMPLES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Krippendorff's alpha, nominal: 1 is full agreement, 0 is what chance would give. `low` and `high` bound its
-    95 % bootstrap interval over questions. `same` is the share of the questions on which all say the same; only
-    questions with two answers at least count."""
+    """Krippendorff's nominal alpha: 1 is full agreement, 0 is chance agreement. `low` and `high` bound its 95 %
+    bootstrap interval over questions. `same` is the share of questions with identical answers. Only questions with at
+    least two answers count."""
 
     alpha: float
     low: float
@@ -23,9 +23,9 @@ class Agreement:
 
 
 def agreement(answers: Iterable[Sequence[int | None]]) -> Agreement | None:
-    """Agreement of raters on questions: for each question one option index by rater, None where one says nothing.
+    """Agreement of raters on questions: for each question one option index per rater, None for no answer.
 
-    None where nothing can be told: no question with two answers, or only one option ever named."""
+    None if it is undefined: no question has two answers, or only one option is ever named."""
     import krippendorff
     import numpy as np
 
@@ -33,7 +33,7 @@ def agreement(answers: Iterable[Sequence[int | None]]) -> Agreement | None:
     if not len(counts) or (counts.sum(axis=0) > 0).sum() < 2:
         return None
     value = float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
-    kinds, often = np.unique(counts, axis=0, return_counts=True)  # questions take few shapes, so that counts say it all
+    kinds, often = np.unique(counts, axis=0, return_counts=True)  # few distinct rows: their counts suffice
     drawn = np.random.default_rng(0).multinomial(len(counts), often / len(counts), size=_RESAMPLES)
     low, high = map(float, np.quantile(alphas(kinds, drawn), [0.025, 0.975]))
     same = float((counts.max(axis=1) == counts.sum(axis=1)).mean())
@@ -41,9 +41,9 @@ def agreement(answers: Iterable[Sequence[int | None]]) -> Agreement | None:
 
 
 def alphas(kinds: Any, drawn: Any) -> Any:
-    """Nominal alpha (Krippendorff, 2004, ch. 11) of each resample: `kinds` (shapes, options) says how often each
-    option was named, `drawn` (resamples, shapes) how many questions are of each shape. The library's own, asked a
-    thousand times, takes a hundred times as long."""
+    """Nominal alpha (Krippendorff, 2004, ch. 11) of each resample: `kinds` (rows, options) has how often each option
+    was named, `drawn` (resamples, rows) how many questions have each row of counts. A hundred times as fast as one call
+    of the library for each resample."""
     import numpy as np
 
     size = kinds.sum(axis=1)
@@ -56,7 +56,7 @@ def alphas(kinds: Any, drawn: Any) -> Any:
 
 
 def _counts(answers: Iterable[Sequence[int | None]]) -> list[list[int]]:
-    """How often each option was named, for each question with two answers at least."""
+    """How often each option was named, for each question with at least two answers."""
     named = [[option for option in row if option is not None] for row in answers]
     paired = [row for row in named if len(row) > 1]
     width = 1 + max((option for row in paired for option in row), default=0)

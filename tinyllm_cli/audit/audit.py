@@ -1,7 +1,6 @@
-"""The audit stage: what is wrong with data sets and rationales, found before training costs hours.
+"""The audit stage: problems of data sets and rationales, found before training takes hours.
 
-Surveys each data set and says what a person should know. Trains nothing and asks nobody; what the gates make of a
-rationale is kept, so that `distill` needn't find it out again.
+Reads the store only; verdicts of the gates are stored, so that `distill` reuses them.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinyllm_cli.audit.checks import CheckResult, errors_of, findings
-from tinyllm_cli.audit.summary import Measure, OnAudited, Survey, survey
+from tinyllm_cli.audit.measure import Measure
+from tinyllm_cli.audit.summary import OnAudited, Survey, survey
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.store import Store
@@ -19,7 +19,7 @@ from tinyllm_cli.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """`measure` is None where no student's tokens were counted. `errors` are the findings that fail a strict audit."""
+    """`measure` is None if no student's tokens were counted. `errors` are the findings that fail a strict audit."""
 
     surveys: tuple[Survey, ...]
     findings: tuple[CheckResult, ...]
@@ -51,8 +51,8 @@ def audit(
     allowed: Collection[str] = (),
     watch: OnAudited = lambda _what: None,
 ) -> Audit:
-    """Survey these data sets. Findings of the `allowed` kinds are shown but never count as errors. Without `gates`,
-    rationales are taken as they are."""
+    """Audit these data sets. Findings of the `allowed` kinds never count as errors. Without `gates`, rationales are not
+    judged."""
     surveys = tuple(survey(store, name, gates=gates, measure=measure, watch=watch) for name in datasets)
     found = tuple(finding for one in surveys for finding in findings(one, measure))
     return Audit(surveys=surveys, findings=found, errors=tuple(errors_of(found, allowed)), measure=measure, gates=gates)
@@ -61,7 +61,7 @@ def audit(
 def datasets_to_audit(store: Store) -> list[str]:
     """Every data set that has rationales for its training questions.
 
-    Raises UsageProblem when there is none."""
+    Raises UsageProblem if there is none."""
     found = sorted(store.rationales.datasets_with_rationales())
     if not found:
         known = store.questions.names()

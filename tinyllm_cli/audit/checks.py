@@ -1,6 +1,6 @@
-"""What of a survey a person should know before training, in plain words, with the way to mend it.
+"""Checks of a survey: findings that a person should know before training, each with what to do. Pure.
 
-Pure. The thresholds say from where on a finding is grave enough to fail `tinyllm audit --strict`.
+A finding beyond its threshold is an error, which fails `tinyllm audit --strict`; else it is a warning.
 """
 
 from __future__ import annotations
@@ -9,44 +9,55 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tinyllm_cli.audit.summary import InputLengths, Measure, Survey
+from tinyllm_cli.audit.measure import Measure
+from tinyllm_cli.audit.question_stats import InputLengths, SameOptions
+from tinyllm_cli.audit.summary import Survey
 from tinyllm_cli.audit.teacher_stats import TeacherQuality
 from tinyllm_cli.datasets.duplicates import DuplicatePair, Repeats
 from tinyllm_cli.records.elicitation import Repeated
 
 KINDS = (
-    "no-rationales", "missing", "failed", "rejected", "cut-off", "inputs-cut", "targets-cut",
-    "unreadable", "duplicates", "near-duplicates", "contradictions", "repeated", "alike", "disagree",
+    "no-rationales", "missing", "failed", "rejected", "cut-off", "inputs-cut", "targets-cut", "unreadable",
+    "unwritable", "off-topic", "same-options", "duplicates", "near-duplicates", "contradictions", "repeated", "alike",
+    "disagree",
 )  # fmt: skip
-MEASURED = frozenset({"inputs-cut", "targets-cut", "unreadable"})
-"""Those that only a student's tokenizer tells."""
+MEASURED = frozenset({"inputs-cut", "targets-cut", "unreadable", "unwritable"})
+"""The kinds that need a student's tokenizer."""
 
 Severity = Literal["error", "warning"]
 
 _LEARNED = "train"
 _SHOWN = 5
-_ENOUGH = 10  # questions, before teachers are called alike or at odds
-_MOSTLY = 0.8  # of answers the same: where one option is nearly always right, chance alone comes to that
+_ENOUGH = 10
+"""Questions below which two teachers are not compared."""
+
+_MOSTLY = 0.8
+"""Share of equal answers from which low agreement is a warning: if one option is nearly always right, chance alone has
+that share."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """Shares above which a finding is grave; 0 makes every one grave."""
+    """Shares above which a finding is an error; 0: any finding is."""
 
     missing: float = 0.01
     failed: float = 0.01
     rejected: float = 0.2
     cut_off: float = 0.5
+    off_topic: float = 0.02
+    """Below this share, such texts are mostly good ones in other words."""
+
     inputs_cut: float = 0.01
     unreadable: float = 0.01
+    unwritable: float = 0.01
     targets_cut: float = 0.05
     duplicates: float = 0.0
     near_duplicates: float = 0.01
     alike: float = 0.9
-    """Overlap of two teachers above which the second one says little that is new."""
+    """Overlap of two teachers above which the second one adds little."""
 
     disagree: float = 0.2
-    """Krippendorff's alpha below which the answers are close to guesses."""
+    """Krippendorff's alpha below which the answers are close to chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +76,10 @@ class CheckResult:
 
 
 def findings(survey: Survey, measure: Measure | None, thresholds: Thresholds | None = None) -> list[CheckResult]:
-    """The grave ones first, else in the order of KINDS."""
+    """Errors first, then in the order of KINDS."""
     limits = thresholds or Thresholds()
     found = [*_of_teachers(survey, measure, limits), *_of_questions(survey, measure, limits)]
-    found += [*_of_likeness(survey, limits)]
+    found += [*_of_similarity(survey, limits)]
     return sorted(found, key=lambda one: (not one.is_error, KINDS.index(one.kind)))
 
 
@@ -77,7 +88,7 @@ def _of_teachers(survey: Survey, measure: Measure | None, limits: Thresholds) ->
     learned = [one for one in survey.teachers if one.split == _LEARNED]
     if not learned and _LEARNED in survey.splits:
         yield CheckResult(kind="no-rationales", dataset=name, severity="error",
-                      text=f"No teacher has written a rationale for {name}, split {_LEARNED}.",
+                      text=f"No teacher has a rationale for {name}, split {_LEARNED}.",
                       hint=f"Run: tinyllm elicit --teacher NAME --dataset {name}")  # fmt: skip
     for teacher in survey.silent.get(_LEARNED, ()):
         yield CheckResult(kind="no-rationales", dataset=name, severity="error",
@@ -91,80 +102,109 @@ def _of_teachers(survey: Survey, measure: Measure | None, limits: Thresholds) ->
             yield CheckResult(
                 kind="targets-cut", dataset=name, severity=_severity(one.targets_cut > limits.targets_cut * texts),
                 text=f"{_of(one.targets_cut, texts)} rationales of {one.teacher} for {name} are longer than"
-                f" --max-target {measure.max_target} and lose their end (longest: {one.longest} tokens).",
+                f" --max-target {measure.max_target} and are truncated (longest: {one.longest} tokens).",
                 hint=f"Train with --max-target {one.longest}, or more, to keep them whole.",
             )  # fmt: skip
 
 
 def _of_coverage(one: TeacherQuality, limits: Thresholds) -> Iterator[CheckResult]:
     where = f"{one.dataset}, split {one.split}"
-    bring = f"Run: {one.mend}" if one.mend else "They were recorded: bring the others in as these came."
+    fill = f"Run: {one.command}" if one.command else "They were recorded: import the missing ones the same way."
     if one.missing:
         yield CheckResult(
             kind="missing", dataset=one.dataset, severity=_severity(one.missing > limits.missing * one.questions),
             text=f"{_of(one.missing, one.questions)} questions of {where} have no rationale of {one.teacher}.",
-            hint=bring,
+            hint=fill,
         )  # fmt: skip
     if one.failed:
         yield CheckResult(
             kind="failed", dataset=one.dataset, severity=_severity(one.failed > limits.failed * one.questions),
             text=f"{_of(one.failed, one.questions)} questions of {where} were asked, and {one.teacher} gave no usable"
             " reply.",
-            hint="tinyllm inspect shows the reason." + (f" To ask again: {one.mend}" if one.mend else ""),
+            hint="tinyllm inspect shows the reason." + (f" To ask again: {one.command}" if one.command else ""),
         )  # fmt: skip
     if lacking := one.wanted - one.rationales:
         yield CheckResult(
             kind="missing", dataset=one.dataset, severity=_severity(lacking > limits.missing * one.wanted),
             text=f"{_of(lacking, one.wanted)} samples of {one.teacher} for {where} are missing: not every question has"
             f" {one.samples}.",
-            hint=bring,
+            hint=fill,
         )  # fmt: skip
 
 
 def _of_gates(one: TeacherQuality, limits: Thresholds) -> Iterator[CheckResult]:
     if one.rejected:
-        gates = sorted(one.against, key=lambda gate: -one.against[gate])[:3]
-        most = ", ".join(f"{gate} {one.against[gate]}" for gate in gates)
+        gates = sorted(one.rejected_by, key=lambda gate: -one.rejected_by[gate])[:3]
+        most = ", ".join(f"{gate} {one.rejected_by[gate]}" for gate in gates)
         yield CheckResult(
             kind="rejected", dataset=one.dataset, severity=_severity(one.rejected > limits.rejected * one.rationales),
-            text=f"{_of(one.rejected, one.rationales)} rationales of {one.teacher} for {one.dataset}, split"
-            f" {one.split}, are unfit to learn from ({most}).",
+            text=f"The gates reject {_of(one.rejected, one.rationales)} rationales of {one.teacher} for {one.dataset},"
+            f" split {one.split} (first reason: {most}).",
             hint=f"{one.usable} of {one.questions} questions keep one.",
+        )  # fmt: skip
+    if one.off_topic > limits.off_topic * one.rationales:
+        yield CheckResult(
+            kind="off-topic", dataset=one.dataset, severity="warning",
+            text=f"{_of(one.off_topic, one.rationales)} rationales of {one.teacher} for {one.dataset}, split"
+            f" {one.split}, pass the gates and share no word with their question.",
+            hint='Read some with tinyllm inspect; to reject them, set off_topic = "reject" under [gates].',
         )  # fmt: skip
     cut_off = one.gates.get("cut-off", 0)
     if cut_off > limits.cut_off * one.rationales:
         yield CheckResult(
             kind="cut-off", dataset=one.dataset, severity="warning",
             text=f"{_of(cut_off, one.rationales)} rationales of {one.teacher} for {one.dataset}, split {one.split},"
-            " break off in mid-sentence.",
-            hint="It was allowed too few tokens: ask again with a higher --max-tokens." if one.mend else "",
+            " stop in mid-sentence.",
+            hint="The token limit was too low: elicit again with a higher --max-tokens." if one.command else "",
         )  # fmt: skip
 
 
 def _of_questions(survey: Survey, measure: Measure | None, limits: Thresholds) -> Iterator[CheckResult]:
-    for lengths in survey.inputs:
-        if lengths.cut and measure is not None:
-            yield _cut_inputs(survey.dataset, lengths, measure, limits)
-        if lengths.alike and measure is not None:
-            yield CheckResult(
-                kind="unreadable", dataset=survey.dataset,
-                severity=_severity(lengths.alike > limits.unreadable * lengths.questions),
-                text=f"{_of(lengths.alike, lengths.questions)} {lengths.split} questions of {survey.dataset} have"
-                f" options that are the same to {measure.student}: its vocabulary lacks what tells them apart.",
-                hint="Of such options it always takes the first. Choose a student that knows their script and signs.",
-            )  # fmt: skip
+    if measure is not None:
+        for lengths in survey.inputs:
+            yield from _of_inputs(survey.dataset, lengths, measure, limits)
+    for same in survey.same_options:
+        yield _same_options(survey, same)
     for one in survey.repeated:
         yield from _within(survey.dataset, one)
     for shared in survey.repeats:
         yield from _shared(survey, shared, limits)
 
 
-def _cut_inputs(dataset: str, lengths: InputLengths, measure: Measure, limits: Thresholds) -> CheckResult:
+def _of_inputs(dataset: str, lengths: InputLengths, measure: Measure, limits: Thresholds) -> Iterator[CheckResult]:
+    where = f"{lengths.split} questions of {dataset}"
+    if lengths.cut:
+        yield CheckResult(
+            kind="inputs-cut", dataset=dataset, severity=_severity(lengths.cut > limits.inputs_cut * lengths.questions),
+            text=f"{_of(lengths.cut, lengths.questions)} {where} are longer than --max-input {measure.max_input} and"
+            f" are truncated (longest: {lengths.longest} tokens).",
+            hint=f"Train and evaluate with --max-input {lengths.longest}.",
+        )  # fmt: skip
+    if lengths.alike:
+        yield CheckResult(
+            kind="unreadable", dataset=dataset,
+            severity=_severity(lengths.alike > limits.unreadable * lengths.questions),
+            text=f"{_of(lengths.alike, lengths.questions)} {where} have options that are the same to"
+            f" {measure.student}: its vocabulary lacks the characters in which they differ.",
+            hint="Of such options it always takes the first. Choose a student whose vocabulary has these characters.",
+        )  # fmt: skip
+    if lengths.unknown:
+        yield CheckResult(
+            kind="unwritable", dataset=dataset,
+            severity=_severity(lengths.unknown > limits.unwritable * lengths.questions),
+            text=f"{_of(lengths.unknown, lengths.questions)} {where} have an option with characters that the vocabulary"
+            f" of {measure.student} lacks: it can't write this option.",
+            hint="Evaluate with --scoring rank (generate counts it as unparseable), or choose another student.",
+        )  # fmt: skip
+
+
+def _same_options(survey: Survey, same: SameOptions) -> CheckResult:
+    gold = f", {same.gold} of them the right option" if same.gold else ""
     return CheckResult(
-        kind="inputs-cut", dataset=dataset, severity=_severity(lengths.cut > limits.inputs_cut * lengths.questions),
-        text=f"{_of(lengths.cut, lengths.questions)} {lengths.split} questions of {dataset} are longer than"
-        f" --max-input {measure.max_input} and lose their end (longest: {lengths.longest} tokens).",
-        hint=f"Train and evaluate with --max-input {lengths.longest}.",
+        kind="same-options", dataset=survey.dataset, severity="error",
+        text=f"{_of(same.questions, survey.splits[same.split])} {same.split} questions of {survey.dataset} have the"
+        f" same option twice{gold}: only the first of them can be answered.",
+        hint=f"Correct the file and import it again; the first one is {same.key}.",
     )  # fmt: skip
 
 
@@ -172,21 +212,20 @@ def _within(dataset: str, one: Repeated) -> Iterator[CheckResult]:
     if one.disagree:
         yield CheckResult(
             kind="contradictions", dataset=dataset, severity="error",
-            text=f"{one.disagree} {one.split} {_questions(one.disagree)} in {dataset} twice, with another option as the"
-            " right one.",
-            hint=f"Such as {one.key}.",
+            text=f"{one.disagree} {one.split} {_questions(one.disagree)} in {dataset} twice, with another answer.",
+            hint=f"For example {one.key}.",
         )  # fmt: skip
     if one.again:
         yield CheckResult(
             kind="repeated", dataset=dataset, severity="warning",
-            text=f"{one.again} {one.split} {_questions(one.again)} in {dataset} once more, answer and all: teachers are"
-            " asked about them once, and students learn them as often as they stand there.",
-            hint="" if one.disagree else f"Such as {one.key}.",
+            text=f"{one.again} {one.split} {_questions(one.again)} in {dataset} more than once with the same answer:"
+            " teachers are asked once, and students learn every copy.",
+            hint="" if one.disagree else f"For example {one.key}.",
         )  # fmt: skip
 
 
 def _questions(count: int) -> str:
-    return "question stands" if count == 1 else "questions stand"
+    return "question is" if count == 1 else "questions are"
 
 
 def _shared(survey: Survey, shared: Repeats, limits: Thresholds) -> Iterator[CheckResult]:
@@ -195,21 +234,21 @@ def _shared(survey: Survey, shared: Repeats, limits: Thresholds) -> Iterator[Che
     if whole := shared.same - shared.answer:
         yield CheckResult(
             kind="duplicates", dataset=survey.dataset, severity=_severity(shared.same > limits.duplicates * size),
-            text=f"{_are(whole, shared, survey)} also in {shared.first}, answer and all.",
-            hint=_named(keys["same"], shared.first),
+            text=f"{_are(whole, shared, survey)} also in {shared.first}, with the same answer.",
+            hint=_examples(keys["same"], shared.first),
         )  # fmt: skip
     if shared.answer:
         yield CheckResult(
             kind="contradictions", dataset=survey.dataset, severity="error",
-            text=f"{_are(shared.answer, shared, survey)} also in {shared.first} with another option as the right one.",
-            hint=_named(keys["answer"], shared.first),
+            text=f"{_are(shared.answer, shared, survey)} also in {shared.first}, with another answer.",
+            hint=_examples(keys["answer"], shared.first),
         )  # fmt: skip
     if shared.near:
         yield CheckResult(
             kind="near-duplicates", dataset=survey.dataset,
             severity=_severity(shared.near > limits.near_duplicates * size),
             text=f"{_are(shared.near, shared, survey)} nearly word for word in {shared.first}.",
-            hint=_named(keys["near"], shared.first),
+            hint=_examples(keys["near"], shared.first),
         )  # fmt: skip
 
 
@@ -218,27 +257,28 @@ def _are(count: int, shared: Repeats, survey: Survey) -> str:
     return f"{count} {shared.second} {noun} of {survey.dataset} {'is' if count == 1 else 'are'}"
 
 
-def _of_likeness(survey: Survey, limits: Thresholds) -> Iterator[CheckResult]:
+def _of_similarity(survey: Survey, limits: Thresholds) -> Iterator[CheckResult]:
     for one in survey.overlaps:
         if one.same > limits.alike and one.questions >= _ENOUGH:
             who = f"{one.first} and {one.second}" if one.first != one.second else f"Several samples of {one.first}"
             yield CheckResult(
                 kind="alike", dataset=survey.dataset, severity="error",
-                text=f"{who} write nearly the same for {survey.dataset}, split {one.split} (overlap {one.same:.2f}).",
-                hint="One of them teaches as much as all, for less.",
+                text=f"The texts of {who} for {survey.dataset}, split {one.split}, are nearly the same (overlap"
+                f" {one.same:.2f}).",
+                hint="One of them teaches as much as all, and costs less.",
             )  # fmt: skip
     for own in survey.own_answers:
         found = own.agreement
         if found.alpha < limits.disagree and found.questions >= _ENOUGH:
             yield CheckResult(
                 kind="disagree", dataset=survey.dataset, severity=_severity(found.same < _MOSTLY),
-                text=f"The own answers of {' and '.join(own.teachers)} to {survey.dataset}, split {own.split}, hardly"
-                f" agree beyond chance (alpha {found.alpha:.2f}; the same to {100 * found.same:.0f} %).",
-                hint="Don't learn labels from them before you know who is right: tinyllm eval --teacher NAME",
+                text=f"The own answers of {' and '.join(own.teachers)} to {survey.dataset}, split {own.split}, agree"
+                f" little beyond chance (alpha {found.alpha:.2f}; the same to {100 * found.same:.0f} %).",
+                hint="Before learning labels from them, see who is right: tinyllm eval --teacher NAME",
             )  # fmt: skip
 
 
-def _named(pairs: Sequence[DuplicatePair], first: str) -> str:
+def _examples(pairs: Sequence[DuplicatePair], first: str) -> str:
     if not pairs:
         return ""
     named = ", ".join(f"{pair.second} ({first} {pair.first})" for pair in pairs[:_SHOWN])
@@ -254,6 +294,6 @@ def _severity(beyond: bool) -> Severity:
 
 
 def errors_of(found: Iterable[CheckResult], allowed: Iterable[str]) -> list[CheckResult]:
-    """Those that fail a strict audit."""
+    """The findings that fail a strict audit."""
     tolerated = set(allowed)
     return [one for one in found if one.is_error and one.kind not in tolerated]

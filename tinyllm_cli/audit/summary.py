@@ -1,76 +1,39 @@
-"""All that can be said of a data set's rationales before a student learns from them, as one object.
+"""Everything that the store tells about a data set's rationales and questions before training, as one object.
 
-Puts `quality`, `likeness` and `duplicates` together, so that the audit and the report say the same. Judges nothing:
-what is worth a warning is `findings`' business.
+Collects figures, so that the audit and the report show the same ones; `checks` decides which of them are findings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from typing import Protocol
 
+from tinyllm_cli.audit.measure import Measure
+from tinyllm_cli.audit.question_stats import InputLengths, SameOptions, input_lengths, same_options
 from tinyllm_cli.audit.teacher_overlap import Overlap, OwnAnswers, overlaps, own_answers
-from tinyllm_cli.audit.teacher_stats import TeacherQuality, chosen_variants, quality
+from tinyllm_cli.audit.teacher_stats import TeacherQuality, TeacherSet, chosen_variants, quality
 from tinyllm_cli.datasets.duplicates import Repeats, repeats
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.records.elicitation import Repeated
 from tinyllm_cli.store import Store
-from tinyllm_cli.students.inputs import ANSWER_PREFIX, student_input
 
-_PAGE = 500
 OnAudited = Callable[[str], None]
 """Called with what is being read."""
 
 
-class TokenLengths(Protocol):
-    """Counts tokens as a student does."""
-
-    def inputs(self, texts: Sequence[str]) -> list[int]: ...
-
-    def targets(self, texts: Sequence[str]) -> list[int]: ...
-
-    def alike(self, groups: Sequence[Sequence[str]]) -> list[bool]:
-        """Of each group, whether different texts in it are the same to it."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """A student's limits, and what counts its tokens."""
-
-    student: str
-    ruler: TokenLengths
-    max_input: int
-    max_target: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class InputLengths:
-    """A split's questions as a student reads them, in its tokens; `cut` are longer than its limit, and `alike` have
-    options that it can't tell apart."""
-
-    split: str
-    questions: int
-    mean: float
-    longest: int
-    cut: int
-    alike: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """`inputs` is empty where no student's tokens were counted. `silent`: by split, the teachers that gave no reply."""
+    """`inputs` is empty if no student's tokens were counted. `silent`: by split, the teachers that gave no reply."""
 
     dataset: str
     splits: dict[str, int]
     teachers: tuple[TeacherQuality, ...]
     silent: dict[str, list[str]]
     inputs: tuple[InputLengths, ...]
+    same_options: tuple[SameOptions, ...]
     repeated: tuple[Repeated, ...]
     repeats: tuple[Repeats, ...]
     overlaps: tuple[Overlap, ...]
@@ -81,52 +44,38 @@ def survey(
     store: Store, dataset: str, *, gates: GateSettings | None = None, measure: Measure | None = None,
     watch: OnAudited = lambda _what: None,
 ) -> Survey:  # fmt: skip
-    """Reads every rationale that `distill` would learn from a few times over, never all of them at once."""
+    """Streams every rationale that `distill` would learn from a few times."""
     sizes = store.questions.splits(dataset)
+    streams = opened(store, dataset)
     teachers: list[TeacherQuality] = []
-    alike: list[Overlap] = []
+    pairs: list[Overlap] = []
     answers: list[OwnAnswers] = []
     for split, questions in sizes.items():
-        variants = chosen_variants(store, dataset, split)
-        for variant in variants:
-            watch(f"{variant.teacher} on {dataset}/{split}")
-            teachers.append(
-                quality(
-                    store, dataset, split, variant, questions, judged(store, dataset, split, variant, gates),
-                    lengths=measure.ruler.targets if measure else None,
-                    max_target=measure.max_target if measure else 0,
-                )
-            )  # fmt: skip
+        sources = chosen_variants(store, dataset, split)
+        for source in sources:
+            watch(f"{source.teacher} on {dataset}/{split}")
+            own = TeacherSet(dataset=dataset, split=split, questions=questions, source=source)
+            teachers.append(quality(store, own, judged(store, streams[split](), source, gates), measure))
         watch(f"teachers side by side on {dataset}/{split}")
-        alike += overlaps(store, dataset, split, variants)
+        pairs += overlaps(store, dataset, split, sources)
         answers += own_answers(store, dataset, split)
     watch(f"questions of {dataset}")
-    streams = opened(store, dataset)
     return Survey(
         dataset=dataset,
         splits=sizes,
         teachers=tuple(teachers),
         silent={split: store.rationale_stats.silent(dataset, split) for split in sizes},
-        inputs=tuple(_inputs(split, streams[split](), measure) for split in sizes) if measure else (),
+        inputs=tuple(input_lengths(split, streams[split](), measure) for split in sizes) if measure else (),
+        same_options=tuple(
+            found for split in sizes if (found := same_options(split, streams[split]())) is not None
+        ),
         repeated=tuple(store.questions.repeated(dataset)),
         repeats=tuple(repeats(streams)),
-        overlaps=tuple(alike),
+        overlaps=tuple(pairs),
         own_answers=tuple(answers),
-    )
+    )  # fmt: skip
 
 
 def opened(store: Store, dataset: str) -> dict[str, Callable[[], Iterator[Question]]]:
-    """What begins to read each split's questions."""
+    """By split, a function that starts to read its questions."""
     return {split: partial(store.questions.iterate, dataset, split) for split in store.questions.splits(dataset)}
-
-
-def _inputs(split: str, questions: Iterator[Question], measure: Measure) -> InputLengths:
-    count = total = longest = cut = alike = 0
-    while page := list(islice(questions, _PAGE)):
-        alike += sum(measure.ruler.alike([question.options for question in page]))
-        for length in measure.ruler.inputs([student_input(ANSWER_PREFIX, question) for question in page]):
-            count += 1
-            total += length
-            longest = max(longest, length)
-            cut += length > measure.max_input
-    return InputLengths(split=split, questions=count, mean=total / count, longest=longest, cut=cut, alike=alike)

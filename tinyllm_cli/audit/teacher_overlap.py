@@ -1,6 +1,6 @@
-"""What the teachers of a split have in common: how alike their rationales are, and whether their own answers agree.
+"""Similarity of the teachers' rationales for a split, and agreement of their own answers.
 
-Reads all of them side by side, question by question, as streams.
+Reads all teachers side by side, question by question, as streams.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from itertools import combinations
 from tinyllm_cli.audit.agreement import Agreement, agreement
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.replies import own_answer, rationale_text
+from tinyllm_cli.rationales.pairing import rationales_by_question
 from tinyllm_cli.rationales.similarity import overlap
 from tinyllm_cli.rationales.teacher_answers import unforced_sets
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
@@ -22,9 +23,9 @@ _FEWEST = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Overlap:
-    """How alike two teachers' rationales for the same question are on average, 0 to 1; `elsewhere` is what the same
-    measure gives for two different questions, which share no more than their language. `first` and `second` are equal
-    for several samples of one teacher."""
+    """Mean similarity of two teachers' rationales for the same question, 0 to 1; `elsewhere` is the value for different
+    questions, which share no more than their language. `first` and `second` are equal for several samples of one
+    teacher."""
 
     split: str
     first: str
@@ -36,7 +37,7 @@ class Overlap:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnAnswers:
-    """Agreement of what several teachers, or several samples of one, answer without having seen the gold answer."""
+    """Agreement of the answers that several teachers, or several samples of one, gave without the gold answer."""
 
     split: str
     teachers: tuple[str, ...]
@@ -44,12 +45,12 @@ class OwnAnswers:
 
 
 def overlaps(store: Store, dataset: str, split: str, variants: Sequence[RationaleSet]) -> list[Overlap]:
-    """For every two of these teachers, by the first sample of each, and for every one that gave several samples."""
+    """For every pair of these teachers, by their first samples, and for every teacher with several samples."""
     found: dict[tuple[str, str], _Sums] = {}
     before: Mapping[str, Sequence[str]] = {}
     for _, replies in side_by_side(store, dataset, split, variants):
-        texts = {teacher: [rationale_text(one.text) for one in said] for teacher, said in replies.items()}
-        texts = {teacher: list(filter(None, said)) for teacher, said in texts.items() if any(said)}
+        texts = {teacher: [rationale_text(one.text) for one in own] for teacher, own in replies.items()}
+        texts = {teacher: list(filter(None, own)) for teacher, own in texts.items() if any(own)}
         for first, second in combinations(sorted(texts), 2):
             sums = found.setdefault((first, second), _Sums())
             sums.same.add(overlap(texts[first][0], texts[second][0]))
@@ -93,19 +94,19 @@ class _Sums:
 
 
 def own_answers(store: Store, dataset: str, split: str) -> list[OwnAnswers]:
-    """Agreement among all teachers that answered this split by themselves, between every two of more than two, and
-    among several samples of one."""
+    """Agreement among all teachers with own answers to this split, for every pair of more than two, and among several
+    samples of one."""
     variants = unforced_sets(store, dataset, split)
     names = sorted(variants)
-    said: dict[str, list[list[int | None]]] = {name: [] for name in names}
+    answers: dict[str, list[list[int | None]]] = {name: [] for name in names}
     for question, replies in side_by_side(store, dataset, split, list(variants.values())):
         for name in names:
-            said[name].append([_option(question, reply) for reply in replies.get(name, ())])
-    first = {name: [row[0] if row else None for row in rows] for name, rows in said.items()}
+            answers[name].append([_option(question, reply) for reply in replies.get(name, ())])
+    first = {name: [row[0] if row else None for row in rows] for name, rows in answers.items()}
     groups = [tuple(names)] if len(names) >= _FEWEST else []
     groups += list(combinations(names, 2)) if len(names) > _FEWEST else []
     found = [(group, agreement(zip(*(first[name] for name in group), strict=True))) for group in groups]
-    found += [((name,), agreement(rows)) for name, rows in said.items() if any(len(row) > 1 for row in rows)]
+    found += [((name,), agreement(rows)) for name, rows in answers.items() if any(len(row) > 1 for row in rows)]
     return [OwnAnswers(split=split, teachers=group, agreement=value) for group, value in found if value is not None]
 
 
@@ -114,27 +115,10 @@ def _option(question: Question, reply: Rationale) -> int | None:
 
 
 def side_by_side(
-    store: Store, dataset: str, split: str, variants: Sequence[RationaleSet]
+    store: Store, dataset: str, split: str, sources: Sequence[RationaleSet]
 ) -> Iterator[tuple[Question, dict[str, list[Rationale]]]]:
-    """Each question of a split with its rationales by teacher; a teacher that has none is not there."""
-    streams = {one.teacher: _Ahead(store.rationales.iterate(dataset, split, one)) for one in variants}
-    for position, question in enumerate(store.questions.iterate(dataset, split)):
-        replies = {teacher: stream.take(position) for teacher, stream in streams.items()}
-        yield question, {teacher: said for teacher, said in replies.items() if said}
-
-
-class _Ahead:
-    """A stream of rationales, read one ahead."""
-
-    def __init__(self, stream: Iterator[Rationale]) -> None:
-        self._stream = stream
-        self._next = next(stream, None)
-
-    def take(self, position: int) -> list[Rationale]:
-        """Those of the question at `position`; positions only rise."""
-        taken = []
-        while self._next is not None and self._next.position <= position:
-            if self._next.position == position:
-                taken.append(self._next)
-            self._next = next(self._stream, None)
-        return taken
+    """Each question of a split with its rationales by teacher, for the teachers that have one."""
+    streams = [rationales_by_question(store, store.questions.iterate(dataset, split), source) for source in sources]
+    for question, *found in zip(store.questions.iterate(dataset, split), *streams, strict=True):
+        replies = {source.teacher: own for source, (_, own) in zip(sources, found, strict=True)}
+        yield question, {teacher: own for teacher, own in replies.items() if own}

@@ -1,32 +1,36 @@
-"""What one teacher's rationales for a split are worth, before anybody learns from them: how many there are, what the
-gates leave of them, how long they are for a student, what they cost.
-
-Reads them once, as a stream. What several teachers have in common is `likeness`' business.
-"""
+"""One teacher's rationales for a split: how many there are, what the gates do to them, their length and their cost."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
-from tinyllm_cli.rationales.gates import Verdict
+from tinyllm_cli.audit.measure import Measure
+from tinyllm_cli.iteration import batched
+from tinyllm_cli.rationales.gates.topic import off_topic
 from tinyllm_cli.rationales.selection import best_covered
-from tinyllm_cli.records.elicitation import TEMPLATE, Rationale, RationaleSet, Recipe
+from tinyllm_cli.rationales.verdicts import JudgedRationale
+from tinyllm_cli.records.elicitation import TEMPLATE, RationaleSet, Recipe
 from tinyllm_cli.store import Store
 
 _PAGE = 500
 
 
-Lengths = Callable[[Sequence[str]], Sequence[int]]
-"""Tokens of each target, for one student."""
+@dataclass(frozen=True, kw_only=True)
+class TeacherSet:
+    """The rationales of one teacher for one split of `questions` questions."""
+
+    dataset: str
+    split: str
+    questions: int
+    source: RationaleSet
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherQuality:
-    """One teacher's rationales for one split, asked in the way that `distill` would learn from."""
+    """The rationales of one teacher for one split that `distill` would learn from."""
 
     dataset: str
     split: str
@@ -35,25 +39,30 @@ class TeacherQuality:
     recipe: str
     saw_answers: bool
     questions: int
-    """In the split. `covered` have a rationale, `usable` one that is left by the gates, `failed` were asked in vain."""
+    """In the split. `covered` have a rationale, `usable` one that passes the gates, `failed` a failure and no reply."""
 
     covered: int
     usable: int
     failed: int
     rationales: int
     samples: int
-    """Rationales of the question that has most."""
+    """The largest number of rationales of one question."""
 
     kept: int
     repaired: int
     rejected: int
     gates: Mapping[str, int]
-    """How many rationales each gate found something in, and in `against`, how many it rejected for that."""
+    """Rationales with a finding of each gate; `against`: those that each gate rejects."""
 
     against: Mapping[str, int]
+    rejected_by: Mapping[str, int]
+    """Rejected rationales by the first gate that rejects them: the counts add up to `rejected`."""
+
+    off_topic: int
+    """Texts that pass and share no word with their question: many of them are about something else."""
 
     characters: float | None
-    """Mean length of what is left; `tokens` the same by the student's tokenizer."""
+    """Mean length of the texts that pass; `tokens` by the student's tokenizer."""
 
     tokens: float | None
     longest: int | None
@@ -64,10 +73,10 @@ class TeacherQuality:
     completion_tokens: int | None
     cost: float | None
     partly: bool
-    """The cost is at least this: some of it is unknown."""
+    """The cost is a lower bound: some of it is unknown."""
 
-    mend: str | None
-    """The command that asks for what is missing; None where a recording is all there is."""
+    command: str | None
+    """The command that elicits what is missing; None for recorded rationales."""
 
     @property
     def missing(self) -> int:
@@ -75,52 +84,52 @@ class TeacherQuality:
 
     @property
     def wanted(self) -> int:
-        """Rationales if each question that has one had as many samples as any."""
+        """The number of rationales if every covered question had `samples` of them."""
         return self.covered * self.samples
 
 
 def chosen_variants(store: Store, dataset: str, split: str) -> list[RationaleSet]:
-    """The way of asking each teacher that `distill` would learn from."""
+    """The set of each teacher that `distill` would learn from."""
     known = store.rationales.variants(dataset, split)
     return [best_covered(known, teacher, dataset) for teacher in sorted({variant.teacher for variant in known})]
 
 
-def quality(
-    store: Store, dataset: str, split: str, variant: RationaleSet, questions: int,
-    stream: Iterable[tuple[Rationale, Verdict]], *, lengths: Lengths | None = None, max_target: int = 0,
-) -> TeacherQuality:  # fmt: skip
-    """Reads `stream`, the rationales with their verdicts, to its end. `questions` is the size of the split."""
-    count = _Count(lengths=lengths, max_target=max_target)
-    left = iter(stream)
-    while page := list(islice(left, _PAGE)):
+def quality(store: Store, own: TeacherSet, rationales: Iterable[JudgedRationale], measure: Measure | None
+            ) -> TeacherQuality:  # fmt: skip
+    """Reads `rationales`, those of `own` with their verdicts, to their end."""
+    count = _Count(measure=measure)
+    for page in batched(rationales, _PAGE):
         count.add(page)
-    taken = store.rationale_stats.spent(dataset, split, (variant.teacher, variant.sampling, variant.recipe.name))
+    source = own.source
+    usage = store.rationale_stats.spent(own.dataset, own.split, (source.teacher, source.sampling, source.recipe.name))
     texts = count.verdicts["kept"] + count.verdicts["repaired"]
     return TeacherQuality(
-        dataset=dataset, split=split, teacher=variant.teacher, model=variant.model, recipe=variant.recipe.name,
-        saw_answers=variant.teacher_forcing, questions=questions, covered=count.covered, usable=count.usable,
-        failed=store.rationale_stats.unanswered(dataset, split, variant), rationales=count.verdicts.total(),
+        dataset=own.dataset, split=own.split, teacher=source.teacher, model=source.model, recipe=source.recipe.name,
+        saw_answers=source.teacher_forcing, questions=own.questions, covered=count.covered, usable=count.usable,
+        failed=store.rationale_stats.unanswered(own.dataset, own.split, source), rationales=count.verdicts.total(),
         samples=count.samples, kept=count.verdicts["kept"], repaired=count.verdicts["repaired"],
         rejected=count.verdicts["rejected"], gates=dict(count.gates), against=dict(count.against),
+        rejected_by=dict(count.rejected_by), off_topic=count.off_topic,
         characters=count.characters / texts if texts else None,
-        tokens=count.tokens / texts if texts and lengths else None,
-        longest=count.longest if texts and lengths else None,
-        targets_cut=count.cut if lengths else None,
-        prompt_tokens=taken.prompt_tokens, completion_tokens=taken.completion_tokens,
-        cost=taken.cost, partly=taken.partly,
-        mend=asking_command(store, dataset, split, variant, count.samples),
+        tokens=count.tokens / texts if texts and measure else None,
+        longest=count.longest if texts and measure else None,
+        targets_cut=count.cut if measure else None,
+        prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens,
+        cost=usage.cost, partly=usage.partly,
+        command=elicit_command(store, own, count.samples),
     )  # fmt: skip
 
 
 @dataclass(kw_only=True)
 class _Count:
-    """Sums over rationales that come in the order of their questions."""
+    """Sums over rationales, in the order of their questions."""
 
-    lengths: Lengths | None
-    max_target: int
+    measure: Measure | None
     verdicts: Counter[str] = field(default_factory=Counter)
     gates: Counter[str] = field(default_factory=Counter)
     against: Counter[str] = field(default_factory=Counter)
+    rejected_by: Counter[str] = field(default_factory=Counter)
+    off_topic: int = 0
     covered: int = 0
     usable: int = 0
     samples: int = 0
@@ -131,37 +140,41 @@ class _Count:
     _position: int = -1
     _usable_position: int = -1
 
-    def add(self, page: Sequence[tuple[Rationale, Verdict]]) -> None:
-        left = [verdict.text for _, verdict in page if verdict.verdict != "rejected"]
-        self.characters += sum(map(len, left))
-        for rationale, verdict in page:
-            self.verdicts[verdict.verdict] += 1
-            self.gates.update(one.gate for one in verdict.findings)
-            self.against.update(one.gate for one in verdict.findings if not one.repaired)
-            self.samples = max(self.samples, rationale.sample + 1)
-            self.covered += rationale.position != self._position
-            self._position = rationale.position
-            if verdict.verdict != "rejected":
-                self.usable += rationale.position != self._usable_position
-                self._usable_position = rationale.position
-        if self.lengths is not None:
-            for length in self.lengths(left):
+    def add(self, page: Sequence[JudgedRationale]) -> None:
+        texts = [one.text for one in page if one.passed]
+        self.characters += sum(map(len, texts))
+        for one in page:
+            position, findings = one.rationale.position, one.verdict.findings
+            rejecting = [finding.gate for finding in findings if not finding.repaired]
+            self.verdicts[one.verdict.verdict] += 1
+            self.gates.update(finding.gate for finding in findings)
+            self.against.update(rejecting)
+            self.rejected_by.update(rejecting[:1])
+            self.samples = max(self.samples, one.rationale.sample + 1)
+            self.covered += position != self._position
+            self._position = position
+            if one.passed:
+                self.off_topic += off_topic(one.text, one.question) is not None
+                self.usable += position != self._usable_position
+                self._usable_position = position
+        if self.measure is not None:
+            for length in self.measure.ruler.targets(texts):
                 self.tokens += length
                 self.longest = max(self.longest, length)
-                self.cut += length > self.max_target
+                self.cut += length > self.measure.max_target
 
 
-def asking_command(store: Store, dataset: str, split: str, variant: RationaleSet, samples: int) -> str | None:
-    """The `elicit` command that asks a teacher in this very way; None for rationales that lay in a file.
+def elicit_command(store: Store, own: TeacherSet, samples: int) -> str | None:
+    """The `elicit` command with exactly the configuration of a set; None for recorded rationales.
 
-    It says also what is the default: what it leaves out would come from tinyllm.toml, and another way of asking is
-    asked, and paid for, all over again."""
-    backend, sampling = store.rationale_stats.sampling_of(variant)
-    recipe = variant.recipe
+    It states the defaults as well: an omitted option would come from tinyllm.toml, and another configuration is
+    elicited, and paid for, from the beginning."""
+    backend, sampling = store.rationale_stats.sampling_of(own.source)
+    recipe = own.source.recipe
     if recipe.template != TEMPLATE or recipe.icl is None or backend == "recorded":
         return None
-    usual, words = Recipe(), ["tinyllm", "elicit", "--teacher", variant.teacher, "--dataset", dataset, "--split", split]
-    words += ["--icl", str(recipe.icl)] if recipe.icl != usual.icl else []
+    words = ["tinyllm", "elicit", "--teacher", own.source.teacher, "--dataset", own.dataset, "--split", own.split]
+    words += ["--icl", str(recipe.icl)] if recipe.icl != Recipe().icl else []
     words += [] if recipe.teacher_forcing else ["--no-teacher-forcing"]
     words += ["--samples", str(samples)] if samples > 1 else []
     words += ["--temperature", f"{sampling.temperature:g}", "--top-p", f"{sampling.top_p:g}"]

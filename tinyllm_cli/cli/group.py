@@ -30,7 +30,7 @@ class CommandGroup(TyperGroup):
             else:
                 context = getattr(error, "ctx", None)
                 text = " ".join(message().replace("Value error, ", "").split())
-                command = context.command_path if context is not None else "tinyllm"
+                command = f"tinyllm {context.command.name}" if context is not None and context.parent else "tinyllm"
                 Console(json="--json" in words).error(text, f"Options: {command} --help", exit_code)
             sys.exit(exit_code)
         if standalone_mode:

@@ -1,7 +1,4 @@
-"""How far several teachers, or several samples of one, say the same; and which samples to learn from.
-
-Pure: answers and texts in, figures out. Knows nothing of the store, and judges no text by itself.
-"""
+"""Which of several samples for a question to learn. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +8,12 @@ from dataclasses import dataclass
 from tinyllm_cli.rationales.similarity import overlap
 
 VERDICTS: Mapping[str, int] = {"kept": 0, "repaired": 1}
-"""What may be learned from, best first."""
+"""Rank of the verdicts that allow learning, best first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampled:
-    """One of several samples for a question. `verdict` is the gates'; `gain` its usefulness, None where not scored."""
+    """One of several samples for a question. `verdict` is the gates'; `gain` its usefulness, None if not scored."""
 
     verdict: str
     text: str
@@ -24,28 +21,28 @@ class Sampled:
 
 
 def best_of(samples: Sequence[Sampled], k: int) -> list[int]:
-    """The positions of the `k` samples to learn from, best first; fewer where fewer are fit.
+    """The positions of the `k` samples to learn, best first; fewer if fewer are eligible.
 
-    The gates come first: what they kept goes before what they repaired, and what they rejected is never taken. Among
-    equals the more useful text comes first, a scored one before one that is not. Among what is still equal, the first
-    choice is the text that is most like all the others, which is the least likely to be a slip; each further one is
-    the text that is least like those already chosen, so that k texts teach more than one. The same text is taken
-    once. The order of the samples decides what is left, so that the choice is always the same."""
+    Kept samples come before repaired ones; rejected ones are never chosen. Among equals the sample with the highest
+    gain comes first, a scored one before an unscored one. Among the remaining ties, the first choice is the text most
+    similar to all others, which is the least likely to be an outlier; each further choice is the text least similar to
+    those already chosen, so that k texts add information. Identical texts are chosen once. The last tie-break is the
+    order of the samples, so the result is deterministic."""
     left = [index for index, one in enumerate(samples) if one.verdict in VERDICTS and one.text]
-    likeness = {(a, b): overlap(samples[a].text, samples[b].text) for a in left for b in left if a < b}
+    similarity = {(a, b): overlap(samples[a].text, samples[b].text) for a in left for b in left if a < b}
 
-    def alike(a: int, b: int) -> float:
-        return likeness[min(a, b), max(a, b)]
+    def similar(a: int, b: int) -> float:
+        return similarity[min(a, b), max(a, b)]
 
     chosen: list[int] = []
-    fit = tuple(left)
+    eligible = tuple(left)
     while left and len(chosen) < k:
         first = min(_rank(samples[index]) for index in left)
         tied = [index for index in left if _rank(samples[index]) == first]
         if chosen:
-            pick = min(tied, key=lambda index: max(alike(index, taken) for taken in chosen))
+            pick = min(tied, key=lambda index: max(similar(index, taken) for taken in chosen))
         else:
-            pick = max(tied, key=lambda index: sum(alike(index, other) for other in fit if other != index))
+            pick = max(tied, key=lambda index: sum(similar(index, other) for other in eligible if other != index))
         chosen.append(pick)
         left = [index for index in left if samples[index].text != samples[pick].text]
     return chosen

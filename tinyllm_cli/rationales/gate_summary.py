@@ -77,15 +77,17 @@ def _summary(
     verdicts: Counter[str] = Counter()
     gates: Counter[str] = Counter()
     examples: list[GateExample] = []
-    for rationale, verdict in judged(store, query.dataset, query.split, rationales, query.settings, query.limit):
+    questions = store.questions.iterate(query.dataset, query.split, query.limit)
+    for one in judged(store, questions, rationales, query.settings):
+        verdict = one.verdict
         verdicts[verdict.verdict] += 1
         gates.update(finding.gate for finding in verdict.findings)
-        finding = next((one for one in verdict.findings if one.gate == shown.gate), None)
+        finding = next((own for own in verdict.findings if own.gate == shown.gate), None)
         if finding is not None and len(examples) < shown.count:
             examples.append(
                 GateExample(
-                    key=rationale.key, gate=finding.gate, reason=finding.reason, verdict=verdict.verdict,
-                    before=rationale.text, after=verdict.text,
+                    key=one.question.key, gate=finding.gate, reason=finding.reason, verdict=verdict.verdict,
+                    before=one.rationale.text, after=verdict.text,
                 )
             )  # fmt: skip
         on_event(Progress(label=f"judging {rationales.teacher}", done=verdicts.total(), total=rationales.rationales))

@@ -1,7 +1,7 @@
 """The leakage stage: does a rationale carry more than the answer's name? A small model answers with and without it.
 
-Under teacher-forcing a rationale may just name the answer. What a probe makes of the rationale alone, of the
-rationale with the answer masked, and of both with the question, tells the one from the other.
+A teacher that saw the gold answer may only name it. The accuracy of a probe that reads the rationale alone, the
+rationale with the answer masked, and both with the question, shows the difference.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ CONDITIONS = ("question", "rationale", "question and rationale", "question and m
 
 @dataclass(frozen=True, kw_only=True)
 class Probed:
-    """How many of `n` questions the probe answers right under one condition, with the 95 % Wilson interval, and how
-    many inputs were cut."""
+    """How many of `n` questions the probe answers correctly in one condition, with the 95 % Wilson interval, and how
+    many inputs were truncated."""
 
     condition: str
     n: int
@@ -37,16 +37,20 @@ class Probed:
 
 
 def probe(ranker: Ranker, pairs: Sequence[tuple[Question, str]], limits: Limits) -> list[Probed]:
-    """One result for each of CONDITIONS. Options stand in every input; `rationale` is without the question's text."""
+    """One result for each of CONDITIONS. Every input has the options; `rationale` is without the question's text."""
     questions = [question for question, _ in pairs]
-    told = {question.key: (text,) for question, text in pairs}
-    blind = {question.key: (masked(text, question),) for question, text in pairs}
-    unasked = [replace(question, text="Which of these is meant?", context=None) for question in questions]
+    rationales = {question.key: (text,) for question, text in pairs}
+    masked_rationales = {question.key: (masked(text, question),) for question, text in pairs}
+    without_text = [replace(question, text="Which of these is meant?", context=None) for question in questions]
+    inputs = (
+        (questions, NO_EXTRA_CONTEXT),
+        (without_text, rationales),
+        (questions, rationales),
+        (questions, masked_rationales),
+    )
     return [
         _result(name, ranker, asked, limits, extra_context)
-        for name, asked, extra_context in zip(
-            CONDITIONS, (questions, unasked, questions, questions), (NO_EXTRA_CONTEXT, told, told, blind), strict=True
-        )
+        for name, (asked, extra_context) in zip(CONDITIONS, inputs, strict=True)
     ]
 
 

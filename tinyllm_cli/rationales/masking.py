@@ -1,4 +1,4 @@
-"""A rationale without the answer that it names: what is left must carry the reasoning. Pure."""
+"""A rationale with the answer masked, so that only the reasoning is left. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinyllm_cli.rationales.gates.lexicon import STOPWORDS
 MASK = "___"
 
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
-"""Scripts in which a word may stand within a run of letters."""
+"""Scripts without spaces between words."""
 
 _NAMES = (
     r"\b(?:answers?|options?|choices?|alternative|solution)\b"
@@ -27,26 +27,26 @@ _IT_IS = r"\b(?:it|this|that|one|letter)(?:['’]s|\s+is|\s+(?:must|should|would
 _THEN = r"(?=\s*(?:[.,;!\n(]|$)|\s+(?:because|since|as|which)\b)"
 _SO = r"(?:^|[.!?,;:\n][ \t]*|\b(?:so|thus|hence|therefore|that|only|and|but|means|think|because)\s+)"
 _RIGHT = r"\s+(?:is|must\s+be|would\s+be)\s+(?:the\s+)?(?:only\s+|most\s+)?(?:right|correct|true|best|answer)\b"
-_GOES_ON = r"(?! +(?!(?:because|since|as|which|and|or|due|is|would|must)\b)[a-z])"
-"""What A before a word is not: an article. The word goes on about the letter."""
+_NO_ARTICLE = r"(?! +(?!(?:because|since|as|which|and|or|due|is|would|must)\b)[a-z])"
+"""After the letter A: it is not the article of a following word."""
 
 
 def masked(text: str, question: Question) -> str:
-    """`text` with the gold option's words and its letter taken out, whatever the case, article or number of a noun."""
+    """`text` with the gold option's words and its letter masked, in any case, with any article, in either number."""
     without_words = _words(question.gold).sub(_mask, text) if question.gold.strip() else text
     return _letter(LETTERS[question.answer]).sub(_mask, without_words)
 
 
 def _mask(match: re.Match[str]) -> str:
-    """What is a group stays."""
+    """Groups are kept."""
     return "".join(filter(None, match.groups())) + MASK
 
 
 @lru_cache(maxsize=64)
 def _letter(letter: str) -> re.Pattern[str]:
-    """`(b)`, `b)`, `option b`, `the answer is b`, `answer: b`, `it must be B`, `B is right`. What stands before the
-    letter is a group, and stays."""
-    article = _GOES_ON if letter.lower() == "a" else ""
+    """`(b)`, `b)`, `option b`, `the answer is b`, `answer: b`, `it must be B`, `B is right`. The text before the
+    letter is a group, and is kept."""
+    article = _NO_ARTICLE if letter.lower() == "a" else ""
     capital = rf"(?-i:{letter.upper()})(?![\w'’])"
     return re.compile(
         rf"\({letter}\)|(?<![\w(]){letter}\)"
@@ -60,9 +60,9 @@ def _letter(letter: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=512)
 def _words(gold: str) -> re.Pattern[str]:
-    """The option's own words, with an article before them, the last one in any number. In a script that has marks
-    beside its letters, such as Thai, they are found as they are written. A word that says nothing by itself, such as
-    `no`, is the option only where it is named as the answer."""
+    """The option's words, with an article before them, the last one in singular and plural. In a script with combining
+    marks, such as Thai, they are searched for as written. A function word such as `no` is masked only where it is
+    named as the answer."""
     own = gold.strip().strip("\"'“”‘’.,;:!?。，！？()")
     bare = re.sub(r"^(?:the|an?)\s+(?=\w)", "", own, flags=re.IGNORECASE)
     words = re.findall(r"\w+", bare)
@@ -81,8 +81,8 @@ def _words(gold: str) -> re.Pattern[str]:
 
 
 def _named(word: str) -> re.Pattern[str]:
-    """`No, ...`, `so no.`, `the answer is (b) no`, `it must be "no"`. What stands before the word is a group, and
-    stays."""
+    """`No, ...`, `so no.`, `the answer is (b) no`, `it must be "no"`. The text before the word is a group, and
+    is kept."""
     ends = r"(?=[\"'”’*]*\s*(?:[.,:;!?()\n]|$)|[\"'”’*]*\s+(?:because|since|as|which)\b)"
     opens = r"(?:\(?\b[a-z]\)[:.]?\s*)?[\"'“‘*]*"
     before = rf"(?:^|[.!?:\n])[ \t]*|\b(?:so|thus|hence|therefore),?\s+|{_NAMES}(?:{_EQUALS})?{_GAP}|{_IT_IS}"
@@ -93,8 +93,8 @@ def _named(word: str) -> re.Pattern[str]:
 
 
 def _numbers(word: str) -> set[str]:
-    """A noun and what may be its singular and its plural: `box` and `boxes`, `berry` and `berries`, `leaf` and
-    `leaves`; no word that only joins others."""
+    """Possible singular and plural forms of a noun: `box` and `boxes`, `berry` and `berries`, `leaf` and `leaves`; no
+    function words."""
     word = word.lower()
     singular = {word}
     if len(word) > 3 and word.endswith("s"):

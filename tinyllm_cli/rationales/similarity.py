@@ -1,12 +1,12 @@
-"""How alike two texts are."""
+"""Similarity of two texts."""
 
 from __future__ import annotations
 
 
 def overlap(one: str, other: str) -> float:
-    """How alike the words of two texts are, 0 to 1 (rapidfuzz's token set ratio): 1 where all words of one are in the
-    other. Words count by their letters, so that unrelated texts of one language reach a third or so: compare with what
-    unrelated texts give."""
+    """Similarity of the words of two texts, 0 to 1 (rapidfuzz's token set ratio): 1 if all words of one are in the
+    other. Words are compared by letters, so unrelated texts of one language have about a third: compare with the value
+    for unrelated texts."""
     from rapidfuzz.fuzz import token_set_ratio
     from rapidfuzz.utils import default_process
 

@@ -1,4 +1,4 @@
-"""What teachers answer by themselves, without having seen the gold answer: their accuracy, and labels to learn."""
+"""Teachers' own answers, given without seeing the gold answer: their accuracy, pseudo-labels and PINTO's context."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.replies import own_answer
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.rationales.pairing import rationales_by_question, with_edits
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
 from tinyllm_cli.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherAnswers:
-    """One teacher's own replies to a split, the first sample of each, by question key."""
+    """One teacher's unforced replies to a split, the first sample of each, by question key."""
 
     variant: RationaleSet
     replies: Mapping[str, Rationale]
@@ -24,7 +25,7 @@ class TeacherAnswers:
         return question.key in self.replies or question.key in self.failed
 
     def option(self, question: Question) -> int | None:
-        """What the source states beside the text, or what the text says; None when it says nothing."""
+        """The answer recorded with the text, or the one that the text states; None if there is neither."""
         reply = self.replies.get(question.key)
         if reply is None:
             return None
@@ -32,13 +33,15 @@ class TeacherAnswers:
 
 
 def load_teacher_answers(store: Store, teacher: str, dataset: str, split: str) -> TeacherAnswers:
-    """Raises UsageProblem when the teacher was never asked without the gold answer."""
-    variant = unforced_sets(store, dataset, split).get(teacher)
+    """Raises UsageProblem if the teacher has no replies that were elicited without the gold answer."""
+    variants = store.rationales.variants(dataset, split)
+    variant = _unforced(variants).get(teacher)
     if variant is None:
-        raise _never_asked(store, teacher, dataset, split)
+        raise _never_asked([one for one in variants if one.teacher == teacher], teacher, dataset, split)
     replies = {
-        rationale.key: rationale
-        for rationale in store.rationales.iterate(dataset, split, variant)
+        question.key: rationale
+        for question, rationales in rationales_by_question(store, store.questions.iterate(dataset, split), variant)
+        for rationale in rationales
         if rationale.sample == 0
     }
     failed = store.rationales.failed_keys(dataset, split, variant)
@@ -46,8 +49,8 @@ def load_teacher_answers(store: Store, teacher: str, dataset: str, split: str) -
 
 
 def majority(votes: Iterable[tuple[int | None, float]]) -> int | None:
-    """The option with the most weight among (option, weight); of equals the one that was named first. None when
-    nobody names one."""
+    """The option with the highest total weight among (option, weight) votes; of equals the first one named. None if no
+    vote names an option."""
     weights: dict[int, float] = {}
     for option, weight in votes:
         if option is not None:
@@ -56,25 +59,28 @@ def majority(votes: Iterable[tuple[int | None, float]]) -> int | None:
 
 
 def unforced_command(teacher: str, dataset: str, split: str) -> str:
-    """How to have a teacher answer by itself."""
+    """The command that elicits a teacher's own answers."""
     return f"tinyllm elicit --teacher {teacher} --dataset {dataset} --split {split} --no-teacher-forcing"
 
 
 def unforced_sets(store: Store, dataset: str, split: str) -> dict[str, RationaleSet]:
-    """Each teacher's fullest way of answering without the gold answer, of equals the newest; by teacher."""
+    """By teacher, the unforced set that covers most questions, of equals the newest, with recorded edits of it."""
+    return _unforced(store.rationales.variants(dataset, split))
+
+
+def _unforced(variants: list[RationaleSet]) -> dict[str, RationaleSet]:
     chosen: dict[str, RationaleSet] = {}
-    for variant in store.rationales.variants(dataset, split):  # the newest first
+    for variant in variants:  # the newest first
         best = chosen.get(variant.teacher)
         if not variant.teacher_forcing and (best is None or variant.questions > best.questions):
             chosen[variant.teacher] = variant
-    return chosen
+    return {teacher: with_edits(variant, variants) for teacher, variant in chosen.items()}
 
 
-def _never_asked(store: Store, teacher: str, dataset: str, split: str) -> UsageProblem:
-    own = [v for v in store.rationales.variants(dataset, split) if v.teacher == teacher]
-    saw = " It saw the gold answers, so its rationales say nothing of its own accuracy." if own else ""
+def _never_asked(own: list[RationaleSet], teacher: str, dataset: str, split: str) -> UsageProblem:
+    forced = " It saw the gold answers, so its rationales do not measure its own accuracy." if own else ""
     if any(variant.recipe.is_recorded for variant in own):
-        hint = "If its author answered unseen, import the file with --no-teacher-forcing."
+        hint = "If its author did not see the answers, import the file with --no-teacher-forcing."
     else:
         hint = f"Run: {unforced_command(teacher, dataset, split)}"
-    return UsageProblem(f"{teacher} has not answered {dataset}, split {split}, by itself.{saw}", hint)
+    return UsageProblem(f"{teacher} has no own answers for {dataset}, split {split}.{forced}", hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from heapq import heappop, heappush
@@ -14,7 +14,7 @@ from tinyllm_cli.events import Notice, OnEvent, Progress
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.leakage import Probed, probe
 from tinyllm_cli.rationales.teacher_answers import load_teacher_answers, unforced_sets
-from tinyllm_cli.rationales.usefulness import Scored, Texts, score, texts_with_questions
+from tinyllm_cli.rationales.usefulness import Scored, passed_rationales, score
 from tinyllm_cli.records.elicitation import RationaleSet
 from tinyllm_cli.records.usefulness import Scorer
 from tinyllm_cli.store import Store
@@ -116,7 +116,8 @@ def usefulness(
     Raises UsageProblem when the gates leave no text."""
     found = []
     for one in sets:
-        texts = texts_with_questions(store, query.dataset, query.split, one, query.gates, query.limit)
+        questions = store.questions.iterate(query.dataset, query.split, query.limit)
+        texts = passed_rationales(store, questions, one, query.gates)
         watch = partial(_progress, on_event, f"scoring {one.teacher}")
         scored = score(store, texts, model=scoring.scorer, load=scoring.load, mask=scoring.mask, watch=watch)
         found.append(_summed(one.teacher, scored, shown))
@@ -176,8 +177,9 @@ def _summed(teacher: str, scored: Iterable[Scored], shown: int) -> TeacherUseful
 
 
 def _pairs(store: Store, query: TextQuery, rationales: RationaleSet, count: int) -> list[tuple[Question, str]]:
-    texts: Texts = texts_with_questions(store, query.dataset, query.split, rationales, query.gates, query.limit)
-    found = list(islice(_first_samples(texts), count))
+    questions = store.questions.iterate(query.dataset, query.split, query.limit)
+    passed = passed_rationales(store, questions, rationales, query.gates)
+    found = list(islice(((one.question, one.text) for one in passed if one.rationale.sample == 0), count))
     if not found:
         where = f"{query.dataset}/{query.split}"
         raise UsageProblem(
@@ -186,10 +188,6 @@ def _pairs(store: Store, query: TextQuery, rationales: RationaleSet, count: int)
             " Probe them all: --no-gates. Probe other teachers only: --teacher.",
         )
     return found
-
-
-def _first_samples(texts: Texts) -> Iterator[tuple[Question, str]]:
-    return ((question, text) for rationale, text, question in texts if rationale.sample == 0)
 
 
 def _probe(one: Probed) -> Probe:

@@ -1,37 +1,33 @@
-"""Gains as weights of examples, or as a filter: what a student makes of how useful a rationale is."""
+"""Usefulness scores: which of them are of the present texts, and how they weight a teacher's rationales. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from statistics import fmean, pstdev
 from typing import Literal
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.rationales.masking import masked
-from tinyllm_cli.records.elicitation import Rationale
-from tinyllm_cli.records.usefulness import Scorer
-from tinyllm_cli.store import Store
+from tinyllm_cli.rationales.verdicts import JudgedRationale
+from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
 
 Use = Literal["none", "weight", "filter"]
 
-_PAGE = 500
-
 
 def text_hash(text: str, question: Question, *, mask: bool) -> str:
-    """What of a text was scored: with the answer's name in it, or without."""
+    """Identifies the scored text: with the answer masked, or as it is."""
     scored = masked(text, question) if mask else text
     return hashlib.sha256(scored.encode()).hexdigest()[:16]
 
 
 def weights(gains: Mapping[int, float]) -> dict[int, float]:
-    """A weight for each rationale, by id, between 0 and 2 before they are scaled to a mean of 1.
+    """A weight for each rationale, by id, between 0 and 2 before scaling to a mean of 1.
 
-    w = 2 / (1 + exp(-(gain - mean) / deviation)): a rationale of average use weighs 1, and no single one can outweigh
-    the rest however large its gain is. Where all gains are the same, all weigh 1."""
+    w = 2 / (1 + exp(-(gain - mean) / deviation)): a rationale with the mean gain has weight 1, and no single one can
+    outweigh the rest. If all gains are equal, all weights are 1."""
     if not gains:
         return {}
     mean, deviation = fmean(gains.values()), pstdev(gains.values())
@@ -44,30 +40,24 @@ def weights(gains: Mapping[int, float]) -> dict[int, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelScores:
-    """What one model made of a teacher's texts: the gain of each, by rationale id, with the answer's name masked."""
+    """The gains that one model's scores give a teacher's texts, by rationale id, with the answer masked."""
 
     scorer: Scorer
     gains: Mapping[int, float]
 
 
-def scores_of(
-    store: Store, dataset: str, texts: Sequence[tuple[Rationale, str]], questions: Mapping[str, Question]
+def current_scores(
+    stored: Mapping[Scorer, Sequence[UsefulnessGain]], rationales: Sequence[JudgedRationale]
 ) -> list[ModelScores]:
-    """Of every model that scored rationales for the data set, the one that scored most of these texts first."""
-    models = store.usefulness.models(dataset)
-    if not models:
+    """The scores of each model that are of these texts; the model that scored most of them first."""
+    if not stored:
         return []
-    hashes = {one.id: text_hash(text, questions[one.key], mask=True) for one, text in texts}
-    found = []
-    for model in models:
-        gains: dict[int, float] = {}
-        for page in _pages(hashes.items()):
-            gains |= {one: known.gain for one, known in store.usefulness.stored(model, page).items()}
-        found.append(ModelScores(scorer=model, gains=gains))
+    hashes = {one.rationale.id: text_hash(one.text, one.question, mask=True) for one in rationales}
+    found = [
+        ModelScores(
+            scorer=scorer,
+            gains={one.rationale: one.gain for one in gains if hashes.get(one.rationale) == one.text_hash},
+        )
+        for scorer, gains in stored.items()
+    ]
     return sorted(found, key=lambda one: -len(one.gains))
-
-
-def _pages(hashes: Iterable[tuple[int, str]]) -> Iterator[dict[int, str]]:
-    stream = iter(hashes)
-    while page := dict(islice(stream, _PAGE)):
-        yield page

@@ -34,8 +34,8 @@ class Judgement:
     gates: str
     verdict: str
     text: str | None
-    findings: tuple[tuple[str, str], ...]
-    """(gate, reason) pairs."""
+    findings: tuple[tuple[str, str, bool], ...]
+    """(gate, reason, repaired)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +182,7 @@ class LookupQueries:
                 Judgement(
                     gates=one["gates"], verdict=one["verdict"], text=one["text"],
                     findings=tuple(
-                        (found[0], found[1])
+                        (found[0], found[1], bool(found[2]))
                         for found in self._db.decoded(one["findings"], list, "verdicts.findings")
                     ),
                 )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tinyllm_cli.iteration import batched
 from tinyllm_cli.records.usefulness import Scorer, ScorerCount, UsefulnessGain
 from tinyllm_cli.store.database import Database, now
+
+_PAGE = 500
 
 
 class UsefulnessQueries:
@@ -28,6 +31,21 @@ class UsefulnessQueries:
             for row in rows
             if texts[row["rationale"]] == row["text_hash"]
         }
+
+    def of(self, rationales: Sequence[int]) -> dict[Scorer, list[UsefulnessGain]]:
+        """Every stored gain of these rationales, by model; one for each text of a rationale that was scored."""
+        found: dict[Scorer, list[UsefulnessGain]] = {}
+        for page in batched(rationales, _PAGE):
+            rows = self._db.rows(
+                "SELECT model, model_fingerprint, rationale, text_hash, gain, input_truncated FROM usefulness"
+                f" WHERE rationale IN ({','.join('?' * len(page))})",
+                page,
+            )
+            for row in rows:
+                scorer = Scorer(model=row.pop("model"), fingerprint=row.pop("model_fingerprint"))
+                gain = UsefulnessGain(**{**row, "input_truncated": bool(row["input_truncated"])})
+                found.setdefault(scorer, []).append(gain)
+        return found
 
     def add(self, scorer: Scorer, gains: Sequence[UsefulnessGain]) -> None:
         """Keep gains; committed when this returns."""

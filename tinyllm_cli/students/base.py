@@ -1,4 +1,4 @@
-"""What a student is: something that encodes tasks, gives logits for target tokens, ranks options and writes text."""
+"""The interface of a student: it encodes tasks, gives logits for target tokens, ranks options and writes text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Limits:
         return cls(input=settings.max_input, target=settings.max_target)
 
     def within(self, window: int | None, *, shared: bool) -> Limits:
-        """No more than a model with `window` positions can read; `shared`: the target stands behind the input."""
+        """No more than a model with `window` positions can read. `shared`: input and target are one sequence."""
         if window is None:
             return self
         target = min(self.target, max(window // 2, window - self.input) if shared else window)
@@ -65,8 +65,7 @@ class Example:
 
 
 class Ranker(Protocol):
-    """What can rank options: a student, or what was exported from one. Batches are lists of any lengths; padding is
-    its own business."""
+    """Ranks options: a student, or an export of one. Batches are lists of any lengths, which it pads itself."""
 
     tokenizer: Any
 
@@ -82,7 +81,7 @@ class Ranker(Protocol):
 
 
 class Writer(Ranker, Protocol):
-    """What can write text as well."""
+    """Writes text as well."""
 
     def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
         """Greedy continuations as text, without special tokens."""
@@ -90,7 +89,7 @@ class Writer(Ranker, Protocol):
 
 
 class Student(Writer, Protocol):
-    """A loaded student, which can learn."""
+    """A loaded student, which can be trained."""
 
     @property
     def kind(self) -> Literal["seq2seq", "causal"]: ...
@@ -148,8 +147,8 @@ def by_tokens(items: Sequence[Sized], sizes: Sequence[int], budget: int) -> Iter
 
 
 def target_ids(tokenizer: Any, text: str, limit: int) -> tuple[tuple[int, ...], bool]:
-    """(ids, cut): the text and the end-of-sequence token; a text that doesn't fit loses its end, and the token
-    with it, so that the student does not learn to stop in mid-sentence."""
+    """(ids, cut): the text and the end-of-sequence token. A text that doesn't fit loses its end and the token, so that
+    the student does not learn to stop in mid-sentence."""
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     if len(ids) + 1 > limit:
         return tuple(ids[:limit]), True
@@ -157,8 +156,8 @@ def target_ids(tokenizer: Any, text: str, limit: int) -> tuple[tuple[int, ...], 
 
 
 def pad_multiple(device: str) -> int:
-    """What the lengths of a training's padded rows are multiples of. On a GPU the same few shapes had better come
-    back: for each new one memory is sought and a product's kernel is chosen anew."""
+    """What the lengths of padded rows in training are multiples of. On a GPU few different shapes are faster: for each
+    new one memory is allocated and a kernel is chosen."""
     return 1 if device == "cpu" else 16
 
 

@@ -1,7 +1,7 @@
-"""Greedy decoding that lets go of rows as they end. Knows nothing of questions.
+"""Greedy decoding that drops rows as they end. Knows nothing of questions.
 
-transformers' own loop carries every row of a batch along until the longest answer ends. Answers are short, with a few
-that run on: most of that work would be for nothing.
+transformers' own loop computes every row of a batch until the longest answer ends. Most answers are short and a few are
+long, so most of that work would be wasted.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from backends.base import ModelUnavailable
 from backends.checkpoints import EMBEDDED, best_device, load, load_tokenizer
 from backends.fingerprints import fingerprint
 from tinyllm_cli.students.base import Student
@@ -18,20 +21,41 @@ def student_device() -> str:
 def load_student(
     name: str, *, revision: str | None = None, trust_remote_code: bool = False, device: str | None = None
 ) -> Student:
-    """Load `name` in float32, in eval mode, on `device` or else on the best one at hand.
+    """Load `name` in float32, in eval mode, on `device` or else on the best one of this machine.
 
-    Raises ModelUnavailable with the reason and the ways on."""
+    Raises ModelUnavailable with the reason and the alternatives, also for a model that can't write text: one whose
+    tokenizer has no end token, or one that reads the words that it should predict, as BERT does."""
     device = device or student_device()
     # On a CPU, training short sequences with padding is a third faster without the fused attention kernel.
     attention = "eager" if device == "cpu" else None
     checkpoint = load(name, device=device, revision=revision, trust_remote_code=trust_remote_code, attention=attention)
-    return Seq2SeqStudent(checkpoint) if checkpoint.kind == "seq2seq" else CausalStudent(checkpoint)
+    if checkpoint.tokenizer.eos_token_id is None:
+        raise ModelUnavailable(f"The tokenizer of {name} has no end-of-sequence token.", _WRITERS)
+    if checkpoint.kind == "seq2seq":
+        return Seq2SeqStudent(checkpoint)
+    if not _is_causal(checkpoint.model):
+        raise ModelUnavailable(f"The model {name} reads the words after the one that it predicts.", _WRITERS)
+    return CausalStudent(checkpoint)
+
+
+_WRITERS = "A student is an encoder-decoder such as T5, or a decoder-only model such as GPT-2, Llama or Qwen."
+
+
+def _is_causal(model: Any) -> bool:
+    """Whether a token has no effect on the logits before it, found by changing one."""
+    import torch
+
+    words = model.get_input_embeddings().weight.shape[0]
+    ids = torch.tensor([[3, 5, 7], [3, 5, 11]], device=model.device) % words
+    with torch.inference_mode():
+        one, other = model(input_ids=ids, use_cache=False).logits[:, :2].float()
+    return torch.allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
 def load_ruler(name: str, *, trust_remote_code: bool = False) -> TokenCounter:
-    """What counts tokens as the student `name` would, without loading its weights.
+    """Counts tokens as the student `name` would, without loading its weights.
 
-    Raises ModelUnavailable with the reason and the ways on."""
+    Raises ModelUnavailable with the reason and the alternatives."""
     tokenizer, kind, window = load_tokenizer(name, trust_remote_code=trust_remote_code)
     return TokenCounter(tokenizer=tokenizer, kind=kind, window=window)
 

@@ -27,8 +27,8 @@ def save_student(student: Student, folder: Path, card: str) -> None:
             student.model.save_pretrained(temporary, state_dict=_state(student))
             student.tokenizer.save_pretrained(temporary)
             student.model.generation_config.save_pretrained(temporary)
-        _tell_the_truth_about_ties(student, temporary)
-        _name_the_tokenizer_for_all(temporary)
+        _write_true_ties(student, temporary)
+        _write_portable_tokenizer_config(temporary)
         (temporary / "README.md").write_text(card, encoding="utf-8")
         temporary.chmod(0o755)
         to_disk(*temporary.iterdir())
@@ -46,7 +46,7 @@ def save_student(student: Student, folder: Path, card: str) -> None:
 
 
 def clear_up(folder: Path) -> None:
-    """Remove what a `save_student` left that was killed; what it had put aside comes back if nothing took its place."""
+    """Remove the leftovers of a killed `save_student`; the previous folder is restored where no new one replaced it."""
     old = folder.with_name(_OLD.format(folder.name))
     if old.exists() and not folder.exists():
         old.rename(folder)
@@ -64,7 +64,7 @@ def _state(student: Student) -> dict[str, Any]:
     return state
 
 
-def _tell_the_truth_about_ties(student: Student, folder: Path) -> None:
+def _write_true_ties(student: Student, folder: Path) -> None:
     """transformers 5 writes `tie_word_embeddings: true` for every T5, also for FLAN-T5, whose head is its own.
     transformers 4 and other tools believe it, tie the head and scale it. What 5 keeps the truth in is
     `scale_decoder_outputs`."""
@@ -77,7 +77,7 @@ def _tell_the_truth_about_ties(student: Student, folder: Path) -> None:
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _name_the_tokenizer_for_all(folder: Path) -> None:
+def _write_portable_tokenizer_config(folder: Path) -> None:
     """Write the tokenizer's settings in the words that transformers 4 and 5 both understand: 5's own class name and
     its list of extra tokens make 4 fail."""
     path = folder / "tokenizer_config.json"

@@ -43,6 +43,11 @@ class TokenCounter:
         ids = iter(self._ids([text for group in groups for text in group], add_special_tokens=False))
         return [len({tuple(next(ids)) for _ in group}) < len(set(group)) for group in groups]
 
+    def unknown(self, texts: Sequence[str]) -> list[bool]:
+        """For each text, whether it has a character that the vocabulary lacks."""
+        unknown = self.tokenizer.unk_token_id
+        return [unknown is not None and unknown in ids for ids in self._ids(texts, add_special_tokens=False)]
+
     def _ids(self, texts: Sequence[str], **options: bool) -> list[list[int]]:
         # verbose: a text beyond the model's window is what is looked for, which is no reason for a warning.
         found: list[list[int]] = self.tokenizer(list(texts), verbose=False, **options)["input_ids"] if texts else []

@@ -1,63 +1,72 @@
-"""What a student will learn: a plan, and the questions and rationales that it takes from the store."""
+"""Training data: a plan, the queries that it needs, and the examples made of their rows.
+
+`load_training_data` reads the store first; everything after that is pure.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from tinyllm_cli.datasets.question import Question, canonical
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.rationales.selection import EVERY_RATIONALE, SelectedRationale, Selection, best_covered, selected
+from tinyllm_cli.rationales.select import select
+from tinyllm_cli.rationales.selection import (
+    EVERY_RATIONALE,
+    SelectedRationale,
+    Selection,
+    TeacherRationales,
+    best_covered,
+)
+from tinyllm_cli.rationales.teacher_answers import load_teacher_answers
+from tinyllm_cli.rationales.verdicts import judged
+from tinyllm_cli.records.elicitation import RationaleSet
 from tinyllm_cli.records.settings import TrainSettings
+from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, NO_EXTRA_CONTEXT, ExtraContext, Task, student_input
 from tinyllm_cli.training.alpha import WeightedTeacher
-from tinyllm_cli.training.pinto import load_extra_context
+from tinyllm_cli.training.methods import METHODS
+from tinyllm_cli.training.pinto import extra_context_of
 from tinyllm_cli.training.pseudo_labels import pseudo_labels
-
-Teaching = Literal["rationales", "labels", "hints"]
-"""What of the teachers is used: rationales to learn; their own answers instead of the gold ones, by majority, alpha
-being the weight of a vote (standard distillation); or what they wrote without the gold answer, to read beside the
-question in training and in test (PINTO)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """What to distil into whom. An alpha of 0 for every teacher is full fine-tuning."""
+    """What to train. `method` is a key of METHODS; `teachers` with an alpha of 0 take no part."""
 
+    method: str
     dataset: str
     student: str
-    voices: tuple[WeightedTeacher, ...]
+    teachers: tuple[WeightedTeacher, ...]
     settings: TrainSettings
     limit: int | None = None
-    teaching: Teaching = "rationales"
     selection: Selection = EVERY_RATIONALE
     command: str = ""
 
     @property
-    def method(self) -> str:
-        if self.teaching != "rationales":
-            return "standard-kd" if self.teaching == "labels" else "pinto"
-        if not self.active:
-            return "lora" if self.settings.lora_rank else "finetune"
-        return "distill-step-by-step" if len(self.active) == 1 else "tinyllm"
-
-    @property
     def active(self) -> tuple[WeightedTeacher, ...]:
-        """The teachers that count. One with an alpha of 0 costs nothing."""
-        return tuple(voice for voice in self.voices if voice.alpha > 0)
+        """The teachers with an alpha above 0."""
+        return tuple(teacher for teacher in self.teachers if teacher.alpha > 0)
 
     @property
-    def told(self) -> bool:
-        """Whether rationales are learnt."""
-        return bool(self.active) and self.teaching == "rationales"
+    def learns_rationales(self) -> bool:
+        return METHODS[self.method].takes == "rationales"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingQuestion:
+    """All the tasks of one question. An optimizer step takes whole questions."""
+
+    question: Question
+    tasks: tuple[Task, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """What the student will learn from. `lineage` says which rationales, by teacher; `extra_context` are for the valid
+    """What the student learns from. `lineage` records which rationales, by teacher; `extra_context` is for the valid
     questions."""
 
     training_questions: tuple[TrainingQuestion, ...]
@@ -67,86 +76,116 @@ class TrainingData:
 
     @property
     def digest(self) -> str:
-        """Changes with any question of train or valid, with their order, and with the hints."""
-        asked: list[Any] = [
-            [lesson.question.hash for lesson in self.training_questions],
+        """Changes with any question of train or valid, with their order, and with the extra context."""
+        content: list[Any] = [
+            [one.question.hash for one in self.training_questions],
             [one.hash for one in self.valid],
         ]
-        asked += [sorted(self.extra_context.items())] if self.extra_context else []
-        return hashlib.sha256(canonical(asked).encode()).hexdigest()[:16]
+        content += [sorted(self.extra_context.items())] if self.extra_context else []
+        return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
 
 
 def load_training_data(store: Store, plan: TrainingPlan) -> TrainingData:
-    """Questions of train and valid, with what the plan takes of every active teacher.
+    """The questions of train and valid, with what the method takes from every active teacher.
 
-    Raises UsageProblem when the data set has no train split, or a teacher wrote nothing for it."""
+    Raises UsageProblem if the data set has no train split, or a teacher has nothing for it."""
     sizes = store.questions.splits(plan.dataset)
     if not sizes.get("train"):
         raise UsageProblem(
             f"The data set {plan.dataset} has no train split.", f"It has: {', '.join(sizes) or 'nothing'}."
         )
     train = list(store.questions.iterate(plan.dataset, "train", plan.limit))
-    valid = tuple(store.questions.iterate(plan.dataset, "valid"))
-    if plan.teaching == "labels":
-        train, lineage = pseudo_labels(store, train, plan.active)
-        return TrainingData(training_questions=tuple(training_questions(train, {}, ())), valid=valid, lineage=lineage)
-    if plan.teaching == "hints":
-        return _hinted(store, plan, train, valid)
-    taught: dict[str, Mapping[str, Sequence[SelectedRationale]]] = {}
-    lineage = {}
-    known = store.rationales.variants(plan.dataset, "train")
-    for voice in plan.active:
-        variant = best_covered(known, voice.teacher, plan.dataset, plan.selection.icl)
-        taught[voice.teacher], lineage[voice.teacher] = selected(
-            store, plan.dataset, variant, plan.selection, limit=len(train), seed=plan.settings.seed
-        )
+    valid = list(store.questions.iterate(plan.dataset, "valid"))
+    takes = METHODS[plan.method].takes
+    if takes == "answers":
+        return _with_answers(store, plan, train, valid)
+    if takes == "context":
+        return _with_context(store, plan, train, valid)
+    return _with_rationales(store, plan, train, valid)
+
+
+def _with_rationales(
+    store: Store, plan: TrainingPlan, train: Sequence[Question], valid: Sequence[Question]
+) -> TrainingData:
+    """Of the teachers, their rationales; of none, the answers alone."""
+    known = store.rationales.variants(plan.dataset, "train") if plan.active else []
+    sources = [best_covered(known, one.teacher, plan.dataset, plan.selection.icl) for one in plan.active]
+    rows = [_rationales_of(store, plan, source, train) for source in sources]
+    selected = {one.source.teacher: select(one, plan.selection, plan.settings.seed) for one in rows}
+    by_teacher = {teacher: one.by_question for teacher, one in selected.items()}
     return TrainingData(
-        training_questions=tuple(training_questions(train, taught, plan.voices)), valid=valid, lineage=lineage
+        training_questions=tuple(training_questions(train, by_teacher, plan.active)),
+        valid=tuple(valid),
+        lineage={teacher: one.record for teacher, one in selected.items()},
     )
 
 
-def _hinted(store: Store, plan: TrainingPlan, train: Sequence[Question], valid: tuple[Question, ...]) -> TrainingData:
-    teachers = [voice.teacher for voice in plan.active]
-    if not teachers:
+def _rationales_of(
+    store: Store, plan: TrainingPlan, source: RationaleSet, train: Sequence[Question]
+) -> TeacherRationales:
+    """One teacher's rationales with their verdicts and, if the selection reads them, their usefulness scores."""
+    rationales = list(judged(store, train, source, plan.selection.gates))
+    gains: dict[Scorer, Sequence[UsefulnessGain]] = {}
+    if plan.selection.reads_scores:
+        found = store.usefulness.of([one.rationale.id for one in rationales if one.passed])
+        gains = {model: found.get(model, ()) for model in store.usefulness.models(plan.dataset)}
+    return TeacherRationales(
+        dataset=plan.dataset, source=source, questions=len(train), limited=len(train) == plan.limit,
+        rationales=rationales, scores=gains,
+    )  # fmt: skip
+
+
+def _with_answers(
+    store: Store, plan: TrainingPlan, train: Sequence[Question], valid: Sequence[Question]
+) -> TrainingData:
+    """The teachers' own answers instead of the gold ones."""
+    answers = [load_teacher_answers(store, one.teacher, plan.dataset, "train") for one in plan.active]
+    labels = pseudo_labels(train, list(zip(plan.active, answers, strict=True)))
+    return TrainingData(
+        training_questions=tuple(training_questions(labels.questions, {}, ())),
+        valid=tuple(valid),
+        lineage=labels.lineage,
+    )
+
+
+def _with_context(
+    store: Store, plan: TrainingPlan, train: Sequence[Question], valid: Sequence[Question]
+) -> TrainingData:
+    """The gold answers, with what the teachers wrote as extra context."""
+    if not plan.active:
         raise UsageProblem("PINTO reads what teachers wrote, and no teacher has an alpha above 0.", "Set --alpha.")
-    learnt = load_extra_context(store, teachers, plan.dataset, "train", plan.limit)
-    read = load_extra_context(store, teachers, plan.dataset, "valid").extra_context if valid else NO_EXTRA_CONTEXT
+    names = [one.teacher for one in plan.active]
+    for_train = {name: load_teacher_answers(store, name, plan.dataset, "train") for name in names}
+    for_valid = {name: load_teacher_answers(store, name, plan.dataset, "valid") for name in names if valid}
+    read = extra_context_of(train, for_train)
     return TrainingData(
-        training_questions=tuple(training_questions(train, {}, (), learnt.extra_context)),
-        valid=valid,
-        lineage=learnt.lineage,
-        extra_context=read,
+        training_questions=tuple(training_questions(train, {}, (), read.extra_context)),
+        valid=tuple(valid),
+        lineage=read.lineage,
+        extra_context=extra_context_of(valid, for_valid).extra_context,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingQuestion:
-    """All the tasks of one question. A step of training takes whole lessons."""
-
-    question: Question
-    tasks: tuple[Task, ...]
 
 
 def training_questions(
     questions: Iterable[Question],
     rationales: Mapping[str, Mapping[str, Sequence[SelectedRationale]]],
-    voices: Sequence[WeightedTeacher],
+    teachers: Sequence[WeightedTeacher],
     extra_context: ExtraContext = NO_EXTRA_CONTEXT,
 ) -> Iterator[TrainingQuestion]:
-    """The lesson of each question. `rationales` maps teacher -> question key -> what to learn. A teacher with
-    alpha 0 makes no task at all, so it costs nothing. `extra_context` stand in the input of the answer."""
+    """The tasks of each question. `rationales` maps teacher -> question key -> what to learn. A teacher with alpha 0
+    adds no task. `extra_context` is part of the answer's input."""
     for question in questions:
         tasks = [Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question, extra_context), target=question.gold)]
-        for voice in voices:
-            taught = rationales.get(voice.teacher, {}).get(question.key, ()) if voice.alpha else ()
+        for one in teachers:
+            selected = rationales.get(one.teacher, {}).get(question.key, ()) if one.alpha else ()
             tasks += [
                 Task(
-                    name=voice.teacher,
-                    input=student_input(voice.prefix, question),
-                    target=one.text,
-                    weight=one.weight,
-                    share=1 / len(taught),
+                    name=one.teacher,
+                    input=student_input(one.prefix, question),
+                    target=rationale.text,
+                    weight=rationale.weight,
+                    share=1 / len(selected),
                 )
-                for one in taught
+                for rationale in selected
             ]
         yield TrainingQuestion(question=question, tasks=tuple(tasks))

@@ -60,7 +60,7 @@ def distill(
             student,
             encoded(student, data, Limits.of(plan.settings)),
             plan.settings,
-            {voice.teacher: voice.alpha for voice in plan.active},
+            {one.teacher: one.alpha for one in plan.active},
             processes,
         )
         run = _resumed_or_begun(store, plan, identity(plan, data), held, control) if processes.first else None
@@ -164,13 +164,13 @@ def identity(plan: TrainingPlan, data: TrainingData) -> RunIdentity:
         method=plan.method,
         student=plan.student,
         dataset=plan.dataset,
-        alpha={voice.teacher: voice.alpha for voice in plan.active},
+        alpha={one.teacher: one.alpha for one in plan.active},
         seed=plan.settings.seed,
         settings=RunSettings(
             train=plan.settings,
             limit=plan.limit,
-            prefixes={voice.teacher: voice.prefix for voice in plan.active} if plan.told else {},
-            selection=SelectionRecord(**plan.selection.identity()) if plan.told else SelectionRecord(),
+            prefixes={one.teacher: one.prefix for one in plan.active} if plan.learns_rationales else {},
+            selection=SelectionRecord(**plan.selection.identity()) if plan.learns_rationales else SelectionRecord(),
             fingerprint=model_fingerprint(plan.student),
             data=data.digest,
             environment=environment_of(plan.settings.precision),

@@ -84,4 +84,4 @@ def escaped(text: str) -> str:
 
 def one_line(text: str) -> str:
     """`text` without control and direction characters, and white space as single spaces."""
-    return "".join(character for character in " ".join(text.split()) if character.isprintable())
+    return " ".join("".join(one for one in text if one.isprintable() or one.isspace()).split())

@@ -1,4 +1,4 @@
-"""Is a rationale in its question's language? By script, and by the function words of each sentence."""
+"""Whether a rationale is in its question's language, by script and by the function words of each sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinyllm_cli.rationales.gates.text import sentences, words
 
 
 def wrong_language(text: str, question: Question) -> str | None:
-    """Another script than the question's, or, where the question is English, hardly an English word in it."""
+    """The text has another script than the question, or the question is English and a third of the text is not."""
     asked = f"{question.text} {' '.join(question.options)}"
     if asked.isascii() and _nothing_foreign(text):
         return None
@@ -29,7 +29,7 @@ def wrong_language(text: str, question: Question) -> str | None:
 
 
 def understood(text: str, question: Question) -> str:
-    """Without sentences in another language, which explain nothing to the student."""
+    """The text without sentences in another language."""
     if _nothing_foreign(text) or (_ascii(text) and _english(words(text)) > 0.4):
         return text
     asked = words(f"{question.text} {' '.join(question.options)}")
@@ -39,7 +39,7 @@ def understood(text: str, question: Question) -> str:
 
 
 def _nothing_foreign(text: str) -> bool:
-    """Told at a glance: no letter and no function word of another language, as in most texts."""
+    """A quick test that most texts pass: no letter and no function word of another language."""
     return _ascii(text) and ELSEWHERE.isdisjoint(words(text))
 
 
@@ -51,14 +51,14 @@ _ANSWER = re.compile(r"\b(?:answer|option|choice)\s*(?:is\b|:)", re.IGNORECASE)
 
 
 def _unknown(text: str, asked: Sequence[str]) -> bool:
-    """Neither the question is English nor any sentence, but for the one that states the answer as it was asked to."""
+    """Neither the question is English nor any sentence, except one that states the answer, as the prompt asks."""
     return _english(asked) < 0.1 and not any(
         _english(words(one.text)) >= 0.2 for one in sentences(text) if not _ANSWER.search(one.text)
     )
 
 
 def _foreign(own: Sequence[str], known: Sequence[str]) -> bool:
-    """Long enough to tell, and without English function words; names and terms of the question don't count."""
+    """A sentence long enough to judge, without English function words. Words of the question don't count."""
     left = [word for word in own if word not in known and not word.isdigit()]
     elsewhere = any(word in ELSEWHERE or not word.isascii() for word in left)
     return elsewhere and len(left) >= 4 and len(left) >= 0.6 * len(own) and _english(own) < 0.08

@@ -1,4 +1,4 @@
-"""The words that the gates know."""
+"""Word lists of the gates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STOPWORDS = _words(
     whether which while who whom whose why will with within without would you your
     """
 )
-"""English function words: they carry no meaning of their own."""
+"""English function words, without a meaning of their own."""
 
 TELLING = _words(
     """
@@ -27,7 +27,7 @@ TELLING = _words(
     why with within without would you your
     """
 )
-"""Those of them that are no words of another language."""
+"""Those that are not words of another language as well."""
 
 ELSEWHERE = _words(
     """
@@ -36,7 +36,7 @@ ELSEWHERE = _words(
     lo se um uma os che di gli sono per non het een van niet jest nie jak czy na
     """
 )
-"""Function words of other languages that are no English words."""
+"""Function words of other languages that are not English words."""
 
 FILLER = _words(
     """
@@ -47,7 +47,7 @@ FILLER = _words(
     help require describe remaining left eliminate assume first second third fourth firstly secondly thirdly
     """
 )
-"""What every rationale says, whatever the question."""
+"""Words of any rationale, independent of the question."""
 
 SLIGHT = _words(
     """
@@ -56,7 +56,10 @@ SLIGHT = _words(
     was we were what when which while who will would you your
     """
 )
-"""Without them a sentence says the same."""
+"""Words without which a sentence has the same meaning."""
+
+REFERRING = _words("this these those she her hers he him his it its they their them")
+"""They refer to something said before."""
 
 UNENDING = _words(
     """
@@ -65,7 +68,7 @@ UNENDING = _words(
     must should do does into over under between about your our my i you we they he she
     """
 )
-"""No sentence ends in one of these."""
+"""Words that end no sentence."""
 
 VERBS = _words(
     """

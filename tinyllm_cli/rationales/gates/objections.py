@@ -1,11 +1,11 @@
-"""What makes a rationale unfit: an objection takes a text and its question, and gives a reason or None."""
+"""Objections about the answer that a text claims: each takes a text and its question, and gives a reason or None."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, islice, takewhile
+from itertools import chain, takewhile
 
 from tinyllm_cli.datasets.question import LETTERS, Question
 from tinyllm_cli.rationales.gates.language import understood
@@ -25,11 +25,12 @@ _LETTER_RIGHT = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _CHOOSE = re.compile(
-    r"\b(?:choose|select|pick|go\s+with|choosing)\s+(?:the\s+)?(?:option\s+|answer\s+|choice\s+)?\(([a-z])\)",
-    re.IGNORECASE,
+    r"\b(?:choose|select|pick|go\s+with|choosing)\s+(?:the\s+)?(?:option\s+|answer\s+|choice\s+)?\(([a-z])\)"
+    r"|^\s*(?:so,?\s+)?it(?:\s+is|['’]s)\s+(?:option\s+)?\(([a-z])\)(?=[.,;!]|\s*$)",
+    re.IGNORECASE | re.MULTILINE,
 )
 _ANNOUNCING = ("answer", "option", "choice", "solution", "left", "leaves", "thing", "possibility")
-"""One of these is in all that _CLAIM or _SAID finds, and is found sooner than they."""
+"""Every match of _CLAIM or _SAID has one of these; a quick test before the patterns run."""
 
 _SAID = re.compile(
     r"\b(?:answer|option|choice|(?:only|one|best|right|correct)\s+thing|possibility)(?:\s+(?:left|remaining|that\s+(?:remains|is\s+left)))?\s*(?:is|would\s+be|must\s+be|should\s+be|:)"
@@ -41,18 +42,18 @@ _CONCLUDES = re.compile(r"^(?:so|thus|therefore|hence|consequently|in\s+conclusi
 
 
 def wrong_answer(text: str, question: Question) -> str | None:
-    """The last claim of what the answer is names another option than the gold one."""
+    """The last claim about the answer names an option other than the gold one, or the gold one is denied."""
     claimed = claim(text, question)
     if claimed is None:
-        return f"denies ({LETTERS[question.answer]}), the answer" if _denied(text, question) else None
+        return f"denies the answer, ({LETTERS[question.answer]})" if _denied(text, question) else None
     if claimed == question.answer:
         return None
-    return f"says the answer is ({LETTERS[claimed]}), and it is ({LETTERS[question.answer]})"
+    return f"says that the answer is ({LETTERS[claimed]}); it is ({LETTERS[question.answer]})"
 
 
 def _denied(text: str, question: Question) -> bool:
-    """The gold option is said not to be so, and another one stands in a sentence without a no. Where question or gold
-    option say no themselves, nobody can tell."""
+    """The gold option is denied wherever it is named, and exactly one other option is in a sentence without a negation.
+    False if the question or the gold option has a negation itself."""
     gold = _plain_options(question.options)[question.answer]
     if not NEGATION.search(text) or question.answer not in _named(text, question.options):
         return False
@@ -79,10 +80,10 @@ _UNLIKE = re.compile(
 
 
 def _refuses(sentence: str, gold: str) -> bool:
-    """`<gold> is not`, `<gold> can't`, `not <gold>`, `not in <gold>`: the no belongs to the option."""
+    """`<gold> is not`, `<gold> can't`, `not <gold>`, `not in <gold>`: the negation is of the option."""
     plain = f" {_plain(words(sentence))} "
     before, _, after = plain.partition(f" {gold} ")
-    return bool(_NO_AFTER.match(after) or _NO_BEFORE.search(before))
+    return bool(_NO_AFTER.match(after) or _NO_BEFORE.search(f"{before} "))
 
 
 _NO_AFTER = re.compile(  # of stems
@@ -91,9 +92,9 @@ _NO_AFTER = re.compile(  # of stems
 _NO_BEFORE = re.compile(r"(?:\bnot|n't|\bcannot)(?: (?:be|in|on|at|of|by|to|from|with|use|go))* $")
 
 
-@lru_cache(maxsize=16)  # two gates ask
+@lru_cache(maxsize=16)  # used by two gates
 def claim(text: str, question: Question) -> int | None:
-    """The option that a rationale claims to be the answer, by letter or by its text; None where it claims none.
+    """The option that a rationale claims to be the answer, by letter or by its text; None if it claims none.
 
     Of several claims the last one counts."""
     found: list[tuple[int, int]] = []
@@ -102,10 +103,11 @@ def claim(text: str, question: Question) -> int | None:
     lettered = announced or ")" in text
     for pattern in (*((_CLAIM,) if announced else ()), *((_LETTER_RIGHT, _CHOOSE) if lettered else ())):
         for match in pattern.finditer(text):
-            letter = next(filter(None, match.groups())).lower()
-            negated = NEGATION.search(match[0]) or NEGATION.search(text[max(0, match.start() - 12) : match.start()])
-            if letter in LETTERS[: len(question.options)] and not negated:
-                found.append((match.start(), LETTERS.index(letter)))
+            option = _lettered(match, text, question)
+            before = text[max(0, match.start() - 12) : match.start()]
+            negated = NEGATION.search(match[0]) or NEGATION.search(before) or _IS_WRONG.match(text, match.end())
+            if option is not None and not negated:
+                found.append((match.start(), option))
     for sentence in sentences(text):
         stated = _SAID.search(sentence.text) if announced else None
         if stated or _CONCLUDES.match(sentence.text):
@@ -122,6 +124,30 @@ def claim(text: str, question: Question) -> int | None:
     return max(found)[1] if found else None
 
 
+_IS_WRONG = re.compile(
+    r"[^\w.!?\n]{0,3}\s*(?:is|was|would\s+be|seems|must\s+be)\s+(?:clearly\s+)?(?:not\b|incorrect|wrong|false)",
+    re.IGNORECASE,
+)
+"""`Answer: (c) is incorrect` claims nothing."""
+
+
+def _lettered(match: re.Match[str], text: str, question: Question) -> int | None:
+    """The option of the letter in `match`. If an option's text begins at a bare letter (`C. elegans`, `C major`), it is
+    that option."""
+    group = next(number for number, letter in enumerate(match.groups(), start=1) if letter)
+    letter = match[group].lower()
+    if text[match.start(group) - 1] != "(":
+        following = f"{_plain(words(text[match.start(group) :]))} "
+        begun = [
+            (len(own), index)
+            for index, own in enumerate(_plain_options(question.options))
+            if len(own) > 1 and following.startswith(f"{own} ")
+        ]
+        if begun:
+            return max(begun)[1]
+    return LETTERS.index(letter) if letter in LETTERS[: len(question.options)] else None
+
+
 def _without(text: str, option: str) -> str:
     """Without the option's own words: `The answer is no` denies nothing."""
     own = " ".join(words(option))
@@ -129,8 +155,8 @@ def _without(text: str, option: str) -> str:
 
 
 def _only_option(text: str, question: Question) -> int | None:
-    """The option whose text stands in a sentence, where it is just one; the first of several where the gold one is not
-    among them. An option within another counts once."""
+    """The option whose text is in a sentence, if it is only one; of several the first, if the gold one is not among
+    them. An option within another counts once."""
     named = _named(text, question.options) or _meant(text, question.options)
     longest = [
         index for index in named
@@ -145,14 +171,14 @@ def _named(text: str, options: tuple[str, ...]) -> list[int]:
 
 
 def _meant(text: str, options: tuple[str, ...]) -> list[int]:
-    """Options of several meaningful words that are all there, in whatever order and between whatever others."""
+    """Options of several meaningful words that are all in the text, in any order."""
     there = set(content(text))
     return [index for index, option in enumerate(options) if len(own := set(content(option))) > 1 and own <= there]
 
 
 def _first_option(text: str, question: Question) -> int | None:
-    """The option whose text comes first after an answer was announced, be it without the words that all options begin
-    with; of several there the longest."""
+    """The option whose text comes first after an announced answer, also without the words that all options begin with;
+    of several at one place the longest."""
     plain = f" {_plain(words(text))} "
     found = [
         (plain.index(f" {own} "), -len(own), index)
@@ -170,13 +196,13 @@ def _within(index: int, other: int, options: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _plain_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    """Without prepositions at the front, to be found in a text whatever the article or the number of a noun."""
+    """Stems, without function words at the front, so that article and number of a noun don't matter."""
     return tuple(_without_front(words(option)) for option in options)
 
 
 @lru_cache(maxsize=4096)
 def _distinct_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    """Without the words that all begin with, as well."""
+    """Also without the words that all options begin with."""
     split = [words(option) for option in options]
     shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*split, strict=False)))
     return tuple(_without_front(own[shared:]) for own in split)
@@ -192,15 +218,22 @@ def _plain(tokens: Sequence[str]) -> str:
 
 
 def letter_only(text: str, question: Question) -> str | None:
-    """It names the answer, and no reason."""
-    asserts = claim(text, question) is not None or any(_says_no_more(text, option) for option in question.options)
+    """The text names the answer, and no reason."""
+    asserts = (
+        claim(text, question) is not None
+        or _BARE_LETTER.fullmatch(text) is not None
+        or any(_says_no_more(text, option) for option in question.options)
+    )
     if not asserts or _explains(text, question):
         return None
     rest = re.sub(r"\(?\b[a-z]\)", " ", understood(text, question), flags=re.IGNORECASE)
     rest = _CLAIM.sub(" ", rest)
-    own = _option_stems(question.options)
+    own = option_stems(question.options)
     left = [word for word in content(rest) if word not in own and word not in FILLER_STEMS and not word.isdigit()]
     return None if left else "names the answer and no reason"
+
+
+_BARE_LETTER = re.compile(r"[^\w]*[a-h][^\w]*", re.IGNORECASE)
 
 
 def _says_no_more(text: str, option: str) -> bool:
@@ -208,38 +241,12 @@ def _says_no_more(text: str, option: str) -> bool:
 
 
 def _explains(text: str, question: Question) -> bool:
-    """Words of the question beside the answer say at least that they belong together: that is an echo."""
-    asked = set(content(question.text)) - _option_stems(question.options)
+    """The text has two words of the question beside the answer: then it is an echo, not a bare answer."""
+    asked = set(content(question.text)) - option_stems(question.options)
     return len(asked & set(content(text))) >= 2
 
 
-def echo(text: str, question: Question, new_words: int) -> str | None:
-    """It has fewer than `new_words` words of its own."""
-    meaning = [word for word in content(understood(text, question)) if word not in FILLER_STEMS and len(word) > 1]
-    if len(meaning) < 2:
-        return None
-    known = _known(question.text, question.options)
-    own = (word for word in dict.fromkeys(meaning) if word[:5] not in known)
-    enough = sum(1 for _ in islice(own, new_words)) == new_words
-    return None if enough else "says no more than the question and its options"
-
-
-@lru_cache(maxsize=256)  # samples and teachers come one after the other with the same questions
-def _known(text: str, options: tuple[str, ...]) -> frozenset[str]:
-    """The stems of a question's words, and the first letters, up to five, that other forms of them share: the crude
-    stem leaves some apart."""
-    stems = frozenset(content(text)) | _option_stems(options)
-    beginnings = (one[:size] for size, least in _LEAST.items() for one in stems if len(one) >= least)
-    return stems.union(beginnings, _FILLER_BEGINNINGS)
-
-
 @lru_cache(maxsize=256)
-def _option_stems(options: tuple[str, ...]) -> frozenset[str]:
+def option_stems(options: tuple[str, ...]) -> frozenset[str]:
+    """The stems of all words of the options."""
     return frozenset(map(stem, chain.from_iterable(map(words, options))))
-
-
-_LEAST = {3: 6, 4: 5, 5: 5}
-"""How long a word is at least that a beginning of so many letters may stand for."""
-
-_FILLER_BEGINNINGS = frozenset(word[:5] for word in FILLER_STEMS if len(word) >= 5)
-"""No shorter ones: `hap` of `happen` is also that of `happy`."""

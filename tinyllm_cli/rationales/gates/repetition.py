@@ -1,4 +1,4 @@
-"""What a rationale says twice: sentences that come again, that another one contains, and phrases in a loop."""
+"""Repetitions: repeated sentences, sentences that another one contains, and phrases in a loop."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tinyllm_cli.rationales.gates.text import FILLER_STEMS, NEGATION, Sentence, 
 
 
 def without_repetition(text: str) -> Repair | None:
-    """Each sentence once, and no phrase over and over."""
+    """Each sentence once, and no phrase in a loop."""
     found = sentences(text)
     again = _said_again(found)
     again = sorted({*again, *_restated(found, frozenset(again))})
     rest = _joined(text, [one for index, one in enumerate(found) if index not in again]) if again else text
     looped = _without_loop(rest)
     if looped is not None:
-        return looped.strip(), f"says '{short(rest[len(looped) :].strip())}' over and over"
-    return (rest.strip(), f"says '{short(found[again[0]].text)}' again") if again else None
+        return looped.strip(), f"repeats '{short(rest[len(looped) :].strip())}' in a loop"
+    return (rest.strip(), f"repeats '{short(found[again[0]].text)}'") if again else None
 
 
 _LONG = 6
@@ -31,8 +31,8 @@ _SHARE = 0.25
 
 
 def _said_again(found: Sequence[Sentence]) -> list[int]:
-    """The sentences that were there before. A short one may come back once, as in a comparison of options, unless it
-    does so at once, or such ones make up much of the text."""
+    """Sentences that occurred before. A short one may recur once, as in a comparison of options, unless it follows
+    directly or such sentences are a large part of the text."""
     if len(found) < 2:
         return []
     forms = [shape(one.text) for one in found]
@@ -56,12 +56,12 @@ _RESTATED = 0.4
 
 
 def _restated(found: Sequence[Sentence], again: Collection[int]) -> set[int]:
-    """The sentences that say no more than another: its words hold theirs in the same order, and not many more. Of two
-    that say the same it is the later one. Those that were said before (`again`) are not looked at."""
+    """Sentences whose words are all in another one, in the same order, with few other words. Of two equal ones the
+    later one. Sentences in `again` are skipped."""
     if len(found) < 2:
         return set()
-    told = ((index, _told(one.text)) for index, one in enumerate(found) if index not in again)
-    long = [(index, own, frozenset(own)) for index, own in told if len(own) >= 3]
+    stems = ((index, _stems(one.text)) for index, one in enumerate(found) if index not in again)
+    long = [(index, own, frozenset(own)) for index, own in stems if len(own) >= 3]
     dropped: set[int] = set()
     for (earlier, first, firsts), (later, second, seconds) in combinations(long, 2):
         if earlier in dropped or later in dropped:
@@ -79,9 +79,9 @@ def _restated(found: Sequence[Sentence], again: Collection[int]) -> set[int]:
     return dropped
 
 
-@lru_cache(maxsize=64)  # what one round leaves is looked at in the next
-def _told(text: str) -> tuple[str, ...]:
-    """Stems of all words but those without which the sentence says the same. The letter of an option is one."""
+@lru_cache(maxsize=64)  # the next round sees the same sentences
+def _stems(text: str) -> tuple[str, ...]:
+    """Stems of all words that matter for the meaning, the letters of options included."""
     return tuple(filter(None, map(_weight, words(_LETTER.sub(_as_word, text) if _lettered(text) else text))))
 
 
@@ -94,17 +94,17 @@ _LETTER = re.compile(r"\((\w)\)|\b(?:option|choice|answer) ([a-h])\b", re.IGNORE
 
 
 def _lettered(text: str) -> bool:
-    """Whether there may be a letter: cheaper than to look for one."""
+    """A quick test for the letter of an option."""
     return "(" in text or "ption" in text or "hoice" in text or "nswer" in text
 
 
 def _as_word(match: re.Match[str]) -> str:
-    """The letter A would be taken for an article."""
+    """As a word of its own, so that A is not read as an article."""
     return f" option{match[1] or match[2]} ".lower()
 
 
 def _alike(one: Sentence, other: Sentence) -> bool:
-    """Both say yes, or both no; both ask, or both tell."""
+    """Both are negated or neither is, and both are questions or neither is."""
     negative = [NEGATION.search(own.text) is not None for own in (one, other)]
     return negative[0] == negative[1] and one.text.endswith("?") == other.text.endswith("?")
 
@@ -115,7 +115,7 @@ def _in_order(some: Sequence[str], more: Sequence[str]) -> bool:
 
 
 def _joined(text: str, kept: list[Sentence]) -> str:
-    """The kept sentences with what stood behind each in the text; a heading whose sentence is gone goes as well."""
+    """The kept sentences with the white space after each; a heading without its sentence is removed as well."""
     parts = []
     for index, sentence in enumerate(kept):
         following = kept[index + 1] if index + 1 < len(kept) else None
@@ -133,9 +133,9 @@ _LONGEST = 12
 
 
 def _without_loop(text: str) -> str | None:
-    """The text up to the first repeat of a phrase that comes three times in a row; None where there is none."""
+    """The text up to the first repeat of a phrase that occurs three times in a row; None if there is none."""
     plain = [token if token.isalpha() else _NOT_LETTERS.sub("", token) or token for token in text.lower().split()]
-    again = len(plain) - 1 - len(set(pairwise(plain)))  # neighbours that were neighbours before
+    again = len(plain) - 1 - len(set(pairwise(plain)))  # pairs of neighbours that occurred before
     if again < _LOOP - 1:
         return None
     for size in range(1, min(_LONGEST, (again + 1) // 2) + 1):

@@ -1,4 +1,4 @@
-"""What the gates let pass: settings with defaults, read from `[gates]` of tinyllm.toml."""
+"""Settings of the gates, read from `[gates]` of tinyllm.toml."""
 
 from __future__ import annotations
 
@@ -11,51 +11,58 @@ from tinyllm_cli.datasets.question import canonical
 from tinyllm_cli.errors import UsageProblem, choices
 
 GATES = (
-    "empty", "boilerplate", "run-on", "echo", "repetition", "cut-off", "wrong-answer", "letter-only",
-    "wrong-language", "too-short", "too-long",
+    "empty", "boilerplate", "run-on", "refusal", "echo", "off-topic", "repetition", "cut-off", "wrong-answer",
+    "letter-only", "wrong-language", "too-short", "too-long",
 )  # fmt: skip
 """Their names, in the order in which a table shows them."""
 
-CODE = 4
-"""Counts up when a gate decides otherwise than before, so that stored verdicts are made anew."""
+CODE = 5
+"""Version of the gates' decisions: a new one makes stored verdicts obsolete, so that they are computed again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateSettings:
-    """Which gates stand, and how high."""
+    """Which gates are on, and their thresholds."""
 
     off: tuple[str, ...] = ()
-    """Gates that let everything pass."""
+    """Gates that are switched off."""
 
     min_words: int = 5
-    """Fewer words than this are too short."""
+    """A text with fewer words is too short."""
 
     cut_off: Literal["trim", "reject"] = "trim"
-    """Trim a text that stops in mid-sentence to its last whole sentence, or reject it."""
+    """Trim a text that stops in mid-sentence to its last complete sentence, or reject it."""
+
+    off_topic: Literal["keep", "reject"] = "keep"
+    """Reject a text that shares no word with its question. A good text may do so by chance, so it is kept by default,
+    and the audit counts such texts."""
 
     new_words: int = 1
-    """So many meaningful words that neither the question nor its options have keep a rationale from being an echo."""
+    """A text with fewer meaningful words that neither the question nor its options have is an echo."""
 
     max_tokens: int | None = None
-    """The student's limit of target tokens; a longer text is trimmed to the whole sentences that fit."""
+    """The student's limit of target tokens; a longer text is trimmed to the complete sentences that fit."""
 
     @property
     def hash(self) -> str:
         return self.hash_under(CODE)
 
     def hash_under(self, code: int) -> str:
-        """As it was when CODE was `code`."""
+        """The hash of these settings under another version of the gates."""
         content = canonical([code, asdict(self)])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def stands(self, gate: str) -> bool:
+    def is_on(self, gate: str) -> bool:
         return gate not in self.off
 
 
-def gate_settings(table: Mapping[str, Any], max_target: int | None = None) -> GateSettings:
-    """The settings that `[gates]` of tinyllm.toml holds, for a student that learns `max_target` tokens.
+_CHOICES = {"cut_off": ("trim", "reject"), "off_topic": ("keep", "reject")}
 
-    Raises UsageProblem for a key or a value that there is not."""
+
+def gate_settings(table: Mapping[str, Any], max_target: int | None = None) -> GateSettings:
+    """The settings in `[gates]` of tinyllm.toml, for a student that learns up to `max_target` tokens.
+
+    Raises UsageProblem for an unknown key or an invalid value."""
     known = {one.name: one for one in fields(GateSettings)}
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -73,9 +80,9 @@ def _checked(key: str, value: Any) -> Any:
         if unknown:
             raise UsageProblem(f"[gates] off: there is no gate '{unknown[0]}'.", f"Gates: {choices(GATES)}.")
         return tuple(sorted(names))
-    if key == "cut_off":
-        if value not in ("trim", "reject"):
-            raise UsageProblem(f"[gates] cut_off can't be '{value}'.", "Choose trim or reject.")
+    if key in _CHOICES:
+        if value not in _CHOICES[key]:
+            raise UsageProblem(f"[gates] {key} can't be '{value}'.", f"Choose {' or '.join(_CHOICES[key])}.")
         return value
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise UsageProblem(f"[gates] {key} must be a whole number, 0 or more.", f"For example: {key} = 5")

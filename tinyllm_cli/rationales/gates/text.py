@@ -1,4 +1,4 @@
-"""Sentences and words of a rationale, as the gates see them. Knows nothing of questions."""
+"""Sentences and words of a rationale."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tinyllm_cli.rationales.gates.lexicon import FILLER, STOPWORDS
 
 _ABBREVIATIONS = frozenset({"e.g", "i.e", "etc", "vs", "dr", "mr", "mrs", "ms", "st", "no", "fig", "approx", "cf"})
 _CLOSING = "\"'”’)]*"
-_BREAK = re.compile(  # the characters come first, so that the search skips what is none of them
+_BREAK = re.compile(  # the characters come first, which makes the search fast
     rf"[\n.!?。！？।۔؟](?:(?<=\n)\n*|(?<=[.!?])[{re.escape(_CLOSING)}]*[ \t]+(?=\S)|(?<=[。！？।۔؟]))"
 )
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
@@ -18,13 +18,13 @@ _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(
     rf"[^\W_{_UNSPACED}{_IDEOGRAPHS}]+(?:['’][^\W_{_UNSPACED}{_IDEOGRAPHS}]+)*|[{_IDEOGRAPHS}]|[{_UNSPACED}]{{1,4}}"
 )
-"""Scripts that put no spaces count by the character, or by a few."""
+"""In scripts without spaces, a character or a few count as a word."""
 
 _PLAIN_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
-"""The same for lower-case ASCII, in half the time."""
+"""The same for lower-case ASCII, twice as fast."""
 
 _SPACED = {number: " " for number in range(128) if not chr(number).isalnum()}
-"""Leaves the words of ASCII without an apostrophe, in an eighth."""
+"""For ASCII without apostrophes, eight times as fast."""
 
 _INITIALS = re.compile(r"(?:[A-Z]\.)+[A-Z]")
 _CONNECTIVE = re.compile(
@@ -38,7 +38,7 @@ NEGATION = re.compile(
     re.IGNORECASE,
 )
 _ENDS = frozenset(".!?…。！？।۔؟")
-_STATED = re.compile(  # `The answer is (b)`, `**Answer: (b) fur**`: no full stop is wanted
+_STATED = re.compile(  # `The answer is (b)`, `**Answer: (b) fur**`: complete without a full stop
     r"(?:\b(?:answer|option|choice) is:? (?:option )?(?:\(?[a-z]\)|[b-h]|['\"“‘][^'\"”’]+['\"”’])"
     r"|^[*_]*(?:final |correct )?answer:[*_]* *(?:\(?[a-z]\)[^.\n()]{0,80}|[a-h]))[*_]*$",
     re.IGNORECASE,
@@ -57,7 +57,7 @@ class Sentence(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """It comes to an end."""
+        """It is complete."""
         stripped = self.text.rstrip()
         closed = stripped.rstrip(_CLOSING)
         if closed[-1:] not in _ENDS:
@@ -71,14 +71,14 @@ class Sentence(NamedTuple):
         return bool(_ENUMERATOR.fullmatch(self.text.strip()))
 
 
-@lru_cache(maxsize=64)  # several gates ask about the same text
+@lru_cache(maxsize=64)  # several gates use the same text
 def sentences(text: str) -> tuple[Sentence, ...]:
-    """The sentences in order, without the white space between them; an abbreviation or a number ends none."""
+    """The sentences in order, without the white space between them. Abbreviations and numbers end no sentence."""
     found: list[Sentence] = []
     start = 0
     for match in _BREAK.finditer(text):
         end = match.end()
-        if text[match.start()] != "\n" and _goes_on(text[start : match.start() + 1]):
+        if text[match.start()] != "\n" and _continues(text[start : match.start() + 1]):
             continue
         _add(found, text, start, end)
         start = end
@@ -86,7 +86,7 @@ def sentences(text: str) -> tuple[Sentence, ...]:
     return tuple(found)
 
 
-def _goes_on(piece: str) -> bool:
+def _continues(piece: str) -> bool:
     last = piece.rstrip(".").rpartition(" ")[2].lstrip("(")
     return (
         last.lower() in _ABBREVIATIONS
@@ -101,9 +101,9 @@ def _add(found: list[Sentence], text: str, start: int, end: int) -> None:
         found.append(Sentence(own, start + len(piece) - len(own), start + len(piece)))
 
 
-@lru_cache(maxsize=256)  # of a question and of the sentences of its rationale, in whatever round
+@lru_cache(maxsize=256)  # of a question and of the sentences of its rationale, in all rounds
 def words(text: str) -> tuple[str, ...]:
-    """Lower-case words, numbers included; the typographic apostrophe is one."""
+    """Lower-case words and numbers; the typographic apostrophe counts as an apostrophe."""
     if text.isascii():
         low = text.lower()
         return tuple(_PLAIN_WORD.findall(low) if "'" in low else low.translate(_SPACED).split())
@@ -112,8 +112,7 @@ def words(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def shape(text: str) -> str:
-    """What is left of a sentence for telling whether it was said before: no case, punctuation, leading number or
-    connectives."""
+    """A sentence without case, punctuation, leading number and connectives, to compare it with others."""
     plain = _ENUMERATED.sub(" ", text.lower())
     plain = " ".join((plain.translate(_SPACED) if plain.isascii() else _NO_WORD.sub(" ", plain)).split())
     while (rest := _CONNECTIVE.sub("", plain)) != plain:
@@ -123,7 +122,7 @@ def shape(text: str) -> str:
 
 @cache
 def stem(word: str) -> str:
-    """A crude stem: enough to see that `replicates` was in the question as `replication`."""
+    """A crude stem: `replicates` and `replication` have the same."""
     word = word.replace("’", "'").removesuffix("'s")
     for suffix in (
         "ations",
@@ -156,11 +155,11 @@ FILLER_STEMS = frozenset(map(stem, FILLER))
 
 @lru_cache(maxsize=64)
 def content(text: str) -> tuple[str, ...]:
-    """The stems of the words that carry meaning."""
+    """The stems of the words that have a meaning of their own."""
     return tuple(filter(None, map(_meaning, words(text))))
 
 
 @cache
 def _meaning(word: str) -> str:
-    """A word's stem; empty where it carries no meaning."""
+    """A word's stem; empty if it has no meaning of its own."""
     return "" if word in STOPWORDS or word.endswith(("n't", "n’t", "'s")) else stem(word)

@@ -53,7 +53,7 @@ class Head:
 
 def plain_head(model: Any) -> Head | None:
     """The head of `model`, or None when it isn't a matrix alone, with nothing between it and the logits (a bias, a
-    scale, a soft cap): then only the model itself knows its logits. Found out by trying, on three tokens."""
+    scale, a soft cap): then only the model itself computes its logits. Found by comparing both on three tokens."""
     import torch
 
     linear: Any = model.get_output_embeddings()

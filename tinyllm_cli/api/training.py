@@ -1,0 +1,263 @@
+"""`distill` and `plan_distillation`: train a student on answers and rationales."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from tinyllm_cli.api.project import Project
+from tinyllm_cli.errors import InterruptedByUser, UsageProblem, choices
+from tinyllm_cli.events import Finished, Notice, OnEvent, Progress, ignore_events
+
+if TYPE_CHECKING:
+    from tinyllm_cli.records.runs import Run
+    from tinyllm_cli.records.settings import TrainSettings
+    from tinyllm_cli.training.alpha import AlphaChoice
+    from tinyllm_cli.training.data import TrainingData, TrainingPlan
+    from tinyllm_cli.training.progress import Progress as TrainingProgress
+    from tinyllm_cli.training.tracking import Tracker
+
+DEFAULT_STUDENT = "google/flan-t5-small"
+_LORA_RANK = 8  # of method "lora" where the settings name no rank
+
+
+class DistillOptions(TypedDict, total=False):
+    """Keywords of `distill` and `plan_distillation`."""
+
+    alpha: Mapping[str, float] | float | str | None
+    """Weights by teacher, one weight for all, or text such as "t5=1,llama=0.5". Default: 1 for every teacher that has
+    rationales; 0: full fine-tuning."""
+
+    method: str | None
+    """finetune, lora, standard-kd, pinto, distill-step-by-step or tinyllm; default: what alpha and settings imply."""
+
+    dataset: str | None
+    """Default: the only data set that has rationales of these teachers."""
+
+    student: str
+    """A hub name, a folder, a .gguf file, or smollm2; default: google/flan-t5-small."""
+
+    limit: int | None
+    """Only the first N training questions; default: all."""
+
+    gates: bool
+    """Train on rationales that pass the gates; default: True."""
+
+    usefulness: Literal["none", "weight", "filter"]
+    """Weight rationales by usefulness, or drop useless ones; default: none."""
+
+    usefulness_model: str | None
+    """Whose usefulness scores; default: the only model that scored all."""
+
+    samples: int | None
+    """The best K of several samples for a question; default: all."""
+
+    icl: int | None
+    """Only rationales elicited with this number of in-context examples."""
+
+    shuffle_rationales: bool
+    """A control: each question gets another question's rationales; default: False."""
+
+    settings: TrainSettings
+    """Optimization settings; default: the paper's."""
+
+    save_every: float
+    """Checkpoint interval in seconds; default: 300."""
+
+    restart: bool
+    """Train again although a finished or interrupted run has this configuration; default: False."""
+
+    track: str | None
+    """Send the curves to tensorboard, wandb, trackio or mlflow."""
+
+    trust_remote_code: bool
+    """Run code that comes with the student; default: False."""
+
+    command: str
+    """The command line to record with the run; default: none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationPlan:
+    """What a training would do. `dataset_found`: the data set was not named, it is the only one that fits."""
+
+    plan: TrainingPlan
+    data: TrainingData
+    dataset_found: bool
+
+    def summary(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        plan = self.plan
+        return {
+            "method": plan.method,
+            "dataset": plan.dataset,
+            "student": plan.student,
+            "alpha": {one.teacher: one.alpha for one in plan.teachers},
+            "questions": len(self.data.training_questions),
+            "steps": plan.settings.steps(len(self.data.training_questions)),
+            "rationales": self.data.lineage,
+        }
+
+
+def plan_distillation(
+    project: Project, *, on_event: OnEvent = ignore_events, **options: Unpack[DistillOptions]
+) -> DistillationPlan:
+    """Choose data set, teachers and rationales, and load the training data; trains nothing.
+
+    Raises UsageProblem for a wrong setting, and where a teacher has no rationales."""
+    from tinyllm_cli.ingestion.ingest import ingest_named
+    from tinyllm_cli.training.alpha import choose, parse_alpha
+    from tinyllm_cli.training.data import load_training_data
+
+    check_options(options)
+    alpha = options.get("alpha")
+    if alpha is None and options.get("method") in ("finetune", "lora"):
+        alpha = 0.0
+    weights = parse_alpha(alpha) if isinstance(alpha, str) else alpha
+    dataset = options.get("dataset")
+    if dataset is not None:
+        dataset = ingest_named(project.store, dataset, project.settings).name
+    choice = choose(project.store, project.settings, float(weights) if isinstance(weights, int) else weights, dataset)
+    plan = _plan(project, options, choice)
+    by = plan.selection
+    if not plan.learns_rationales and (by.usefulness != "none" or by.usefulness_model or by.samples):
+        message = f"{plan.method} trains on no rationales: --usefulness and --samples have no effect."
+        on_event(Notice(message=message))  # no error: an experiment gives all methods the same options
+    data = load_training_data(project.store, plan)
+    return DistillationPlan(plan=plan, data=data, dataset_found=choice.chosen)
+
+
+def distill(project: Project, *, on_event: OnEvent = ignore_events, **options: Unpack[DistillOptions]) -> Run:
+    """Train a student on L = L_A + sum of alpha_m L_Tm, and record it as a run. An interrupted run with this
+    configuration resumes; a finished one is returned. Emits the `DistillationPlan` before training.
+
+    Raises UsageProblem for a wrong setting or diverging training, Busy when another process trains this run, and
+    InterruptedByUser on Ctrl-C, after which the same call resumes."""
+    from tinyllm_cli.students.loading import load_student
+    from tinyllm_cli.training.distill import RunControl, finished
+    from tinyllm_cli.training.distill import distill as run_distill
+    from tinyllm_cli.training.distributed import is_first, take_own_gpu
+    from tinyllm_cli.training.tracking import Tracker
+
+    planned = plan_distillation(project, on_event=on_event, **options)
+    on_event(Finished(value=planned))
+    plan, restart = planned.plan, options.get("restart", False)
+    done = None if restart else finished(project.store, plan, planned.data)
+    if done is not None:
+        on_event(Notice(message=f"Run {done.id} has this configuration and is done. --restart trains again."))
+        return done
+    track = options.get("track")
+    tracker = None
+    if track is not None and is_first():
+        tracker = Tracker(track, project.store.path.parent / "tinyllm-tracking", asdict(plan.settings))
+    take_own_gpu()
+    student = load_student(plan.student, trust_remote_code=options.get("trust_remote_code", False))
+    watch = _Watch(on_event, tracker, plan.settings.budget_on(student.device))
+    control = RunControl(save_every=options.get("save_every", 300.0), restart=restart)
+    with watch.interruptible():
+        return run_distill(project.store, plan, student, planned.data, watch, control)
+
+
+def check_options(options: DistillOptions) -> None:
+    """Raises UsageProblem for names and combinations that are wrong whatever the database holds."""
+    from tinyllm_cli.training.methods import METHODS
+    from tinyllm_cli.training.tracking import TRACKERS
+
+    method, track = options.get("method"), options.get("track")
+    if method is not None and method not in METHODS:
+        raise UsageProblem(f"There is no method '{method}'.", f"Methods: {choices(METHODS)}.")
+    if track is not None and track not in TRACKERS:
+        raise UsageProblem(f"There is no tracker '{track}'.", f"Trackers: {choices(TRACKERS)}.")
+    about_rationales = options.get("shuffle_rationales", False) or options.get("icl") is not None
+    if about_rationales and method in ("standard-kd", "pinto"):
+        raise UsageProblem(
+            f"--method {method} trains on no rationales, which --shuffle-rationales and --icl are about.",
+            "Remove them, or choose another method.",
+        )
+
+
+def _plan(project: Project, options: DistillOptions, choice: AlphaChoice) -> TrainingPlan:
+    from dataclasses import replace
+
+    from tinyllm_cli.rationales.selection import Selection
+    from tinyllm_cli.records.settings import TrainSettings
+    from tinyllm_cli.students.model_names import absolute
+    from tinyllm_cli.training.data import TrainingPlan
+    from tinyllm_cli.training.methods import method_for
+
+    settings = options.get("settings") or TrainSettings()
+    if options.get("method") == "lora" and not settings.lora_rank:
+        settings = replace(settings, lora_rank=_LORA_RANK)
+    model = options.get("usefulness_model")
+    active = sum(one.alpha > 0 for one in choice.teachers)
+    return TrainingPlan(
+        method=method_for(options.get("method"), active, settings.lora_rank),
+        dataset=choice.dataset,
+        student=absolute(options.get("student", DEFAULT_STUDENT)),
+        teachers=choice.teachers,
+        settings=settings,
+        limit=options.get("limit"),
+        selection=Selection(
+            gates=project.gates(options.get("gates", True), settings.max_target),
+            usefulness=options.get("usefulness", "none"),
+            usefulness_model=absolute(model) if model else None,
+            samples=options.get("samples"),
+            icl=options.get("icl"),
+            shuffled=options.get("shuffle_rationales", False),
+        ),
+        command=options.get("command", ""),
+    )
+
+
+class _Watch:
+    """Turns the progress of a training into events, and sends it to a tracker."""
+
+    def __init__(self, on_event: OnEvent, tracker: Tracker | None, token_budget: int) -> None:
+        self._on_event, self._tracker, self._token_budget = on_event, tracker, token_budget
+        self._resumed_at, self._unsaved = 0, ""
+
+    def __call__(self, progress: TrainingProgress) -> None:
+        if self._tracker is not None:
+            self._tracker(progress)
+        if progress.resumed_at != self._resumed_at:
+            self._resumed_at = progress.resumed_at
+            self._note(f"Run {progress.run.id} resumes after step {progress.resumed_at}.")
+        if progress.unsaved and progress.unsaved != self._unsaved:
+            self._note(f"The checkpoint could not be written; the previous one is kept ({progress.unsaved}).")
+        self._unsaved = progress.unsaved
+        report = progress.report
+        if report is None:
+            return
+        if report.token_budget < self._token_budget:
+            self._note(
+                f"Out of memory: micro-batches of {report.token_budget} tokens from now on. The gradient is the same."
+            )
+        self._token_budget = report.token_budget
+        losses = " ".join(f"{name} {loss:.3f}" for name, loss in report.losses.items())
+        valid = f" valid {progress.valid[-1].accuracy:.1%}" if progress.valid else ""
+        rate = f" {report.tokens / report.seconds:.0f} tokens/s" if report.seconds else ""
+        self._on_event(
+            Progress(label="training", done=report.step, total=report.steps, detail=f"loss: {losses}{valid}{rate}")
+        )
+
+    def _note(self, message: str) -> None:
+        self._on_event(Notice(message=message))
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM end a training as InterruptedByUser; the tracker is closed in any case."""
+        from tinyllm_cli.signals import ended_like_interrupted
+
+        try:
+            with ended_like_interrupted():
+                yield
+        except KeyboardInterrupt as error:
+            raise InterruptedByUser(
+                "Stopped. The run is marked as stopped; its checkpoint and its best student so far are kept.",
+                "Run the same command to resume.",
+            ) from error
+        finally:
+            if self._tracker is not None:
+                self._tracker.finish()
