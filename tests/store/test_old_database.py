@@ -235,7 +235,8 @@ def test_commands_and_plans_have_the_present_names_of_options(opened: Store) -> 
     ]  # fmt: skip
     [first, *_] = opened.rows("SELECT command, plan FROM experiments ORDER BY id")
     assert first["command"] == "tinyllm experiment table1 --lora-rank 8 --no-gates --restart"
-    assert not {"--lora", "--gates", "none"} & set(first["plan"].replace('"', " ").replace(",", " ").split())
+    cell = next(cell for cell in json.loads(first["plan"])["cells"] if cell["label"]["method"] == "lora")
+    assert cell["distill"]["options"] == {"lora_rank": 8, "gates": False, "max_input": 256}
 
 
 def test_done_cells_are_recognised_in_a_new_plan(opened: Store) -> None:

@@ -7,17 +7,16 @@ computed again from their new names.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlite_utils import Database
 
-from tinyllm_cli.datasets.question import canonical
 from tinyllm_cli.store import ddl
+from tinyllm_cli.store.old_plans import typed_plan
 from tinyllm_cli.store.statements import statements
 
 _CREATE = re.compile(r"CREATE TABLE (\w+)")
@@ -189,23 +188,11 @@ def _rename_in_plans(db: Database) -> None:
 
 
 def renamed_plan(text: str) -> str:
-    """A plan's JSON with today's options in its cells, and the identities of these."""
+    """A plan's JSON with typed cells, today's names of options, and the identities of these cells."""
     try:
-        plan = json.loads(text)
-        cells = [_renamed_cell(cell) for cell in plan.get("cells", ())]
-    except (ValueError, TypeError, AttributeError, KeyError):  # not a plan of ours: it stays as it is
+        return _plan_text(typed_plan(json.loads(text)))
+    except (ValueError, TypeError, AttributeError, LookupError):  # not a plan of ours: it stays as it is
         return text
-    return _plan_text({**plan, "cells": cells} if "cells" in plan else plan)
-
-
-def _renamed_cell(cell: dict[str, Any]) -> dict[str, Any]:
-    words = {name: _renamed(cell[name]) for name in ("distill", "evaluate")}
-    content = [words["distill"], words["evaluate"], cell["edition"]]
-    return {**cell, **words, "identity": hashlib.sha256(canonical(content).encode()).hexdigest()[:32]}
-
-
-def _renamed(words: Sequence[str] | None) -> list[str] | None:
-    return None if words is None else list(renamed_options(words))
 
 
 def _plan_text(plan: dict[str, Any]) -> str:
