@@ -130,6 +130,13 @@ def make_student(folder: Path, kind: Kind) -> Student:
     return load_student(str(make_folder(folder, kind)))
 
 
+def diverged(student: Student) -> Student:
+    """The same student after a training with an infinite learning rate: every weight is NaN."""
+    for parameter in student.model.parameters():
+        parameter.data.fill_(float("nan"))
+    return student
+
+
 def weights(student: Student) -> dict[str, Any]:
     """A copy of the trained parameters."""
     return {name: value.detach().clone() for name, value in student.model.named_parameters()}

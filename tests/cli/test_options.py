@@ -45,7 +45,7 @@ def test_an_unknown_split_lists_the_splits(tinyllm: Command) -> None:
         (["distill", "--precision", "float16"], "Invalid value for '--precision'"),
         (["distill", "--schedule", "exponential"], "There is no schedule 'exponential'"),
         (["distill", "--epochs", "0"], "--epochs"),
-        (["eval", "--scoring", "vibes"], "--scoring can't be 'vibes'"),
+        (["eval", "--scoring", "vibes"], "Invalid value for '--scoring'"),
         (["elicit", "--teacher", "expert", "--dataset", "everyday", "--icl", "-1"], "--icl"),
         (["elicit", "--dataset", "everyday"], "--teacher"),
         (["eval", "--run", "one"], "--run"),

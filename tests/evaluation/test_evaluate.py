@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 
 from backends.checkpoints import load as load_checkpoint
 from tests.conftest import Command, make_questions, write_dataset
-from tests.models import KINDS, make_folder
+from tests.models import KINDS, diverged, make_folder, make_student, record_run
+from tinyllm_cli.config import load_settings
 from tinyllm_cli.datasets.catalogue import from_path
-from tinyllm_cli.evaluation.evaluate import evaluate_student, model_subject
+from tinyllm_cli.errors import UsageProblem, WorldProblem
+from tinyllm_cli.evaluation.evaluate import QuestionSlice, evaluate, evaluate_student
+from tinyllm_cli.evaluation.scoring import StudentScoring
+from tinyllm_cli.evaluation.targets import model_subject, model_target, run_target, scorings_of, teacher_target
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.records.evaluations import Evaluation, Scoring
 from tinyllm_cli.records.runs import RunIdentity
@@ -43,7 +47,8 @@ def evaluated(
         def option_scores(
             self, inputs: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]
         ) -> list[list[float]]:
-            asked.append(len(inputs))
+            if scoring == "rank":  # a generating student ranks one question, to see that its scores are finite
+                asked.append(len(inputs))
             return super().option_scores(inputs, options)  # type: ignore[no-any-return]
 
         def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
@@ -58,9 +63,8 @@ def evaluated(
             raise KeyboardInterrupt
 
     subject = model_subject("model", str(folder), str(folder), LIMITS)
-    return evaluate_student(
-        store, subject, load, dataset="toy", split="test", scoring=scoring, limits=LIMITS, limit=limit, watch=watch,
-    )  # fmt: skip
+    questions = QuestionSlice(dataset="toy", split="test", limit=limit)
+    return evaluate_student(store, subject, load, questions, StudentScoring(scoring=scoring, limits=LIMITS), watch)
 
 
 def imported(store: Store, tmp_path: Path, **sizes: int) -> None:
@@ -139,6 +143,46 @@ def test_a_changed_model_folder_is_evaluated_anew(store: Store, tmp_path: Path) 
     assert sum(asked) == 5
 
 
+@pytest.mark.parametrize("scoring", ["rank", "generate"])
+def test_scores_that_are_not_finite_are_no_answers(store: Store, tmp_path: Path, scoring: Scoring) -> None:
+    """A diverged student has no accuracy, and the message names it."""
+    imported(store, tmp_path, test=3)
+    run = record_run(store, tmp_path / "student")
+    target = run_target(run)
+    student = diverged(make_student(tmp_path / "student", "causal"))
+    questions = QuestionSlice(dataset="toy", split="test")
+    with pytest.raises(WorldProblem, match="The scores of run 1 are not finite") as caught:
+        evaluate(store, target, questions, [scoring], lambda: student, lambda *_: None)
+    assert "smaller --lr" in caught.value.hint
+    assert store.evaluations.everything() == []
+    assert store.execute("SELECT count(*) FROM predictions").fetchone() == (0,)
+
+
+def test_scorings_of_a_target_are_those_it_can_have(inside: Command, store: Store, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "student", "causal")
+    teachers = f"""
+        [teachers.near]
+        backend = "huggingface"
+        model = {json.dumps(str(folder))}
+        [teachers.far]
+        backend = "huggingface"
+        model = "org/far"
+        [teachers.parrot]
+        backend = "scripted"
+        replies = ["x"]
+    """
+    (tmp_path / "tinyllm.toml").write_text(teachers, encoding="utf-8")
+    settings = load_settings()
+    near, far, parrot = (teacher_target(store, settings, name, "toy", 64) for name in ("near", "far", "parr"))
+    assert parrot.subject.name == "parrot"
+    assert scorings_of(model_target(str(folder), 64), "both") == ("rank", "generate")
+    assert scorings_of(near, "both") == ("generate", "rank")
+    assert scorings_of(far, "both") == ("generate",)
+    assert scorings_of(far, "rank") == ("rank",)
+    with pytest.raises(UsageProblem, match="parrot can't be ranked"):
+        scorings_of(parrot, "rank")
+
+
 def test_chance_and_majority_come_from_the_questions_asked(store: Store, folder: Path, tmp_path: Path) -> None:
     rows = [
         {"id": str(n), "question": f"Which {n}?", "options": [f"o{n}{k}" for k in range(size)], "answer_index": answer}
@@ -198,9 +242,9 @@ def test_a_teachers_accuracy_is_of_its_unforced_answers(inside: Command, tmp_pat
     answers = {question.key: question.answer for question in make_questions(12, split="test")}
     for row in rows:
         assert row.text is not None
-        said = {"(a)": 0, "(b)": 1}.get(row.text[-4:].strip(" ."))
-        assert row.option == said
-        assert row.correct == (said == answers[row.key])
+        stated = {"(a)": 0, "(b)": 1}.get(row.text[-4:].strip(" ."))
+        assert row.option == stated
+        assert row.correct == (stated == answers[row.key])
     assert 0 < found["correct"] == sum(row.correct for row in rows)
     assert 0 < found["unparseable"] * 12 == pytest.approx(sum(row.option is None for row in rows))
     assert (found["kind"], found["scoring"], found["n"]) == ("teacher", "generate", 12)
@@ -212,12 +256,12 @@ def test_a_teacher_that_saw_the_answers_is_not_evaluated_by_them(inside: Command
     ask(inside)
     done = inside("eval", "--teacher", "oracle", "--dataset", "toy")
     assert done.returncode == 2
-    assert "It saw the gold answers, so its rationales say nothing of its own accuracy." in done.stderr
+    assert "It saw the gold answers, so its rationales do not measure its own accuracy." in done.stderr
     assert "elicit --teacher oracle --dataset toy --split test --no-teacher-forcing" in done.stderr
 
 
 @pytest.mark.usefixtures("oracle")
-def test_a_teacher_that_answered_only_some_questions_is_told_to_go_on(inside: Command) -> None:
+def test_a_teacher_that_answered_only_some_questions_is_not_evaluated_on_all(inside: Command) -> None:
     ask(inside, "--no-teacher-forcing", "--limit", "5")
     done = inside("eval", "--teacher", "oracle", "--dataset", "toy")
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""`tinyllm predict`: a student answers what is asked, in voices on request, and no question of a file twice."""
+"""`tinyllm predict`: answers, rationales in a teacher's style on request, and no question of a file twice."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from typer.testing import CliRunner, Result
 import tinyllm_cli
 from tests.conftest import make_questions
 from tests.files import FORMATS, write_rows
-from tests.models import KINDS, make_folder, make_student, record_run
+from tests.models import KINDS, diverged, make_folder, make_student, record_run
 from tinyllm_cli.cli import app
 from tinyllm_cli.datasets.question import UNKNOWN, Question
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import Busy, UsageProblem, WorldProblem
 from tinyllm_cli.evaluation.predict import (
+    PredictionFiles,
     PredictorConfig,
     answer,
     answer_file,
     check_file,
-    choose_voices,
+    choose_prefixes,
     probabilities,
-    typed,
+    typed_question,
 )
+from tinyllm_cli.files import exclusive
 from tinyllm_cli.records.evaluations import Scoring
 from tinyllm_cli.store import open_store
 from tinyllm_cli.students.base import Limits, Student
@@ -48,7 +50,7 @@ def causal(tmp_path_factory: pytest.TempPathFactory) -> Student:
     return make_student(tmp_path_factory.mktemp("student"), "causal")
 
 
-def manner(scoring: Scoring = "rank", **settings: Any) -> PredictorConfig:
+def config(scoring: Scoring = "rank", **settings: Any) -> PredictorConfig:
     return PredictorConfig(**{"name": "run 1", "model": "tiny", "scoring": scoring, "limits": LIMITS, **settings})
 
 
@@ -66,7 +68,8 @@ def never() -> Student:
 def answered(student: Student | None, path: Path, out: Path, how: PredictorConfig | None = None) -> Any:
     """What `answer_file` reports; without a student it must not need one."""
     load: Callable[[], Student] = never if student is None else lambda: student
-    return answer_file(load, path, {}, out, how or manner(), check_file(path, {}), lambda done, total: None)
+    files = PredictionFiles(questions=path, out=out)
+    return answer_file(load, files, how or config(), check_file(path, {}), lambda done, total: None)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -76,7 +79,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def test_the_likeliest_option_is_the_answer_and_probabilities_are_its_share(student: Student) -> None:
     questions = make_questions(7)
     scores = {one.key: one.scores for one in rank(student, questions, LIMITS)}
-    for question, one in zip(questions, answer(student, questions, manner()), strict=True):
+    for question, one in zip(questions, answer(student, questions, config()), strict=True):
         assert one.question == question
         own = scores[question.key]
         assert own is not None
@@ -93,53 +96,54 @@ def test_probabilities_of_very_unlikely_options_are_finite() -> None:
 
 
 def test_written_text_that_is_no_option_is_no_answer(student: Student) -> None:
-    [one] = answer(student, make_questions(1), manner("generate"))
+    [one] = answer(student, make_questions(1), config("generate"))
     assert (one.prediction.option, one.text, one.probabilities) == (None, None, ())
     assert one.prediction.text
     assert one.correct is False
 
 
-def test_nobody_is_right_or_wrong_where_no_answer_is_known(causal: Student) -> None:
-    question = typed("Which is it?", ["this", "that"], "Somewhere.")
-    [one] = answer(causal, [question], manner())
+def test_an_answer_without_a_gold_answer_is_neither_right_nor_wrong(causal: Student) -> None:
+    question = typed_question("Which is it?", ["this", "that"], "Somewhere.")
+    [one] = answer(causal, [question], config())
     assert question.answer == UNKNOWN
     assert one.text in ("this", "that")
     assert one.correct is None
 
 
-def test_a_voice_is_the_students_text_after_that_teachers_prefix(student: Student) -> None:
+def test_a_rationale_is_the_students_text_after_that_teachers_prefix(student: Student) -> None:
     questions = make_questions(5)
-    for one in answer(student, questions, manner(voices=PREFIXES)):
+    for one in answer(student, questions, config(prefixes=PREFIXES)):
         for teacher, prefix in PREFIXES.items():
             task = Task(name=teacher, input=student_input(prefix, one.question), target="")
             [alone] = student.generate([student.encode([task], LIMITS)[0].input], LIMITS.target)
             assert one.rationales[teacher] == alone
 
 
-def test_voices_are_chosen_by_their_beginning_or_all_together() -> None:
-    assert choose_voices([], {}, "Run 1") == {}
-    assert choose_voices(["pa"], PREFIXES, "Run 1") == {"parrot": "squawk: "}
-    assert choose_voices(["all"], PREFIXES, "Run 1") == PREFIXES
-    with pytest.raises(UsageProblem, match="no voice called 'crow'") as caught:
-        choose_voices(["crow"], PREFIXES, "Run 1")
+def test_teachers_are_chosen_by_the_beginning_of_their_names_or_all_together() -> None:
+    assert choose_prefixes([], {}, "Run 1") == {}
+    assert choose_prefixes(["pa"], PREFIXES, "Run 1") == {"parrot": "squawk: "}
+    assert choose_prefixes(["all"], PREFIXES, "Run 1") == PREFIXES
+    with pytest.raises(UsageProblem, match="no teacher called 'crow'") as caught:
+        choose_prefixes(["crow"], PREFIXES, "Run 1")
     assert "owl, parrot" in caught.value.hint
-    with pytest.raises(UsageProblem, match="Run 1 learned no teacher's voice"):
-        choose_voices(["owl"], {}, "Run 1")
+    with pytest.raises(UsageProblem, match="Run 1 writes no rationales"):
+        choose_prefixes(["owl"], {}, "Run 1")
 
 
 @pytest.mark.parametrize(
-    ("text", "options", "said"),
+    ("text", "options", "message"),
     [
         (" ", ["a", "b"], "question is empty"),
         ("Which?", ["a"], "needs 2 to 26 options; this one has 1"),
         ("Which?", ["a"] * 27, "this one has 27"),
         ("Which?", ["a", " "], "options is empty"),
-        ("Which\ud800?", ["a", "b"], "half of a character"),
+        ("Which?", ["a", "b", " a"], "Two options have the same text: 'a'."),
+        ("Which\ud800?", ["a", "b"], "incomplete Unicode character"),
     ],
 )
-def test_what_was_typed_and_cannot_be_asked_says_why(text: str, options: list[str], said: str) -> None:
-    with pytest.raises(UsageProblem, match=said):
-        typed(text, options, None)
+def test_a_typed_question_that_cannot_be_answered_is_refused(text: str, options: list[str], message: str) -> None:
+    with pytest.raises(UsageProblem, match=message):
+        typed_question(text, options, None)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -173,9 +177,9 @@ def test_rows_that_cannot_be_used_are_named_and_the_others_answered(causal: Stud
     path = write_rows(tmp_path / "q.jsonl", [good, *bad, twin])
     found = check_file(path, {})
     assert found.questions == 2
-    said = [str(problem) for problem in found.problems]
+    message = [str(problem) for problem in found.problems]
     for text, expected in zip(
-        said, ("row 2, field 'options'", "row 3, field 'answer'", "row 4, field 'id'"), strict=True
+        message, ("row 2, field 'options'", "row 3, field 'answer'", "row 4, field 'id'"), strict=True
     ):
         assert expected in text
     answered(causal, path, tmp_path / "out.jsonl")
@@ -190,7 +194,8 @@ def test_a_csv_row_with_too_many_cells_is_named_and_the_others_answered(causal: 
     assert [str(problem) for problem in found.problems] == [
         "q.csv, row 1: it has more cells than there are names in the first line."
     ]
-    answer_file(lambda: causal, path, columns, tmp_path / "out.jsonl", manner(), found, lambda *_: None)
+    files = PredictionFiles(questions=path, out=tmp_path / "out.jsonl", columns=columns)
+    answer_file(lambda: causal, files, config(), found, lambda *_: None)
     assert [row["id"] for row in lines(tmp_path / "out.jsonl")] == ["2"]
 
 
@@ -222,15 +227,34 @@ def test_only_questions_that_are_new_or_changed_are_asked_again(causal: Student,
 
 @pytest.mark.parametrize(
     "other",
-    [manner("generate"), manner(name="run 2"), manner(voices=PREFIXES), manner(limits=Limits(input=99, target=12))],
+    [config("generate"), config(name="run 2"), config(prefixes=PREFIXES), config(limits=Limits(input=99, target=12))],
 )
-def test_answers_of_another_manner_are_never_mixed_in(other: PredictorConfig, causal: Student, tmp_path: Path) -> None:
+def test_answers_of_another_config_are_never_mixed_in(other: PredictorConfig, causal: Student, tmp_path: Path) -> None:
     path, out = write_rows(tmp_path / "q.jsonl", rows_of(make_questions(2))), tmp_path / "out.jsonl"
     answered(causal, path, out)
     before = out.read_bytes()
-    with pytest.raises(UsageProblem, match="holds answers by run 1"):
+    with pytest.raises(UsageProblem, match="has answers by run 1"):
         answered(causal, path, out, other)
     assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("scoring", ["rank", "generate"])
+def test_a_student_without_finite_scores_has_no_answers(scoring: Scoring, tmp_path: Path) -> None:
+    student = diverged(make_student(tmp_path / "student", "causal"))
+    path, out = write_rows(tmp_path / "q.jsonl", rows_of(make_questions(3))), tmp_path / "out.jsonl"
+    with pytest.raises(WorldProblem, match="The scores of run 1 are not finite"):
+        answered(student, path, out, config(scoring))
+    assert out.read_bytes() == b""
+
+
+def test_a_second_process_on_the_same_answers_is_refused(causal: Student, tmp_path: Path) -> None:
+    path, out = write_rows(tmp_path / "q.jsonl", rows_of(make_questions(3))), tmp_path / "out.jsonl"
+    with exclusive(out) as ours:
+        assert ours
+        with pytest.raises(Busy, match=r"Another process writes answers to .*out\.jsonl"):
+            answered(causal, path, out)
+    assert len(answered(causal, path, out).lines) == 3
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["out.jsonl", "q.jsonl"]
 
 
 @pytest.fixture
@@ -250,7 +274,9 @@ QUESTIONS = str(Path(tinyllm_cli.__file__).parent / "data" / "everyday" / "test.
 TWO = ("--option", "[bold]this[/bold]", "--option", "that\x1b[31m")
 
 
-def test_the_command_shows_the_answer_every_share_and_the_voices_as_plain_text(ask: Callable[..., Result]) -> None:
+def test_the_command_shows_answer_probabilities_and_rationales_as_plain_text(
+    ask: Callable[..., Result],
+) -> None:
     done = ask("Which is it?", *TWO, "--explain-as", "ow")
     assert done.exit_code == 0, done.output
     shown = done.stdout.splitlines()
@@ -294,11 +320,11 @@ def test_a_model_is_the_same_one_however_its_path_was_typed(
     assert "2 of 2 questions answered, 2 of them before" in done.output
 
 
-def test_long_options_that_begin_alike_are_told_apart_and_a_cut_one_is_said(causal: Student) -> None:
+def test_long_options_that_begin_alike_are_distinguished_and_a_cut_one_is_reported(causal: Student) -> None:
     long = "thing " * 20
     [one] = make_questions(1)
     asked = replace(one, options=(f"{long}first", f"{long}second"), answer=1)
-    short = PredictorConfig(name="run 1", model="tiny", scoring="rank", limits=Limits(input=96, target=8), voices={})
+    short = PredictorConfig(name="run 1", model="tiny", scoring="rank", limits=Limits(input=96, target=8), prefixes={})
     [found] = answer(causal, [asked], short)
     assert found.probabilities[0] != found.probabilities[1]
     assert not found.prediction.input_truncated
@@ -320,7 +346,7 @@ def test_the_command_ends_with_1_when_rows_were_unusable(ask: Callable[..., Resu
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "What is the question?"),
         (("--json",), "What is the question?"),
@@ -334,13 +360,13 @@ def test_the_command_ends_with_1_when_rows_were_unusable(ask: Callable[..., Resu
         (("Which?", "--file", "q.jsonl", "--out", "a.jsonl"), "exclude each other"),
         (("Which?", *TWO, "--map", "id=n"), "--map belongs to --file"),
         (("--file", "nowhere.jsonl", "--out", "a.jsonl"), "There is no file nowhere.jsonl"),
-        (("--file", QUESTIONS, "--out", "-"), "answers go into a file"),
-        (("--file", QUESTIONS, "--out", "/dev/null"), "answers go into a file"),
+        (("--file", QUESTIONS, "--out", "-"), "answers need a regular file"),
+        (("--file", QUESTIONS, "--out", "/dev/null"), "answers need a regular file"),
     ],
 )
 def test_a_command_that_cannot_be_carried_out_says_why(
-    ask: Callable[..., Result], arguments: Sequence[str], said: str
+    ask: Callable[..., Result], arguments: Sequence[str], message: str
 ) -> None:
     done = ask(*arguments)
     assert done.exit_code == 2
-    assert said in done.stderr
+    assert message in done.stderr

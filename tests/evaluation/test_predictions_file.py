@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from tests.files import write_rows
 from tests.models import make_folder
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.evaluation.predict import PredictorConfig, answer_file, check_file
+from tinyllm_cli.evaluation.predict import PredictionFiles, PredictorConfig, answer_file, check_file
 from tinyllm_cli.evaluation.predictions_file import append, resume
 from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.loading import load_student
 
-STAMP = {"by": "run 1", "scoring": "rank", "manner": "abc"}
+STAMP = {"by": "run 1", "scoring": "rank", "config": "abc"}
 
 
 def row(key: str, **extra: Any) -> dict[str, Any]:
@@ -95,5 +95,11 @@ def test_questions_are_never_overwritten_by_their_answers(tmp_path: Path) -> Non
     before = path.read_bytes()
     how = PredictorConfig(name="run 1", model="tiny", scoring="rank", limits=Limits())
     with pytest.raises(UsageProblem, match="file of questions itself"):
-        answer_file(lambda: student, path, {}, path, how, check_file(path, {}), lambda done, total: None)
+        answer_file(
+            lambda: student,
+            PredictionFiles(questions=path, out=path),
+            how,
+            check_file(path, {}),
+            lambda done, total: None,
+        )
     assert path.read_bytes() == before

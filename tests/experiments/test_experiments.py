@@ -1,4 +1,4 @@
-"""Plans of experiments: which runs they hold, told apart by what, and what they leave out."""
+"""Plans of experiments: their runs, what distinguishes these, and the excluded parts; estimates, GPUs and searches."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.elicitation.prompts import build_prompt, recorded_prompt
 from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.experiments.availability import coverage_of
-from tinyllm_cli.experiments.grid import Coverage, ExperimentCell, ExperimentPlan, Setup
-from tinyllm_cli.experiments.plans import ablation, alpha_grid, best_on_valid, seeds, table1, train_size
+from tinyllm_cli.experiments.best_alpha import AlphaSetting, ValidScore, best_on_valid, valid_score
+from tinyllm_cli.experiments.grid import Coverage, ExperimentPlan, Setup
+from tinyllm_cli.experiments.journal import SearchConfig, open_study
+from tinyllm_cli.experiments.plans import ablation, alpha_grid, seeds, table1, train_size
 from tinyllm_cli.experiments.resources import History, gpus, jobs_that_fit, seconds, trainings_on_gpus
-from tinyllm_cli.experiments.runner import CellProcess, WorkerEnv
-from tinyllm_cli.experiments.search import Search, SearchConfig, open_study
+from tinyllm_cli.experiments.trials import Search
+from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.selection import best_covered
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
 from tinyllm_cli.records.evaluations import Evaluation, Subject
+from tinyllm_cli.records.experiments import CellEvaluation, CellTraining, ExperimentCell, OptionValue
 from tinyllm_cli.records.runs import Run, RunIdentity
 from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.store import Store
@@ -40,14 +43,14 @@ BOTH = frozenset({"ann", "bob"})
 
 
 def setup(*, alphas: dict[str, float] | None = None, **changes: object) -> Setup:
-    coverage = Coverage(dataset="toy", questions=80, **{"writers": BOTH, **changes})  # type: ignore[arg-type]
+    coverage = Coverage(dataset="toy", questions=80, **{"valid": 20, "test": 20, "writers": BOTH, **changes})  # type: ignore[arg-type]
     return Setup(coverages=[coverage], students=["tiny"], alphas=alphas or {"ann": 1.0, "bob": 0.5})
 
 
 def words(plan: ExperimentPlan, **label: object) -> list[str]:
     """The one cell with this label, as the words after `tinyllm distill`."""
     [cell] = [cell for cell in plan.cells if label.items() <= dict(cell.label).items()]
-    return [*(cell.distill or ())]
+    return [*(cell.distill.argv() if cell.distill else ())]
 
 
 def value(command: list[str], option: str) -> str:
@@ -67,40 +70,40 @@ def test_table1_holds_every_method_that_has_what_it_needs() -> None:
     [inference] = [cell for cell in plan.cells if cell.label["method"] == "inference"]
     assert inference.distill is None
     assert inference.evaluate is not None
-    assert "--model" in inference.evaluate
+    assert inference.evaluate.model == "tiny"
 
 
 def test_an_untrained_student_reads_as_much_as_a_trained_one() -> None:
-    plan = table1(replace(setup(), more=("--max-input", "64", "--max-input=96")))
+    plan = table1(replace(setup(), options={"max_input": 96}))
     [inference] = [cell for cell in plan.cells if cell.label["method"] == "inference"]
     assert inference.evaluate is not None
-    assert value([*inference.evaluate], "--max-input") == "96"
-    assert words(plan, method="finetune")[-1] == "--max-input=96"
+    assert inference.evaluate.max_input == 96
+    assert value(words(plan, method="finetune"), "--max-input") == "96"
 
 
 def test_fine_tuning_that_lora_was_asked_for_is_called_lora_and_done_once() -> None:
-    small = replace(setup(), more=("--lora-rank", "8"))
+    small = replace(setup(), options={"lora_rank": 8})
     assert "finetune" not in {cell.label["method"] for cell in (*table1(small).cells, *seeds(small).cells)}
     assert value(words(table1(small), method="lora"), "--lora-rank") == "8"
     assert value(words(table1(small, ["finetune", "tinyllm"]), method="lora"), "--alpha") == "0"
-    whole = replace(setup(), more=("--lora-rank", "8", "--lora-rank=0"))
+    whole = replace(setup(), options={"lora_rank": 0})
     assert {"finetune", "lora"} <= {cell.label["method"] for cell in table1(whole).cells}
 
 
-def test_what_can_not_be_done_is_left_out_with_the_command_that_makes_it() -> None:
+def test_what_can_not_be_done_is_excluded_with_the_command_that_makes_it_possible() -> None:
     plan = table1(setup(writers=frozenset({"ann"})))
     assert {cell.label["method"] for cell in plan.cells} == {"inference", "finetune", "lora", "distill-step-by-step"}
-    said = {one.what.split(" on ")[0]: one.command for one in plan.left_out}
-    assert said["tinyllm"] == "tinyllm elicit --teacher bob --dataset toy"
-    assert "--no-teacher-forcing" in said["standard-kd"]
-    assert "--split test --no-teacher-forcing" in said["bob itself"]
+    commands = {one.what.split(" on ")[0]: one.command for one in plan.left_out}
+    assert commands["tinyllm"] == "tinyllm elicit --teacher bob --dataset toy"
+    assert "--no-teacher-forcing" in commands["standard-kd"]
+    assert "--split test --no-teacher-forcing" in commands["bob itself"]
 
 
-def test_a_teacher_that_was_named_and_wrote_nothing_is_said_to_be_in_no_run() -> None:
+def test_a_named_teacher_without_rationales_is_an_excluded_part() -> None:
     three = replace(setup(alphas={"ann": 1.0, "bob": 1.0, "cat": 1.0}), seeds=(0,))
     for plan in (ablation(three), seeds(three), train_size(three), table1(three, ["tinyllm"])):
         [lacking] = [one for one in plan.left_out if one.teacher == "cat"]
-        assert lacking.what == "cat in every run on toy: it has written no rationale"
+        assert lacking.what == "cat in every run on toy: it has no rationales"
         assert lacking.command == "tinyllm elicit --teacher cat --dataset toy"
     assert not table1(three, ["finetune"]).left_out
 
@@ -124,10 +127,12 @@ def test_the_ablation_takes_away_one_thing_at_a_time() -> None:
 
 def test_training_sets_grow_by_the_papers_shares_and_fine_tuning_has_them_all() -> None:
     plan = train_size(setup())
-    told = [[*(cell.distill or ())] for cell in plan.cells if cell.label["method"] == "tinyllm"]
-    assert [int(value(one, "--limit")) for one in told[:-1]] == [10, 20, 40, 60]
-    assert "--limit" not in told[-1]
+    trained = [cell.distill for cell in plan.cells if cell.label["method"] == "tinyllm" and cell.distill is not None]
+    assert [one.limit for one in trained] == [10, 20, 40, 60, None]
+    assert [one.valid_limit for one in trained] == [20, None, None, None, None], "each share has the 20 valid questions"
     assert "--limit" not in words(plan, method="finetune")
+    few = [cell.distill for cell in train_size(replace(setup(), limit=16)).cells if cell.distill is not None]
+    assert {(one.limit, one.valid_limit) for one in few} == {(2, 16), (4, 16), (8, 16), (12, 16), (16, None)}
 
 
 def test_a_training_is_the_same_cell_in_every_experiment() -> None:
@@ -144,9 +149,9 @@ def test_a_training_is_the_same_cell_in_every_experiment() -> None:
 
 
 def test_other_rationales_or_another_student_makes_other_cells() -> None:
-    plain, told_more = setup(edition="1"), setup(edition="2")
-    trained_anew = replace(plain, fingerprints={"tiny": "changed"})
-    identities = [[cell.identity for cell in table1(one).cells] for one in (plain, told_more, trained_anew)]
+    plain, more_rationales = setup(edition="1"), setup(edition="2")
+    trained_again = replace(plain, fingerprints={"tiny": "changed"})
+    identities = [[cell.identity for cell in table1(one).cells] for one in (plain, more_rationales, trained_again)]
     assert not set(identities[0]) & set(identities[1])
     assert not set(identities[0]) & set(identities[2])
 
@@ -157,29 +162,58 @@ def test_labels_need_train_alone_and_hints_every_split() -> None:
     assert value(words(plan, method="standard-kd"), "--alpha") == "ann=1,bob=0.5"
     [pinto] = [one for one in plan.left_out if one.what.startswith("pinto")]
     assert pinto.command == "tinyllm elicit --teacher ann --dataset toy --split valid --no-teacher-forcing"
-    without_valid = table1(setup(unforced=free, valid=False))
+    without_valid = table1(setup(unforced=free, valid=0))
     assert value(words(without_valid, method="pinto"), "--alpha") == "ann=1"
 
 
-def test_the_grids_choice_is_made_on_valid() -> None:
-    def label(teacher: str, alpha: float, seed: int, student: str = "s") -> dict[str, str | int | float]:
-        return {"dataset": "toy", "student": student, "teacher": teacher, "alpha": alpha, "seed": seed}
+def label(teacher: str, alpha: float, seed: int = 0, student: str = "s") -> dict[str, str | int | float]:
+    return {"dataset": "toy", "student": student, "teacher": teacher, "alpha": alpha, "seed": seed}
 
-    tried = [
-        (label("ann", 0.1, 0), 0.9), (label("ann", 0.1, 1), 0.1), (label("ann", 1, 0), 0.6), (label("ann", 1, 1), 0.6),
-        (label("bob", 3, 0), 0.6), (label("bob", 3, 0, "t"), 0.2),
-    ]  # fmt: skip
-    first, second = best_on_valid(tried)
-    assert (first.teacher, first.alpha, first.seeds, first.tried) == ("ann", 1.0, 2, 3)
-    assert first.valid == pytest.approx(0.6)
-    assert (second.student, second.teacher, second.alpha) == ("t", "bob", 3.0)
+
+def score(run: int, accuracy: float, loss: float | None = None) -> ValidScore:
+    return ValidScore(run=run, accuracy=accuracy, loss=loss)
+
+
+def test_the_grids_choice_is_made_on_valid() -> None:
+    first, second = best_on_valid([
+        (label("ann", 0.1), score(1, 0.9)), (label("ann", 0.1, 1), score(2, 0.1)),
+        (label("ann", 1), score(3, 0.6)), (label("ann", 1, 1), score(4, 0.65)),
+        (label("bob", 3), score(5, 0.6)), (label("bob", 3, 0, "t"), score(6, 0.2)),
+    ])  # fmt: skip
+    assert (first.settings, first.seeds, first.tried) == ((AlphaSetting(teacher="ann", alpha=1.0),), 2, 3)
+    assert first.valid == pytest.approx(0.625)
+    assert (second.student, second.settings) == ("t", (AlphaSetting(teacher="bob", alpha=3.0),))
+
+
+def test_equal_accuracies_are_decided_by_the_valid_loss_or_are_a_tie() -> None:
+    """Never by the order of the runs."""
+    by_loss = [(label("ann", 0.1), score(1, 0.2, 1.5)), (label("ann", 1), score(2, 0.2, 1.25)),
+               (label("ann", 3), score(3, 0.2, 2.0))]  # fmt: skip
+    for order in (by_loss, by_loss[::-1]):
+        [best] = best_on_valid(order)
+        assert best.settings == (AlphaSetting(teacher="ann", alpha=1.0),)
+    [tied] = best_on_valid([(one, replace(found, loss=None)) for one, found in by_loss])
+    assert [one.alpha for one in tied.settings] == [0.1, 1.0, 3.0]
+    [partly] = best_on_valid([*by_loss[:2], (label("ann", 3), score(3, 0.2))])
+    assert len(partly.settings) == 3, "a run without a loss can't be compared by it"
+    [one_run] = best_on_valid([(label("ann", 1), score(1, 0.2)), (label("bob", 1), score(1, 0.2))])
+    assert one_run.settings == (AlphaSetting(teacher="ann", alpha=1.0),), "with every alpha at 1 it is one run"
+
+
+def test_the_valid_score_is_that_of_the_kept_checkpoint(store: Store, tmp_path: Path) -> None:
+    run = record_run(store, tmp_path)
+    assert valid_score(run) is None
+    valid = [{"step": 1, "accuracy": 0.25, "loss": 1.5}, {"step": 2, "accuracy": 0.5}]
+    found = replace(run, metrics={"best_step": 1, "valid": valid})
+    assert valid_score(found) == score(run.id, 0.25, 1.5)
+    assert valid_score(replace(found, metrics={"best_step": 2, "valid": valid})) == score(run.id, 0.5)
 
 
 def history(**speeds: tuple[dict[str, float], float]) -> History:
     runs = [
         Run(id=number, method=name, student="tiny", dataset="toy", alpha=alpha, seed=0,
-            settings=RunSettings(), lineage={},
-            state="done", figures={"questions_per_second": speed, "evaluating_seconds": 4.0}, folder="", command="",
+            settings=RunSettings(), sources={},
+            state="done", metrics={"questions_per_second": speed, "evaluating_seconds": 4.0}, folder="", command="",
             versions={}, started="2026-01-01T00:00:00.000+00:00", finished="2026-01-03T00:00:00.000+00:00")
         for number, (name, (alpha, speed)) in enumerate(speeds.items())
     ]  # fmt: skip
@@ -190,22 +224,24 @@ def history(**speeds: tuple[dict[str, float], float]) -> History:
     return History(runs=runs, evaluations=[tested])
 
 
-def test_time_is_told_from_trainings_with_as_many_teachers() -> None:
+def test_time_is_estimated_from_trainings_with_as_many_teachers() -> None:
     known = history(finetune=({}, 8.0), tinyllm=({"ann": 1.0, "bob": 1.0}, 2.0))
 
-    def cell(*more: str, alpha: str, evaluate: tuple[str, ...] | None = ()) -> ExperimentCell:
-        distill = ("--dataset", "toy", "--student", "tiny", "--alpha", alpha, *more)
-        return ExperimentCell(label={"dataset": "toy", "student": "tiny"}, distill=distill, evaluate=evaluate)
+    both = {"ann": 1.0, "bob": 1.0}
 
-    sizes, valid, test = {"toy": 80}, 4, 1  # seconds; that the runs lay still for two days doesn't count
-    assert seconds(cell(alpha="0"), sizes, known) == 10 + valid + test
-    assert seconds(cell(alpha="0", evaluate=None), sizes, known) == 10 + valid
-    assert seconds(cell(alpha="ann=1,bob=1"), sizes, known) == 40 + valid + test
-    for epochs in (["--epochs", "3"], ["--epochs=3"]):
-        more = cell("--limit", "8", *epochs, alpha="ann=1,bob=1")
-        assert seconds(more, sizes, known) == 12 + valid + test
-    assert seconds(cell("--limit", "500", alpha="0"), sizes, known) == 10 + valid + test
-    assert seconds(cell(alpha="0"), sizes, History(runs=[], evaluations=[])) is None
+    def cell(
+        alpha: dict[str, float], *, limit: int | None = None, tested: bool = True, **options: OptionValue
+    ) -> ExperimentCell:
+        training = CellTraining(dataset="toy", student="tiny", alpha=alpha, limit=limit, options=options)
+        return ExperimentCell(label={}, distill=training, evaluate=CellEvaluation() if tested else None)
+
+    sizes, valid, test = {"toy": 80}, 4, 1  # seconds; the two days between start and end of the runs don't count
+    assert seconds(cell({}), sizes, known) == 10 + valid + test
+    assert seconds(cell({}, tested=False), sizes, known) == 10 + valid
+    assert seconds(cell(both), sizes, known) == 40 + valid + test
+    assert seconds(cell(both, limit=8, epochs=3), sizes, known) == 12 + valid + test
+    assert seconds(cell({}, limit=500), sizes, known) == 10 + valid + test
+    assert seconds(cell({}), sizes, History(runs=[], evaluations=[])) is None
 
 
 def test_the_grid_moves_one_alpha_at_a_time() -> None:
@@ -233,7 +269,7 @@ def test_cells_differ_and_seeds_are_all_there(
         assert len(set(labels)) == len(labels)
         trained = [cell for cell in plan.cells if cell.distill is not None]
         assert {cell.label["seed"] for cell in trained} in (set(), set(numbers))
-        assert all("test" not in (cell.distill or ()) for cell in trained), "training never sees the test split"
+        assert all("test" not in cell.distill.argv() for cell in trained if cell.distill), "training never sees test"
 
 
 def answer(store: Store, teacher: str, prompts: Callable[[Question], Prompt], *splits: str, skip: int = 0) -> None:
@@ -252,7 +288,7 @@ def test_coverage_is_read_off_the_store(store: Store, tmp_path: Path, monkeypatc
     answer(store, "ann", lambda question: recorded_prompt(question, teacher_forcing=True), "train")
     answer(store, "bob", lambda question: recorded_prompt(question, teacher_forcing=False), "train", "test", skip=1)
     found = coverage_of(store, "toy", load_settings())
-    assert (found.questions, found.writers, found.valid) == (4, BOTH, True)
+    assert (found.questions, found.writers, found.valid, found.test) == (4, BOTH, 2, 2)
     assert found.unforced == {"train": {"bob"}, "valid": frozenset(), "test": {"bob"}}  # a failure is an answer
     assert found.edition != empty.edition
     assert found == coverage_of(store, "toy", load_settings())
@@ -307,22 +343,22 @@ def test_cells_of_a_process_that_is_gone_are_planned_again(store: Store) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["table2"], "experiment can't be 'table2'"),
+        (["table2"], "'table2' is not one of"),
         (["table1", "--methods", "magic"], "There is no method 'magic'"),
-        (["table1", "--seeds", "one"], "--seeds: 'one' is no list of numbers"),
+        (["table1", "--seeds", "one"], "--seeds: 'one' is not a list of numbers"),
         (["train-size", "--fractions", "150"], "--fractions are percentages"),
         (["table1", "--search", "3"], "--search belongs to the experiment alpha"),
         (["seeds", "--grid", "1"], "--grid belongs to the experiment alpha"),
         (["alpha", "--fractions", "50"], "--fractions belongs to the experiment train-size"),
         (["alpha", "--grid", "-1"], "--grid: an alpha is 0 or more"),
         (["table1", "--alpha", "nobody=1"], "no teacher called 'nobody'"),
-        (["seeds", "--", "--seed", "3"], "--seed can't stand after --."),
-        (["seeds", "--", "--dry-run"], "--dry-run can't stand after --."),
-        (["seeds", "--", "-st5"], "--student can't stand after --."),
+        (["seeds", "--", "--seed", "3"], "--seed is not allowed after --."),
+        (["seeds", "--", "--dry-run"], "--dry-run is not allowed after --."),
+        (["seeds", "--", "-st5"], "--student is not allowed after --."),
         (["seeds", "--", "--learning-rate", "3"], "No such option: --learning-rate."),
         (["seeds", "--", "--epochs", "x"], "'--epochs'"),
-        (["alpha"], "nothing that this experiment could train"),
-        (["alpha", "--search", "3", "--seeds", "0,1"], "one data set, one student and one seed"),
+        (["alpha"], "This experiment has nothing to train."),
+        (["alpha", "--search", "3", "--seeds", "0,1"], "needs one data set, one student and one seed"),
     ],
 )
 def test_wrong_options_are_errors(inside: Command, tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -368,18 +404,18 @@ def test_a_search_needs_a_split_to_choose_by(inside: Command, scripted: Path, tm
     assert "toy has no valid split to search by" in done.stderr
 
 
-def test_nobody_else_carries_out_an_experiment_that_is_in_work(
+def test_a_running_experiment_is_not_run_by_another_process(
     inside: Command, scripted: Path, tmp_path: Path, store: Store
 ) -> None:
     write_dataset(tmp_path / "toy", train=8, test=4)
-    command = ("experiment", "seeds", "--dataset", "toy", "--student", "student", "--json")
+    command = ("experiment", "seeds", "--dataset", "toy", "--student", "student", "--yes", "--json")
     [cell] = json.loads(inside(*command, "--dry-run").stdout)["cells"]
     del cell["done"]
     number = store.experiments.open_experiment("seeds", {"name": "seeds", "cells": [cell]}, "tinyllm")
     with store.experiments.claiming(number):
         done = inside(*command)
     assert done.returncode == 75, done.stderr
-    assert f"Another process is at this very experiment ({number})" in done.stderr
+    assert f"Another process runs this experiment ({number})." in done.stderr
     assert store.experiments.cells(number)[0].state == "planned"
 
 
@@ -421,10 +457,10 @@ def test_jobs_fit_into_the_memory_of_the_gpus(
 )
 def test_a_job_takes_the_gpu_that_has_most_room(tmp_path: Path, room: dict[str, int], taken: str) -> None:
     around = WorkerEnv(db=tmp_path, config=None, threads=1, gpus=room)
-    cell = ExperimentCell(label={}, distill=(), evaluate=None)
+    cell = ExperimentCell(label={}, distill=CellTraining(dataset="toy", student="s"), evaluate=None)
     working: list[CellProcess] = []
     for expected in taken:
-        job = CellProcess(position=len(working), cell=cell, surroundings=around, gpu=around.gpu(working))
+        job = CellProcess(position=len(working), cell=cell, env=around, gpu=around.gpu(working))
         assert around.environment(job.gpu)["CUDA_VISIBLE_DEVICES"] == expected
         working.append(job)
     assert around.gpu(working[1:]) == taken[0], "what has ended gives its room back"
@@ -489,34 +525,35 @@ def test_what_a_lora_training_held_says_nothing_of_a_whole_one(monkeypatch: pyte
     assert jobs_that_fit(["tiny"], 4, History(runs=[small], evaluations=[]))[0] == 2
 
 
-def test_a_search_goes_on_from_a_journal_whose_last_line_is_torn(tmp_path: Path) -> None:
+def test_a_search_resumes_from_a_journal_whose_last_line_is_torn(tmp_path: Path) -> None:
     """Optuna itself can't: it appends to the torn line."""
     journal = tmp_path / "search" / "alpha.log"
-    hunt = SearchConfig(name="h", dataset="toy", student="tiny", start={"ann": 1.0}, seed=0, train=lambda alphas: ())
-    study = open_study(journal, hunt)
+    config = SearchConfig(name="h", training=CellTraining(dataset="toy", student="tiny", alpha={"ann": 1.0}))
+    study = open_study(journal, config)
     study.tell(study.ask(), 0.5)
     with journal.open("r+b") as file:
         file.truncate(journal.stat().st_size - 4)
-    again = open_study(journal, hunt)
+    again = open_study(journal, config)
     again.tell(again.ask(), 0.25)
-    assert [trial.value for trial in open_study(journal, hunt).trials if trial.value is not None][-1] == 0.25
+    assert [trial.value for trial in open_study(journal, config).trials if trial.value is not None][-1] == 0.25
 
 
 def test_a_search_counts_no_trial_whose_run_is_another_databases(store: Store, tmp_path: Path) -> None:
     """The journal lies beside the database, and may outlive it."""
-    hunt = SearchConfig(name="h", dataset="toy", student="tiny", start={"ann": 1.0}, seed=0, train=lambda alphas: ())
-    study = open_study(tmp_path / "alpha.log", hunt)
+    config = SearchConfig(name="h", training=CellTraining(dataset="toy", student="tiny", alpha={"ann": 1.0}))
+    study = open_study(tmp_path / "alpha.log", config)
     trial = study.ask()
     alpha = round(trial.suggest_float("ann", 0.01, 3.0, log=True), 4)
     trial.set_user_attr("run", 1)
     study.tell(trial, 0.5)
-    surroundings = WorkerEnv(db=store.path, config=None, threads=1)
-    search = Search(store=store, experiment=1, study=study, hunt=hunt, surroundings=surroundings)
+    env = WorkerEnv(db=store.path, config=None, threads=1)
+    search = Search(store=store, experiment=1, study=study, config=config, env=env)
 
     def found() -> int:
-        return search.carry_out(0, 1, lambda *_: None).run
+        assert [step.over for step in search.run(0, 1)][-1] in (0, 1)
+        return search.result().run
 
-    with pytest.raises(WorldProblem, match="No trial was trained"):
+    with pytest.raises(WorldProblem, match="No trial has finished its training"):
         found()
     store.questions.replace("toy", "here", "1", make_questions(4))
     run = store.runs.start(
@@ -533,7 +570,7 @@ def test_a_search_counts_no_trial_whose_run_is_another_databases(store: Store, t
         command="tinyllm distill",
     )
     store.runs.finish(run.id, "done", {})
-    with pytest.raises(WorldProblem, match="No trial was trained"):
+    with pytest.raises(WorldProblem, match="No trial has finished its training"):
         found()
     store.execute("UPDATE runs SET alpha = ?", (json.dumps({"ann": alpha}),))
     assert found() == run.id == 1

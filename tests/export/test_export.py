@@ -14,13 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import ROOT, make_questions, write_dataset
-from tests.models import HIDDEN, causal_model, make_folder, make_student, record_run, t5_model, tiny_tokenizer
+from tests.models import HIDDEN, causal_model, diverged, make_folder, make_student, record_run, t5_model, tiny_tokenizer
 from tinyllm_cli.cli import app
 from tinyllm_cli.datasets.catalogue import from_path
-from tinyllm_cli.errors import UsageProblem, WorldProblem
+from tinyllm_cli.errors import Busy, UsageProblem, WorldProblem
 from tinyllm_cli.export import to_gguf
-from tinyllm_cli.export.check import Borrowed, compare, predictions_of
-from tinyllm_cli.export.export import FORMATS, Exported, export, find_format
+from tinyllm_cli.export.check import Asked, Borrowed, answers_of, compare
+from tinyllm_cli.export.export import FORMATS, ExportConfig, Exported, export, find_format
+from tinyllm_cli.files import exclusive
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.students.base import Limits, Student
@@ -85,7 +86,12 @@ def exported(
     needs(name)
     save_student(load_student(str(make(tmp_path / "made"))), tmp_path / "run", "# card\n")
     run = record_run(world, tmp_path / "run")
-    return export(world, run, name, tmp_path / "out", int8=int8, questions=questions, watch=lambda text: None)
+    config = ExportConfig(format=name, out=tmp_path / "out", int8=int8, questions=questions)
+    return export(world, run, config, lambda text: None)
+
+
+def asked(count: int) -> Asked:
+    return Asked(questions=make_questions(count), limits=LIMITS, student="run 1")
 
 
 LOSSLESS: Sequence[tuple[str, Make]] = [
@@ -131,16 +137,15 @@ def test_an_onnx_file_says_nothing_of_the_machine_that_made_it(world: Store, tmp
 
 def test_the_same_answers_with_scores_of_another_scale_are_not_lossless(tmp_path: Path) -> None:
     student = make_student(tmp_path / "student", "causal")
-    questions = make_questions(6)
 
     class Scaled(Borrowed):
         def option_scores(self, inputs: Any, options: Any) -> list[list[float]]:
             return [[score * 1.1 for score in own] for own in student.option_scores(inputs, options)]
 
-    before = predictions_of(student, questions, LIMITS, text=False)
-    [same] = compare(before, student, questions, LIMITS)
+    before = answers_of(student, asked(6), text=False)
+    [same] = compare(before, student, asked(6))
     assert same.lossless
-    [scaled] = compare(before, Scaled(student), questions, LIMITS)
+    [scaled] = compare(before, Scaled(student), asked(6))
     assert scaled.same == 6
     assert not scaled.lossless
 
@@ -149,7 +154,7 @@ def test_a_lossless_export_that_answers_otherwise_is_kept_aside(
     world: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(to_gguf, "_interleaved", lambda weights, heads: weights)  # heads left as transformers has them
-    with pytest.raises(WorldProblem, match="answers otherwise than the student") as caught:
+    with pytest.raises(WorldProblem, match="answers differently from the student") as caught:
         exported(world, tmp_path, causal, "gguf")
     assert str(tmp_path / "out-rejected") in caught.value.hint
     assert (tmp_path / "out-rejected" / "model.gguf").exists()
@@ -161,9 +166,7 @@ def test_a_gguf_file_is_a_student_again(world: Store, tmp_path: Path) -> None:
     student, read = load_student(str(tmp_path / "run")), load_student(str(tmp_path / "out" / "model.gguf"))
     for text in ("predict: Which of these is number 3?\nOptions:", " ünïcode  and   spaces\n\n", "</s> inside"):
         assert read.tokenizer(text)["input_ids"] == student.tokenizer(text)["input_ids"]
-    [agreement] = compare(
-        predictions_of(student, make_questions(5), LIMITS, text=False), read, make_questions(5), LIMITS
-    )
+    [agreement] = compare(answers_of(student, asked(5), text=False), read, asked(5))
     assert agreement.lossless
 
 
@@ -178,7 +181,7 @@ def splitting_digits(student: Student) -> None:
 
 
 @pytest.mark.parametrize(
-    ("break_it", "said"),
+    ("break_it", "message"),
     [
         (changed(attention_bias=True), "has biases"),
         (changed(hidden_act="gelu"), "another activation"),
@@ -188,15 +191,15 @@ def splitting_digits(student: Student) -> None:
     ],
 )
 def test_what_gguf_cannot_hold_is_refused_in_a_line(
-    break_it: Callable[[Student], None], said: str, tmp_path: Path
+    break_it: Callable[[Student], None], message: str, tmp_path: Path
 ) -> None:
     student = make_student(tmp_path / "student", "causal")
     break_it(student)
-    with pytest.raises(UsageProblem, match=said):
+    with pytest.raises(UsageProblem, match=message):
         to_gguf.write(student, "", tmp_path, False)
 
 
-def test_a_way_of_splitting_text_is_told_by_llama_cpps_own_name(tmp_path: Path) -> None:
+def test_text_splitting_has_llama_cpps_own_name(tmp_path: Path) -> None:
     from tokenizers import Regex, pre_tokenizers
 
     student = make_student(tmp_path / "student", "causal")
@@ -218,9 +221,9 @@ def test_ctranslate2_leaves_the_students_own_settings_alone(world: Store, tmp_pa
     t5_model(tokenizer).save_pretrained(tmp_path / "t5")
     tokenizer.save_pretrained(tmp_path / "t5")
     student = load_student(str(tmp_path / "t5"))
-    said = student.model.config.tie_word_embeddings
+    message = student.model.config.tie_word_embeddings
     to_ctranslate2.write(student, str(tmp_path / "t5"), tmp_path / "out", False)
-    assert student.model.config.tie_word_embeddings is said
+    assert student.model.config.tie_word_embeddings is message
     assert student.model.config.d_model == HIDDEN
 
 
@@ -248,14 +251,15 @@ def test_the_command_prints_what_agreed_and_keeps_what_is_there(world: Store, tm
     assert "5 of 5 answers are the same by ranked options" in done.stdout
     assert "5 of 5 answers are the same by greedy text" in done.stdout
     again = CliRunner().invoke(app, common)
-    assert again.exit_code == 2
-    assert "out is there already" in again.stderr
+    assert again.exit_code == 2, again.output
+    assert "out exists already" in again.stderr
     shown = CliRunner().invoke(app, [*common[:3], "--out", str(tmp_path / "next"), *common[5:], "--json"])
-    assert json.loads(shown.stdout)["agreements"][0]["same"] == 12
+    found = json.loads(shown.stdout)
+    assert (found["run"], found["agreements"][0]["same"]) == (1, 12)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--to", "tflite"], "'tflite' is not one of"),
         (["--to", "gguf", "--quantize", "int4"], "Invalid value for '--quantize'"),
@@ -263,15 +267,65 @@ def test_the_command_prints_what_agreed_and_keeps_what_is_there(world: Store, tm
     ],
 )
 def test_an_export_that_cannot_be_carried_out_says_why(
-    world: Store, tmp_path: Path, arguments: list[str], said: str
+    world: Store, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     database = str(tmp_path / "tinyllm.db")
     done = CliRunner().invoke(app, ["export", *arguments, "--out", str(tmp_path / "out"), "--db", database])
-    assert done.exit_code == 2
-    assert said in done.stderr
+    assert done.exit_code == 2, done.output
+    assert message in done.stderr
 
 
 def test_a_run_whose_data_set_is_gone_cannot_be_checked(world: Store, tmp_path: Path) -> None:
     run = record_run(world, causal(tmp_path / "run"), dataset="gone")
     with pytest.raises(UsageProblem, match="data set gone has no questions in the database any more"):
-        export(world, run, "gguf", tmp_path / "out", int8=False, questions=5, watch=lambda text: None)
+        export(world, run, ExportConfig(format="gguf", out=tmp_path / "out"), lambda text: None)
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(world: Store, tmp_path: Path) -> None:
+    """Folders of exports to other names, which may be running, stay."""
+    ours, others = tmp_path / ".out.export-abcd1234", tmp_path / ".out-2.export-abcd1234"
+    for folder in (ours, others):
+        folder.mkdir()
+        (folder / "model.gguf").write_bytes(b"half")
+    exported(world, tmp_path, causal, "gguf")
+    assert not ours.exists()
+    assert others.exists()
+    assert not (tmp_path / ".out.lock").exists()
+
+
+def test_an_export_that_is_killed_leaves_what_the_next_one_finds(
+    world: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SIGKILL does: nothing removes the folder."""
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(to_gguf, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        exported(world, tmp_path, causal, "gguf")
+    monkeypatch.undo()
+    [left] = tmp_path.glob(".out.*")
+    config = ExportConfig(format="gguf", out=tmp_path / "out", questions=4)
+    [run] = world.runs.everything()
+    assert export(world, run, config, lambda text: None).folder == tmp_path / "out"
+    assert not left.exists()
+
+
+def test_two_exports_to_one_folder_do_not_meet(world: Store, tmp_path: Path) -> None:
+    with exclusive(tmp_path / "out") as ours:
+        assert ours
+        with pytest.raises(Busy, match=r"Another process exports to .*out"):
+            exported(world, tmp_path, causal, "gguf")
+
+
+def test_a_student_without_finite_scores_is_not_exported(world: Store, tmp_path: Path) -> None:
+    save_student(diverged(make_student(tmp_path / "made", "causal")), tmp_path / "run", "# card\n")
+    run = record_run(world, tmp_path / "run")
+    with pytest.raises(WorldProblem, match="The scores of run 1 are not finite"):
+        export(world, run, ExportConfig(format="gguf", out=tmp_path / "out"), lambda text: None)
+    assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == []
+
+
+def test_an_export_without_finite_scores_is_refused(tmp_path: Path) -> None:
+    student = make_student(tmp_path / "student", "causal")
+    before = answers_of(student, asked(2), text=False)
+    with pytest.raises(WorldProblem, match="The scores of the export of run 1 are not finite"):
+        compare(before, diverged(student), asked(2))

@@ -486,7 +486,7 @@ def test_inputs_that_lose_their_end_are_counted_whenever_they_were_scored(
     assert "Next: tinyllm usefulness --dataset toy --model " in leak.stderr
     assert "--no-gates" in leak.stderr
     plain = ("distill", "--alpha", "0", "--student", "student", "--usefulness", "filter", "--dry-run")
-    assert "finetune learns no rationales: --usefulness and --samples change nothing." in inside(*plain).stderr
+    assert "finetune trains on no rationales: --usefulness and --samples have no effect." in inside(*plain).stderr
 
 
 def test_the_command_scores_and_distill_learns_by_it(inside: Command, scripted: Path, tmp_path: Path) -> None:

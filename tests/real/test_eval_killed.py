@@ -1,4 +1,4 @@
-"""An evaluation that is killed with SIGKILL goes on where it was."""
+"""An evaluation that is killed with SIGKILL resumes where it was."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def count(db: Path) -> int:
     return found
 
 
-def test_a_killed_evaluation_goes_on_and_ends_with_one_prediction_for_each_question(
+def test_a_killed_evaluation_resumes_and_ends_with_one_prediction_for_each_question(
     tinyllm: Command, tmp_path: Path
 ) -> None:
     write_dataset(tmp_path / "toy", test=QUESTIONS)

@@ -1,4 +1,4 @@
-"""`tinyllm experiment` on tiny models: runs side by side, kills, failures, and a search that keeps off test."""
+"""`tinyllm experiment` on tiny models: runs side by side, kills, failures, and a search that tests only its best."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Command, start, write_dataset
+from tests.conftest import Command, environment, start, write_dataset
 from tests.models import make_folder
 from tests.processes import MARK, marked, new_mark, wait_until
 
@@ -40,7 +42,7 @@ def cells(folder: Path) -> list[tuple[str, int]]:
     return rows(folder, "SELECT state, count(*) FROM cells GROUP BY 1 ORDER BY 1")  # type: ignore[return-value]
 
 
-def test_what_is_done_is_not_done_again_and_a_failure_stops_nothing(
+def test_finished_cells_are_not_repeated_and_a_failure_stops_no_other_student(
     tinyllm: Command, scripted: Path, tmp_path: Path
 ) -> None:
     prepared(tinyllm, tmp_path)
@@ -71,7 +73,7 @@ def test_what_is_done_is_not_done_again_and_a_failure_stops_nothing(
     assert "1 to do, 1 done" in wider.stderr
 
 
-def test_a_plan_that_is_killed_goes_on_at_once(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+def test_a_killed_plan_resumes_immediately(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
     """Even while what the kill orphaned still saves its state."""
     prepared(tinyllm, tmp_path)
     command = experiment("seeds", "--student", "student", "--jobs", "2", *TRAIN, "--epochs", "12", "--save-every", "0")
@@ -87,7 +89,7 @@ def test_a_plan_that_is_killed_goes_on_at_once(tinyllm: Command, scripted: Path,
 
 
 @pytest.mark.parametrize("background", [False, True])
-def test_ctrl_c_stops_what_is_in_work_and_says_how_to_go_on(
+def test_ctrl_c_stops_the_running_cells_and_names_how_to_resume(
     tinyllm: Command, scripted: Path, tmp_path: Path, background: bool
 ) -> None:
     """Or SIGTERM, which is what reaches a process in the background."""
@@ -99,8 +101,8 @@ def test_ctrl_c_stops_what_is_in_work_and_says_how_to_go_on(
     process.send_signal(signal.SIGTERM if background else signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
-    assert "Stopped: 0 of 2 are done, and what was in work has saved its state." in error
-    assert "Run the same command to go on." in error
+    assert "Stopped: 0 of 2 are done, and the running ones have saved their state." in error
+    assert "Run the same command to resume." in error
     assert not marked(mark)
     assert rows(tmp_path, "SELECT state FROM runs") == [("stopped",)]
     assert cells(tmp_path) == [("planned", 2)]
@@ -130,7 +132,7 @@ def test_cells_that_share_a_training_train_once(tinyllm: Command, scripted: Path
     scripted.write_text(scripted.read_text("utf-8") + owl, encoding="utf-8")
     prepared(tinyllm, tmp_path)
     assert tinyllm("elicit", "--teacher", "owl", "--dataset", "toy").returncode == 0
-    command = ("experiment", "alpha", "--student", "student", "--grid", "1", "--jobs", "2", *TRAIN)
+    command = ("experiment", "alpha", "--student", "student", "--grid", "1", "--jobs", "2", "--yes", *TRAIN)
     done = tinyllm(*command)
     assert done.returncode == 0, done.stderr
     assert "Best on valid for toy and student: alpha 1 of owl" in done.stdout
@@ -161,7 +163,7 @@ def test_a_search_looks_at_valid_and_only_its_best_at_test(tinyllm: Command, scr
     assert len(rows(tmp_path, "SELECT * FROM cells")) == len(before) + 1, "one question is another measurement"
 
 
-def test_a_search_that_is_killed_asks_for_its_trial_again(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+def test_a_killed_search_repeats_its_trial(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
     prepared(tinyllm, tmp_path)
     train = (*TRAIN, "--epochs", "12", "--save-every", "0")
     command = experiment("alpha", "--student", "student", "--search", "1", *train)
@@ -176,7 +178,7 @@ def test_a_search_that_is_killed_asks_for_its_trial_again(tinyllm: Command, scri
     assert cells(tmp_path) == [("done", 2)]  # the trial, and the best on test
 
 
-def test_a_weak_trial_is_ended_early(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+def test_a_weak_trial_is_stopped_early(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
     """After three trials that did well at every step, one that doesn't is given up long before its end."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
@@ -210,14 +212,38 @@ def test_a_weak_trial_is_ended_early(tinyllm: Command, scripted: Path, tmp_path:
     assert rows(tmp_path, "SELECT count(*) FROM evaluations WHERE run = 2") == [(0,)]
 
 
-def test_trials_that_fail_are_told_and_a_search_without_hope_ends(
+def test_failed_trials_are_reported_and_a_search_without_hope_ends(
     tinyllm: Command, scripted: Path, tmp_path: Path
 ) -> None:
     prepared(tinyllm, tmp_path)
     command = experiment("alpha", "--student", "student", "--search", "3", *TRAIN, "--schedule", "none")
     done = tinyllm(*command)
     assert done.returncode == 1
-    assert "No trial was trained to its end: --schedule can't be 'none'." in done.stderr
+    assert "No trial has finished its training: --schedule can't be 'none'." in done.stderr
     assert cells(tmp_path) == [("failed", 1)]
     assert tinyllm(*command).returncode == 1
     assert cells(tmp_path) == [("failed", 1)]
+
+
+def test_cells_that_would_fail_in_the_same_way_are_not_started(
+    tinyllm: Command, scripted: Path, tmp_path: Path
+) -> None:
+    """Fine-tuning needs less than a run with a teacher, so it is tried as well."""
+    prepared(tinyllm, tmp_path)
+    done = tinyllm(*experiment("train-size", "--student", "student", *TRAIN, "--schedule", "none"))
+    assert done.returncode == 1, done.stderr
+    assert "2 of 6 failed:" in done.stderr
+    assert "--schedule can't be 'none'." in done.stderr
+    assert "4 were not started: they would fail in the same way." in done.stderr
+    assert cells(tmp_path) == [("failed", 2), ("planned", 4)]
+
+
+def test_modules_in_the_current_folder_are_not_imported(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:
+    prepared(tinyllm, tmp_path)
+    (tmp_path / "random.py").write_text("from pathlib import Path\nPath('imported').touch()\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "tinyllm_cli", *experiment("seeds", "--student", "student", *TRAIN)],
+        cwd=tmp_path, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "imported").exists()

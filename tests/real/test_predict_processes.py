@@ -1,4 +1,4 @@
-"""`tinyllm predict` as a process: killed in the middle of a file, and asked by somebody at a terminal."""
+"""`tinyllm predict` as a process: killed in the middle of a file, and interactive in a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUESTIONS = 1000
 PATIENCE = 120.0
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_file_of_an_undisturbed_one(tinyllm: Command, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_and_ends_with_the_file_of_an_uninterrupted_one(tinyllm: Command, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "model", "causal")
     write_rows(
         tmp_path / "q.jsonl", [{"question": q.text, "options": list(q.options)} for q in make_questions(QUESTIONS)]
@@ -45,17 +45,17 @@ def test_a_killed_run_goes_on_and_ends_with_the_file_of_an_undisturbed_one(tinyl
     for name in ("a.jsonl", "b.jsonl"):
         done = tinyllm(*arguments, name)
         assert done.returncode == 0, done.stderr
-    interrupted, undisturbed = (
+    interrupted, uninterrupted = (
         [json.loads(line) for line in (tmp_path / name).read_text(encoding="utf-8").splitlines()]
         for name in ("a.jsonl", "b.jsonl")
     )
     assert [row["id"] for row in interrupted] == [str(number) for number in range(1, QUESTIONS + 1)]
-    for one, other in zip(interrupted, undisturbed, strict=True):  # batches differ, and with them the last digits
+    for one, other in zip(interrupted, uninterrupted, strict=True):  # batches differ, and with them the last digits
         assert one.pop("probabilities") == pytest.approx(other.pop("probabilities"), abs=1e-5)
         assert one == other
 
 
-def test_somebody_at_a_terminal_is_asked_for_questions_until_an_empty_line(tmp_path: Path) -> None:
+def test_in_a_terminal_questions_are_asked_for_until_an_empty_line(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "model", "causal")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

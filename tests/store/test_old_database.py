@@ -12,17 +12,22 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from backends.base import Sampling
 from backends.scripted import ScriptedTeacher
-from tinyllm_cli.config import TeacherSpec
+from tinyllm_cli.config import TeacherSpec, load_settings
 from tinyllm_cli.elicitation.elicit import elicit
 from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.elicitation.requests import Job, asking_for
-from tinyllm_cli.evaluation.evaluate import evaluate_teacher, model_subject, run_subject
+from tinyllm_cli.evaluation.evaluate import QuestionSlice, evaluate_teacher
+from tinyllm_cli.evaluation.targets import model_subject, run_subject
+from tinyllm_cli.experiments import availability
+from tinyllm_cli.experiments.grid import Setup
+from tinyllm_cli.experiments.plans import table1
 from tinyllm_cli.records.elicitation import Recipe
 from tinyllm_cli.records.evaluations import Evaluation, Subject
 from tinyllm_cli.records.runs import RunIdentity
@@ -161,7 +166,7 @@ def test_an_evaluation_is_found_by_its_subject(opened: Store) -> None:
     assert {id: opened.evaluations.open(subject, "rank", questions).id for id, subject in wanted.items()} == {
         id: id for id in wanted
     }
-    assert evaluate_teacher(opened, "parrot", dataset="toy", split="test", limit=None).id == 9
+    assert evaluate_teacher(opened, "parrot", QuestionSlice(dataset="toy", split="test")).id == 9
     assert opened.one("SELECT count(*) AS n FROM evaluations") == counts
     other = EvaluatedQuestions(dataset="toy", split="test", count=3, chance=0.25, majority=0.25)
     assert opened.evaluations.open(pinto, "rank", other).correct is None
@@ -237,6 +242,21 @@ def test_commands_and_plans_have_the_present_names_of_options(opened: Store) -> 
     assert first["command"] == "tinyllm experiment table1 --lora-rank 8 --no-gates --restart"
     cell = next(cell for cell in json.loads(first["plan"])["cells"] if cell["label"]["method"] == "lora")
     assert cell["distill"]["options"] == {"lora_rank": 8, "gates": False, "max_input": 256}
+
+
+def test_the_same_command_finds_its_done_cells(opened: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another plan shares with it is done there, too; with the gates of version 0.1, which are part of it."""
+    monkeypatch.setattr(availability, "gate_settings", lambda settings: SimpleNamespace(hash="096d84dc5ab771f9"))
+    coverage = availability.coverage_of(opened, "toy", load_settings(None))
+    assert coverage.edition == "1a3e2b2878c8b286"
+    setup = Setup(
+        coverages=[coverage], students=[T5], alphas={"parrot": 1.0, "owl": 0.5}, seeds=(0, 1),
+        options={"lora_rank": 8, "gates": False, "max_input": 256},
+    )  # fmt: skip
+    done = opened.experiments.done_cells()
+    assert [cell.label["method"] for cell in table1(setup).cells if cell.identity in done] == ["inference", "lora"]
+    plain = table1(replace(setup, seeds=(0,), options={}))
+    assert [cell.label["method"] for cell in plain.cells if cell.identity in done] == ["inference"]
 
 
 def test_done_cells_are_recognised_in_a_new_plan(opened: Store) -> None:

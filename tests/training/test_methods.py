@@ -18,7 +18,9 @@ from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.evaluation.evaluate import evaluate_student, run_subject
+from tinyllm_cli.evaluation.evaluate import QuestionSlice, evaluate_student
+from tinyllm_cli.evaluation.scoring import StudentScoring
+from tinyllm_cli.evaluation.targets import run_subject
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.teacher_answers import majority
 from tinyllm_cli.records.elicitation import ElicitationConfig
@@ -60,8 +62,8 @@ def test_a_teacher_with_wrong_labels_makes_a_kd_student_wrong(store: Store, tmp_
     assert done.method == "standard-kd"
     assert done.sources["liar"]["right"] == 0
     evaluation = evaluate_student(
-        store, run_subject(done), lambda: load_student(done.folder), dataset="toy", split="train", scoring="rank",
-        limits=Limits(), limit=None, watch=lambda *_: None,
+        store, run_subject(done), lambda: load_student(done.folder), QuestionSlice(dataset="toy", split="train"),
+        StudentScoring(scoring="rank", limits=Limits()), lambda *_: None,
     )  # fmt: skip
     options = {found.key: found.option for found in store.evaluations.predictions(evaluation.id)}
     followed = sum(options[question.key] == label for question, label in zip(questions, wrong, strict=True))

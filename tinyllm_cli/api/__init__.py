@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinyllm_cli.api.data import import_questions, import_rationales
     from tinyllm_cli.api.elicitation import elicit, pilot, preview_elicitation
-    from tinyllm_cli.api.export import export
+    from tinyllm_cli.api.exports import export
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.rationales import audit, find_questions, gate, inspect_question, leakage, usefulness
     from tinyllm_cli.api.training import distill, plan_distillation
@@ -38,7 +38,7 @@ VERBS = {
     "inspect_question": "rationales",
     "plan_distillation": "training",
     "distill": "training",
-    "export": "export",
+    "export": "exports",
 }
 """Public name -> the module of this package that holds it."""
 

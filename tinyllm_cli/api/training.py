@@ -40,7 +40,10 @@ class DistillOptions(TypedDict, total=False):
     """A hub name, a folder, a .gguf file, or smollm2; default: google/flan-t5-small."""
 
     limit: int | None
-    """Only the first N training questions; default: all."""
+    """Only the first N questions of train and of valid; default: all."""
+
+    valid_limit: int | None
+    """Only the first N questions of valid; default: as `limit`."""
 
     gates: bool
     """Train on rationales that pass the gates; default: True."""
@@ -199,6 +202,7 @@ def _plan(project: Project, options: DistillOptions, choice: AlphaChoice) -> Tra
         teachers=choice.teachers,
         settings=settings,
         limit=options.get("limit"),
+        valid_limit=options.get("valid_limit"),
         selection=Selection(
             gates=project.gates(options.get("gates", True), settings.max_target),
             usefulness=options.get("usefulness", "none"),

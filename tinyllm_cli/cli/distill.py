@@ -53,7 +53,10 @@ def distill(
     student: Annotated[
         str, typer.Option("--student", "-s", help="A hub name, a folder, a .gguf file, or smollm2.")
     ] = "google/flan-t5-small",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N training questions.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions of train and of valid.")] = None,
+    valid_limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N questions of valid.", show_default="as --limit")
+    ] = None,
     gates: Gates = True,
     usefulness: Annotated[
         Literal["none", "weight", "filter"],
@@ -151,8 +154,9 @@ def distill(
         patience=patience, select_by=select_by, seed=seed,
     )  # fmt: skip
     options = DistillOptions(
-        alpha=alpha, method=method, dataset=dataset, student=student, limit=limit, gates=gates, usefulness=usefulness,
-        usefulness_model=usefulness_model, samples=samples, icl=icl, shuffle_rationales=shuffle_rationales,
+        alpha=alpha, method=method, dataset=dataset, student=student, limit=limit, valid_limit=valid_limit,
+        gates=gates, usefulness=usefulness, usefulness_model=usefulness_model, samples=samples, icl=icl,
+        shuffle_rationales=shuffle_rationales,
         settings=settings, save_every=60 * save_every, restart=restart, track=track,
         trust_remote_code=trust_remote_code, command=command_line(),
     )  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -15,34 +16,45 @@ from tinyllm_cli.cli.session import Session, guarded
 
 if TYPE_CHECKING:
     from tinyllm_cli.experiments.grid import ExperimentPlan, Setup
+    from tinyllm_cli.records.experiments import OptionValue
 
-EXPERIMENTS = ("table1", "ablation", "train-size", "alpha", "seeds")
+Experiment = Literal["table1", "ablation", "train-size", "alpha", "seeds"]
 _Number = TypeVar("_Number", int, float)
-_shared = partial(typer.Option, rich_help_panel="What all runs share")
+_shared = partial(typer.Option, rich_help_panel="Shared by all runs")
+
+_SET_BY_PLAN = frozenset({"--alpha", "--dataset", "--student", "--seed", "--limit", "--valid-limit", "--method",
+                          "--icl", "--shuffle-rationales", "--db", "--config", "--json", "--dry-run",
+                          "--restart"})  # fmt: skip
+"""Options of distill that a plan sets, or that would make its runs unusable for it."""
 
 
 @guarded
 def experiment(
-    name: Annotated[str, typer.Argument(help="table1, ablation, train-size, alpha or seeds.")],
+    name: Annotated[Experiment, typer.Argument(help="The experiment.", show_default=False)],
     more: Annotated[
         list[str] | None, typer.Argument(help="Further options for distill, after --, such as: -- --epochs 3")
     ] = None,
     dataset: Annotated[
         list[str] | None,
-        _shared("--dataset", "-d", help="A data set; may be repeated.", show_default="those with rationales"),
+        _shared("--dataset", "-d", help="A data set; repeatable.", show_default="those with rationales"),
     ] = None,
     student: Annotated[
         list[str] | None,
-        _shared("--student", "-s", help="A student; may be repeated.", show_default="google/flan-t5-small"),
+        _shared(
+            "--student", "-s", help="A student; repeatable.",
+            show_default="that of the latest run, or google/flan-t5-small",
+        ),
     ] = None,
     alpha: Annotated[
         str | None,
         _shared(help="Teachers and their weights, as for distill.", show_default="1 for every teacher"),
     ] = None,
     seeds: Annotated[str, _shared(help="Seeds, each a run: 0,1,2.")] = "0",
-    limit: Annotated[int | None, _shared(min=1, help="Only the first N training questions.")] = None,
+    limit: Annotated[int | None, _shared(min=1, help="Only the first N questions of train and of valid.")] = None,
     test_limit: Annotated[int | None, _shared(min=1, help="Only the first N test questions.")] = None,
-    scoring: Annotated[str, _shared(help="How test answers are scored: rank, generate or both.")] = "rank",
+    scoring: Annotated[
+        Literal["rank", "generate", "both"], _shared(help="How test answers are scored.")
+    ] = "rank",
     methods: Annotated[
         str | None, typer.Option(help="table1: methods, such as inference,finetune,tinyllm.", show_default="all")
     ] = None,
@@ -52,35 +64,34 @@ def experiment(
     ] = None,
     grid: Annotated[
         str | None,
-        typer.Option(help="alpha: the values that each teacher's alpha takes.", show_default="0.01,0.1,0.5,1,2,3"),
+        typer.Option(help="alpha: the values of each teacher's alpha.", show_default="0.01,0.1,0.5,1,2,3"),
     ] = None,
     search: Annotated[
         int | None,
-        typer.Option(min=1, help="alpha: instead of the grid, so many trials of a search on valid (needs Optuna)."),
+        typer.Option(min=1, help="alpha: N trials of a search on valid instead of the grid (needs Optuna)."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at once, where memory allows.")] = 1,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Begin without asking.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and do nothing.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time, where memory allows.")] = 1,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and start nothing.")] = False,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
-) -> None:
-    """Carry out one of the paper's experiments: the plan first, then its runs; what is done is never done again.
+) -> None:  # fmt: skip
+    """Run one of the paper's experiments: show the plan, then train and evaluate. Finished runs are not repeated.
 
     Example: tinyllm experiment table1 --dataset obqa --seeds 0,1,2 --methods inference,finetune,tinyllm
     """
+    from tinyllm_cli.cli.resolve import resolved
     from tinyllm_cli.cli.views import experiment as view
-    from tinyllm_cli.cli.views.search import search as search_alphas
+    from tinyllm_cli.cli.views.search import search as search_view
     from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.experiments.runner import schedule
+    from tinyllm_cli.experiments.search import schedule_search
+    from tinyllm_cli.experiments.setup import ExperimentRequest, resolve_setup
+    from tinyllm_cli.training.alpha import parse_alpha
 
-    for option, value, known in (
-        ("experiment", name, EXPERIMENTS),
-        ("--scoring", scoring, ("rank", "generate", "both")),
-    ):
-        if value not in known:
-            raise UsageProblem(f"{option} can't be '{value}'.", f"Choose one of: {', '.join(known)}.")
     for option, typed, owner in (
         ("--methods", methods, "table1"),
         ("--fractions", fractions, "train-size"),
@@ -89,31 +100,79 @@ def experiment(
     ):
         if typed is not None and name != owner:
             raise UsageProblem(f"{option} belongs to the experiment {owner}.", f"See: tinyllm experiment {owner} ...")
+    request = ExperimentRequest(
+        datasets=dataset or [],
+        students=list(map(resolved, student or [])),
+        alpha=1.0 if alpha is None else parse_alpha(alpha),
+        seeds=numbers(seeds, int, "--seeds"),
+        limit=limit,
+        test_limit=test_limit,
+        scoring=scoring,
+        options=distill_options(more or []),
+    )
     session = Session(db, config, Console(json=json, quiet=quiet))
     with closing(session.open_store(create=bool(dataset))) as store:
-        setup = view.setup(
-            session, store, dataset or [], student or ["google/flan-t5-small"], alpha, numbers(seeds, int, "--seeds"),
-            limit, tuple(more or ()), scoring, test_limit,
-        )  # fmt: skip
-        work = view.Work(
-            session, store, setup, jobs, name if search is None else f"{name}-search", yes=yes, dry_run=dry_run
-        )
+        setup = resolve_setup(store, session.settings, request)
+        if not student:
+            session.console.note(f"Student: {setup.students[0]}")
         if search is not None:
-            search_alphas(work, search)
-        else:
-            work.carry_out(_plan(name, setup, methods, fractions, grid))
+            search_view(
+                session, store, schedule_search(store, session.settings, setup, search, jobs),
+                jobs=jobs, yes=yes, dry_run=dry_run,
+            )  # fmt: skip
+            return
+        plan = _plan(name, setup, methods, fractions, grid)
+        view.show_plan(session, plan)
+        scheduled = schedule(store, session.settings, setup, plan, jobs)
+        view.show_schedule(session, scheduled, jobs)
+        if dry_run or not view.confirmed(session, len(scheduled.todo), yes=yes):
+            view.planned_result(session, scheduled)
+            return
+        view.carry_out(session, store, scheduled)
+
+
+def distill_options(words: Sequence[str]) -> Mapping[str, OptionValue]:
+    """Options of distill as parameters with their values.
+
+    Raises UsageProblem for options that distill lacks, or that a plan sets."""
+    from typer.exceptions import TyperException
+    from typer.main import get_command
+
+    from tinyllm_cli.cli.distill import distill
+    from tinyllm_cli.errors import UsageProblem
+
+    alone = typer.Typer(add_completion=False)
+    alone.command()(distill)
+    try:
+        context = get_command(alone).make_context("distill", list(words))
+    except TyperException as error:
+        message = getattr(error, "format_message", error.__str__)()  # names the option, where typer knows it
+        raise UsageProblem(
+            f"The words after -- are options of distill. {message}.", "See tinyllm distill --help."
+        ) from error
+    found: dict[str, OptionValue] = {}
+    for one in context.command.params:
+        source = context.get_parameter_source(one.name or "")
+        if source is None or source.name != "COMMANDLINE" or one.name is None:
+            continue
+        if not _SET_BY_PLAN.isdisjoint(one.opts):
+            raise UsageProblem(
+                f"{max(one.opts, key=len)} is not allowed after --.", "The plan sets it; see tinyllm experiment --help."
+            )
+        found[one.name] = context.params[one.name]
+    return found
 
 
 def numbers(text: str, kind: type[_Number], option: str) -> list[_Number]:
     """`0,1,2` as numbers.
 
-    Raises UsageProblem for anything else."""
+    Raises UsageProblem for other text."""
     from tinyllm_cli.errors import UsageProblem
 
     try:
         return [kind(item) for item in text.split(",")]
     except ValueError as error:
-        raise UsageProblem(f"{option}: '{text}' is no list of numbers.", f"For example: {option} 0,1,2") from error
+        raise UsageProblem(f"{option}: '{text}' is not a list of numbers.", f"For example: {option} 0,1,2") from error
 
 
 def _plan(name: str, setup: Setup, methods: str | None, fractions: str | None, grid: str | None) -> ExperimentPlan:
@@ -129,7 +188,7 @@ def _plan(name: str, setup: Setup, methods: str | None, fractions: str | None, g
         raise UsageProblem("--fractions are percentages above 0, up to 100.", "For example: --fractions 25,50,100")
     values = plans.GRID if grid is None else numbers(grid, float, "--grid")
     if not all(0 <= value < inf for value in values):
-        raise UsageProblem("--grid: an alpha is 0 or more.", "For example: --grid 0.1,1,3")
+        raise UsageProblem("--grid: an alpha is 0 or more, and finite.", "For example: --grid 0.1,1,3")
     return {
         "table1": lambda: plans.table1(setup, wanted),
         "ablation": lambda: plans.ablation(setup),

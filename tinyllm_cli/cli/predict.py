@@ -121,7 +121,7 @@ def _manner(
     """Who answers and how, and the voices there are."""
     from tinyllm_cli.cli.resolve import run_with_student
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.evaluation.predict import PredictorConfig, choose_voices
+    from tinyllm_cli.evaluation.predict import PredictorConfig, choose_prefixes
     from tinyllm_cli.students.base import Limits
 
     prefixes: dict[str, str]
@@ -139,18 +139,18 @@ def _manner(
             )
         name, where, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings.prefixes)
         limits = Limits.of(run.settings.train)
-    voices = choose_voices(wanted, prefixes, owner)
-    manner = PredictorConfig(name=name, model=where, scoring=scoring, limits=limits, voices=voices)  # type: ignore[arg-type]
+    chosen = choose_prefixes(wanted, prefixes, owner)
+    manner = PredictorConfig(name=name, model=where, scoring=scoring, limits=limits, prefixes=chosen)  # type: ignore[arg-type]
     return manner, sorted(prefixes)
 
 
 def _question(session: Session, text: str, options: list[str], context: str | None) -> Question:
     """What was typed, as a question; options are asked for where there are none and somebody is there."""
-    from tinyllm_cli.evaluation.predict import typed
+    from tinyllm_cli.evaluation.predict import typed_question
 
     if not options and session.console.can_ask and not session.console.json:
         options = _ask_options(session)
-    return typed(text, options, context)
+    return typed_question(text, options, context)
 
 
 def _ask(load: Callable[[], Student], manner: PredictorConfig, question: Question) -> PredictedAnswer:
@@ -162,13 +162,13 @@ def _ask(load: Callable[[], Student], manner: PredictorConfig, question: Questio
 def _converse(session: Session, load: Callable[[], Student], manner: PredictorConfig) -> None:
     """Ask for questions until an empty line."""
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.evaluation.predict import typed
+    from tinyllm_cli.evaluation.predict import typed_question
 
     load()  # before anybody types for a model that isn't there
     session.console.note(f"Asking {manner.name}. An empty line ends the options, and in place of a question the talk.")
     while text := session.console.ask("Question: "):
         try:
-            asked = typed(text, _ask_options(session), None)
+            asked = typed_question(text, _ask_options(session), None)
         except UsageProblem as problem:
             session.console.error(str(problem))  # its hint is about options on the command line
             continue
@@ -217,7 +217,7 @@ def _answer_file(
     session: Session, load: Callable[[], Student], manner: PredictorConfig, file: Path, out: Path, mapping: list[str]
 ) -> None:
     from tinyllm_cli.datasets.parse import parse_mapping
-    from tinyllm_cli.evaluation.predict import answer_file, check_file
+    from tinyllm_cli.evaluation.predict import PredictionFiles, answer_file, check_file
 
     columns = parse_mapping(mapping)
     found = check_file(file, columns)
@@ -226,7 +226,8 @@ def _answer_file(
     if len(found.problems) > _SHOWN_PROBLEMS:
         session.console.warn(f"and {len(found.problems) - _SHOWN_PROBLEMS} more rows that can't be used")
     with session.console.meter(f"{manner.name} on {file.name}") as meter:
-        report = answer_file(load, file, columns, out, manner, found, meter)
+        files = PredictionFiles(questions=file, out=out, columns=columns)
+        report = answer_file(load, files, manner, found, meter)
     _report(session, found, report, out)
 
 
@@ -265,6 +266,6 @@ def _report(session: Session, found: FileCheck, report: PredictionSummary, out: 
 
 def _next(manner: PredictorConfig, voices: list[str], model: str | None) -> str:
     who = f"--model {shlex.quote(model)}" if model is not None else f"--{manner.name}"
-    if voices and not manner.voices and model is None:  # a model that is no student of ours has learnt none
+    if voices and not manner.prefixes and model is None:  # a model that is no student of ours has learnt none
         return f"tinyllm predict {who} --explain-as {voices[0]}"
     return f"tinyllm eval {who}"

@@ -1,79 +1,104 @@
-"""The evaluation stage: who answers which questions right. Predictions are rows; an interrupted evaluation goes on."""
+"""The evaluation stage: which questions a student or teacher answers correctly. Predictions are rows of the store, so
+that an interrupted evaluation resumes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.evaluation.scoring import StudentScoring, predictions_of
+from tinyllm_cli.evaluation.targets import EvaluationTarget
 from tinyllm_cli.rationales.teacher_answers import TeacherAnswers, load_teacher_answers, unforced_command
 from tinyllm_cli.records.evaluations import Evaluation, Prediction, Scoring, Subject
-from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.evaluations import EvaluatedQuestions
-from tinyllm_cli.students.base import Limits, Student
-from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT, ExtraContext
-from tinyllm_cli.students.loading import model_fingerprint
-from tinyllm_cli.students.predict import generate, rank
+from tinyllm_cli.students.base import Student
 
-OnEvaluated = Callable[[int, int], None]
+OnAnswered = Callable[[int, int], None]
 """Called with (questions answered, questions in all)."""
+
+OnEvaluated = Callable[[str, int, int], None]
+"""Called with (label of the evaluation, questions answered, questions in all)."""
 
 LoadStudent = Callable[[], Student]
 _CHUNK = 64  # questions whose predictions are committed together
 
 
-def evaluate_student(
-    store: Store,
-    subject: Subject,
-    load: LoadStudent,
-    *,
-    dataset: str,
-    split: str,
-    scoring: Scoring,
-    limits: Limits,
-    limit: int | None,
-    watch: OnEvaluated,
-    extra_context: ExtraContext = NO_EXTRA_CONTEXT,
-) -> Evaluation:
-    """Accuracy of a student, which reads `extra_context` beside the questions.
+@dataclass(frozen=True, kw_only=True)
+class QuestionSlice:
+    """The first `limit` questions of a split; None: all."""
 
-    `load` is called only when predictions are missing; finished work is not repeated."""
-    total = question_count(store, dataset, split, limit)
-    evaluation = _open(store, subject, dataset, split, scoring, total, limit)
+    dataset: str
+    split: str
+    limit: int | None = None
+
+
+def evaluate(
+    store: Store, target: EvaluationTarget, questions: QuestionSlice, scorings: Sequence[Scoring], load: LoadStudent,
+    watch: OnEvaluated,
+) -> list[Evaluation]:  # fmt: skip
+    """One evaluation for each scoring, in their order. A teacher's `generate` is that of its stored replies. `load`,
+    which should load once, is called only when predictions are missing.
+
+    Raises UsageProblem when the split does not exist or the teacher has not answered it, and WorldProblem when a
+    student's scores are not finite."""
+    done = []
+    for scoring in scorings:
+        if target.teacher is not None and scoring == "generate":
+            done.append(evaluate_teacher(store, target.teacher, questions))
+            continue
+        label = f"{target.subject.name} on {questions.dataset}/{questions.split}, {scoring}"
+
+        def answered(count: int, total: int, label: str = label) -> None:
+            watch(label, count, total)
+
+        how = StudentScoring(scoring=scoring, limits=target.limits, extra_context=target.extra_context)
+        done.append(evaluate_student(store, target.subject, load, questions, how, answered))
+    return done
+
+
+def evaluate_student(
+    store: Store, subject: Subject, load: LoadStudent, questions: QuestionSlice, how: StudentScoring, watch: OnAnswered
+) -> Evaluation:
+    """Accuracy of a student. `load` is called only when predictions are missing; those in the store are not repeated.
+
+    Raises WorldProblem when a score is not finite: such a student has no accuracy."""
+    total = question_count(store, questions)
+    evaluation = _open(store, subject, questions, how.scoring, total)
     store.evaluations.forget_stale(evaluation)
     answered = store.evaluations.predicted_keys(evaluation.id)
     if evaluation.correct is not None and len(answered) == total:
         return evaluation
     started = time.monotonic()
     student = load()
-    answer = {"rank": rank, "generate": generate}[scoring]
-    for chunk in _missing_chunks(store.questions.iterate(dataset, split, limit), answered):
-        store.evaluations.add_predictions(evaluation.id, answer(student, chunk, limits, extra_context))
+    asked = store.questions.iterate(questions.dataset, questions.split, questions.limit)
+    for chunk in _missing_chunks(asked, answered):
+        store.evaluations.add_predictions(evaluation.id, predictions_of(student, chunk, how, subject.name))
         answered.update(question.key for question in chunk)
         watch(len(answered), total)
     return store.evaluations.complete(evaluation.id, time.monotonic() - started)
 
 
-def evaluate_teacher(store: Store, teacher: str, *, dataset: str, split: str, limit: int | None) -> Evaluation:
-    """Accuracy of a teacher's own answers, read from what it wrote without seeing the gold answer.
+def evaluate_teacher(store: Store, teacher: str, questions: QuestionSlice) -> Evaluation:
+    """Accuracy of a teacher, from its replies to prompts without the gold answer.
 
     Raises UsageProblem when there are no such replies, or not for every question."""
-    own = load_teacher_answers(store, teacher, dataset, split)
-    total = question_count(store, dataset, split, limit)
+    own = load_teacher_answers(store, teacher, questions.dataset, questions.split)
+    total = question_count(store, questions)
     predictions = []
-    for question in store.questions.iterate(dataset, split, limit):
+    for question in store.questions.iterate(questions.dataset, questions.split, questions.limit):
         if not own.asked(question):
             raise UsageProblem(
-                f"{teacher} has not answered all {total} questions of {dataset}, split {split}.",
-                f"Run: {unforced_command(teacher, dataset, split)}",
+                f"{teacher} has not answered all {total} questions of {questions.dataset}, split {questions.split}.",
+                f"Run: {unforced_command(teacher, questions.dataset, questions.split)}",
             )
         predictions.append(_teacher_prediction(question, own))
     subject = Subject.of_replies(teacher, own.variant.sampling, own.variant.recipe.name)
-    evaluation = _open(store, subject, dataset, split, "generate", total, limit)
+    evaluation = _open(store, subject, questions, "generate", total)
     store.evaluations.forget_stale(evaluation)
     store.evaluations.add_predictions(evaluation.id, predictions)
     return store.evaluations.complete(evaluation.id, 0.0)
@@ -91,42 +116,25 @@ def _teacher_prediction(question: Question, own: TeacherAnswers) -> Prediction:
     )
 
 
-def question_count(store: Store, dataset: str, split: str, limit: int | None) -> int:
-    """How many questions there are to answer.
+def question_count(store: Store, questions: QuestionSlice) -> int:
+    """How many questions the slice has.
 
     Raises UsageProblem when the data set has no such split."""
-    sizes = store.questions.splits(dataset)
-    if not sizes.get(split):
+    sizes = store.questions.splits(questions.dataset)
+    if not sizes.get(questions.split):
         raise UsageProblem(
-            f"The data set {dataset} has no split '{split}'.",
+            f"The data set {questions.dataset} has no split '{questions.split}'.",
             f"It has: {', '.join(sizes) or 'none'}.",
         )
-    return min(sizes[split], limit or sizes[split])
+    return min(sizes[questions.split], questions.limit or sizes[questions.split])
 
 
-def run_subject(run: Run) -> Subject:
-    """A run's student: by its step, and while it is being trained by the files of its checkpoint."""
-    fingerprint = model_fingerprint(run.folder) if run.checkpoint is None else None
-    return Subject(kind="run", name=f"run {run.id}", run=run.id, step=run.checkpoint, model_fingerprint=fingerprint)
-
-
-def model_subject(
-    kind: Literal["model", "teacher"], name: str, model: str, limits: Limits, revision: str | None = None
-) -> Subject:
-    """A model that was not trained here. A local model has a fingerprint instead of a revision."""
-    fingerprint = model_fingerprint(model) or None
-    return Subject(
-        kind=kind, name=name, model=model or None, model_fingerprint=fingerprint, max_input=limits.input,
-        revision=None if fingerprint else revision or None,
-    )  # fmt: skip
-
-
-def _open(
-    store: Store, subject: Subject, dataset: str, split: str, scoring: Scoring, total: int, limit: int | None
-) -> Evaluation:
-    chance, majority = store.questions.answers(dataset, split, limit)
-    questions = EvaluatedQuestions(dataset=dataset, split=split, count=total, chance=chance, majority=majority)
-    return store.evaluations.open(subject, scoring, questions)
+def _open(store: Store, subject: Subject, questions: QuestionSlice, scoring: Scoring, total: int) -> Evaluation:
+    chance, majority = store.questions.answers(questions.dataset, questions.split, questions.limit)
+    counted = EvaluatedQuestions(
+        dataset=questions.dataset, split=questions.split, count=total, chance=chance, majority=majority
+    )
+    return store.evaluations.open(subject, scoring, counted)
 
 
 def _missing_chunks(questions: Iterator[Question], answered: set[str]) -> Iterator[list[Question]]:

@@ -1,6 +1,6 @@
-"""The prediction stage: a student answers questions that no data set has, and explains itself in its teachers' voices.
+"""The prediction stage: a student answers questions outside data sets, and writes rationales in the style of teachers.
 
-Knows files and students, nothing of terminals and nothing of the store: what is answered here is not an evaluation.
+Knows files and students, no terminal and no store: predictions made here are not an evaluation.
 """
 
 from __future__ import annotations
@@ -17,42 +17,45 @@ from tinyllm_cli.config import match_name
 from tinyllm_cli.datasets.parse import ROW_NUMBER, Where, has_column, parse_row
 from tinyllm_cli.datasets.question import MAX_OPTIONS, MIN_OPTIONS, UNKNOWN, Question, canonical
 from tinyllm_cli.datasets.rows import read_rows
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import Busy, UsageProblem
 from tinyllm_cli.evaluation.predictions_file import PredictionLine, append, resume
+from tinyllm_cli.evaluation.scoring import StudentScoring, predictions_of
+from tinyllm_cli.files import exclusive
 from tinyllm_cli.records.evaluations import Prediction, Scoring
 from tinyllm_cli.students.base import Limits, Student
 from tinyllm_cli.students.loading import model_fingerprint
-from tinyllm_cli.students.predict import explain, generate, rank
+from tinyllm_cli.students.predict import explain
 
 OnPredicted = Callable[[int, int], None]
 """Called with (questions answered, questions in all)."""
 
-_CHUNK = 32  # questions whose answers are written together: what a kill can lose
+_CHUNK = 32  # questions whose answers are written together: the most that a kill can lose
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictorConfig:
-    """Who answers, and how. `voices` maps a teacher to the prefix that calls up its voice."""
+    """Who answers, and how. `prefixes` maps each teacher in whose style rationales are written to its instruction
+    prefix."""
 
     name: str
     model: str
     scoring: Scoring
     limits: Limits
-    voices: Mapping[str, str] = field(default_factory=dict)
+    prefixes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """Changes with anything that answers depend on, the model's files included."""
+        """Changes with everything that answers depend on, the model's files included."""
         content = [
             model_fingerprint(self.model) or self.model, self.scoring, self.limits.input, self.limits.target,
-            dict(self.voices),
+            dict(self.prefixes),
         ]  # fmt: skip
         return hashlib.sha256(canonical(content).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictedAnswer:
-    """What came out for one question. `probabilities` has one for each option, where options were ranked."""
+    """The answer to one question. `probabilities` has one for each option where options were ranked, else none."""
 
     question: Question
     prediction: Prediction
@@ -61,34 +64,43 @@ class PredictedAnswer:
 
     @property
     def text(self) -> str | None:
-        """The chosen option, or None: what was written is no option."""
+        """The text of the chosen option; None where the generated text is not an option."""
         option = self.prediction.option
         return None if option is None else self.question.options[option]
 
     @property
     def correct(self) -> bool | None:
-        """None where nobody has said what is right."""
+        """None where the question has no gold answer."""
         return None if self.question.answer == UNKNOWN else self.prediction.correct
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileCheck:
-    """What a file holds: usable questions, and a problem for each row that is not one."""
+    """The number of usable questions in a file, and a problem for each other row."""
 
     questions: int
     problems: tuple[UsageProblem, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PredictionFiles:
+    """Where questions come from and answers go. `columns` maps fields to the file's columns."""
+
+    questions: Path
+    out: Path
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(kw_only=True)
 class PredictionSummary:
-    """What became of a file's questions."""
+    """The state of a file's questions after a run."""
 
     questions: int
     before: int = 0
     """Answered by an earlier run of the command."""
 
     changed: int = 0
-    """Answered before under the same id, but with another content."""
+    """Answered before under the same id, but with other content."""
 
     lines: dict[str, PredictionLine] = field(default_factory=dict)
 
@@ -98,7 +110,7 @@ class PredictionSummary:
 
     @property
     def graded(self) -> int:
-        """Questions that came with the right answer."""
+        """Questions with a gold answer."""
         return sum(line.correct is not None for line in self.lines.values())
 
     @property
@@ -106,22 +118,22 @@ class PredictionSummary:
         return sum(line.correct is True for line in self.lines.values())
 
 
-def choose_voices(wanted: Sequence[str], prefixes: Mapping[str, str], owner: str) -> dict[str, str]:
-    """The wanted voices with their prefixes; "all" stands for every one.
+def choose_prefixes(wanted: Sequence[str], prefixes: Mapping[str, str], owner: str) -> dict[str, str]:
+    """The prefixes of the wanted teachers, by name or its beginning; "all" means every teacher.
 
-    Raises UsageProblem that lists the voices when one is not among them."""
+    Raises UsageProblem that lists the teachers when one is unknown."""
     if wanted and not prefixes:
-        raise UsageProblem(f"{owner} learned no teacher's voice.", "It was trained on answers alone.")
+        raise UsageProblem(f"{owner} writes no rationales: it was trained on answers alone.", "Leave out --explain-as.")
     if "all" in wanted:
         return dict(prefixes)
-    names = [match_name(name, prefixes, "voice") for name in wanted]
+    names = [match_name(name, prefixes, "teacher") for name in wanted]
     return {name: prefixes[name] for name in names}
 
 
-def typed(text: str, options: Sequence[str], context: str | None) -> Question:
-    """A question as somebody typed it.
+def typed_question(text: str, options: Sequence[str], context: str | None) -> Question:
+    """A question that the user typed.
 
-    Raises UsageProblem when it can't be asked."""
+    Raises UsageProblem when it can't be answered."""
     options = tuple(option.strip() for option in options)
     if not text.strip():
         raise UsageProblem("The question is empty.")
@@ -132,10 +144,13 @@ def typed(text: str, options: Sequence[str], context: str | None) -> Question:
         )
     if "" in options:
         raise UsageProblem("One of the options is empty.")
+    repeated = next((option for place, option in enumerate(options) if option in options[:place]), None)
+    if repeated is not None:
+        raise UsageProblem(f"Two options have the same text: '{repeated}'.", "Each option needs a text of its own.")
     try:
         "".join([text, *options, context or ""]).encode()
     except UnicodeEncodeError as error:
-        raise UsageProblem("The question holds half of a character, whose other half is missing.") from error
+        raise UsageProblem("The question has an incomplete Unicode character (half of a surrogate pair).") from error
     return Question(
         dataset="typed",
         split="test",
@@ -147,13 +162,15 @@ def typed(text: str, options: Sequence[str], context: str | None) -> Question:
     )
 
 
-def answer(student: Student, questions: Sequence[Question], manner: PredictorConfig) -> list[PredictedAnswer]:
-    """Answers in the order of the questions, whose keys must differ."""
-    ways = {"rank": rank, "generate": generate}
-    predictions = {one.key: one for one in ways[manner.scoring](student, questions, manner.limits)}
+def answer(student: Student, questions: Sequence[Question], config: PredictorConfig) -> list[PredictedAnswer]:
+    """Answers in the order of the questions, whose keys must differ.
+
+    Raises WorldProblem when a score of the student is not finite."""
+    how = StudentScoring(scoring=config.scoring, limits=config.limits)
+    predictions = {one.key: one for one in predictions_of(student, questions, how, config.name)}
     rationales = {
-        teacher: explain(student, questions, teacher, prefix, manner.limits)
-        for teacher, prefix in manner.voices.items()
+        teacher: explain(student, questions, teacher, prefix, config.limits)
+        for teacher, prefix in config.prefixes.items()
     }
     return [
         PredictedAnswer(
@@ -167,7 +184,7 @@ def answer(student: Student, questions: Sequence[Question], manner: PredictorCon
 
 
 def probabilities(scores: Sequence[float]) -> tuple[float, ...]:
-    """Scores as shares of the options: the softmax of the mean log-likelihoods per token."""
+    """The softmax of scores, which are mean log-likelihoods per token: one probability for each option."""
     if not scores:
         return ()
     weights = [math.exp(score - max(scores)) for score in scores]
@@ -175,9 +192,9 @@ def probabilities(scores: Sequence[float]) -> tuple[float, ...]:
 
 
 def check_file(path: Path, columns: Mapping[str, str]) -> FileCheck:
-    """Read the whole file once, so that its faults are known before any time is spent.
+    """Read the whole file once, so that its problems are known before the student is loaded.
 
-    Raises UsageProblem or WorldProblem when it is no file of rows at all, or has none."""
+    Raises UsageProblem or WorldProblem when the file can't be read as rows, or has none."""
     problems, count = [], 0
     for row in _rows(path, columns):
         if isinstance(row, UsageProblem):
@@ -185,52 +202,59 @@ def check_file(path: Path, columns: Mapping[str, str]) -> FileCheck:
         else:
             count += 1
     if not count and not problems:
-        raise UsageProblem(f"{path.name} has no questions.", "Each is a row: an object, or a line below the names.")
+        raise UsageProblem(f"{path.name} has no questions.", "Each row is an object, or a line below the column names.")
     return FileCheck(questions=count, problems=tuple(problems))
 
 
 def answer_file(
-    load: Callable[[], Student],
-    path: Path,
-    columns: Mapping[str, str],
-    out: Path,
-    manner: PredictorConfig,
-    found: FileCheck,
-    watch: OnPredicted,
+    load: Callable[[], Student], files: PredictionFiles, config: PredictorConfig, found: FileCheck, watch: OnPredicted
 ) -> PredictionSummary:
-    """Answer the file's questions into `out`, a line each, some lines at a time. What `out` has already is kept, and
-    `load` is called only when something is missing.
+    """Append the answers of the file's questions to `files.out`, a line each, some lines at a time. Lines that it has
+    are kept, and `load` is called only when some are missing.
 
-    Raises UsageProblem when `out` is not a file of such answers."""
-    if out.exists() and out.samefile(path):
+    Raises UsageProblem when `files.out` is not a file of such answers, Busy when another process writes to it, and
+    WorldProblem when a score of the student is not finite."""
+    out = files.out
+    if out.exists() and out.samefile(files.questions):
         raise UsageProblem("--out is the file of questions itself.", "Choose another name for the answers.")
     if str(out) == "-" or (out.exists() and not out.is_file()):
         raise UsageProblem(
-            f"--out is {out}, and answers go into a file, which a killed run goes on with.",
+            f"--out is {out}, but answers need a regular file, from which an interrupted run resumes.",
             "Name a file: --out answers.jsonl",
         )
-    stamp = {"by": manner.name, "scoring": manner.scoring, "manner": manner.digest}
-    stored = resume(out, stamp)
-    report = PredictionSummary(questions=found.questions)
+    with exclusive(out) as ours:
+        if not ours:
+            raise Busy(f"Another process writes answers to {out}.", "Wait until it has ended, or choose another --out.")
+        return _answer_missing(load, files, config, found, watch)
+
+
+def _answer_missing(
+    load: Callable[[], Student], files: PredictionFiles, config: PredictorConfig, found: FileCheck, watch: OnPredicted
+) -> PredictionSummary:
+    stamp = {"by": config.name, "scoring": config.scoring, "config": config.digest}
+    stored = resume(files.out, stamp)
+    summary = PredictionSummary(questions=found.questions)
     student: Student | None = None
-    missing = (question for question in _questions(path, columns) if not _answered(question, stored, report))
+    missing = (
+        question for question in _questions(files.questions, files.columns) if not _answered(question, stored, summary)
+    )
     while chunk := list(islice(missing, _CHUNK)):
         student = student or load()
-        report.lines.update(append(out, [_row(one, stamp) for one in answer(student, chunk, manner)]))
-        watch(len(report.lines), found.questions)
-    return report
+        summary.lines.update(append(files.out, [_row(one, stamp) for one in answer(student, chunk, config)]))
+        watch(len(summary.lines), found.questions)
+    return summary
 
 
-def _answered(question: Question, stored: Mapping[str, PredictionLine], report: PredictionSummary) -> bool:
-    """Whether the file of answers has this very question; counted in `report`."""
+def _answered(question: Question, stored: Mapping[str, PredictionLine], summary: PredictionSummary) -> bool:
+    """Whether the file of answers has this question with this content; counted in `summary`."""
     line = stored.get(question.key)
     if line is None:
         return False
     if line.question_hash != question.hash:
-        report.changed += 1
+        summary.changed += 1
         return False
-    report.before += 1
-    report.lines[question.key] = line
+    summary.before += 1
+    summary.lines[question.key] = line
     return True
 
 
@@ -256,7 +280,7 @@ def _questions(path: Path, columns: Mapping[str, str]) -> Iterator[Question]:
 
 
 def _rows(path: Path, columns: Mapping[str, str]) -> Iterator[Question | UsageProblem]:
-    """Each row as a question, or as the problem that names it. Rows without a column for ids are numbered."""
+    """Each row as a question, or as the problem with it. Rows without a column for ids are numbered."""
     keys: set[str] = set()
     for number, row in enumerate(read_rows(path), start=1):
         where = Where(file=path.name, row=number)
@@ -267,7 +291,7 @@ def _rows(path: Path, columns: Mapping[str, str]) -> Iterator[Question | UsagePr
             yield problem
             continue
         if question.key in keys:
-            yield where.problem("id", f"'{question.key}' is there already.")
+            yield where.problem("id", f"'{question.key}' is the id of an earlier row.")
             continue
         keys.add(question.key)
         yield question

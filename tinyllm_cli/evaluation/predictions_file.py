@@ -1,6 +1,6 @@
-"""The file of answers that `predict` writes: a JSON object a line, appended so that a killed run can go on.
+"""The file of answers that `predict` writes: a JSON object for each line, appended so that a killed run can resume.
 
-Lines are written whole and synced; a line that a kill tore is cut off before the file is read again.
+Lines are written whole and synced; an incomplete last line is removed before the file is read again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _START = b'{"id": '
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PredictionLine:
-    """What going on and counting need of a line."""
+    """The fields of a line that resuming and counting need."""
 
     question_hash: str
     option: int | None
@@ -29,23 +29,23 @@ class PredictionLine:
 
 
 def resume(path: Path, stamp: Mapping[str, str]) -> dict[str, PredictionLine]:
-    """The lines of an earlier run by id, of several with one id the last; the file is there when this returns.
-    `stamp` is what every line says of who answered and how.
+    """The lines of an earlier run by id, of several with one id the last; the file exists when this returns.
+    `stamp` has the fields that are equal in every line: who answered, and how.
 
-    Raises UsageProblem when the file holds anything else, or answers that were made in another way."""
-    path.touch()  # a folder that can't be written to shows before any time is spent
+    Raises UsageProblem when the file has other content, or answers with another stamp."""
+    path.touch()  # a folder without write permission is an error before any time is spent
     found = {}
     for number, row, whole in _rows(path):
         if not isinstance(row, dict) or not {"id", "question_hash", *stamp} <= set(row):
             raise UsageProblem(f"{path}, line {number}: this is not a file of answers.", _HINT)
         if any(row[name] != value for name, value in stamp.items()):
             raise UsageProblem(
-                f"{path} holds answers by {row['by']} ({row['scoring']}), made with another model or other settings.",
+                f"{path} has answers by {row['by']} ({row['scoring']}), with another model or other settings.",
                 _HINT,
             )
         if whole:
             found[str(row["id"])] = _line(row)
-    cut_torn_line(path)  # not before everything above it has turned out to be ours
+    cut_torn_line(path)  # only after every line above has been recognized
     return found
 
 
@@ -64,8 +64,8 @@ def _line(row: Mapping[str, Any]) -> PredictionLine:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any, bool]]:
-    """Lines, parsed, and whether they have their end; what isn't JSON is None. Left out is what a kill left of a line
-    of ours: it begins as ours do and breaks off."""
+    """(number, parsed line, whether it is complete) of each line; None for one that is not JSON. The incomplete last
+    line of a killed run, which begins as our lines do, is left out."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             whole = line.endswith(b"\n")

@@ -1,1 +1,1 @@
-"""Experiments: a plan of trainings and evaluations, each in processes of its own, gone on with after a kill."""
+"""Stage: the paper's experiments as plans of trainings and evaluations, each in processes of its own."""

@@ -1,4 +1,4 @@
-"""What there is to make a plan of: each data set's teachers, by what they wrote, as the store has it."""
+"""What the store has for a plan: each data set's questions and teachers, by what they wrote."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from tinyllm_cli.records.elicitation import RationaleSet
 from tinyllm_cli.store import Store
 from tinyllm_cli.training.alpha import prefix_of
 
-Variants = Mapping[str, Sequence[RationaleSet]]
+RationaleSets = Mapping[str, Sequence[RationaleSet]]
 """By split."""
 
 
 def coverage_of(
     store: Store, dataset: str, settings: Settings, *, limit: int | None = None, test_limit: int | None = None
 ) -> Coverage:
-    """The limits say how many questions of train and test count."""
+    """`limit` and `test_limit` are how many questions of train and valid, and of test, an experiment uses."""
     sizes = store.questions.splits(dataset)
     variants = {split: store.rationales.variants(dataset, split) for split in sizes}
     writers = frozenset(variant.teacher for variant in variants.get("train", ()))
 
-    def asked(split: str, most: int | None = None) -> frozenset[str]:
+    def asked(split: str, most: int | None) -> frozenset[str]:
         unforced = {variant.teacher for variant in variants.get(split, ()) if not variant.teacher_forcing}
         return frozenset(name for name in unforced if _asked_all(store, name, dataset, split, most))
 
     return Coverage(
         dataset=dataset,
         questions=sizes.get("train", 0),
-        valid=bool(sizes.get("valid")),
+        valid=sizes.get("valid", 0),
+        test=sizes.get("test", 0),
         writers=writers,
-        unforced={"train": asked("train", limit), "valid": asked("valid"), "test": asked("test", test_limit)},
-        without_icl=frozenset(name for name in writers if _both_ways(variants["train"], name, dataset)),
+        unforced={"train": asked("train", limit), "valid": asked("valid", limit), "test": asked("test", test_limit)},
+        without_icl=frozenset(name for name in writers if _with_and_without_icl(variants["train"], name, dataset)),
         edition=_edition(store, dataset, variants, settings),
     )
 
@@ -47,15 +48,15 @@ def _asked_all(store: Store, teacher: str, dataset: str, split: str, limit: int 
     return all(own.asked(question) for question in store.questions.iterate(dataset, split, limit))
 
 
-def _both_ways(variants: Sequence[RationaleSet], teacher: str, dataset: str) -> bool:
-    """Whether the teacher was asked without in-context examples, and what counts otherwise is another way."""
+def _with_and_without_icl(variants: Sequence[RationaleSet], teacher: str, dataset: str) -> bool:
+    """Whether the teacher was asked without in-context examples as well as in its main configuration with them."""
     own = [variant for variant in variants if variant.teacher == teacher]
-    counts = best_covered(own, teacher, dataset).recipe.icl
-    return counts != 0 and any(variant.recipe.icl == 0 for variant in own)
+    main = best_covered(own, teacher, dataset).recipe.icl
+    return main != 0 and any(variant.recipe.icl == 0 for variant in own)
 
 
-def _edition(store: Store, dataset: str, variants: Variants, settings: Settings) -> str:
-    """Changes with the questions, with what teachers wrote and scored, and with how it is read."""
+def _edition(store: Store, dataset: str, variants: RationaleSets, settings: Settings) -> str:
+    """Changes with the questions, the rationales and their scores, the teachers' prefixes and the gates."""
     known = store.questions.find(dataset)
     content = [
         known.fingerprint if known else "",

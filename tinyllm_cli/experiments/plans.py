@@ -1,219 +1,196 @@
-"""The paper's experiments as plans: which runs, told apart by what, and what is left out for want of rationales.
+"""The paper's experiments as plans: which runs they have, what distinguishes them, and what is excluded for lack of
+rationales.
 
-The same training has the same words in each of them, so that it is done once.
+The same training is the same cell in each of them, so that it is done once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from statistics import fmean
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 
 from tinyllm_cli.datasets.question import SPLITS
-from tinyllm_cli.experiments.grid import Coverage, ExperimentCell, ExperimentPlan, Label, PlanBuilder, Setup, last_value
+from tinyllm_cli.experiments.grid import Coverage, ExperimentPlan, Place, PlanBuilder, Setup
 from tinyllm_cli.rationales.teacher_answers import unforced_command
+from tinyllm_cli.records.experiments import Label
 
 GRID = (0.01, 0.1, 0.5, 1.0, 2.0, 3.0)
 """The paper's alphas for each teacher."""
 
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)
-"""The paper's shares of the training set. `--limit` takes the first questions, so a smaller set lies in a larger."""
+"""The paper's shares of the training set. `--limit` takes the first questions, so a smaller set is part of a larger."""
 
 METHODS = ("inference", "finetune", "lora", "standard-kd", "distill-step-by-step", "pinto", "tinyllm", "teachers")
 
 
 def table1(setup: Setup, methods: Sequence[str] = METHODS) -> ExperimentPlan:
-    """Every method on every data set and student; fine-tuning once, where all of it is with LoRA."""
-    sketch = PlanBuilder(setup)
+    """Every method on every data set and student; fine-tuning once where all of it is with LoRA."""
+    builder = PlanBuilder(setup)
     once = setup.on_answers == "lora" and "lora" in methods
     methods = [method for method in methods if not (once and method == "finetune")]
-    for coverage, student in sketch.each():
+    for place in builder.places():
         for method in methods:
             if method != "teachers":
-                _method(sketch, coverage, student, method)
+                _method(builder, place, method)
     if "teachers" in methods:
         for coverage in setup.coverages:
-            _teachers(sketch, coverage)
-    return sketch.plan("table1")
+            _teachers(builder, coverage)
+    return builder.plan("table1")
 
 
-def _method(sketch: PlanBuilder, coverage: Coverage, student: str, method: str) -> None:
-    alphas = sketch.alphas(coverage)
+def _method(builder: PlanBuilder, place: Place, method: str) -> None:
+    label: Label = {"method": method}
     if method == "inference":
-        longest = last_value(sketch.setup.more, "--max-input")
-        as_trained = () if longest is None else ("--max-input", longest)
-        words = ("--model", student, "--dataset", coverage.dataset, *as_trained, *sketch.evaluate())
-        label: Label = {"dataset": coverage.dataset, "student": student, "method": method}
-        sketch.cells.append(
-            ExperimentCell(label=label, distill=None, evaluate=words, edition=sketch.edition(coverage, student))
+        evaluation = replace(
+            builder.evaluation(), model=place.student, dataset=place.dataset, max_input=builder.setup.max_input
         )
+        builder.add_evaluation(place.coverage, {"student": place.student, **label}, evaluation)
     elif method == "finetune":
-        sketch.add(coverage, student, {"method": sketch.setup.on_answers})
+        builder.add(place, {"method": builder.setup.on_answers}, builder.training(place))
     elif method == "lora":
-        sketch.add(coverage, student, {"method": method}, "--method", method)
+        builder.add(place, label, replace(builder.training(place), method=method))
     elif method in ("standard-kd", "pinto"):
-        _by_themselves(sketch, coverage, student, method)
+        _without_gold_answers(builder, place, method)
     elif method == "distill-step-by-step":
-        for name, alpha in alphas.items():
-            label = {"method": method, "teacher": name}
-            sketch.add(coverage, student, label, alphas={name: alpha})
-        if not alphas:
-            _lacks_rationales(sketch, coverage, method)
-    elif len(alphas) > 1:
-        sketch.add(coverage, student, {"method": method}, alphas=alphas)
+        for name, alpha in place.alphas.items():
+            builder.add(place, {**label, "teacher": name}, builder.training(place, {name: alpha}))
+        if not place.alphas:
+            _exclude_for_lack_of_rationales(builder, place.coverage, method)
+    elif len(place.alphas) > 1:
+        builder.add(place, label, builder.training(place, place.alphas))
     else:
-        _lacks_rationales(sketch, coverage, method)
+        _exclude_for_lack_of_rationales(builder, place.coverage, method)
 
 
-def _by_themselves(sketch: PlanBuilder, coverage: Coverage, student: str, method: str) -> None:
-    """Methods that need what teachers answered without the gold answer: standard-kd about train, PINTO about all."""
+def _without_gold_answers(builder: PlanBuilder, place: Place, method: str) -> None:
+    """Methods that need what teachers answered without the gold answer: standard-kd for train, PINTO for all splits."""
+    coverage, weights = place.coverage, builder.setup.alphas
     splits = ["train"] if method == "standard-kd" else [s for s in SPLITS if s != "valid" or coverage.valid]
     asked = {split: coverage.unforced.get(split, frozenset()) for split in splits}
-    able = frozenset.intersection(*asked.values())
-    alphas = {name: alpha for name, alpha in sketch.setup.alphas.items() if name in able and alpha > 0}
+    complete = frozenset.intersection(*asked.values())
+    alphas = {name: alpha for name, alpha in weights.items() if name in complete and alpha > 0}
     if alphas:
-        sketch.add(coverage, student, {"method": method}, "--method", method, alphas=alphas)
+        builder.add(place, {"method": method}, replace(builder.training(place, alphas), method=method))
         return
-    teacher = max(
-        sketch.setup.alphas, key=lambda name: sum(name in those for those in asked.values()), default="llama2"
-    )
+    teacher = max(weights, key=lambda name: sum(name in those for those in asked.values()), default="llama2")
     lacking = [split for split in splits if teacher not in asked[split]]
-    sketch.miss(
+    builder.exclude(
         f"{method} on {coverage.dataset}: no teacher has answered {' and '.join(splits)} without the gold answer",
         " && ".join(unforced_command(teacher, coverage.dataset, split) for split in lacking),
         teacher,
     )
 
 
-def _teachers(sketch: PlanBuilder, coverage: Coverage) -> None:
-    for name in sketch.setup.alphas:
+def _teachers(builder: PlanBuilder, coverage: Coverage) -> None:
+    for name in builder.setup.alphas:
         if name in coverage.unforced.get("test", ()):
-            words = ("--teacher", name, "--dataset", coverage.dataset, *sketch.evaluate("generate"))
-            label: Label = {"dataset": coverage.dataset, "method": "teacher", "teacher": name}
-            sketch.cells.append(
-                ExperimentCell(label=label, distill=None, evaluate=words, edition=sketch.edition(coverage))
-            )
+            evaluation = replace(builder.evaluation("generate"), teacher=name, dataset=coverage.dataset)
+            builder.add_evaluation(coverage, {"method": "teacher", "teacher": name}, evaluation)
         else:
-            sketch.miss(
+            builder.exclude(
                 f"{name} itself on {coverage.dataset}: it has not answered test without the gold answer",
                 unforced_command(name, coverage.dataset, "test"),
                 name,
             )
 
 
-def _lacks_rationales(sketch: PlanBuilder, coverage: Coverage, method: str) -> None:
+def _exclude_for_lack_of_rationales(builder: PlanBuilder, coverage: Coverage, method: str) -> None:
     fewest = "two teachers" if method == "tinyllm" else "a teacher"
-    lacking = next((name for name in sketch.setup.alphas if name not in coverage.writers), "llama2")
-    sketch.miss(
+    lacking = next((name for name in builder.setup.alphas if name not in coverage.writers), "llama2")
+    builder.exclude(
         f"{method} on {coverage.dataset}: it needs rationales of {fewest}",
-        f"tinyllm elicit --teacher {lacking} --dataset {coverage.dataset}",
+        shlex.join(["tinyllm", "elicit", "--teacher", lacking, "--dataset", coverage.dataset]),
         lacking,
     )
 
 
 def ablation(setup: Setup) -> ExperimentPlan:
     """Without in-context examples, without each teacher, each teacher alone, and the controls."""
-    sketch = PlanBuilder(setup)
-    for coverage, student in sketch.each():
-        alphas = sketch.alphas(coverage)
-        if len(alphas) < 2:
-            _lacks_rationales(sketch, coverage, "tinyllm")
-            continue
-        sketch.add(coverage, student, {"variant": "all teachers"}, alphas=alphas)
-        lacking = [name for name in alphas if name not in coverage.without_icl]
-        if not lacking:
-            sketch.add(coverage, student, {"variant": "without in-context examples"}, "--icl", "0", alphas=alphas)
-        for name in lacking:
-            sketch.miss(
-                f"without in-context examples on {coverage.dataset}: {name} was not asked both with and without them",
-                f"tinyllm elicit --teacher {name} --dataset {coverage.dataset} --icl 0",
-                name,
-            )
-        for name in alphas:
-            others = {other: alpha for other, alpha in alphas.items() if other != name}
-            if len(others) > 1:
-                sketch.add(coverage, student, {"variant": f"without {name}"}, alphas=others)
-        for name, alpha in alphas.items():
-            others_without = [other for other in alphas if other != name]
-            variant = f"{name} alone" + (f" (without {others_without[0]})" if len(others_without) == 1 else "")
-            sketch.add(coverage, student, {"variant": variant}, alphas={name: alpha})
-        sketch.add(coverage, student, {"variant": "no rationales"})
-        sketch.add(coverage, student, {"variant": "rationales shuffled"}, "--shuffle-rationales", alphas=alphas)
-    return sketch.plan("ablation")
+    builder = PlanBuilder(setup)
+    for place in builder.places():
+        if len(place.alphas) < 2:
+            _exclude_for_lack_of_rationales(builder, place.coverage, "tinyllm")
+        else:
+            _ablate(builder, place)
+    return builder.plan("ablation")
+
+
+def _ablate(builder: PlanBuilder, place: Place) -> None:
+    alphas = place.alphas
+    whole = builder.training(place, alphas)
+    builder.add(place, {"variant": "all teachers"}, whole)
+    lacking = [name for name in alphas if name not in place.coverage.without_icl]
+    if not lacking:
+        builder.add(place, {"variant": "without in-context examples"}, replace(whole, icl=0))
+    for name in lacking:
+        builder.exclude(
+            f"without in-context examples on {place.dataset}: {name} was not asked both with and without them",
+            shlex.join(["tinyllm", "elicit", "--teacher", name, "--dataset", place.dataset, "--icl", "0"]),
+            name,
+        )
+    for name in alphas:
+        others = {other: alpha for other, alpha in alphas.items() if other != name}
+        if len(others) > 1:
+            builder.add(place, {"variant": f"without {name}"}, builder.training(place, others))
+    for name, alpha in alphas.items():
+        others_without = [other for other in alphas if other != name]
+        variant = f"{name} alone" + (f" (without {others_without[0]})" if len(others_without) == 1 else "")
+        builder.add(place, {"variant": variant}, builder.training(place, {name: alpha}))
+    builder.add(place, {"variant": "no rationales"}, builder.training(place))
+    builder.add(place, {"variant": "rationales shuffled"}, replace(whole, shuffle_rationales=True))
 
 
 def train_size(setup: Setup, fractions: Sequence[float] = FRACTIONS) -> ExperimentPlan:
-    """Accuracy against the share of the training set, with full fine-tuning on all of it."""
-    sketch = PlanBuilder(setup)
-    for coverage, student in sketch.each():
-        alphas = sketch.alphas(coverage)
-        whole = min(coverage.questions, setup.limit or coverage.questions)
+    """Accuracy against the share of the training set, with full fine-tuning on all of it. The validation questions are
+    the same for every share."""
+    builder = PlanBuilder(setup)
+    for place in builder.places():
         for fraction in fractions:
-            # All of them is what the other experiments train on too: no limit of its own, so that it's the same run.
-            limit = max(1, round(whole * fraction)) if fraction < 1 else None
-            if len(alphas) > 1:
-                label: Label = {"method": "tinyllm", "fraction": fraction}
-                sketch.add(coverage, student, label, alphas=alphas, limit=limit)
-            for name, alpha in alphas.items():
-                label = {"method": "distill-step-by-step", "teacher": name, "fraction": fraction}
-                sketch.add(coverage, student, label, alphas={name: alpha}, limit=limit)
-        if not alphas:
-            _lacks_rationales(sketch, coverage, "distill-step-by-step")
-        sketch.add(coverage, student, {"method": setup.on_answers, "fraction": 1.0})
-    return sketch.plan("train-size")
+            size, valid = _share(setup, place.coverage, fraction)
+            if len(place.alphas) > 1:
+                training = replace(builder.training(place, place.alphas), limit=size, valid_limit=valid)
+                builder.add(place, {"method": "tinyllm", "fraction": fraction}, training)
+            for name, alpha in place.alphas.items():
+                training = replace(builder.training(place, {name: alpha}), limit=size, valid_limit=valid)
+                label: Label = {"method": "distill-step-by-step", "teacher": name, "fraction": fraction}
+                builder.add(place, label, training)
+        if not place.alphas:
+            _exclude_for_lack_of_rationales(builder, place.coverage, "distill-step-by-step")
+        builder.add(place, {"method": setup.on_answers, "fraction": 1.0}, builder.training(place))
+    return builder.plan("train-size")
+
+
+def _share(setup: Setup, coverage: Coverage, fraction: float) -> tuple[int | None, int | None]:
+    """The limits of training and validation questions. All of them have no limit of their own: it is the same run as
+    in the other experiments."""
+    if fraction == 1:
+        return setup.limit, None
+    whole = min(coverage.questions, setup.limit or coverage.questions)
+    valid = min(coverage.valid, setup.limit or coverage.valid)
+    limit = max(1, round(whole * fraction))
+    return limit, valid if valid > limit else None
 
 
 def alpha_grid(setup: Setup, grid: Sequence[float] = GRID) -> ExperimentPlan:
-    """One teacher's alpha at each value of the grid, the others as they are."""
-    sketch = PlanBuilder(setup)
-    for coverage, student in sketch.each():
-        alphas = sketch.alphas(coverage)
-        for name in alphas:
+    """One teacher's alpha at each value of the grid, the others unchanged."""
+    builder = PlanBuilder(setup)
+    for place in builder.places():
+        for name in place.alphas:
             for value in grid:
-                sketch.add(coverage, student, {"teacher": name, "alpha": value}, alphas={**alphas, name: value})
-        if not alphas:
-            _lacks_rationales(sketch, coverage, "distill-step-by-step")
-    return sketch.plan("alpha")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """The alpha of a grid with the best valid accuracy, on average over `seeds` runs."""
-
-    dataset: str
-    student: str
-    teacher: str
-    alpha: float
-    valid: float
-    seeds: int
-    tried: int
-
-
-def best_on_valid(tried: Iterable[tuple[Label, float]]) -> list[Chosen]:
-    """For each data set and student, from the labels of a grid's cells and their valid accuracies. Of equals, the
-    first."""
-    places: dict[tuple[str, str], dict[tuple[str, float], list[float]]] = {}
-    for label, valid in tried:
-        points = places.setdefault((str(label["dataset"]), str(label["student"])), {})
-        points.setdefault((str(label["teacher"]), float(label["alpha"])), []).append(valid)
-    chosen = []
-    for (dataset, student), points in places.items():
-        (teacher, alpha), found = max(points.items(), key=lambda point: fmean(point[1]))
-        chosen.append(
-            Chosen(dataset=dataset, student=student, teacher=teacher, alpha=alpha, valid=fmean(found),
-                   seeds=len(found), tried=len(points))
-        )  # fmt: skip
-    return chosen
+                training = builder.training(place, {**place.alphas, name: value})
+                builder.add(place, {"teacher": name, "alpha": value}, training)
+        if not place.alphas:
+            _exclude_for_lack_of_rationales(builder, place.coverage, "distill-step-by-step")
+    return builder.plan("alpha")
 
 
 def seeds(setup: Setup) -> ExperimentPlan:
-    """The same run under several seeds, with full fine-tuning beside it."""
-    sketch = PlanBuilder(setup)
-    for coverage, student in sketch.each():
-        alphas = sketch.alphas(coverage)
-        if alphas:
-            sketch.add(
-                coverage, student, {"method": "tinyllm" if len(alphas) > 1 else "distill-step-by-step"}, alphas=alphas
-            )
-        sketch.add(coverage, student, {"method": setup.on_answers})
-    return sketch.plan("seeds")
+    """The same run under several seeds, and full fine-tuning for comparison."""
+    builder = PlanBuilder(setup)
+    for place in builder.places():
+        if place.alphas:
+            method = "tinyllm" if len(place.alphas) > 1 else "distill-step-by-step"
+            builder.add(place, {"method": method}, builder.training(place, place.alphas))
+        builder.add(place, {"method": setup.on_answers}, builder.training(place))
+    return builder.plan("seeds")

@@ -1,4 +1,4 @@
-"""What a plan will take: time, by what earlier runs took; memory, and the place of the students on the disk."""
+"""What a plan will take: time, by earlier runs; memory; and the space of the students on the disk."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from tinyllm_cli.experiments.grid import ExperimentCell, last_value
 from tinyllm_cli.records.evaluations import Evaluation
+from tinyllm_cli.records.experiments import ExperimentCell
 from tinyllm_cli.records.runs import Run
 
 _COPIES = 5
@@ -25,31 +25,60 @@ _BASE = 1.5e9
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """What was done so far in this database."""
+    """The runs and evaluations of this database."""
 
     runs: Sequence[Run]
     evaluations: Sequence[Evaluation]
 
     def student(self, name: str) -> list[Run]:
-        """The finished trainings of this student, those that know how fast they were."""
+        """The finished runs of this student with a measured speed."""
         return [
             run for run in self.runs
             if run.student == name and run.state == "done" and run.metrics.get("questions_per_second")
         ]  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What the cells of a plan will take. `seconds` is None until a run of each student is done, `disk` (bytes of the
+    saved students, at most) where the size of one is unknown; `jobs` of the wanted processes fit, and `reason` says
+    why not all."""
+
+    trainings: int
+    seconds: float | None
+    disk: int | None
+    jobs: int
+    reason: str
+
+
+def estimate(cells: Sequence[ExperimentCell], sizes: Mapping[str, int], wanted: int, history: History) -> Estimate:
+    """`sizes` are the data sets' numbers of training questions, `wanted` the processes at the same time."""
+    students = [cell.distill.student for cell in cells if cell.distill is not None]
+    times = [seconds(cell, sizes, history) for cell in cells]
+    known = [one for one in times if one is not None]
+    place = [student_bytes(student, history) for student in students]
+    jobs, reason = jobs_that_fit(list(dict.fromkeys(students)), wanted, history)
+    return Estimate(
+        trainings=len(students),
+        seconds=sum(known) if len(known) == len(times) else None,
+        disk=None if None in place else sum(filter(None, place)),
+        jobs=jobs,
+        reason=reason,
+    )
+
+
 def seconds(cell: ExperimentCell, sizes: Mapping[str, int], history: History) -> float | None:
-    """What training and evaluating a cell will take, by the median of earlier ones of its student; None where there
-    is none. A cell that trains nothing counts as nothing."""
-    if cell.distill is None:
+    """The time to train and evaluate a cell, by the median of earlier runs of its student; None where there are none.
+    A cell without a training counts as 0."""
+    training = cell.distill
+    if training is None:
         return 0.0
-    own = history.student(str(cell.label["student"]))
-    alike = [run for run in own if len(run.alpha) == _teachers(cell)] or own
+    own = history.student(training.student)
+    alike = [run for run in own if len(run.alpha) == len(training.teachers)] or own
     if not alike:
         return None
-    whole = sizes[str(cell.label["dataset"])]
-    limit, epochs = (last_value(cell.distill, option) for option in ("--limit", "--epochs"))
-    questions = min(whole, int(limit or whole)) * int(epochs or 1)
+    whole = sizes[training.dataset]
+    questions = min(whole, training.limit or whole) * int(training.options.get("epochs", 1))
     speed: float = median(run.metrics["questions_per_second"] for run in alike)
     valid: float = median(run.metrics.get("evaluating_seconds", 0.0) for run in alike)
     numbers = {run.id for run in own}
@@ -57,21 +86,16 @@ def seconds(cell: ExperimentCell, sizes: Mapping[str, int], history: History) ->
     return questions / speed + valid + (median(test) if test and cell.evaluate is not None else 0.0)
 
 
-def _teachers(cell: ExperimentCell) -> int:
-    """How many speak: their tasks are what takes the time."""
-    return (last_value(cell.distill or (), "--alpha") or "").count("=")
-
-
 def student_bytes(student: str, history: History) -> int | None:
-    """What a student takes in float32, by what earlier runs saved, or else by its files; None where that is unknown."""
+    """The size of a student in float32, by what earlier runs saved, else by its files; None where that is unknown."""
     saved = (_weights(Path(run.folder)) for run in reversed(history.student(student)))
     size = next(filter(None, saved), None)
     if size is not None:
         return size
     path = Path(student)
     if path.suffix == ".gguf" and path.is_file():
-        return 8 * path.stat().st_size  # as if of four bits a weight
-    return 2 * _weights(path) or None  # as if in half precision
+        return 8 * path.stat().st_size  # the file may have four bits a weight
+    return 2 * _weights(path) or None  # the files may be in half precision
 
 
 def _weights(folder: Path) -> int:
@@ -79,7 +103,7 @@ def _weights(folder: Path) -> int:
 
 
 def jobs_that_fit(students: Sequence[str], wanted: int, history: History) -> tuple[int, str]:
-    """How many of `wanted` trainings this machine's memory and threads hold, and why not all."""
+    """How many of `wanted` trainings fit into this machine's memory and threads, and why not all."""
     import psutil
 
     need = max((_memory(student, history, "host") for student in students), default=_BASE)
@@ -95,7 +119,7 @@ def jobs_that_fit(students: Sequence[str], wanted: int, history: History) -> tup
 
 
 def trainings_on_gpus(students: Sequence[str], history: History) -> dict[str, int]:
-    """How many trainings the free memory of each GPU holds."""
+    """How many trainings fit into the free memory of each GPU."""
     held = _on_gpu(students, history)
     return {name: int(left / held) for name, left in gpus().items()}
 
@@ -105,34 +129,34 @@ def _on_gpu(students: Sequence[str], history: History) -> float:
 
 
 def _memory(student: str, history: History, place: Literal["host", "gpu"]) -> float:
-    """Bytes that a training takes: the most that an earlier one of this student did on such a machine, or else what its
-    weights let expect."""
-    whole = [run for run in history.student(student) if not _sparing(run)]
+    """Bytes that a training takes: the peak of earlier runs of this student on such a machine, else an estimate from
+    its weights."""
+    whole = [run for run in history.student(student) if not _saves_memory(run)]
     peaks = [run.metrics.get("peak_memory", {}) for run in whole]
     measured = [peak[place] for peak in peaks if place in peak and ("gpu" in peak) == bool(gpus())]
     return max(measured, default=_BASE + _COPIES * (student_bytes(student, history) or 0))
 
 
-def _sparing(run: Run) -> bool:
-    """It held less than a training without such options does."""
+def _saves_memory(run: Run) -> bool:
+    """Whether its options made it take less memory than a plain training."""
     return bool(run.settings.train.lora_rank or run.settings.train.gradient_checkpointing)
 
 
 @cache
 def gpus() -> Mapping[str, int]:
-    """NVIDIA's GPUs that this process may use, by the name that CUDA_VISIBLE_DEVICES has for each, with the bytes that
-    are free. Asked of the driver's own tool: loading torch takes longer than planning."""
+    """NVIDIA's GPUs that this process may use, by the name that CUDA_VISIBLE_DEVICES has for each, with the free bytes.
+    By the driver's own tool: loading torch takes longer than planning."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     tool = shutil.which("nvidia-smi")
     if tool is None or allowed in ("", "-1"):
         return {}
     query = [tool, "--query-gpu=index,uuid,memory.free", "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout
-        rows = [[word.strip() for word in line.split(",")] for line in said.splitlines() if line.strip()]
+        output = subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout
+        rows = [[word.strip() for word in line.split(",")] for line in output.splitlines() if line.strip()]
         found = {index: (uuid, int(left) * 2**20) for index, uuid, left in rows}
     except (OSError, subprocess.SubprocessError, ValueError):
-        return {}  # a driver that doesn't answer: the trainings will say so
+        return {}  # without an answer of the driver, the trainings report what is wrong
     wanted = None if allowed is None else [name.strip() for name in allowed.split(",")]
     return {
         name: left for index, (uuid, left) in found.items() for name in (index, uuid)
@@ -141,5 +165,5 @@ def gpus() -> Mapping[str, int]:
 
 
 def threads() -> int:
-    """Those that this process may use."""
+    """The processor's threads that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,233 +1,175 @@
-"""Carry out a plan: every cell as `tinyllm distill` and `tinyllm eval` in processes of their own.
+"""Run a plan: every cell in processes of its own, several at the same time, resumable after a kill.
 
-So memory is given back, and a run that crashes or is killed takes no other with it. One thread looks after them all.
+Neither prints nor exits: `run` yields its progress.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from tinyllm_cli.errors import Busy
-from tinyllm_cli.experiments.grid import ExperimentCell
+from tinyllm_cli.config import Settings
+from tinyllm_cli.errors import Busy, InterruptedByUser
+from tinyllm_cli.experiments.grid import ExperimentPlan, Setup
+from tinyllm_cli.experiments.resources import Estimate, History, estimate, threads, trainings_on_gpus
+from tinyllm_cli.experiments.setup import check_rationales
+from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv, stop
+from tinyllm_cli.records.experiments import ExperimentCell, Label
+from tinyllm_cli.signals import ended_like_interrupted
 from tinyllm_cli.store import Store
 
 _POLL = 0.1
-_GRACE = 120.0
-"""Seconds that a child has to save its state after Ctrl-C, before it is killed."""
 
-_PATIENCE = 5.0
-"""Seconds until a training that another process is at is asked for again: one that was orphaned by a kill saves its
-state first."""
+Positioned = tuple[int, ExperimentCell]
+"""A cell with its position in the plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerEnv:
-    """What every process is given: the database and settings, its share of the processor's threads, and one of the
-    `gpus` (by their names for CUDA_VISIBLE_DEVICES, with the number of trainings that each has memory for)."""
+class Schedule:
+    """A plan against the store: the cells to run, and what they will take."""
 
-    db: Path
-    config: Path | None
-    threads: int
-    gpus: Mapping[str, int] = field(default_factory=dict)
-
-    def gpu(self, working: Sequence[CellProcess]) -> str | None:
-        """For a cell that joins these: the GPU that has room for most others; None where there is nothing to choose."""
-        taken = [job.gpu for job in working]
-        return max(self.gpus, key=lambda gpu: self.gpus[gpu] - taken.count(gpu)) if len(self.gpus) > 1 else None
-
-    def environment(self, gpu: str | None) -> dict[str, str]:
-        threads = str(self.threads)
-        chosen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
-        return {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, **chosen}
-
-    def command(self, *words: str) -> list[str]:
-        config = () if self.config is None else ("--config", str(self.config))
-        shared = ("--db", str(self.db), *config, "--json")
-        return [sys.executable, "-m", "tinyllm_cli", words[0], *shared, *words[1:]]
-
-
-@dataclass(kw_only=True)
-class CellProcess:
-    """A cell in work. `figures` are the run's, once it is trained."""
-
-    position: int
-    cell: ExperimentCell
-    surroundings: WorkerEnv
-    gpu: str | None = None
-    run: int | None = None
-    evaluation: int | None = None
-    error: str | None = None
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
-    _process: subprocess.Popen[bytes] | None = None
-    _out: IO[bytes] | None = None
-    _err: IO[bytes] | None = None
-    _evaluating: bool = False
-    _again_at: float | None = None
-
-    def start(self) -> None:
-        if self.cell.distill is None:
-            self._launch("eval", *(self.cell.evaluate or ()))
-            self._evaluating = True
-        else:
-            self._launch("distill", *self.cell.distill)
-
-    def over(self) -> bool:
-        """Whether the cell is finished, well or not. Goes on from training to evaluating by itself, and waits where
-        another process is at the same training."""
-        if self._again_at is not None and time.monotonic() >= self._again_at:
-            self._again_at = None
-            self.start()
-        if self.waits:
-            return False
-        assert self._process is not None
-        code = self._process.poll()
-        if code is None:
-            return False
-        if code == Busy.exit_code:
-            self._again_at = time.monotonic() + _PATIENCE
-            return False
-        answer = self._answer(code)
-        if answer is None:
-            return True
-        if self._evaluating:
-            self.evaluation = answer["evaluations"][0]["id"]  # of two scorings, the one that counts
-            return True
-        self.run, self.figures = answer["run"], answer["figures"]
-        if self.cell.evaluate is None:
-            return True
-        self._launch("eval", "--run", str(self.run), *self.cell.evaluate)
-        self._evaluating = True
-        return False
+    plan: ExperimentPlan
+    todo: tuple[Positioned, ...]
+    estimate: Estimate
 
     @property
-    def waits(self) -> bool:
-        """Whether another process is at the same training."""
-        return self._again_at is not None
-
-    def saying(self) -> str:
-        """The last line that its process wrote."""
-        if self.waits:
-            return "waits for another process, which is at the same training"
-        lines = self._tail().splitlines()
-        return lines[-1] if lines else ""
-
-    def interrupt(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a shell started in the background
-
-    def end(self, patience: float) -> None:
-        """Wait for the process to go, and make it go after `patience` seconds."""
-        if self._process is None:
-            return
-        try:
-            self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _launch(self, *words: str) -> None:
-        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - live with the process
-        self._process = subprocess.Popen(
-            self.surroundings.command(*words),
-            stdin=subprocess.DEVNULL,
-            stdout=self._out,
-            stderr=self._err,
-            env=self.surroundings.environment(self.gpu),
-            start_new_session=True,  # Ctrl-C comes through us, once
-            preexec_fn=partial(_die_with_parent, os.getpid()),
-        )
-
-    def _answer(self, code: int) -> Any:
-        """What the process printed, or None with the reason in `error`."""
-        assert self._out is not None
-        self._out.seek(0)
-        if code == 0:
-            try:
-                return json.loads(self._out.read())
-            except ValueError:
-                self.error = "it printed something else than its result"
-                return None
-        said = [line for line in self._tail().splitlines() if line.strip()]
-        errors = [line.removeprefix("Error: ") for line in said if line.startswith("Error: ")]
-        self.error = errors[-1] if errors else f"{_ended(code)}{f': {said[-1]}' if said else ''}"
-        return None
-
-    def _tail(self) -> str:
-        assert self._err is not None
-        size = os.fstat(self._err.fileno()).st_size
-        return os.pread(self._err.fileno(), 4000, max(0, size - 4000)).decode("utf-8", "replace")
+    def done(self) -> int:
+        return len(self.plan.cells) - len(self.todo)
 
 
-def _ended(code: int) -> str:
-    if code == -signal.SIGKILL:
-        return "killed, as the system does when memory runs out (fewer --jobs take less)"
-    return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """`config` is the settings file that the processes read, `command` what the experiment's row records."""
+
+    config: Path | None = None
+    command: str = ""
 
 
-def _die_with_parent(parent: int) -> None:
-    """On Linux a child gets SIGTERM when we are killed, saves its state and goes; elsewhere it goes on to its end."""
-    if sys.platform == "linux":
-        import ctypes
+@dataclass(frozen=True, kw_only=True)
+class CellStatus:
+    """A cell in work. `line` is the last line of its process."""
 
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:  # killed before that was said
-            os._exit(1)
+    label: Label
+    line: str
 
 
-def stop(working: Sequence[CellProcess]) -> None:
-    """Have these jobs save their states and go."""
-    for job in working:
-        job.interrupt()
-    for job in working:
-        job.end(_GRACE)
+@dataclass(frozen=True, kw_only=True)
+class ExperimentProgress:
+    """`over` of `total` cells have ended; `not_started` are those that a failure made pointless."""
+
+    experiment: int
+    over: int
+    total: int
+    working: tuple[CellStatus, ...] = ()
+    not_started: tuple[Label, ...] = ()
 
 
-OnCells = Callable[[Sequence[CellProcess], int, int], None]
-"""Called with the jobs in work, how many cells are over, and how many there are to do."""
+def schedule(store: Store, settings: Settings, setup: Setup, plan: ExperimentPlan, jobs: int) -> Schedule:
+    """What of the plan is to be done, with up to `jobs` processes at the same time.
+
+    Raises UsageProblem when a teacher that a cell needs has no usable rationale."""
+    mark_killed(store)
+    done = store.experiments.done_cells()
+    todo = tuple((place, cell) for place, cell in enumerate(plan.cells) if cell.identity not in done)
+    check_rationales(store, settings, ExperimentPlan(name=plan.name, cells=tuple(cell for _, cell in todo)))
+    sizes = {coverage.dataset: coverage.questions for coverage in setup.coverages}
+    return Schedule(plan=plan, todo=todo, estimate=estimate([cell for _, cell in todo], sizes, jobs, history_of(store)))
 
 
-def carry_out(
-    store: Store,
-    experiment: int,
-    cells: Sequence[tuple[int, ExperimentCell]],
-    surroundings: WorkerEnv,
-    jobs: int,
-    watch: OnCells,
-) -> None:
-    """Do these cells, `jobs` at once, and note each as it ends. One that fails doesn't stop the others.
+def run(store: Store, scheduled: Schedule, options: RunOptions) -> Generator[ExperimentProgress, None, None]:
+    """Carry out a schedule and record each cell as it ends. A failure does not stop other cells, except those that
+    need all that the failed one needed when nothing has succeeded yet; they stay planned.
 
-    On Ctrl-C, or SIGTERM turned into it, the processes save their states first; the cells are 'planned' again."""
+    After KeyboardInterrupt, SIGTERM or `close()` the processes save their states and the cells are planned again.
+    Raises Busy when another process runs this experiment."""
+    plan = {"cells": [cell.as_json() for cell in scheduled.plan.cells]}
+    with opened(store, scheduled.plan.name, plan, options.command) as experiment:
+        env = worker_env(store, scheduled, options)
+        with ended_like_interrupted():
+            yield from run_cells(store, experiment, scheduled.todo, env, scheduled.estimate.jobs)
+
+
+def worker_env(store: Store, scheduled: Schedule, options: RunOptions) -> WorkerEnv:
+    students = {cell.distill.student for _, cell in scheduled.todo if cell.distill is not None}
+    return env_for(store, options, sorted(students), scheduled.estimate.jobs)
+
+
+def env_for(store: Store, options: RunOptions, students: Sequence[str], jobs: int) -> WorkerEnv:
+    return WorkerEnv(
+        db=store.path,
+        config=options.config and options.config.resolve(),
+        threads=max(1, threads() // jobs),
+        gpus=trainings_on_gpus(students, history_of(store)),
+    )
+
+
+def history_of(store: Store) -> History:
+    return History(runs=store.runs.everything(), evaluations=store.evaluations.everything())
+
+
+def mark_killed(store: Store) -> None:
+    """Record that runs and cells of killed processes are not running any more."""
+    store.runs.mark_killed()
+    store.experiments.mark_killed()
+
+
+@contextmanager
+def opened(store: Store, name: str, plan: Mapping[str, Any], command: str) -> Iterator[int]:
+    """The number of the experiment, which no other process runs meanwhile.
+
+    Raises Busy when another one does."""
+    number = store.experiments.open_experiment(name, {"name": name, **plan}, command)
+    with store.experiments.claiming(number) as ours:
+        if not ours:
+            raise Busy(f"Another process runs this experiment ({number}).", "Wait until it has ended.")
+        yield number
+
+
+def interrupted(store: Store, experiment: int) -> InterruptedByUser:
+    """The message after Ctrl-C or SIGTERM."""
+    cells = store.experiments.cells(experiment)
+    done = sum(cell.state in ("done", "pruned") for cell in cells)
+    return InterruptedByUser(
+        f"Stopped: {done} of {len(cells)} are done, and the running ones have saved their state.",
+        "Run the same command to resume.",
+    )
+
+
+def run_cells(
+    store: Store, experiment: int, cells: Sequence[Positioned], env: WorkerEnv, jobs: int
+) -> Generator[ExperimentProgress, None, None]:
+    """Run these cells of an open experiment, `jobs` at the same time."""
     waiting, working, over = list(cells), list[CellProcess](), 0
+    ended = _Ended()
+
+    def progress() -> ExperimentProgress:
+        return ExperimentProgress(
+            experiment=experiment, over=over, total=len(cells), not_started=tuple(ended.pointless),
+            working=tuple(CellStatus(label=job.cell.label, line=job.last_line()) for job in working),
+        )  # fmt: skip
+
+    yield progress()  # so that the caller knows the experiment whenever it is interrupted
     with ExitStack() as left:
         left.callback(stop, working)
         try:
             while waiting or working:
                 while len(working) < jobs and (place := _next(waiting, working)) is not None:
                     position, cell = waiting.pop(place)
-                    job = CellProcess(
-                        position=position, cell=cell, surroundings=surroundings, gpu=surroundings.gpu(working)
-                    )
+                    job = CellProcess(position=position, cell=cell, env=env, gpu=env.gpu(working))
                     store.experiments.note(experiment, position, "running")
                     working.append(job)
                     job.start()
                 for job in [job for job in working if job.over()]:
                     working.remove(job)
                     over += 1
-                    note_end(store, experiment, job)
-                watch(working, over, len(cells))
+                    record_end(store, experiment, job)
+                    ended.add(store, job)
+                    waiting = ended.worthwhile(waiting)
+                yield progress()
                 time.sleep(_POLL)
         except BaseException:
             for job in working:
@@ -235,15 +177,70 @@ def carry_out(
             raise
 
 
-def _next(waiting: Sequence[tuple[int, ExperimentCell]], working: Sequence[CellProcess]) -> int | None:
-    """Where the next cell stands whose training nobody is at: two cells may share one."""
-    busy = {job.cell.distill for job in working if job.cell.distill is not None}
+@dataclass(kw_only=True)
+class _Ended:
+    """The cells that have ended in this run, and what they say about the waiting ones."""
+
+    failed: list[ExperimentCell] = field(default_factory=list)
+    """Those that failed before their training began."""
+
+    succeeded: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
+    pointless: list[Label] = field(default_factory=list)
+
+    def add(self, store: Store, job: CellProcess) -> None:
+        if job.error is None:
+            self.succeeded.append(_loaded(job.cell))
+        elif not _has_trained(store, job):
+            self.failed.append(job.cell)
+
+    def worthwhile(self, waiting: Sequence[Positioned]) -> list[Positioned]:
+        """Without the cells that would fail as an earlier one did; nothing of their kind has succeeded."""
+        failing = [cell for cell in self.failed if _loaded(cell) not in self.succeeded]
+        kept = [one for one in waiting if not any(needs_all_of(one[1], cell) for cell in failing)]
+        self.pointless += [cell.label for place, cell in waiting if (place, cell) not in kept]
+        return kept
+
+
+def _next(waiting: Sequence[Positioned], working: Sequence[CellProcess]) -> int | None:
+    """The index of the next cell whose training is not running: two cells may share one."""
+    busy = [job.cell.distill for job in working if job.cell.distill is not None]
     return next((place for place, (_, cell) in enumerate(waiting) if cell.distill not in busy), None)
 
 
-def note_end(store: Store, experiment: int, job: CellProcess) -> None:
-    """Keep how a job that is over came out."""
+def _has_trained(store: Store, job: CellProcess) -> bool:
+    """Whether a failed cell came as far as a run of its own, so that the cause may be its settings alone."""
+    if job.cell.distill is None:
+        return False
+    return job.run is not None or any(run.command == job.recorded_command for run in store.runs.everything())
+
+
+def needs_all_of(cell: ExperimentCell, failed: ExperimentCell) -> bool:
+    """Whether `cell` needs everything that `failed`, which ended before its training began, needed: it would fail in
+    the same way."""
+    ours, theirs = cell.distill, failed.distill
+    if ours is None:
+        return theirs is None and _loaded(cell) == _loaded(failed)
+    if theirs is None:
+        return _loaded(cell) == _loaded(failed)
+    same_way = (ours.icl, ours.shuffle_rationales) == (theirs.icl, theirs.shuffle_rationales) or not theirs.teachers
+    return (
+        (ours.dataset, ours.student) == (theirs.dataset, theirs.student)
+        and theirs.teachers <= ours.teachers
+        and theirs.method in (None, ours.method)
+        and same_way
+    )
+
+
+def _loaded(cell: ExperimentCell) -> tuple[str | None, str | None, str | None]:
+    """The data set, the student and the teacher that are evaluated."""
+    if cell.distill is not None:
+        return cell.distill.dataset, cell.distill.student, None
+    assert cell.evaluate is not None
+    return cell.evaluate.dataset, cell.evaluate.model, cell.evaluate.teacher
+
+
+def record_end(store: Store, experiment: int, job: CellProcess) -> None:
     store.experiments.note(
         experiment, job.position, "failed" if job.error else "done", run=job.run, evaluation=job.evaluation,
-        seconds=round(time.monotonic() - job.started, 1), error=job.error,
+        seconds=job.seconds, error=job.error,
     )  # fmt: skip

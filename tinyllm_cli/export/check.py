@@ -1,39 +1,39 @@
-"""Does an exported model answer as its student does?
-
-Compared are ranked options, with their scores, and greedy text where the runtime writes any."""
+"""Whether an exported model answers as its student does: by ranked options with their scores, and by greedy text where
+the runtime generates it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.evaluation.scoring import named
 from tinyllm_cli.records.evaluations import Prediction, Scoring
 from tinyllm_cli.students.base import Example, Limits, Ranker, Student, Writer
-from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT, ExtraContext, Task
+from tinyllm_cli.students.inputs import ExtraContext, Task
 from tinyllm_cli.students.predict import generate, rank
 
 TOLERANCE = 0.01
-"""Nats per token. Two implementations in float32 differ in the fourth decimal; a wrong scale, which leaves greedy text
-as it is, by much more than this."""
+"""Nats per token. Two implementations in float32 differ in the fourth decimal; a wrong scale, which does not change
+greedy text, by much more than this."""
 
 Predictions = Mapping[Scoring, Mapping[str, Prediction]]
 
 
 class Format(Protocol):
-    """A module that knows one format. `write` raises UsageProblem when the format can't hold this student, and may use
-    the student up: only its tokenizer and settings are left to `load`."""
+    """The module of one format. `write` raises UsageProblem when the format does not support this student, and may
+    destroy the student's model: `load` uses only its tokenizer and settings."""
 
     NEEDS: Sequence[str]
-    """What has to be installed beside tinyllm, as requirements."""
+    """Required packages besides tinyllm's own, as requirements."""
 
     WRITES_TEXT: bool
-    """Whether its runtime generates; one that doesn't is checked by ranked options alone."""
+    """Whether its runtime generates text; otherwise only ranked options are checked."""
 
     USAGE: str
-    """How to load it, in Markdown."""
+    """How to load an export, in Markdown."""
 
     write: Callable[[Student, str, Path, bool], None]
     load: Callable[[Path, Student], Ranker]
@@ -41,7 +41,7 @@ class Format(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerAgreement:
-    """One scoring of the same questions, before and after."""
+    """The answers of the student and of the export by one scoring."""
 
     scoring: Scoring
     questions: int
@@ -49,7 +49,7 @@ class AnswerAgreement:
     correct_before: int
     correct_after: int
     largest_difference: float | None
-    """Of any option's score, where options were ranked."""
+    """The largest difference of an option's score, in nats per token; None for generated text."""
 
     @property
     def lossless(self) -> bool:
@@ -57,7 +57,7 @@ class AnswerAgreement:
 
 
 class Borrowed:
-    """What an exported model takes from its student: the tokenizer, and how a task is spelt."""
+    """The parts of its student that an exported model uses: the tokenizer and the encoding of tasks."""
 
     def __init__(self, student: Student) -> None:
         self.tokenizer = student.tokenizer
@@ -67,41 +67,45 @@ class Borrowed:
         return self._student.encode(tasks, limits)
 
 
-def predictions_of(
-    student: Student,
-    questions: Sequence[Question],
-    limits: Limits,
-    extra_context: ExtraContext = NO_EXTRA_CONTEXT,
-    *,
-    text: bool,
-) -> Predictions:
-    """What the student answers before it is exported."""
-    found: dict[Scoring, Mapping[str, Prediction]] = {"rank": _by_key(rank(student, questions, limits, extra_context))}
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The questions of a comparison, with how they are encoded. `student` is its name for messages."""
+
+    questions: Sequence[Question]
+    limits: Limits
+    student: str
+    extra_context: ExtraContext = field(default_factory=dict)
+
+
+def answers_of(student: Student, asked: Asked, *, text: bool) -> Predictions:
+    """The student's answers before it is exported.
+
+    Raises WorldProblem when its scores are not finite."""
+    with named(asked.student):
+        ranked = list(rank(student, asked.questions, asked.limits, asked.extra_context))
+    found: dict[Scoring, Mapping[str, Prediction]] = {"rank": _by_key(ranked)}
     if text:
-        found["generate"] = _by_key(generate(student, questions, limits, extra_context))
+        found["generate"] = _by_key(generate(student, asked.questions, asked.limits, asked.extra_context))
     return found
 
 
-def compare(
-    before: Predictions,
-    exported: Ranker | Writer,
-    questions: Sequence[Question],
-    limits: Limits,
-    extra_context: ExtraContext = NO_EXTRA_CONTEXT,
-) -> list[AnswerAgreement]:
-    """An agreement for each scoring in `before`; an exported model that is asked for text must be a Writer."""
+def compare(before: Predictions, exported: Ranker | Writer, asked: Asked) -> list[AnswerAgreement]:
+    """An agreement for each scoring in `before`; with `generate` among them the exported model must be a Writer.
+
+    Raises WorldProblem when its scores are not finite."""
     agreements = []
     for scoring, old in before.items():
         answers = rank if scoring == "rank" else generate
-        new = _by_key(answers(exported, questions, limits, extra_context))  # type: ignore[arg-type]
-        pairs = [(old[question.key], new[question.key]) for question in questions]
+        with named(f"the export of {asked.student}"):
+            new = _by_key(answers(exported, asked.questions, asked.limits, asked.extra_context))  # type: ignore[arg-type]
+        pairs = [(old[question.key], new[question.key]) for question in asked.questions]
         differences = [
             abs(a - b) for one, other in pairs for a, b in zip(one.scores or (), other.scores or (), strict=True)
         ]
         agreements.append(
             AnswerAgreement(
                 scoring=scoring,
-                questions=len(questions),
+                questions=len(asked.questions),
                 same=sum((one.option, one.text) == (other.option, other.text) for one, other in pairs),
                 correct_before=sum(one.correct for one, _ in pairs),
                 correct_after=sum(other.correct for _, other in pairs),
@@ -111,5 +115,5 @@ def compare(
     return agreements
 
 
-def _by_key(predictions: Any) -> dict[str, Prediction]:
+def _by_key(predictions: Iterable[Prediction]) -> dict[str, Prediction]:
     return {prediction.key: prediction for prediction in predictions}

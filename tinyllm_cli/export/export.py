@@ -1,7 +1,8 @@
-"""Export one run's student: write it under a temporary name, check it, and only then call it what was asked for."""
+"""Export one run's student: write it under a temporary name, check it, and only then rename it to the wanted name."""
 
 from __future__ import annotations
 
+import glob
 import importlib
 import importlib.metadata
 import os
@@ -15,8 +16,9 @@ from typing import cast
 
 from tinyllm_cli import __version__
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.errors import UsageProblem, WorldProblem, choices
-from tinyllm_cli.export.check import AnswerAgreement, Format, compare, predictions_of
+from tinyllm_cli.errors import Busy, UsageProblem, WorldProblem, choices
+from tinyllm_cli.export.check import AnswerAgreement, Asked, Format, answers_of, compare
+from tinyllm_cli.files import exclusive
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Limits
@@ -27,10 +29,28 @@ from tinyllm_cli.training.pinto import load_extra_context
 
 FORMATS = {"onnx": "to_onnx", "ctranslate2": "to_ctranslate2", "gguf": "to_gguf"}
 OnExported = Callable[[str], None]
+"""Called with a sentence for each step."""
+
+_TEMPORARY = ".{}.export-"
+_RANDOM = "?" * 8  # of a name by mkdtemp
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What to write where. `questions` of the run's data set check the export; with `int8` it may differ from the
+    student."""
+
+    format: str
+    out: Path
+    int8: bool = False
+    questions: int = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
+    """A checked export. `split` is where its questions are from; sizes are in megabytes."""
+
+    run: int
     folder: Path
     split: str
     megabytes_before: float
@@ -39,7 +59,7 @@ class Exported:
 
 
 def find_format(name: str) -> Format:
-    """The module that knows this format.
+    """The module of a format.
 
     Raises UsageProblem when there is none, or when what it needs is not installed."""
     if name not in FORMATS:
@@ -53,48 +73,64 @@ def find_format(name: str) -> Format:
     return module
 
 
-def export(
-    store: Store, run: Run, format_name: str, out: Path, *, int8: bool, questions: int, watch: OnExported
-) -> Exported:
-    """Write the run's student to `out` in another format, once it has answered as the student does.
+def export(store: Store, run: Run, config: ExportConfig, watch: OnExported) -> Exported:
+    """Write the run's student in another format, after checking that it answers as the student does.
 
-    Raises WorldProblem when a lossless export answers otherwise; it is kept beside `out` then."""
-    module = find_format(format_name)
-    if os.path.lexists(out):
-        raise UsageProblem(f"{out} is there already.", "Choose another --out, or move it away.")
-    split, asked = _questions(store, run, questions)
-    beside = read_beside(run)
-    extra_context = (
-        load_extra_context(store, beside, run.dataset, split, questions).extra_context if beside else NO_EXTRA_CONTEXT
-    )
-    limits = Limits.of(run.settings.train)
-    student = load_student(run.folder, device="cpu")
+    Raises UsageProblem when the folder exists, Busy when another process exports to it, and WorldProblem when the
+    student's scores are not finite or a lossless export answers differently; that export is kept beside `out`."""
+    out = config.out
+    find_format(config.format)
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        watch(f"Asking the student {len(asked)} questions of {run.dataset}, split {split}.")
-        before = predictions_of(student, asked, limits, extra_context, text=module.WRITES_TEXT)
-        watch(f"Writing {format_name}.")
-        module.write(student, run.folder, temporary, int8)
-        watch("Asking what was written the same questions.")
-        agreements = tuple(compare(before, module.load(temporary, student), asked, limits, extra_context))
-        if format_name != "gguf":  # a GGUF file carries its tokenizer
-            student.tokenizer.save_pretrained(temporary)
-        exported = Exported(
-            folder=out,
-            split=split,
-            megabytes_before=_megabytes(Path(run.folder)),
-            megabytes=_megabytes(temporary),
-            agreements=agreements,
-        )
-        (temporary / "README.md").write_text(_readme(run, format_name, module, exported, int8), encoding="utf-8")
-        temporary.chmod(0o755)
-        if not int8 and not all(agreement.lossless for agreement in agreements):
-            _reject(temporary, out, agreements)
-        temporary.rename(out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with exclusive(out) as ours:
+        if not ours:
+            raise Busy(f"Another process exports to {out}.", "Wait until it has ended, or choose another --out.")
+        if os.path.lexists(out):
+            raise UsageProblem(f"{out} exists already.", "Choose another --out, or move it away.")
+        for killed in out.parent.glob(glob.escape(_TEMPORARY.format(out.name)) + _RANDOM):
+            shutil.rmtree(killed, ignore_errors=True)
+        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY.format(out.name), dir=out.parent))
+        try:
+            exported = _write_and_check(store, run, config, temporary, watch)
+            temporary.chmod(0o755)
+            if not config.int8 and not all(agreement.lossless for agreement in exported.agreements):
+                _reject(temporary, out, exported.agreements)
+            temporary.rename(out)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    return exported
+
+
+def _write_and_check(store: Store, run: Run, config: ExportConfig, temporary: Path, watch: OnExported) -> Exported:
+    module = find_format(config.format)
+    split, asked = _questions(store, run, config.questions)
+    teachers = read_beside(run)
+    extra_context = (
+        load_extra_context(store, teachers, run.dataset, split, config.questions).extra_context
+        if teachers
+        else NO_EXTRA_CONTEXT
+    )
+    answered = Asked(
+        questions=asked, limits=Limits.of(run.settings.train), extra_context=extra_context, student=f"run {run.id}"
+    )
+    student = load_student(run.folder, device="cpu")
+    watch(f"Asking the student {len(asked)} questions of {run.dataset}, split {split}.")
+    before = answers_of(student, answered, text=module.WRITES_TEXT)
+    watch(f"Writing {config.format}.")
+    module.write(student, run.folder, temporary, config.int8)
+    watch("Asking the export the same questions.")
+    agreements = tuple(compare(before, module.load(temporary, student), answered))
+    if config.format != "gguf":  # a GGUF file contains its tokenizer
+        student.tokenizer.save_pretrained(temporary)
+    exported = Exported(
+        run=run.id,
+        folder=config.out,
+        split=split,
+        megabytes_before=_megabytes(Path(run.folder)),
+        megabytes=_megabytes(temporary),
+        agreements=agreements,
+    )
+    (temporary / "README.md").write_text(_readme(run, config, module, exported), encoding="utf-8")
     return exported
 
 
@@ -107,13 +143,13 @@ def _installed(requirement: str) -> bool:
 
 
 def _questions(store: Store, run: Run, number: int) -> tuple[str, list[Question]]:
-    """Of the run's own data set: valid, so that test is left to `eval`; else test; else train."""
+    """Questions of the run's data set: valid, so that test is used by `eval` alone; else test; else train."""
     sizes = store.questions.splits(run.dataset)
     split = next((split for split in ("valid", "test", "train") if sizes.get(split)), None)
     if split is None:
         raise UsageProblem(
             f"The data set {run.dataset} has no questions in the database any more, so the export can't be checked.",
-            f"Bring them back: tinyllm import FILE --name {run.dataset}",
+            f"Import them again: tinyllm import FILE --name {run.dataset}",
         )
     return split, list(store.questions.iterate(run.dataset, split, number))
 
@@ -125,20 +161,20 @@ def _reject(temporary: Path, out: Path, agreements: Sequence[AnswerAgreement]) -
     worst = min(agreements, key=lambda agreement: agreement.same)
     far = max(agreement.largest_difference or 0.0 for agreement in agreements)
     raise WorldProblem(
-        f"The export answers otherwise than the student: {worst.same} of {worst.questions} alike ({worst.scoring}),"
+        f"The export answers differently from the student: {worst.same} of {worst.questions} equal ({worst.scoring}),"
         f" scores up to {far:.2g} apart.",
         f"It is kept at {aside}, not at {out}. Please report it with the versions that `pip list` shows.",
     )
 
 
-def _readme(run: Run, format_name: str, module: Format, exported: Exported, int8: bool) -> str:
+def _readme(run: Run, config: ExportConfig, module: Format, exported: Exported) -> str:
     lines = [
-        f"# Run {run.id}, {run.student} on {run.dataset}, as {format_name}",
+        f"# Run {run.id}, {run.student} on {run.dataset}, as {config.format}",
         "",
-        f"Exported by tinyllm {__version__}{' with int8 weights' if int8 else ''}. Compared with the student on"
+        f"Exported by tinyllm {__version__}{' with int8 weights' if config.int8 else ''}. Compared with the student on"
         f" {exported.agreements[0].questions} questions ({run.dataset}, split {exported.split}):",
         "",
-        "| scoring | answered alike | right before | right after |",
+        "| scoring | equal answers | correct before | correct after |",
         "| --- | --- | --- | --- |",
     ]
     lines += [
@@ -146,13 +182,12 @@ def _readme(run: Run, format_name: str, module: Format, exported: Exported, int8
     ]
     lines += [
         "",
-        "INPUT is written as the student learned it:",
+        "INPUT has the form that the student was trained on:",
         "",
         *input_lines(run),
         "    Context: TEXT",
         "",
-        "The last line is left out where a question has no context. A causal student continues after a further line"
-        " `Answer:`.",
+        "Without a context the last line is left out. For a causal student add a line `Answer:`, which it continues.",
         "",
         module.USAGE.rstrip(),
     ]

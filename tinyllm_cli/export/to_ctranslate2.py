@@ -1,4 +1,4 @@
-"""CTranslate2: its own converter for T5, Llama and their like; the fast runtime of the three on a CPU."""
+"""CTranslate2, by its own converter for T5, Llama and similar models: the fastest of the three formats on a CPU."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ _TOKEN_BATCH = 4000
 
 
 def write(student: Student, source: str, folder: Path, int8: bool) -> None:
-    """Convert the student into `folder`; `source` is the folder that it was loaded from. The converter takes some
-    models apart as it goes, to save memory: the student can't answer any more when this returns."""
+    """Convert the student into `folder`; `source` is the folder that it was loaded from. To save memory the converter
+    destroys some models: the student can't answer any more when this returns.
+
+    Raises UsageProblem when CTranslate2 does not support the student."""
     from ctranslate2.converters import TransformersConverter
 
     class Converter(TransformersConverter):  # type: ignore[misc]
-        """Converts what is loaded already, instead of loading it once more."""
+        """Converts the loaded model instead of loading it again."""
 
         def load_model(self, *_: Any, **__: Any) -> Any:
             return student.model
@@ -46,7 +48,9 @@ def write(student: Student, source: str, folder: Path, int8: bool) -> None:
             Converter(source).convert(str(folder), quantization="int8" if int8 else "float32", force=True)
         except (ValueError, NotImplementedError) as error:
             kind = student.model.config.model_type
-            raise UsageProblem(f"CTranslate2 can't hold a {kind} like this one: {error}".splitlines()[0]) from error
+            raise UsageProblem(
+                f"CTranslate2 does not support a {kind} like this one: {error}".splitlines()[0]
+            ) from error
     _name_missing_tokens(folder, student)
 
 
@@ -108,22 +112,22 @@ class CTranslate2Model(Borrowed):
 
 @contextmanager
 def _true_ties(student: Student) -> Iterator[None]:
-    """transformers 5 says of every loaded T5 that its head is tied. The converter believes it and scales the head,
+    """transformers 5 sets every loaded T5's head to tied. The converter believes it and scales the head,
     which leaves greedy text as it is and makes every probability wrong."""
     config = student.model.config
     scales = getattr(config, "scale_decoder_outputs", None)
-    said = config.tie_word_embeddings
+    stated = config.tie_word_embeddings
     if scales is not None:
         config.tie_word_embeddings = bool(scales)
     try:
         yield
     finally:
-        config.tie_word_embeddings = said
+        config.tie_word_embeddings = stated
 
 
 def _name_missing_tokens(folder: Path, student: Student) -> None:
-    """The runtime wants names for the tokens that begin a text and stand for the unknown. A tokenizer may have
-    neither; its inputs name their tokens, so that any name will do."""
+    """The runtime requires names of the begin and unknown tokens, which a tokenizer may lack. Inputs name their tokens,
+    so any name works."""
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     for name in ("bos_token", "unk_token"):

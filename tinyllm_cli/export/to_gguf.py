@@ -1,7 +1,7 @@
 """GGUF, llama.cpp's format: Llama-like students with a byte-level BPE tokenizer.
 
-The names of tensors come from the `gguf` package, which llama.cpp's authors maintain. Its runtime has no wheel, so what
-was written is read back by transformers.
+The names of tensors are those of the `gguf` package by llama.cpp's authors. Its runtime has no wheel, so transformers
+reads the file for the check.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def write(student: Student, source: str, folder: Path, int8: bool) -> None:
 
 
 def load(folder: Path, student: Student) -> Student:
-    """The file, read by transformers. How text is split, and what is put before it, llama.cpp knows by the names in
-    the file; transformers doesn't read all of them, and takes it from the student."""
+    """The file, read by transformers, which ignores some of the names by which llama.cpp splits text and prepends
+    tokens: these come from the student's tokenizer."""
     read = load_student(str(folder / FILE), device="cpu")
     ours, theirs = student.tokenizer.backend_tokenizer, read.tokenizer.backend_tokenizer
     theirs.pre_tokenizer, theirs.post_processor = ours.pre_tokenizer, ours.post_processor
@@ -76,8 +76,8 @@ def _check_architecture(student: Student) -> None:
     config = student.model.config
     if config.model_type != "llama":
         raise UsageProblem(
-            f"No installable library writes a {config.model_type} as GGUF; tinyllm can do it for Llama-like students.",
-            "llama.cpp's own convert_hf_to_gguf.py may know this one: it reads the run's folder.",
+            f"No installable library writes a {config.model_type} as GGUF; tinyllm does it for Llama-like students.",
+            "llama.cpp's own convert_hf_to_gguf.py may support this one: it reads the run's folder.",
         )
     plain = {
         "scaled positions": config.rope_parameters.get("rope_type", "default") == "default",
@@ -90,7 +90,7 @@ def _check_architecture(student: Student) -> None:
 
 
 def _tensors(student: Student) -> Iterator[tuple[str, numpy.ndarray[Any, Any]]]:
-    """Weights under their GGUF names; a tied head is left out, as llama.cpp expects."""
+    """Weights by their GGUF names, without a tied head, as llama.cpp expects."""
     import gguf
 
     config = student.model.config
@@ -101,13 +101,13 @@ def _tensors(student: Student) -> Iterator[tuple[str, numpy.ndarray[Any, Any]]]:
             continue
         known = names.get_name(name, try_suffixes=(".weight",))
         if known is None:
-            raise UsageProblem(f"This Llama has a tensor that GGUF knows no name for: {name}.")
+            raise UsageProblem(f"This Llama has a tensor without a GGUF name: {name}.")
         part = name.split(".")[-2]
         yield known, (_interleaved(tensor, heads[part]) if part in heads else tensor).float().numpy()
 
 
 def _interleaved(weights: torch.Tensor, heads: int) -> torch.Tensor:
-    """GGUF rotates neighbouring dimensions, transformers those half a head apart."""
+    """GGUF rotates adjacent dimensions, transformers those half a head apart."""
     rows, columns = weights.shape
     return weights.reshape(heads, 2, rows // heads // 2, columns).transpose(1, 2).reshape(rows, columns).contiguous()
 
@@ -141,9 +141,9 @@ def _add_tokenizer(writer: Any, student: Student) -> None:
 
 
 def _byte_level(tokenizer: Any) -> tuple[dict[str, Any], str]:
-    """The BPE model, and llama.cpp's name for the way in which the text is split before it.
+    """The BPE model, and llama.cpp's name of its pre-tokenizer.
 
-    Raises UsageProblem for any other tokenizer."""
+    Raises UsageProblem for other tokenizers."""
     content = json.loads(tokenizer.backend_tokenizer.to_str()) if tokenizer.is_fast else {"model": {}}
     steps = content.get("pre_tokenizer") or {}
     chain = steps.get("pretokenizers", [steps])
@@ -158,6 +158,6 @@ def _byte_level(tokenizer: Any) -> tuple[dict[str, Any], str]:
     if content["model"].get("type") != "BPE" or content.get("normalizer") is not None or split is None:
         raise UsageProblem(
             "tinyllm writes GGUF only with byte-level BPE tokenizers that split text as GPT-2, SmolLM or Llama 3 do.",
-            "llama.cpp's own convert_hf_to_gguf.py may know this one: it reads the run's folder.",
+            "llama.cpp's own convert_hf_to_gguf.py may support this one: it reads the run's folder.",
         )
     return content["model"], split

@@ -31,7 +31,7 @@ An encoder-decoder reads `input_ids`, `attention_mask` and `decoder_input_ids`, 
 """
 FILE = "model.onnx"
 _LIMIT = 1_800_000_000
-"""Bytes. A graph of more than 2 GB keeps its weights in a file beside it."""
+"""Bytes. The weights of a graph over 2 GB are in a second file."""
 
 
 def write(student: Student, source: str, folder: Path, int8: bool) -> None:
@@ -87,7 +87,7 @@ class OnnxModel(Borrowed):
     def option_scores(
         self, inputs: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[float]]:
-        """A question at a time: its logits are those of all positions, over the whole vocabulary."""
+        """One question at a time: logits are of all positions and the whole vocabulary."""
         seq2seq = self._student.kind == "seq2seq"
         return [
             (self._after_encoder if seq2seq else self._after_prompt)(ids, own)
@@ -139,8 +139,7 @@ def _graph(student: Student) -> torch.nn.Module:
 
 
 def _forget_origins(program: Any) -> None:
-    """The exporter notes on every node which line of which file it comes from: paths of this machine, in a
-    file that others may get."""
+    """Remove the source file and line that the exporter records on every node: paths of this machine."""
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()
 
@@ -153,7 +152,7 @@ def _quantize(whole: Path, target: Path, large: bool) -> None:
 
 
 def _mean_likelihood(logits: Any, option: Sequence[int]) -> float:
-    """Of `option`, whose token i is predicted by row i."""
+    """The mean log-likelihood of `option`, whose token i is predicted by row i of `logits`."""
     import torch
 
     likelihoods = torch.tensor(logits).log_softmax(-1)
@@ -169,7 +168,7 @@ def _padded(rows: Sequence[Sequence[int]]) -> numpy.ndarray[Any, Any]:
 
 @contextmanager
 def _exporter_quiet() -> Iterator[None]:
-    """Its warnings are about its own insides and packages that this project doesn't have; errors still raise."""
+    """Suppress the exporter's warnings about its internals and about optional packages; errors still raise."""
     loggers = [logging.getLogger("torch.onnx"), logging.getLogger()]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -103,16 +103,24 @@ def _weight(series: Sequence[Series]) -> tuple[int, int]:
 
 
 def _alphas(own: Sequence[Arm], student: str, column: Column) -> Sweep | None:
-    told = [arm for arm in own if arm.alpha and arm.method in ON_RATIONALES]
-    told = [arm for arm in told if arm.size == column.size]
-    series = []
-    for teacher in sorted({name for arm in told for name in arm.alpha}):
-        having = [arm for arm in told if teacher in arm.alpha]
+    """By runs on as many questions as those of Table 1; where these are no sweep, on another number."""
+    trained = [arm for arm in own if arm.alpha and arm.method in ON_RATIONALES]
+    by_size = sorted(_grouped(trained, lambda arm: arm.size), key=lambda one: (one[0] != column.size, -len(one[1])))
+    for size, arms in by_size:
+        on = "" if size == column.size else f", {size} training questions"
+        series = list(_by_teacher(arms, on))
+        if series:
+            return _sweep("alpha", student, column, own, series, None)
+    return None
+
+
+def _by_teacher(trained: Sequence[Arm], on: str) -> Iterator[Series]:
+    for teacher in sorted({name for arm in trained for name in arm.alpha}):
+        having = [arm for arm in trained if teacher in arm.alpha]
         best = _longest(having, partial(_but_for, teacher), partial(_alpha_of, teacher))
         if len(best) > 1:
             rest = ", ".join(f"{name}={weight:g}" for name, weight in _others(teacher, best[0].arm).items())
-            series.append(Series(label=f"alpha of {teacher}" + (f", with {rest}" if rest else ""), points=best))
-    return _sweep("alpha", student, column, own, series, None) if series else None
+            yield Series(label=f"alpha of {teacher}" + (f", with {rest}" if rest else "") + on, points=best)
 
 
 def _alpha_of(teacher: str, arm: Arm) -> float:

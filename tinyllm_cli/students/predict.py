@@ -24,12 +24,16 @@ MAX_ANSWER_TOKENS = 64
 MAX_OPTION_TOKENS = 256
 
 
+class ScoresNotFinite(WorldProblem):
+    """A student's scores are NaN or infinite, so that it has no answer."""
+
+
 def rank(
     student: Ranker, questions: Sequence[Question], limits: Limits, extra_context: ExtraContext = NO_EXTRA_CONTEXT
 ) -> Iterator[Prediction]:
     """The option with the highest mean log-likelihood per token of its text; always a valid answer.
 
-    Raises WorldProblem where a score is not finite."""
+    Raises ScoresNotFinite where a score is not finite."""
     encoded = {question.key: _encode_options(student, question, limits, extra_context) for question in questions}
     sizes = [max(example.size for example in encoded[question.key]) * len(question.options) for question in questions]
     for group in by_budget(questions, sizes, RANK_BUDGET):
@@ -40,7 +44,7 @@ def rank(
         )
         for question, scores in zip(group, scored, strict=True):
             if not all(map(math.isfinite, scores)):
-                raise WorldProblem(
+                raise ScoresNotFinite(
                     "The student's scores are not finite: its weights are damaged, or its training diverged.",
                     "Load the model again, or train it with a smaller --lr.",
                 )

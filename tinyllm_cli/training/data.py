@@ -43,8 +43,18 @@ class TrainingPlan:
     teachers: tuple[WeightedTeacher, ...]
     settings: TrainSettings
     limit: int | None = None
+    """Training questions, the first ones; None: all."""
+
+    valid_limit: int | None = None
+    """Validation questions, the first ones; None: as many as `limit`."""
+
     selection: Selection = EVERY_RATIONALE
     command: str = ""
+
+    @property
+    def valid_questions(self) -> int | None:
+        """The limit of validation questions; None: all."""
+        return self.limit if self.valid_limit is None else self.valid_limit
 
     @property
     def active(self) -> tuple[WeightedTeacher, ...]:
@@ -95,7 +105,7 @@ def load_training_data(store: Store, plan: TrainingPlan) -> TrainingData:
             f"The data set {plan.dataset} has no train split.", f"It has: {', '.join(sizes) or 'nothing'}."
         )
     train = list(store.questions.iterate(plan.dataset, "train", plan.limit))
-    valid = list(store.questions.iterate(plan.dataset, "valid"))
+    valid = list(store.questions.iterate(plan.dataset, "valid", plan.valid_questions))
     takes = METHODS[plan.method].takes
     if takes == "answers":
         return _with_answers(store, plan, train, valid)

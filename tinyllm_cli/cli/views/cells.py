@@ -1,4 +1,4 @@
-"""An experiment's cells as tables: what is planned, and what came out."""
+"""An experiment's cells as tables: the plan, and the results."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from tinyllm_cli.terminal import plain_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tinyllm_cli.experiments.grid import ExperimentPlan, Label
+    from tinyllm_cli.experiments.grid import ExperimentPlan
+    from tinyllm_cli.records.experiments import Label
     from tinyllm_cli.records.runs import Run
     from tinyllm_cli.report.collect import Result
     from tinyllm_cli.store.experiments import StoredCell
 
 
 def plan_table(plan: ExperimentPlan, todo: Collection[int]) -> Table:
-    """`todo` are the positions of the cells that are to be done."""
+    """`todo` are the positions of the cells to run."""
     labels = [cell.label for cell in plan.cells]
     columns = _columns(labels)
     rows = [
@@ -30,7 +31,7 @@ def plan_table(plan: ExperimentPlan, todo: Collection[int]) -> Table:
 def results_table(
     name: str, cells: Sequence[StoredCell], runs: Mapping[int, Run], results: Mapping[int, Result]
 ) -> Table:
-    """Valid accuracy is what a run was chosen by, with the interval that its questions allow; test what counts."""
+    """Valid accuracy, which selects the checkpoint, and test accuracy with its 95 % interval."""
     from tinyllm_cli.report.terminal import percent
 
     columns = _columns([cell.label for cell in cells])
@@ -64,7 +65,7 @@ def named(label: Label) -> str:
 
 
 def _columns(labels: Sequence[Label]) -> list[str]:
-    """What the labels speak of, without what is the same in all."""
+    """The names in the labels, without those whose value is the same in all."""
     names = list(dict.fromkeys(name for label in labels for name in label))
     return [name for name in names if len({label.get(name) for label in labels}) > 1] or names
 

@@ -1,101 +1,72 @@
-"""A search for alphas as the terminal shows it: only its best run is ever evaluated on test."""
+"""A search for alphas in the terminal."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from tinyllm_cli.cli.session import Session, command_line
+from tinyllm_cli.cli.views.experiment import conclude, confirmed, estimate_text
+
 if TYPE_CHECKING:
-    from tinyllm_cli.cli.views.experiment import Work
-    from tinyllm_cli.experiments.grid import ExperimentCell, Label
-    from tinyllm_cli.experiments.search import Found, SearchConfig
+    from tinyllm_cli.experiments.search import ScheduledSearch
+    from tinyllm_cli.experiments.trials import SearchProgress, SearchResult
+    from tinyllm_cli.store import Store
 
 
-def search(work: Work, trials: int) -> None:
-    """Look for the alphas with the best valid accuracy, and evaluate the best run alone on test.
+def search(
+    session: Session, store: Store, scheduled: ScheduledSearch, *, jobs: int, yes: bool, dry_run: bool
+) -> None:  # fmt: skip
+    """Search, with progress, and show the best alphas. `jobs` are the wanted processes.
 
-    Raises UsageProblem where there is nothing to search by, and WorldProblem at the end when trials failed."""
-    from tinyllm_cli.experiments.search import Search, open_study
+    Raises WorldProblem when trials failed."""
+    from tinyllm_cli.experiments.search import NAME
 
-    hunt = _hunt(work)
-    console = work.session.console
-    work.mark_killed()
+    console, training = session.console, scheduled.config.training
+    teachers = " and ".join(training.alpha)
     console.note(
-        f"{work.name}: up to {trials} trials of the alphas of {' and '.join(hunt.start)}, by {hunt.dataset}/valid;"
-        f" test is looked at for the best alone. {work.outlook([_like_a_trial(hunt)] * trials)}"
+        f"{NAME}: up to {scheduled.trials} trials of the alphas of {teachers}, selected on {training.dataset}/valid;"
+        f" only the best is evaluated on test. {estimate_text(scheduled.estimate, jobs)}"
     )
-    if work.dry_run or not work.agreed(trials):
-        console.result({"experiment": work.name, "trials": trials, "teachers": list(hunt.start)})
+    if dry_run or not confirmed(session, scheduled.trials, yes=yes):
+        console.result({"experiment": NAME, "trials": scheduled.trials, "teachers": list(training.alpha)})
         return
-    journal = work.store.path.parent / f"{work.store.path.stem}-search" / "alpha.log"
-    with work.opened({"search": hunt.name}) as experiment:
-        study = open_study(journal, hunt)
-        with console.meter(work.name) as meter, work.interruptible(experiment):
-            found = Search(
-                store=work.store, experiment=experiment, study=study, hunt=hunt, surroundings=work.surroundings()
-            ).carry_out(
-                trials, work.jobs_that_fit,
-                lambda working, over, total, best: meter(over, total, "" if best is None else f"best valid {best:.1%}"),
-            )  # fmt: skip
-            _evaluate(work, experiment, hunt, found)
-        ended = ", ".join(f"{count} {state}" for state, count in found.trials.items())
-        weights = ",".join(f"{name}={value:g}" for name, value in found.alphas.items())
-        console.say(
-            f"Best of {sum(found.trials.values())} trials ({ended}): --alpha {weights},"
-            f" valid accuracy {found.valid:.1%}, run {found.run}."
-        )
-        work.conclude(experiment, {"best": asdict(found)})
+    step = _carry_out(session, store, scheduled)
+    assert step.result is not None
+    console.say(_best_text(step.result))
+    conclude(session, store, NAME, step.experiment, more={"best": asdict(step.result)})
 
 
-def _evaluate(work: Work, experiment: int, hunt: SearchConfig, found: Found) -> None:
-    """The best run on test, unless that was done before, in the same way."""
-    from tinyllm_cli.experiments.grid import ExperimentCell, PlanBuilder
-    from tinyllm_cli.experiments.runner import carry_out
-    from tinyllm_cli.experiments.search import alpha_labels
+def _carry_out(session: Session, store: Store, scheduled: ScheduledSearch) -> SearchProgress:
+    """The last progress, which has the result."""
+    from tinyllm_cli.experiments.runner import RunOptions, interrupted
+    from tinyllm_cli.experiments.search import NAME
+    from tinyllm_cli.experiments.search import search as stage
 
-    setup = work.setup
-    way: Label = {
-        **({} if setup.scoring == "rank" else {"scoring": setup.scoring}),
-        **({} if setup.test_limit is None else {"test questions": setup.test_limit}),
-    }
-    label: Label = {"dataset": hunt.dataset, "best": "on valid", **alpha_labels(found.alphas), **way}
-    if any(cell.label == label and cell.run == found.run for cell in work.store.experiments.cells(experiment)):
-        return
-    cell = ExperimentCell(label=label, distill=None, evaluate=("--run", str(found.run), *PlanBuilder(setup).evaluate()))
-    position = work.store.experiments.add_cell(experiment, label)
-    carry_out(work.store, experiment, [(position, cell)], work.surroundings(), 1, lambda *_: None)
-    work.store.experiments.attach_run(experiment, position, found.run)
-
-
-def _hunt(work: Work) -> SearchConfig:
-    from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.experiments.grid import PlanBuilder, alpha_text
-    from tinyllm_cli.experiments.search import SearchConfig
-
-    setup = work.setup
-    if len(setup.coverages) != 1 or len(setup.students) != 1 or len(setup.seeds) != 1:
-        raise UsageProblem("A search is for one data set, one student and one seed.", "Say which, with -d and -s.")
-    [coverage], [student], [seed] = setup.coverages, setup.students, setup.seeds
-    sketch = PlanBuilder(setup)
-    teachers = sketch.alphas(coverage)
-    if not teachers:
-        raise UsageProblem(
-            f"No teacher has rationales for {coverage.dataset}.",
-            f"Run: tinyllm elicit --teacher NAME --dataset {coverage.dataset}",
-        )
-    if not coverage.valid:
-        raise UsageProblem(f"{coverage.dataset} has no valid split to search by.", "The test split must not choose.")
-    limit = () if setup.limit is None else ("--limit", str(setup.limit))
-    rest = ("--dataset", coverage.dataset, "--student", student, "--seed", str(seed), *limit, *setup.more)
-    return SearchConfig(
-        name=" ".join((*teachers, *rest, sketch.edition(coverage, student))), dataset=coverage.dataset,
-        student=student, start=teachers, seed=seed,
-        train=lambda alphas: ("--alpha", alpha_text(alphas), *rest),
-    )  # fmt: skip
+    options = RunOptions(config=session.config, command=command_line())
+    step: SearchProgress | None = None
+    try:
+        with session.console.meter(NAME) as meter, closing(stage(store, scheduled, options)) as steps:
+            for step in steps:
+                meter(step.over, step.total, "" if step.best is None else f"best valid {step.best:.1%}")
+    except KeyboardInterrupt as error:
+        if step is None:
+            raise
+        raise interrupted(store, step.experiment) from error
+    assert step is not None
+    return step
 
 
-def _like_a_trial(hunt: SearchConfig) -> ExperimentCell:
-    from tinyllm_cli.experiments.grid import ExperimentCell
+def _best_text(found: SearchResult) -> str:
+    ended = ", ".join(f"{count} {state}" for state, count in found.trials.items())
+    text = (
+        f"Best of {sum(found.trials.values())} trials ({ended}): --alpha {_alpha(found.alphas)},"
+        f" valid accuracy {found.valid:.1%}, run {found.run}."
+    )
+    ties = "; ".join(map(_alpha, found.tied))
+    return f"{text} Valid does not distinguish it from: {ties}." if ties else text
 
-    label = {"dataset": hunt.dataset, "student": hunt.student}
-    return ExperimentCell(label=label, distill=hunt.train(dict(hunt.start)), evaluate=None)
+
+def _alpha(alphas: dict[str, float]) -> str:
+    return ",".join(f"{name}={value:g}" for name, value in alphas.items())

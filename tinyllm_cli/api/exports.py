@@ -31,13 +31,14 @@ def export(
     """Write the student as onnx, ctranslate2 or gguf to the folder `out`, and compare its answers with the student's.
 
     Raises UsageProblem for an unknown format or an existing folder, and WorldProblem when the answers differ."""
+    from tinyllm_cli.export.export import ExportConfig, find_format
     from tinyllm_cli.export.export import export as run_export
-    from tinyllm_cli.export.export import find_format
     from tinyllm_cli.training.run_lookup import run_with_student
 
     find_format(to)
     run = run_with_student(project.store, options.get("run"))
-    return run_export(
-        project.store, run, to, Path(out).expanduser(), int8=options.get("quantize") == "int8",
-        questions=options.get("questions", 50), watch=lambda text: on_event(Notice(message=text)),
+    config = ExportConfig(
+        format=to, out=Path(out).expanduser(), int8=options.get("quantize") == "int8",
+        questions=options.get("questions", 50),
     )  # fmt: skip
+    return run_export(project.store, run, config, lambda text: on_event(Notice(message=text)))
