@@ -6,6 +6,7 @@ needs only the engines that are used.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -69,5 +70,9 @@ def take(settings: Mapping[str, Any], backend: str, known: Mapping[str, Any]) ->
         fits = isinstance(value, (int, float) if wanted is float else wanted) and (wanted is bool or value is not True)
         if known[name] is not None and not fits:
             raise BadTeacherConfig(f"The {backend} backend's setting '{name}' can't be {value!r}.")
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError, RecursionError) as error:  # a date, which TOML has and JSON and flags don't
+            raise BadTeacherConfig(f"The {backend} backend's setting '{name}' can't be used: {error}.") from error
     defaults = {name: None if isinstance(value, type | UnionType) else value for name, value in known.items()}
     return {**defaults, **settings}

@@ -90,7 +90,8 @@ def load(
         model, info = loader.from_pretrained(
             source.where, dtype=getattr(torch, dtype), output_loading_info=True, **source.options, **extra
         )
-        model_files.check_weights(name, model, info, stated.get(model_files.CONFIG))
+        stored = _stored_names(source) if model_files.states_own_head(stated.get(model_files.CONFIG)) else None
+        model_files.check_weights(name, model, info["missing_keys"], stored)
         place = best_device() if device == "auto" else device
         model.to(place).eval()
     _make_greedy(model.generation_config)
@@ -154,17 +155,30 @@ def _source(name: str, *, revision: str | None, trust_remote_code: bool) -> _Sou
     return _Source(where=where, options=options)
 
 
-def _declared_files(name: str, source: _Source) -> dict[str, Any]:
-    """The content of the model's files that name other files or code, checked. Empty for a GGUF file."""
+def _stored_names(source: _Source) -> set[str] | None:
+    """The names of the tensors in a model's files; None for files under other names."""
+    for file in (model_files.WEIGHTS, model_files.INDEX):
+        if path := _cached(source, file):
+            return model_files.tensor_names(path)
+    return None
+
+
+def _cached(source: _Source, file: str) -> Path | None:
+    """A file of the model, downloaded if necessary; None when the model has none of this name."""
     from transformers.utils.hub import cached_file
 
-    if source.is_gguf:
-        return {}
     optional = ("missing_entries", "connection_errors", "gated_repo")
     quiet: dict[str, Any] = {f"_raise_exceptions_for_{what}": False for what in optional}
-    revision = source.options["revision"]
-    found = {file: cached_file(source.where, file, revision=revision, **quiet) for file in model_files.CHECKED}
-    content = {file: model_files.read_json(Path(path)) for file, path in found.items() if path is not None}
+    path = cached_file(source.where, file, revision=source.options["revision"], **quiet)
+    return None if path is None else Path(path)
+
+
+def _declared_files(name: str, source: _Source) -> dict[str, Any]:
+    """The content of the model's files that name other files or code, checked. Empty for a GGUF file."""
+    if source.is_gguf:
+        return {}
+    found = {file: _cached(source, file) for file in model_files.CHECKED}
+    content = {file: model_files.read_json(path) for file, path in found.items() if path is not None}
     model_files.check_declared_files(name, content, trust_remote_code=source.options["trust_remote_code"])
     return content
 

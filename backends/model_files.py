@@ -7,16 +7,26 @@ download code. After: every weight came from the files, and the tokenizer has a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from backends.base import ModelUnavailable
 
-__all__ = ["CHECKED", "check_declared_files", "check_folder", "check_tokenizer", "check_weights", "read_json"]
+__all__ = [
+    "CHECKED",
+    "check_declared_files",
+    "check_folder",
+    "check_tokenizer",
+    "check_weights",
+    "read_json",
+    "states_own_head",
+    "tensor_names",
+]
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
+WEIGHTS = "model.safetensors"
 ADAPTER = "adapter_config.json"
 CHECKED = (CONFIG, INDEX, ADAPTER)
 """The files that name other files or code."""
@@ -106,14 +116,14 @@ def _implementations(config: object) -> Iterator[str]:
             waiting += found
 
 
-def check_weights(name: str, model: Any, info: Mapping[str, Any], config: object) -> None:
-    """Check transformers' loading report `info`. `config` is the content of config.json, None for a GGUF file.
+def check_weights(name: str, model: Any, missing_keys: Iterable[str], stored: Collection[str] | None) -> None:
+    """Check a loaded model. `missing_keys` are those of transformers' loading report; `stored` are the names of the
+    tensors in the model's files when its configuration states that the head is not tied to the embedding, else None.
 
     Raises ModelUnavailable when a weight is missing that the model's family neither ties nor creates."""
-    missing = sorted(info["missing_keys"])
-    states_own_head = isinstance(config, dict) and config.get("tie_word_embeddings") is False
-    if not missing and states_own_head and _is_tied(model):  # T5 in transformers 5 ties a missing head silently
-        missing = ["lm_head.weight or the input embedding"]
+    missing = sorted(missing_keys)
+    if not missing and stored is not None:  # T5 in transformers 5 ties a missing head silently
+        missing = _tied_silently(model, stored)
     if not missing:
         return
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -123,9 +133,35 @@ def check_weights(name: str, model: Any, info: Mapping[str, Any], config: object
     )
 
 
-def _is_tied(model: Any) -> bool:
+def states_own_head(config: object) -> bool:
+    """Whether the content of config.json states that the head is not tied to the embedding."""
+    return isinstance(config, dict) and config.get("tie_word_embeddings") is False
+
+
+def tensor_names(path: Path) -> set[str]:
+    """The names of the tensors in a safetensors file, or in all files of an index."""
+    if path.name.endswith(".json"):
+        return set(read_json(path)["weight_map"])
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return set(file.keys())
+
+
+def _tied_silently(model: Any, stored: Collection[str]) -> list[str]:
+    """The head or the embedding, when both share a tensor and the files have only one of them."""
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    return None not in (head, embedding) and head.weight is embedding.weight
+    if None in (head, embedding) or head.weight is not embedding.weight:
+        return []
+    heads = [f"{name}.weight" for name, module in model.named_modules() if module is head]
+    embeddings = [
+        f"{name}.weight"
+        for name, module in model.named_modules(remove_duplicate=False)
+        if module is not head and getattr(module, "weight", None) is embedding.weight
+    ]
+    return [
+        names[0] for names in (heads, embeddings) if not any(one.endswith(name) for one in stored for name in names)
+    ]
 
 
 def check_tokenizer(name: str, tokenizer: Any) -> None:

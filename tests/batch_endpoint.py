@@ -144,8 +144,8 @@ class BatchServer:
         output, errors = [], []
         for number, request in enumerate(batch.requests):
             if ending.worked_on is not None and number >= ending.worked_on:
-                told = {"code": "batch_expired", "message": "This request could not be executed in time."}
-                errors.append({"id": "r", "custom_id": request["custom_id"], "response": None, "error": told})
+                expired = {"code": "batch_expired", "message": "This request could not be executed in time."}
+                errors.append({"id": "r", "custom_id": request["custom_id"], "response": None, "error": expired})
                 continue
             status, body = self.answer(request["body"])
             response = {"status_code": status, "request_id": "q", "body": body}

@@ -130,6 +130,18 @@ def make_student(folder: Path, kind: Kind) -> Student:
     return load_student(str(make_folder(folder, kind)))
 
 
+def add_dropout(student: Student, rate: float) -> None:
+    """Every place where the model can drop does: modules, and the attributes that functions read."""
+    import torch
+
+    for module in student.model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = rate
+        for name in ("dropout", "attention_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, rate)
+
+
 def diverged(student: Student) -> Student:
     """The same student after a training with an infinite learning rate: every weight is NaN."""
     for parameter in student.model.parameters():

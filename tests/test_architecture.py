@@ -26,6 +26,8 @@ HEAVY = {
     "ctranslate2",
     "onnxruntime",
     "gguf",
+    "altair",
+    "vl_convert",
 }
 LAYERS = (
     {"cli", "cli.views"},
@@ -158,6 +160,8 @@ ALLOWED = {
     "report": {
         "audit",
         "datasets",
+        "errors",
+        "files",
         "rationales.gates",
         "records",
         "stats",

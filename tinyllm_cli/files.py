@@ -1,8 +1,10 @@
-"""Files to which lines are appended, and files and folders that one process writes at a time."""
+"""Files that tinyllm writes: appended lines, whole files that replace others, and locks of what one process writes."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +38,44 @@ def to_disk(*paths: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text so that `path` holds the old content or the new, never a part: a full disk or a kill leaves the old.
+
+    A link keeps its place and its target is replaced; a device or a pipe, such as /dev/stdout, is written to.
+    Raises OSError, with `path` as its file."""
+    try:
+        _write_whole(path.resolve(), text)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def _write_whole(target: Path, text: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(target.stat().st_mode):
+            target.write_text(text, encoding="utf-8", newline="")
+            return
+    draft = target.with_name(f".{target.name[:200]}.tinyllm-new")
+    draft.unlink(missing_ok=True)  # of a write that was killed
+    try:
+        with draft.open("x", encoding="utf-8", newline="") as file:  # never through a link that somebody put there
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    to_disk(target.parent)
+
+
+def belongs_to_database(path: Path, database: Path) -> bool:
+    """Whether a path is a SQLite database or one of the files that SQLite keeps beside it, also by way of a link."""
+    own = [database, *(database.with_name(database.name + end) for end in ("-wal", "-shm", "-journal"))]
+    return path.resolve() in [one.resolve() for one in own] or any(
+        path.exists() and one.exists() and path.samefile(one) for one in own
+    )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.gates.settings import CODE
 from tinyllm_cli.records.runs import Run
-from tinyllm_cli.report.arms import label_of
+from tinyllm_cli.report.labels import label_of
 from tinyllm_cli.stats import holm, paired, smallest_difference, wilson
 from tinyllm_cli.store import open_store
 

@@ -124,7 +124,7 @@ def test_without_rationales_there_is_a_finding(store: Store, asked: list[Questio
 
 
 def test_a_teacher_that_only_failed_is_missed(store: Store, asked: list[Question], write: Write) -> None:
-    """A training would go on without it and not say a word."""
+    """Training would continue without it, and without a message."""
     for question in asked:
         write("t5", question, LIGHT)
     write("llama", asked[0], None)
@@ -180,7 +180,7 @@ def test_overlap_is_that_of_the_same_question_and_compared_with_that_of_others(
     assert shared.same > shared.elsewhere
 
 
-def test_teachers_that_write_the_same_are_told(store: Store, asked: list[Question], write: Write) -> None:
+def test_teachers_with_nearly_the_same_texts_are_reported(store: Store, asked: list[Question], write: Write) -> None:
     for number, question in enumerate(asked):
         write("a", question, f"{LIGHT} {number}")
         write("b", question, f"{number} {LIGHT}")
@@ -326,7 +326,7 @@ def test_what_the_gates_leave_is_what_counts(store: Store, asked: list[Question]
     assert (one.covered, one.usable) == (10, 9)
     assert one.gates["cut-off"] == 3
     assert (one.gates["too-short"], one.against["too-short"]) == (2, 2)
-    assert "cut-off" not in one.against, "what could be mended rejects nothing"
+    assert "cut-off" not in one.against, "what could be repaired rejects nothing"
     assert one.characters == pytest.approx((9 * len(whole) + 9 * len(WHALES)) / 18)
     assert not of_kind(found, "rejected").is_error
     assert "2 of 20 rationales of t5" in of_kind(found, "rejected").text

@@ -30,7 +30,7 @@ ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b1m\u202e\u2066\r[bold]loud[/bol
 
 @pytest.fixture
 def asked(store: Store) -> list[Question]:
-    """Four questions of a data set, of which one stands in test too, and one with hostile words."""
+    """Four questions of a data set, of which one is in test too, and one with hostile words."""
     train = make_questions(4)
     odd = Question(
         dataset="toy", split="test", key="odd", text='100%_sure "quoted" \\ [red]Snake[/red]',
@@ -155,7 +155,7 @@ def test_what_is_cut_from_the_middle_is_marked_by_words() -> None:
 
 
 @pytest.mark.parametrize("left", ["Light is good. Rain too.", "Light is good."])
-def test_what_a_model_thought_aloud_is_not_what_is_learnt(left: str) -> None:
+def test_what_a_model_thought_aloud_is_not_what_is_learned(left: str) -> None:
     said = "\nLight is good. Light is bad. Rain too."
     thought = f"<think>Rain? {left} No.</think>"
     found = list(pieces(thought + said, left))

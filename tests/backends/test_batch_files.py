@@ -91,7 +91,7 @@ def test_a_batch_in_any_other_state_goes_on(status: str) -> None:
     assert not read_state({"id": "b", "status": status}, well_formed).over
 
 
-def test_the_reasons_of_a_failed_batch_are_told_shortly() -> None:
+def test_the_reasons_of_a_failed_batch_are_shortened() -> None:
     data = [{"code": "bad_line", "message": f"Wrong {number}.", "line": number} for number in range(1, 9)]
     state = read_state({"id": "b", "status": "failed", "errors": {"data": [*data, "odd"]}}, well_formed)
     assert state.trouble == "Wrong 1. (line 1); Wrong 2. (line 2); Wrong 3. (line 3); and 5 more"
@@ -109,7 +109,7 @@ def test_an_error_is_a_failure_in_the_endpoint_s_words() -> None:
 
 
 @given(st.lists(st.integers(0, 3 * LARGEST_REPLY // 2), max_size=3), st.booleans())
-def test_lines_are_told_apart_and_never_longer_than_a_reply(sizes: list[int], ends: bool) -> None:
+def test_lines_are_split_and_never_longer_than_a_reply(sizes: list[int], ends: bool) -> None:
     content = b"\n".join(b"x" * size for size in sizes) + (b"\n" if ends else b"")
     found = [len(line.strip()) for line in lines(BytesIO(content))]
     assert found == [min(size, LARGEST_REPLY) for size in sizes if size]

@@ -195,7 +195,7 @@ EVENTS = st.one_of(
 
 @settings(deadline=None, max_examples=200)
 @given(events=st.lists(EVENTS, max_size=80))
-def test_whatever_happens_the_limit_stays_within_bounds_and_its_changes_are_told(
+def test_the_limit_stays_within_bounds_and_its_changes_are_recorded(
     events: list[tuple[str, float, bool]],
 ) -> None:
     limit, now = ConcurrencyLimit(), 0.0
@@ -210,8 +210,8 @@ def test_whatever_happens_the_limit_stays_within_bounds_and_its_changes_are_told
         assert 1 <= limit.limit <= 1024
         if limit.limit != seen[-1]:
             seen.append(limit.limit)
-    told = [limit for _, limit, _ in limit.history]
-    assert set(seen) <= set(told)
-    assert told[-1] == limit.limit
-    assert all(one != other for one, other in pairwise(told))
+    recorded = [limit for _, limit, _ in limit.history]
+    assert set(seen) <= set(recorded)
+    assert recorded[-1] == limit.limit
+    assert all(one != other for one, other in pairwise(recorded))
     assert all(one[0] <= other[0] for one, other in pairwise(limit.history))

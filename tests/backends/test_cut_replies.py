@@ -34,7 +34,7 @@ def reply_to(behaviour: Behaviour, **settings: Any) -> tuple[Completion, list[in
 
 
 @pytest.mark.parametrize("honest", [True, False])
-def test_a_cut_reply_is_asked_for_with_twice_the_cap_and_all_that_it_took_is_summed(honest: bool) -> None:
+def test_a_truncated_reply_is_requested_again_with_twice_the_limit(honest: bool) -> None:
     reply, caps = reply_to(talkative(80, honest=honest))
     assert caps == [50, 100]
     assert (reply.text, reply.finish_reason, reply.cap) == ("80 words", "stop", 100)
@@ -44,27 +44,27 @@ def test_a_cut_reply_is_asked_for_with_twice_the_cap_and_all_that_it_took_is_sum
 
 
 @pytest.mark.parametrize("honest", [True, False])
-def test_a_reply_that_is_cut_twice_is_kept_and_marked(honest: bool) -> None:
+def test_a_reply_that_is_truncated_twice_is_kept_and_marked(honest: bool) -> None:
     reply, caps = reply_to(talkative(1000, honest=honest))
     assert caps == [50, 100]
     assert (reply.text, reply.finish_reason, reply.cap) == ("100 words", "length", 100)
     assert reply.completion_tokens == 150
 
 
-def test_a_reply_that_just_fits_under_the_cap_is_not_asked_for_again() -> None:
+def test_a_reply_just_under_the_limit_is_not_requested_again() -> None:
     reply, caps = reply_to(talkative(49))
     assert caps == [50]
     assert (reply.finish_reason, reply.cap) == ("stop", None)
 
 
-def test_the_factor_is_a_setting_and_one_means_never() -> None:
+def test_length_retry_factor_of_one_disables_the_second_call() -> None:
     reply, caps = reply_to(talkative(1000), length_retry_factor=4)
     assert (caps, reply.cap) == ([50, 200], 200)
     reply, caps = reply_to(talkative(1000), length_retry_factor=1)
     assert (caps, reply.text, reply.finish_reason, reply.cap) == ([50], "50 words", "length", None)
 
 
-def test_the_shorter_reply_is_kept_when_the_second_call_comes_to_nothing() -> None:
+def test_the_shorter_reply_is_kept_when_the_second_call_fails() -> None:
     refusal = Answer(status=400, body=json.dumps({"error": {"message": "max_tokens is too large"}}))
     model = talkative(80)
     reply, caps = reply_to(lambda number, body: model(number, body) if body["max_tokens"] == 50 else refusal)
@@ -82,7 +82,7 @@ def test_the_shorter_reply_is_kept_when_the_second_call_ends_the_run() -> None:
     assert (found["0"].text, found["0"].finish_reason, found["0"].attempts) == ("50 words", "length", 2)
 
 
-def test_an_empty_reply_that_was_cut_is_asked_for_again_too() -> None:
+def test_an_empty_truncated_reply_is_requested_again() -> None:
     """A reasoning model may use the whole cap for its thoughts."""
 
     def thinker(_number: int, body: Body) -> Answer:
@@ -97,14 +97,14 @@ def test_an_empty_reply_that_was_cut_is_asked_for_again_too() -> None:
     assert (reply.text, reply.completion_tokens, reply.reasoning) == ("So.", 120, "Hm")
 
 
-def test_a_refusal_is_not_asked_for_again_however_long_it_was() -> None:
+def test_a_refusal_is_not_requested_again() -> None:
     refusal = Answer(body=completion(None, finish_reason="length", tokens=(100, 50), refusal="No."))
     found, endpoint = asked(lambda _n, _b: refusal)
     assert found["0"] == Failure(reason="refused: No.", prompt_tokens=100, completion_tokens=50)
     assert len(endpoint.bodies) == 1
 
 
-def test_of_two_failures_the_second_is_told() -> None:
+def test_of_two_failures_the_second_is_reported() -> None:
     mute = Answer(body=completion("", finish_reason="length", reasoning_content="Hm"))
     limit = Answer(status=400, body=json.dumps({"error": {"message": "max_tokens is too large"}}))
     failure = asked(lambda number, _b: mute if number == 0 else limit)[0]["0"]
@@ -113,7 +113,7 @@ def test_of_two_failures_the_second_is_told() -> None:
     assert (failure.attempts, failure.completion_tokens) == (2, 10)
 
 
-def test_a_failure_after_a_second_call_has_taken_both() -> None:
+def test_a_failure_after_a_second_call_counts_both() -> None:
     mute = Answer(body=completion("", finish_reason="length", tokens=(100, 50), reasoning_content="Hm"))
     found, endpoint = asked(lambda _n, _b: mute, **PRICES)
     failure = found["0"]
@@ -124,7 +124,7 @@ def test_a_failure_after_a_second_call_has_taken_both() -> None:
     assert failure.cost == pytest.approx((200 + 10 * 100) / 1e6)
 
 
-def test_troubles_between_the_calls_are_counted() -> None:
+def test_errors_between_the_calls_are_counted() -> None:
     model = talkative(80)
     trouble = Answer(status=500, body="oops")
     reply, caps = reply_to(lambda number, body: trouble if number in (0, 2) else model(number, body))
@@ -133,7 +133,7 @@ def test_troubles_between_the_calls_are_counted() -> None:
     assert str(reply.last_error).startswith("HTTP 500")
 
 
-def test_tokens_that_are_not_told_are_unknown_and_so_is_the_cost() -> None:
+def test_tokens_that_are_not_stated_are_unknown_and_so_is_the_cost() -> None:
     silent = {"choices": [{"message": {"content": "So."}, "finish_reason": "length"}]}
     reply, _ = reply_to(lambda _n, _b: Answer(body=json.dumps(silent)))
     assert (reply.prompt_tokens, reply.completion_tokens, reply.cost, reply.finish_reason) == (

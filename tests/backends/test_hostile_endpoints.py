@@ -55,7 +55,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("trouble", PASSING)
-def test_what_passes_is_asked_again_and_told(trouble: str) -> None:
+def test_a_temporary_error_is_retried_and_reported(trouble: str) -> None:
     answer, said = PASSING[trouble]
     found, endpoint = asked(lambda number, _b: answer if number == 0 else Answer(), timeout=0.5)
     reply = found["0"]
@@ -109,7 +109,7 @@ FINAL = {
 
 
 @pytest.mark.parametrize("trouble", FINAL)
-def test_what_no_request_can_get_past_ends_the_run(trouble: str) -> None:
+def test_an_error_of_every_request_ends_the_run(trouble: str) -> None:
     answer, said = FINAL[trouble]
     with pytest.raises(TeacherError, match=said) as caught:
         asked(lambda _n, _b: answer, 40, timeout=0.5, give_up_after=0.5)
@@ -157,7 +157,7 @@ def test_a_servers_message_is_shown_in_200_characters() -> None:
     assert len(str(caught.value)) < 400
 
 
-def test_requests_that_are_all_refused_end_the_run_after_ten() -> None:
+def test_the_run_ends_after_ten_refused_requests() -> None:
     seen = []
 
     def refuse(number: int, _body: Body) -> Answer:
@@ -171,7 +171,7 @@ def test_requests_that_are_all_refused_end_the_run_after_ten() -> None:
 
 @pytest.mark.parametrize("count", [1, 40])
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/v1", "http://nowhere.invalid/v1"])
-def test_where_nobody_is_the_run_ends_whether_it_is_long_or_short(url: str, count: int) -> None:
+def test_an_unreachable_endpoint_ends_short_and_long_runs(url: str, count: int) -> None:
     teacher = backends.create("openai", {"model": "m", "base_url": url, "give_up_after": 0.5, "max_attempts": 6})
     with pytest.raises(TeacherError, match=r"does not answer as it should \(no connection: Cannot connect"):
         answers(teacher, ask(count), SAMPLING)
@@ -195,7 +195,7 @@ def mostly_good(seed: int, share: float, troubles: dict[str, float]) -> Behaviou
 
 
 @pytest.mark.real
-def test_two_thousand_questions_end_complete_although_three_in_ten_answers_are_bad() -> None:
+def test_two_thousand_questions_are_answered_although_three_in_ten_attempts_fail() -> None:
     rare = [name for name in PASSING if any(part in name for part in ("429", "when", "50 MB", "time", "second"))]
     weights = {name: 0.05 if name in rare else 1.0 for name in PASSING}
     found, endpoint = asked(mostly_good(1, 0.3, weights), 2000, timeout=0.5)
@@ -206,7 +206,7 @@ def test_two_thousand_questions_end_complete_although_three_in_ten_answers_are_b
     assert set(Counter(endpoint.asked())) == {f"Why {number}?" for number in range(2000)}
 
 
-def test_what_does_not_pass_for_one_question_is_its_failure_after_so_many_attempts() -> None:
+def test_a_request_fails_after_max_attempts() -> None:
     def behave(_number: int, body: Body) -> Answer:
         return Answer(status=503, body="{}") if "Why 1?" in str(body) else Answer()
 
@@ -216,7 +216,7 @@ def test_what_does_not_pass_for_one_question_is_its_failure_after_so_many_attemp
     assert endpoint.asked().count("Why 1?") == 3
 
 
-def test_what_came_together_with_the_end_of_the_run_is_kept() -> None:
+def test_replies_that_arrive_with_a_fatal_error_are_returned() -> None:
     options = {
         "model": "m",
         "api": "chat",
@@ -253,7 +253,7 @@ def test_what_came_together_with_the_end_of_the_run_is_kept() -> None:
     assert sorted(request.key for request, _ in found) == ["0", "1", "3", "4"]
 
 
-def test_what_is_being_answered_when_the_run_ends_is_waited_for() -> None:
+def test_requests_in_flight_finish_when_the_run_ends() -> None:
     """It is paid for. What waits for its next attempt is not asked again."""
     poor = Answer(status=429, body=json.dumps({"error": {"message": "pay", "code": "insufficient_quota"}}))
 
@@ -271,7 +271,7 @@ def test_what_is_being_answered_when_the_run_ends_is_waited_for() -> None:
     assert sorted(request.key for request, _ in kept) == ["0", "1", "4", "5", "6", "7"]
 
 
-def test_what_is_in_hand_when_the_run_ends_waits_for_nothing() -> None:
+def test_finished_replies_are_returned_before_slow_ones_when_the_run_ends() -> None:
     """Ctrl-C while the rest is waited for must not lose it."""
     options = {
         "model": "m",
@@ -308,14 +308,14 @@ def test_what_is_in_hand_when_the_run_ends_waits_for_nothing() -> None:
     assert [sorted(keys) for keys in found] == [["0", "1"], ["3"]]
 
 
-def test_a_question_that_moderation_flags_ends_no_run() -> None:
+def test_a_question_that_moderation_flags_does_not_end_the_run() -> None:
     flagged = Answer(status=403, body=json.dumps({"error": {"message": "Your input was flagged"}}))
     found, _ = asked(lambda _n, body: flagged if "Why 0?" in str(body) else Answer(), 3, max_in_flight=1)
     assert "flagged" in str(found["0"])
     assert text_of(found["1"]) == text_of(found["2"]) == "It follows."
 
 
-def test_a_key_that_is_withdrawn_in_mid_run_ends_it() -> None:
+def test_a_key_that_is_revoked_during_the_run_ends_it() -> None:
     """Ten times 403 without a reply in between are not ten odd questions."""
     with pytest.raises(TeacherError, match="refuses the key"):
         asked(lambda number, _b: Answer() if number < 3 else Answer(status=403, body="{}"), 40, max_in_flight=1)
@@ -332,7 +332,7 @@ def test_a_reply_is_kept_although_its_headers_end_the_run() -> None:
     assert len(found) == len(endpoint.bodies) == 5
 
 
-def test_an_error_that_nobody_expected_ends_the_run_and_does_not_hang_it() -> None:
+def test_an_unexpected_error_ends_the_run_instead_of_hanging() -> None:
     half = Request(split="train", key="x", messages=(Message(role="user", content="Why \ud83d?"),))
     with serving(lambda _n, _b: Answer()) as endpoint:
         teacher = backends.create("openai", {"model": "m", "base_url": endpoint.url})
@@ -340,7 +340,7 @@ def test_an_error_that_nobody_expected_ends_the_run_and_does_not_hang_it() -> No
             answers(teacher, [*ask(3), half], SAMPLING)
 
 
-def test_a_pause_that_is_asked_for_is_kept_by_all_requests() -> None:
+def test_a_requested_pause_applies_to_all_requests() -> None:
     came: list[float] = []
 
     def behave(number: int, _body: Body) -> Answer:
@@ -352,7 +352,7 @@ def test_a_pause_that_is_asked_for_is_kept_by_all_requests() -> None:
     assert came[4] - came[3] >= 0.99
 
 
-def test_the_key_does_not_follow_a_redirect_to_another_place() -> None:
+def test_the_key_does_not_follow_a_redirect_to_another_host() -> None:
     with serving(lambda _n, _b: Answer()) as other:
         away = Answer(status=307, body="", headers={"Location": f"{other.url}/chat/completions"})
         with serving(lambda _n, _b: away) as endpoint:

@@ -1,4 +1,4 @@
-"""What a hub says about a model, told to the user: a loopback server plays the hub."""
+"""How a hub's answers about a model are reported: a loopback server plays the hub."""
 
 from __future__ import annotations
 

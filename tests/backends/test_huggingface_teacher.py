@@ -51,7 +51,7 @@ class Tiny:
         return backends.create("huggingface", {"model": str(self.folder), "device": "cpu", **options})
 
     def alone(self, prompt: str, *, tokens: int = 12) -> list[int]:
-        """New token ids for one prompt by itself, greedily."""
+        """New token ids for a single prompt, decoded greedily."""
         encoded = self.tokenizer(prompt, return_tensors="pt")
         output = self.model.generate(**encoded, max_new_tokens=tokens, do_sample=False)
         skip = encoded["input_ids"].shape[1] if self.kind == "causal" else 1
@@ -139,7 +139,7 @@ def test_a_stop_sequence_of_one_reply_does_not_cut_its_neighbours(tiny: Tiny) ->
         assert stop not in text or cut[request].finish_reason == "stop"
 
 
-def test_a_reply_that_ends_by_itself_is_finished(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_reply_that_ends_with_the_end_token_is_finished(tiny: Tiny, tmp_path: Path) -> None:
     ids = tiny.alone(PROMPTS[1])
     end = next(token for place, token in enumerate(ids) if place and token not in ids[:place])
     ended = tiny.with_end(end, tmp_path / "ended")
@@ -149,7 +149,7 @@ def test_a_reply_that_ends_by_itself_is_finished(tiny: Tiny, tmp_path: Path) -> 
     assert reply.text == tiny.tokenizer.decode(ids[: ids.index(end)])
 
 
-def test_a_reply_of_nothing_is_a_failure_of_that_request_alone(causal: Tiny, tmp_path: Path) -> None:
+def test_an_empty_reply_fails_only_its_request(causal: Tiny, tmp_path: Path) -> None:
     first = {prompt: causal.alone(prompt, tokens=1)[0] for prompt in PROMPTS}
     mute = causal.with_end(first[PROMPTS[0]], tmp_path / "mute")
     found = {request.key: outcome for request, outcome in answers(mute.teacher(), map(ask, PROMPTS), GREEDY)}
@@ -160,7 +160,7 @@ def test_a_reply_of_nothing_is_a_failure_of_that_request_alone(causal: Tiny, tmp
             assert isinstance(found[prompt], Completion)
 
 
-def test_a_prompt_over_the_limit_fails_alone_and_is_not_cut(tiny: Tiny) -> None:
+def test_a_prompt_over_the_limit_fails_and_is_not_truncated(tiny: Tiny) -> None:
     teacher = tiny.teacher(max_input_tokens=60)
     long = "number of train " * 40
     size = len(tiny.tokenizer(long)["input_ids"])
@@ -169,7 +169,7 @@ def test_a_prompt_over_the_limit_fails_alone_and_is_not_cut(tiny: Tiny) -> None:
     assert all(isinstance(found[ask(prompt)], Completion) for prompt in PROMPTS[:2])
 
 
-def test_the_chat_template_is_used_when_there_is_one(tmp_path: Path) -> None:
+def test_the_chat_template_is_used(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer(ends=False)
     tokenizer.chat_template = CHAT
     chatty = Tiny(make_folder(tmp_path / "chat", "causal", tokenizer=tokenizer), "causal")
@@ -280,7 +280,7 @@ def test_a_closed_teacher_loads_again(causal: Tiny) -> None:
     ]
 
 
-def test_a_batch_over_the_memory_is_asked_in_halves(causal: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_does_not_fit_into_memory_is_halved(causal: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from transformers import GenerationMixin
 

@@ -81,7 +81,14 @@ def test_a_t5_with_its_own_head_is_not_tied_silently(copy: Callable[[Kind], Path
     configure(folder, tie_word_embeddings=False)
     assert load(str(folder), device="cpu")
     rewrite(folder, lambda weights: {name: value for name, value in weights.items() if name != missing})
-    assert "incomplete" in refused(folder)
+    assert f"its files have no {missing}" in refused(folder)
+
+
+def test_a_head_that_equals_the_embedding_is_complete(copy: Callable[[Kind], Path]) -> None:
+    folder = copy("seq2seq")
+    configure(folder, tie_word_embeddings=False)
+    rewrite(folder, lambda weights: weights | {"lm_head.weight": weights["shared.weight"].clone()})
+    assert load(str(folder), device="cpu")
 
 
 def test_a_t5_that_ties_its_head_needs_none(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_samples_of_one_question_are_different_draws() -> None:
     assert sorted(body["seed"] for body in endpoint.bodies) == [40, 41, 42]
 
 
-def test_the_body_can_be_shaped_for_endpoints_with_a_taste_of_their_own() -> None:
+def test_fields_of_the_body_can_be_renamed_omitted_and_added() -> None:
     settings: dict[str, Any] = {
         "max_tokens_field": "max_completion_tokens",
         "omit": ["temperature", "top_p", "stop"],
@@ -101,7 +101,7 @@ def test_no_more_is_in_flight_or_pulled_than_allowed() -> None:
     assert 2 <= endpoint.most_at_once <= 4
 
 
-def test_questions_that_wait_for_another_attempt_do_not_stop_the_others() -> None:
+def test_a_request_that_waits_for_a_retry_does_not_block_others() -> None:
     with serving(lambda number, _b: Answer(status=500) if number == 0 else Answer()) as endpoint:
         teacher = backends.create("openai", {"model": "m", "base_url": endpoint.url, "max_in_flight": 1})
         found = answers(teacher, ask(10), SAMPLING)
@@ -124,7 +124,7 @@ def test_several_endpoints_share_the_load() -> None:
     assert {change.endpoint for change in teacher.pace()} == {one.url, other.url}
 
 
-def test_a_teacher_may_be_asked_again_and_keeps_what_it_learnt_of_the_pace() -> None:
+def test_a_second_generate_keeps_the_concurrency_limit() -> None:
     with serving(lambda _n, _b: Answer(delay=0.01)) as endpoint:
         teacher = backends.create("openai", {"model": "m", "base_url": endpoint.url})
         assert isinstance(teacher, Hosted)
@@ -138,7 +138,7 @@ def test_a_teacher_may_be_asked_again_and_keeps_what_it_learnt_of_the_pace() -> 
     teacher.close()
 
 
-def test_the_reply_says_how_often_and_why_it_was_asked_again() -> None:
+def test_a_reply_states_the_number_of_attempts_and_the_last_error() -> None:
     trouble = Answer(status=503, body=json.dumps({"error": {"message": "busy\nnow"}}))
     found, _ = asked(lambda number, _b: trouble if number < 2 else Answer())
     reply = found["0"]
@@ -165,9 +165,7 @@ def test_reasoning_is_kept_beside_the_text() -> None:
         (Answer(body=completion(None, refusal="I can't help with that.")), "refused: I can't", True),
     ],
 )
-def test_what_is_wrong_with_one_question_fails_that_one_with_what_it_took(
-    answer: Answer, reason: str, paid: bool
-) -> None:
+def test_an_error_of_one_request_fails_only_that_request(answer: Answer, reason: str, paid: bool) -> None:
     prices = {"price_prompt": 1.0, "price_completion": 10.0}
     found, endpoint = asked(lambda _n, body: answer if "Why 1?" in str(body) else Answer(), 3, **prices)
     failure = found["1"]
@@ -179,7 +177,7 @@ def test_what_is_wrong_with_one_question_fails_that_one_with_what_it_took(
     assert len(endpoint.bodies) == 3
 
 
-def test_half_a_character_in_a_reply_or_an_error_can_be_written_down() -> None:
+def test_lone_surrogates_in_replies_and_errors_are_replaced() -> None:
     half = completion("So.").replace("So.", "So \\ud83d.")
     trouble = Answer(status=500, body='{"error": {"message": "no \\ud83d"}}')
     reply = asked(lambda number, _b: trouble if number == 0 else Answer(body=half))[0]["0"]
@@ -217,7 +215,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("settings", "said"), WRONG, ids=[said for _, said in WRONG])
-def test_settings_that_make_no_sense_are_told(settings: dict[str, Any], said: str) -> None:
+def test_invalid_settings_are_reported(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(BadTeacherConfig) as caught:
         backends.create("openai", settings)
     assert said in str(caught.value)
@@ -238,7 +236,7 @@ def test_without_a_key_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) ->
         answers(teacher, ask(1), SAMPLING)
 
 
-def test_a_variable_that_is_named_is_needed_everywhere() -> None:
+def test_a_named_key_variable_must_be_set() -> None:
     """Else the requests would go out without the key, and be refused for that."""
     with pytest.raises(BadTeacherConfig, match="MY_KEY is not set"):
         asked(lambda _n, _b: Answer(), api_key_env="MY_KEY")
@@ -257,14 +255,14 @@ def test_a_local_endpoint_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert endpoint.keys == {"Bearer none"}
 
 
-def test_blanks_around_a_key_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_white_space_around_a_key_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", f" {KEY}\n")
     _, endpoint = asked(lambda _n, _b: Answer(), api_key_env="MY_KEY")
     assert endpoint.keys == {f"Bearer {KEY}"}
 
 
 @pytest.mark.parametrize("wrong", ["sk-\u00fcber", "sk-1\nsk-2"])
-def test_a_key_that_can_be_none_is_told_without_showing_it(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_key_is_reported_without_showing_it(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", wrong)
     with pytest.raises(BadTeacherConfig, match="OPENAI_API_KEY") as caught:
         asked(lambda _n, _b: Answer())

@@ -84,7 +84,7 @@ def test_a_reply_is_cut_by_what_the_endpoint_says_or_by_its_tokens(
     assert reply(chat(finish_reason, content="So", usage=tokens(7, completion)), cap=50).cut is cut
 
 
-def test_a_refusal_and_a_content_filter_are_failures_with_a_reason() -> None:
+def test_a_refusal_and_a_content_filter_are_failures() -> None:
     assert reason(chat(content=None, refusal="I can't\nhelp.")) == "refused: I can't help."
     assert reason(chat(content="Half", refusal="No.")) == "refused: No."
     assert len(reason(chat(content=None, refusal="no " * 10_000))) < 200
@@ -99,18 +99,18 @@ def test_no_text_is_a_failure(text: object) -> None:
     assert reason(chat(content=text)) == "empty reply"
 
 
-def test_a_reply_that_is_all_reasoning_says_what_to_do() -> None:
+def test_a_reply_of_reasoning_only_advises_more_tokens() -> None:
     assert "raise --max-tokens" in reason(chat("length", content="", reasoning_content="Hm"))
     assert reason(chat("stop", content="", reasoning_content="Hm")) == "empty reply"
 
 
 @pytest.mark.parametrize(("total", "completion"), [(810, 803), (10, 3), (9, 3), (None, 3), ("many", 3)])
-def test_reasoning_that_only_the_total_counts_is_paid_for_and_cuts_nothing(total: object, completion: int) -> None:
+def test_reasoning_counted_only_in_the_total_is_charged_and_truncates_nothing(total: object, completion: int) -> None:
     found = reply(chat(content="So.", usage={**tokens(7, 3), "total_tokens": total}), cap=50)
     assert (found.usage.completion, found.cut) == (completion, False)
 
 
-def test_what_a_failure_took_is_told_as_well() -> None:
+def test_the_usage_of_a_failure_is_returned() -> None:
     _, usage = read(chat(content="", usage=tokens(7, 3)))
     assert usage == Usage(prompt=7, completion=3)
 
@@ -150,7 +150,7 @@ def test_usage_that_is_none_is_unknown(usage: object) -> None:
     ],
     ids=lambda content: content[:24].decode("latin-1"),
 )
-def test_what_is_no_completion_is_told_apart(content: bytes) -> None:
+def test_a_body_that_is_no_completion_is_malformed(content: bytes) -> None:
     with pytest.raises(Malformed, match="the answer"):
         read_reply(content, "chat", 50)
 
@@ -203,7 +203,7 @@ def test_reasoning_among_the_parts_of_a_content_is_kept_apart() -> None:
     assert (found.text, found.reasoning) == ("So.", "Hm.")
 
 
-def test_half_a_character_is_replaced_so_that_the_reply_can_be_kept() -> None:
+def test_a_lone_surrogate_is_replaced() -> None:
     found = reply(chat(content="So \ud83d.", reasoning="\ude00 Hm", refusal=None))
     assert (found.text, found.reasoning) == ("So \ufffd.", "\ufffd Hm")
     assert reason(chat(content=None, refusal="No \ud83d.")) == "refused: No \ufffd."
@@ -260,7 +260,7 @@ def test_any_bytes_are_a_reply_a_failure_or_malformed(content: bytes, api: Api) 
 
 @settings(deadline=None, max_examples=200)
 @given(body=NEARLY, end=st.floats(0, 1))
-def test_a_body_that_is_cut_anywhere_is_malformed(body: object, end: float) -> None:
+def test_a_truncated_body_is_malformed(body: object, end: float) -> None:
     whole = json.dumps(body).encode()
     with pytest.raises(Malformed):
         read_reply(whole[: int(end * (len(whole) - 1))], "chat", 50)

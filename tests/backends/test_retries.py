@@ -61,7 +61,7 @@ def says(status: int, *, code: str | None = None, **headers: str) -> APIStatusEr
         ),
     ],
 )
-def test_what_the_headers_ask_for(headers: dict[str, str], seconds: float) -> None:
+def test_the_wait_in_the_headers(headers: dict[str, str], seconds: float) -> None:
     assert requested_wait(httpx2.Headers(headers)) == pytest.approx(seconds)
 
 
@@ -117,12 +117,12 @@ def test_every_form_of_a_wait_is_read(headers: dict[str, str], body: object, sec
                     lambda inner: st.lists(inner, max_size=3)
                     | st.dictionaries(st.sampled_from(["retryDelay", "retry_after", "error", "x-ratelimit-remaining",
                                                        "x-ratelimit-reset"]), inner, max_size=4)))  # fmt: skip
-def test_any_body_asks_for_a_length_of_time(body: object) -> None:
+def test_any_body_gives_a_bounded_wait(body: object) -> None:
     assert 0 <= requested_wait({}, body) <= 1e9
 
 
 @pytest.mark.parametrize("local", [True, False])
-def test_a_date_is_as_long_as_until_then(local: bool) -> None:
+def test_a_date_is_a_wait_until_then(local: bool) -> None:
     ahead = time.time() + 1000
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=1000)) if local else formatdate(ahead, usegmt=True)
     assert 900 < requested_wait({"retry-after": date}) <= 1001
@@ -153,7 +153,7 @@ NAMES = (
 @given(headers=st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, VALUES)), date=DATES)
 @example(headers={}, date="Wed, 21 Oct 9999 23:59:59 -2359")
 @example(headers={"x-ratelimit-reset-tokens": "9" * 308 + "d"}, date="")
-def test_whatever_the_headers_say_the_pause_is_a_length_of_time(headers: dict[str, str], date: str) -> None:
+def test_any_headers_give_a_finite_wait(headers: dict[str, str], date: str) -> None:
     nothing_left = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens": "0"}
     for stated in ({**nothing_left, **headers}, {"retry-after": date}):
         asked = requested_wait(stated)
@@ -187,12 +187,12 @@ FINAL = [
 
 
 @pytest.mark.parametrize("error", PASSING, ids=repr)
-def test_what_may_pass(error: Exception) -> None:
+def test_temporary_errors(error: Exception) -> None:
     assert may_pass(error)
 
 
 @pytest.mark.parametrize("error", FINAL, ids=repr)
-def test_what_may_not_pass(error: Exception) -> None:
+def test_permanent_errors(error: Exception) -> None:
     assert not may_pass(error)
 
 
@@ -209,7 +209,7 @@ def test_what_may_not_pass(error: Exception) -> None:
         (says(500, retry_after="3"), False),
     ],
 )
-def test_too_much_is_a_429_or_a_503_that_says_when_to_come_back(error: APIStatusError, too_much: bool) -> None:
+def test_overload_is_a_429_or_a_503_with_a_wait(error: APIStatusError, too_much: bool) -> None:
     assert overloaded(error) is too_much
     assert out_of_money(error) is (error.status_code == 402 or error.code == "insufficient_quota")
 
@@ -222,7 +222,7 @@ def waits(error: Exception, attempt: int) -> list[float]:
     return [wait(state) for _ in range(100)]
 
 
-def test_waits_grow_and_are_spread_so_that_retries_do_not_come_in_volleys() -> None:
+def test_waits_grow_and_are_spread() -> None:
     for attempt, longest in ((1, 0.5), (2, 1.0), (4, 4.0), (12, 30.0), (2000, 30.0)):
         drawn = waits(says(500), attempt)
         assert longest / 2 < max(drawn) <= longest
@@ -230,7 +230,7 @@ def test_waits_grow_and_are_spread_so_that_retries_do_not_come_in_volleys() -> N
         assert len(set(drawn)) > 90
 
 
-def test_a_pause_that_holds_for_all_requests_is_not_waited_for_twice() -> None:
+def test_a_pause_of_the_endpoint_is_not_waited_for_twice() -> None:
     assert set(waits(says(429, retry_after="3"), 4)) == {0.0}
 
 
@@ -239,5 +239,5 @@ def test_a_pause_that_holds_for_all_requests_is_not_waited_for_twice() -> None:
     [says(429), says(429, retry_after="0"), says(429, retry_after="soon"), says(500, retry_after="3")],
     ids=["no header", "at once", "rubbish", "no overload"],
 )
-def test_without_such_a_pause_retries_keep_their_distance(error: Exception) -> None:
+def test_without_a_requested_wait_retries_back_off(error: Exception) -> None:
     assert max(waits(error, 4)) > 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 import backends
 from backends.base import BadTeacherConfig
 from backends.secrets import check_url, is_secret_name, without_secrets
-from tests.conftest import answers
+from tests.conftest import Command, answers, write_dataset
 from tests.endpoint import SAMPLING, Answer, ask, serving
 
 pytestmark = pytest.mark.usefixtures("key")
@@ -41,6 +43,28 @@ def test_a_secret_in_a_setting_is_refused_and_not_shown(case: str) -> None:
         backends.create(backend, {"model": "m", **settings})
     assert SECRET not in f"{caught.value} {caught.value.hint} {caught.value.__cause__!r} {caught.value.__context__!r}"
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("case", ["a password in the URL", "a token in the query", "hf_token of the engine"])
+def test_a_run_with_a_secret_in_a_setting_stores_nothing_of_it(inside: Command, tmp_path: Path, case: str) -> None:
+    backend, settings = REFUSED[case]
+    write_dataset(tmp_path / "toy", train=2)
+    assert inside("import", "toy").returncode == 0
+    lines = [f"{name} = {toml(value)}" for name, value in {"backend": backend, "model": "m", **settings}.items()]
+    (tmp_path / "tinyllm.toml").write_text("[teachers.host]\n" + "\n".join(lines), encoding="utf-8")
+    done = inside("elicit", "-t", "host", "-d", "toy", "--icl", "0")
+    report = inside("report", "--json")
+    assert done.returncode == 2
+    assert "defect" not in done.stderr
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "tinyllm.toml"]
+    shown = f"{done.stdout}{done.stderr}{report.stdout}{report.stderr}".encode()
+    assert not any(SECRET.encode() in content for content in [*kept, shown])
+
+
+def toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {toml(inner)}" for name, inner in value.items()) + " }"
+    return json.dumps(value)
 
 
 def test_a_secret_in_the_endpoint_of_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,7 +202,7 @@ def test_a_hub_model_that_is_neither_here_nor_there_is_said_before_anything_star
     assert "is not on this machine and the hub can't be reached" in done.stderr
 
 
-def test_a_command_that_ends_at_once_is_told_with_its_last_error(tmp_path: Path, logs: Path, mark: str) -> None:
+def test_a_command_that_exits_at_once_is_reported_with_its_last_error(tmp_path: Path, logs: Path, mark: str) -> None:
     command = program(tmp_path, """
         import sys
         print("(EngineCore pid=7) ERROR 11-24 14:17:07 [core.py:1] ValueError: no room for the cache. Free some.")
@@ -217,7 +217,7 @@ def test_a_command_that_ends_at_once_is_told_with_its_last_error(tmp_path: Path,
     gone(mark)
 
 
-def test_a_command_that_ends_silently_is_told_with_its_exit_code(tmp_path: Path, logs: Path, mark: str) -> None:
+def test_a_command_that_exits_silently_is_reported_with_its_exit_code(tmp_path: Path, logs: Path, mark: str) -> None:
     with pytest.raises(TeacherError, match="exit code 3"):
         ask(teacher(command=program(tmp_path, "raise SystemExit(3)")))
     gone(mark)

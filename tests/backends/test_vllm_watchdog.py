@@ -1,4 +1,4 @@
-"""The guard with real processes: whatever happens to it, to its parent or to its command, nothing is left running."""
+"""The watchdog with real processes: however it, its parent or its command ends, no process is left running."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def python(code: str) -> list[str]:
 
 
 def start(mark: str, command: list[str], *options: str, grace: float = 5.0) -> subprocess.Popen[str]:
-    """A guard, when its command has said that it is ready."""
+    """A watchdog, when its command has said that it is ready."""
     process = subprocess.Popen(
         [sys.executable, "-I", watchdog.__file__, "--grace", str(grace), *options, "--", *command],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, MARK: mark},
@@ -67,7 +67,7 @@ def start(mark: str, command: list[str], *options: str, grace: float = 5.0) -> s
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """(exit code, the rest of the output) of a guard that ends by itself."""
+    """(exit code, the rest of the output) of a watchdog that ends without a signal."""
     out, _ = process.communicate(timeout=30)
     return process.returncode, out
 
@@ -80,7 +80,7 @@ def test_the_end_of_its_input_ends_the_command_and_all_that_it_started(mark: str
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_to_the_guard_ends_the_command(mark: str, number: signal.Signals) -> None:
+def test_a_signal_to_the_watchdog_ends_the_command(mark: str, number: signal.Signals) -> None:
     process = start(mark, python(FAMILY))
     process.send_signal(number)
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
@@ -109,7 +109,7 @@ def test_children_of_a_command_that_crashed_are_ended(mark: str, number: signal.
     finish(process)
 
 
-def test_a_command_that_ends_by_itself_ends_the_guard(mark: str) -> None:
+def test_a_command_that_ends_by_itself_ends_the_watchdog(mark: str) -> None:
     process = start(mark, python("import sys; print('ready', flush=True); sys.exit(3)"))
     assert process.wait(timeout=30) == 3
     assert not marked(mark)
@@ -136,7 +136,7 @@ def test_a_command_that_is_not_there_is_an_error() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_death_of_the_parent_ends_everything(mark: str, number: signal.Signals) -> None:
-    """The parent dies without a word to the guard; the pipe that it held closes."""
+    """The parent dies without a word to the watchdog; the pipe that it held closes."""
     parent = f"""
         import subprocess, sys, time
         guarded = [sys.executable, "-I", {watchdog.__file__!r}, "--", *{python(FAMILY)!r}]
@@ -153,7 +153,7 @@ def test_the_death_of_the_parent_ends_everything(mark: str, number: signal.Signa
     process.stdout.close()
 
 
-def test_the_death_of_the_guard_itself_ends_the_command(mark: str) -> None:
+def test_the_death_of_the_watchdog_itself_ends_the_command(mark: str) -> None:
     process = start(mark, python(CLEAN))
     process.kill()
     process.wait()
@@ -169,7 +169,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_command(mark: str) -> None:
     finish(process)
 
 
-def test_the_command_reads_no_input_and_the_guard_ignores_what_is_written_to_it(mark: str) -> None:
+def test_the_command_reads_no_input_and_the_watchdog_ignores_what_is_written_to_it(mark: str) -> None:
     process = start(
         mark, python("import sys, time; assert not sys.stdin.read(); print('ready', flush=True); time.sleep(600)")
     )

@@ -44,7 +44,7 @@ def test_raters_who_guess_have_an_alpha_of_0_and_who_agree_of_1() -> None:
 
 
 @pytest.mark.parametrize("answers", [[], [[1, None]], [[2, 2], [2, 2]], [[None, None]]])
-def test_where_nothing_can_be_told_there_is_no_alpha(answers: list[list[int | None]]) -> None:
+def test_alpha_is_undefined_without_pairs_or_with_one_option(answers: list[list[int | None]]) -> None:
     assert agreement(answers) is None
 
 
@@ -68,14 +68,14 @@ def test_alpha_is_the_library_s_over_the_ratings_themselves(answers: list[list[i
 def test_a_resample_s_alpha_is_the_library_s(rows: list[list[int]]) -> None:
     counts = np.array(rows)
     [found] = alphas(counts, np.ones((1, len(counts)), dtype=int))
-    told = (counts.sum(axis=0) > 0).sum() > 1
+    named = (counts.sum(axis=0) > 0).sum() > 1
     assert found == pytest.approx(
-        krippendorff.alpha(value_counts=counts, level_of_measurement="nominal") if told else 1
+        krippendorff.alpha(value_counts=counts, level_of_measurement="nominal") if named else 1
     )
     [twice] = alphas(counts, np.array([[2, 0, *[1] * (len(counts) - 2)]]))
     same = np.array([counts[0], counts[0], *counts[2:]])
-    told = (same.sum(axis=0) > 0).sum() > 1
-    assert twice == pytest.approx(krippendorff.alpha(value_counts=same, level_of_measurement="nominal") if told else 1)
+    named = (same.sum(axis=0) > 0).sum() > 1
+    assert twice == pytest.approx(krippendorff.alpha(value_counts=same, level_of_measurement="nominal") if named else 1)
 
 
 def test_overlap_counts_words_and_not_their_order_or_case() -> None:

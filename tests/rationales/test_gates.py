@@ -62,7 +62,7 @@ def test_a_good_rationale_is_kept_as_it_is() -> None:
         ("cut-off", f"{GOOD} Dr. Miller weighed 2.5 kg of", GOOD),
     ],
 )
-def test_what_can_be_mended_is(gate: str, text: str, left: str) -> None:
+def test_a_defect_is_repaired(gate: str, text: str, left: str) -> None:
     verdict = check(text)
     assert (verdict.verdict, verdict.text) == ("repaired", left)
     assert gate in gates(verdict)
@@ -88,7 +88,7 @@ def test_what_can_be_mended_is(gate: str, text: str, left: str) -> None:
         ("too-short", "Hedgehogs find no"),
     ],
 )
-def test_what_cannot_be_mended_is_rejected(gate: str, text: str) -> None:
+def test_a_defect_that_cannot_be_repaired_is_rejected(gate: str, text: str) -> None:
     verdict = check(text)
     assert verdict.verdict == "rejected"
     assert gate in gates(verdict)
@@ -268,7 +268,7 @@ rough = st.lists(
 
 
 @given(text=st.text(max_size=200) | rough)
-def test_any_text_gets_a_verdict_and_what_is_left_stands_in_it(text: str) -> None:
+def test_any_text_gets_a_verdict_and_what_is_left_is_part_of_it(text: str) -> None:
     verdict = check(text, max_tokens=60)
     assert len(verdict.text) <= len(text)
     remaining = iter(text.split())
@@ -279,7 +279,7 @@ def test_any_text_gets_a_verdict_and_what_is_left_stands_in_it(text: str) -> Non
 
 
 @given(text=rough)
-def test_what_was_mended_needs_no_mending(text: str) -> None:
+def test_a_repaired_text_needs_no_repair(text: str) -> None:
     verdict = check(text)
     if verdict.verdict != "rejected":
         assert check(verdict.text).text == verdict.text

@@ -40,7 +40,7 @@ def wrote(store: Store, teacher: str, questions: list[Question], icl: int = 2) -
         keep(store, asking, prompt, 0, Completion(text=text, finish_reason="stop"))
 
 
-def learnt(store: Store, selection: Selection, *names: str, seed: int = 0, limit: int | None = None) -> TrainingData:
+def learned(store: Store, selection: Selection, *names: str, seed: int = 0, limit: int | None = None) -> TrainingData:
     teachers = tuple(WeightedTeacher(teacher=name, prefix=f"{name}: ", alpha=1.0) for name in names)
     settings = TrainSettings(seed=seed)
     return load_training_data(
@@ -62,19 +62,19 @@ def texts(material: TrainingData) -> dict[str, list[str]]:
 def test_shuffled_rationales_are_all_there_and_none_is_at_its_own_question(store: Store, tmp_path: Path) -> None:
     questions = toy(store, tmp_path)
     wrote(store, "ann", questions[:7])
-    straight, shuffled = (texts(learnt(store, Selection(shuffled=on), "ann")) for on in (False, True))
+    straight, shuffled = (texts(learned(store, Selection(shuffled=on), "ann")) for on in (False, True))
     assert sorted(chain.from_iterable(straight.values())) == sorted(chain.from_iterable(shuffled.values()))
     assert [key for key, own in straight.items() if own] == [key for key, own in shuffled.items() if own]
     assert all(own != shuffled[key] for key, own in straight.items() if own)
-    assert shuffled == texts(learnt(store, Selection(shuffled=True), "ann"))
-    assert shuffled != texts(learnt(store, Selection(shuffled=True), "ann", seed=1))
+    assert shuffled == texts(learned(store, Selection(shuffled=True), "ann"))
+    assert shuffled != texts(learned(store, Selection(shuffled=True), "ann", seed=1))
 
 
 def test_teachers_are_shuffled_each_on_its_own(store: Store, tmp_path: Path) -> None:
     questions = toy(store, tmp_path)
     wrote(store, "ann", questions)
     wrote(store, "bob", questions)
-    both = texts(learnt(store, Selection(shuffled=True), "ann", "bob"))
+    both = texts(learned(store, Selection(shuffled=True), "ann", "bob"))
     assert any(ann.split()[4] != bob.split()[4] for ann, bob in both.values())
 
 
@@ -82,19 +82,19 @@ def test_the_number_of_in_context_examples_chooses_the_way_of_asking(store: Stor
     questions = toy(store, tmp_path)
     wrote(store, "ann", questions[:5], icl=0)
     wrote(store, "ann", questions, icl=2)
-    fullest = learnt(store, Selection(), "ann")
+    fullest = learned(store, Selection(), "ann")
     assert fullest.lineage["ann"]["questions"] == 9
-    without = learnt(store, Selection(icl=0), "ann")
+    without = learned(store, Selection(icl=0), "ann")
     assert without.lineage["ann"]["questions"] == 5
     assert texts(without)["train-0"] == ["So says ann of train-0 after 0 examples."]
     with pytest.raises(UsageProblem, match="with 3 in-context examples") as refused:
-        learnt(store, Selection(icl=3), "ann")
+        learned(store, Selection(icl=3), "ann")
     assert "--icl 3" in str(refused.value.hint)
 
 
 def test_smaller_training_sets_lie_within_larger_ones(store: Store, tmp_path: Path) -> None:
     wrote(store, "ann", toy(store, tmp_path))
-    small, large = (texts(learnt(store, Selection(), "ann", limit=limit)) for limit in (3, 6))
+    small, large = (texts(learned(store, Selection(), "ann", limit=limit)) for limit in (3, 6))
     assert list(large)[:3] == list(small)
     assert all(large[key] == own for key, own in small.items())
 
@@ -116,14 +116,14 @@ def edited(store: Store, teacher: str, corrections: dict[Question, str], *, forc
 def test_a_correction_by_hand_replaces_the_teachers_text_for_its_question(store: Store, tmp_path: Path) -> None:
     questions = toy(store, tmp_path)
     wrote(store, "ann", questions)
-    before = learnt(store, Selection(), "ann")
+    before = learned(store, Selection(), "ann")
     edited(store, "ann", {questions[2]: "It is so because things are numbered."})
-    after = learnt(store, Selection(), "ann")
+    after = learned(store, Selection(), "ann")
     assert texts(after) == texts(before) | {"train-2": ["It is so because things are numbered."]}
     assert after.lineage["ann"]["edited"] == 1
     assert after.lineage["ann"]["digest"] != before.lineage["ann"]["digest"]
     edited(store, "ann", {questions[2]: "A second correction of the same text."})
-    assert texts(learnt(store, Selection(), "ann"))["train-2"] == ["A second correction of the same text."]
+    assert texts(learned(store, Selection(), "ann"))["train-2"] == ["A second correction of the same text."]
 
 
 def test_gates_and_scores_see_the_corrected_text(store: Store, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_text_that_was_elicited_after_the_recording_counts(store: Store, tmp_p
     questions = toy(store, tmp_path)
     edited(store, "ann", {questions[0]: "An old recording of this question."})
     wrote(store, "ann", questions)
-    assert texts(learnt(store, Selection(), "ann"))["train-0"] == ["So says ann of train-0 after 2 examples."]
+    assert texts(learned(store, Selection(), "ann"))["train-0"] == ["So says ann of train-0 after 2 examples."]
 
 
 def test_corrections_of_another_teacher_or_without_the_answer_do_not_count(store: Store, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_corrections_of_another_teacher_or_without_the_answer_do_not_count(store
     wrote(store, "ann", questions)
     edited(store, "bob", {questions[0]: "Not ann's."})
     edited(store, "ann", {questions[1]: "Written without the answer."}, forced=False)
-    found = learnt(store, Selection(), "ann")
+    found = learned(store, Selection(), "ann")
     assert "edited" not in found.lineage["ann"]
     assert texts(found)["train-0"] == ["So says ann of train-0 after 2 examples."]
     assert texts(found)["train-1"] == ["So says ann of train-1 after 2 examples."]

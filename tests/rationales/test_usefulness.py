@@ -171,7 +171,7 @@ def prepared(store: Store, folder: Path, count: int = 12, samples: int = 1) -> R
     store.rationales.add_asking(asking)
     for question in store.questions.iterate("toy", "train"):
         for sample in range(samples):
-            text = f"One sees it in list {sample} of {question.key}, where {question.gold} stands beside its number."
+            text = f"It is in list {sample} of {question.key}, where {question.gold} is beside its number."
             prompt = recorded_prompt(question, teacher_forcing=True)
             keep(store, asking, prompt, sample, Completion(text=text, finish_reason="recorded"))
     [variant] = store.rationales.variants("toy", "train")
@@ -231,7 +231,7 @@ def gathered(store: Store, selection: Selection, limit: int | None = None) -> Tr
     )  # fmt: skip
 
 
-def learnt(store: Store, selection: Selection) -> dict[str, list[tuple[str, float]]]:
+def learned(store: Store, selection: Selection) -> dict[str, list[tuple[str, float]]]:
     return {
         lesson.question.key: [(task.target, task.weight) for task in lesson.tasks if task.name == "ann"]
         for lesson in gathered(store, selection).training_questions
@@ -261,37 +261,37 @@ def gains_by_hand(
     return texts
 
 
-def test_a_question_that_stands_in_two_places_is_scored_once_and_weighs_in_both(
+def test_a_question_at_two_positions_is_scored_once_and_weighted_at_both(
     store: Store, tmp_path: Path, ranker: Ranker
 ) -> None:
     variant = prepared(store, tmp_path)
     rows = list(store.questions.iterate("toy", "train"))
     store.questions.replace("toy", "here", "2", [*rows, replace(rows[0], key="again")])
     scored(store, variant, ranker)
-    weighted = learnt(store, Selection(gates=GateSettings(), usefulness="weight"))
+    weighted = learned(store, Selection(gates=GateSettings(), usefulness="weight"))
     assert weighted["again"] == weighted[rows[0].key] != []
 
 
-def test_scores_weigh_or_choose_what_is_learnt(store: Store, tmp_path: Path, ranker: Ranker) -> None:
+def test_scores_weigh_or_choose_what_is_learned(store: Store, tmp_path: Path, ranker: Ranker) -> None:
     variant = prepared(store, tmp_path)
     with pytest.raises(UsageProblem, match="12 of 12 rationales of ann for toy have no score") as refused:
-        learnt(store, Selection(gates=GateSettings(), usefulness="weight"))
+        learned(store, Selection(gates=GateSettings(), usefulness="weight"))
     assert refused.value.hint == "Run: tinyllm usefulness --dataset toy --teacher ann"
     gains = {one.rationale.key: one.gain for one in scored(store, variant, ranker)}
-    weighted = learnt(store, Selection(gates=GateSettings(), usefulness="weight"))
+    weighted = learned(store, Selection(gates=GateSettings(), usefulness="weight"))
     best, worst = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
     assert weighted[best][0][1] > 1 > weighted[worst][0][1]
     assert sum(own[0][1] for own in weighted.values()) == pytest.approx(12)
-    useful = learnt(store, Selection(gates=GateSettings(), usefulness="filter"))
+    useful = learned(store, Selection(gates=GateSettings(), usefulness="filter"))
     assert {key for key, own in useful.items() if own} == {key for key, gain in gains.items() if gain > 0}
 
 
-def test_of_several_samples_the_most_useful_are_learnt(store: Store, tmp_path: Path, ranker: Ranker) -> None:
+def test_of_several_samples_the_most_useful_are_learned(store: Store, tmp_path: Path, ranker: Ranker) -> None:
     variant = prepared(store, tmp_path, count=4, samples=3)
-    assert all(len(own) == 3 for own in learnt(store, Selection()).values())
-    assert all(len(own) == 1 for own in learnt(store, Selection(samples=1)).values())
+    assert all(len(own) == 3 for own in learned(store, Selection()).values())
+    assert all(len(own) == 1 for own in learned(store, Selection(samples=1)).values())
     found = scored(store, variant, ranker)
-    chosen = learnt(store, Selection(gates=GateSettings(), usefulness="weight", samples=1))
+    chosen = learned(store, Selection(gates=GateSettings(), usefulness="weight", samples=1))
     for key, own in chosen.items():
         gains = {one.text: one.gain for one in found if one.rationale.key == key}
         assert own[0][0] == max(gains, key=gains.__getitem__)
@@ -301,9 +301,9 @@ def test_the_best_samples_are_the_most_useful_ones_where_they_were_scored(
     store: Store, tmp_path: Path, ranker: Ranker
 ) -> None:
     variant = prepared(store, tmp_path, count=4, samples=3)
-    typical = learnt(store, Selection(gates=GateSettings(), samples=1))
+    typical = learned(store, Selection(gates=GateSettings(), samples=1))
     found = scored(store, variant, ranker)
-    useful = learnt(store, Selection(gates=GateSettings(), samples=1))
+    useful = learned(store, Selection(gates=GateSettings(), samples=1))
     assert useful != typical
     for key, own in useful.items():
         gains = {one.text: one.gain for one in found if one.rationale.key == key}
@@ -315,13 +315,13 @@ def test_the_filter_comes_before_the_choice_of_samples(store: Store, tmp_path: P
     variant = prepared(store, tmp_path, count=3, samples=2)
     kept = gains_by_hand(store, variant, lambda sample: (-1.0, 2.0)[sample])
     filtered = Selection(gates=GateSettings(), usefulness="filter", samples=1)
-    assert learnt(store, filtered) == {key: [(texts[1], 1.0)] for key, texts in kept.items()}
+    assert learned(store, filtered) == {key: [(texts[1], 1.0)] for key, texts in kept.items()}
     material = gathered(store, filtered)
     assert material.lineage["ann"]["rejected"] == {"not useful": 3}
     assert material.lineage["ann"]["scored_by"] == "by hand"
     gains_by_hand(store, variant, lambda sample: -1.0)
     with pytest.raises(UsageProblem, match="None of ann's rationales for toy that pass the gates raises"):
-        learnt(store, filtered)
+        learned(store, filtered)
 
 
 def test_the_model_whose_scores_count_is_the_one_that_is_named(store: Store, tmp_path: Path, ranker: Ranker) -> None:
@@ -330,14 +330,14 @@ def test_the_model_whose_scores_count_is_the_one_that_is_named(store: Store, tmp
     gains_by_hand(store, variant, lambda sample: 1.0)
     weighing = Selection(gates=GateSettings(), usefulness="weight")
     with pytest.raises(UsageProblem, match="Several models scored the rationales of ann") as refused:
-        learnt(store, weighing)
+        learned(store, weighing)
     assert refused.value.hint == "Choose one with --usefulness-model: by hand, tiny."
-    even = learnt(store, replace(weighing, usefulness_model="by"))
+    even = learned(store, replace(weighing, usefulness_model="by"))
     assert {weight for own in even.values() for _, weight in own} == {1.0}
-    told = learnt(store, replace(weighing, usefulness_model="tiny"))
-    assert len({weight for own in told.values() for _, weight in own}) > 1
+    named = learned(store, replace(weighing, usefulness_model="tiny"))
+    assert len({weight for own in named.values() for _, weight in own}) > 1
     with pytest.raises(UsageProblem, match="12 of 12 rationales of ann for toy have no score by other") as refused:
-        learnt(store, replace(weighing, usefulness_model="other"))
+        learned(store, replace(weighing, usefulness_model="other"))
     assert refused.value.hint == "Run: tinyllm usefulness --dataset toy --teacher ann --model other"
 
 
@@ -358,7 +358,7 @@ def test_a_model_is_found_by_its_name_though_another_ones_begins_so(store: Store
         gathered(store, replace(weighing, usefulness="none"))
 
 
-def test_what_one_model_began_to_score_is_gone_on_with_by_that_model(store: Store, tmp_path: Path) -> None:
+def test_the_hint_names_the_model_that_scored_most(store: Store, tmp_path: Path) -> None:
     variant = prepared(store, tmp_path)
     gains_by_hand(store, variant, lambda sample: 1.0, "org/few 0123456789ab", limit=2)
     gains_by_hand(store, variant, lambda sample: 1.0, "org/most 0123456789ab", limit=7)
@@ -381,9 +381,9 @@ def test_the_best_sample_is_chosen_by_what_was_scored_also_where_the_model_is_na
     variant = prepared(store, tmp_path, count=4, samples=2)
     gains_by_hand(store, variant, lambda sample: (-1.0, 2.0)[sample], limit=4)
     best = Selection(gates=GateSettings(), samples=1)
-    assert learnt(store, replace(best, usefulness_model="by hand")) == learnt(store, best)
+    assert learned(store, replace(best, usefulness_model="by hand")) == learned(store, best)
     with pytest.raises(UsageProblem, match="have no score by nobody"):
-        learnt(store, replace(best, usefulness_model="nobody"))
+        learned(store, replace(best, usefulness_model="nobody"))
 
 
 def test_rationales_beyond_the_limit_are_not_called_empty(store: Store, tmp_path: Path) -> None:
@@ -396,15 +396,15 @@ def test_rationales_beyond_the_limit_are_not_called_empty(store: Store, tmp_path
 
 def test_a_sample_does_not_win_for_being_the_only_one_that_was_scored(store: Store, tmp_path: Path) -> None:
     variant = prepared(store, tmp_path, count=4, samples=3)
-    typical = learnt(store, Selection(gates=GateSettings(), samples=1))
+    typical = learned(store, Selection(gates=GateSettings(), samples=1))
     gains_by_hand(store, variant, lambda sample: -3.0 if sample == 2 else None)
-    assert learnt(store, Selection(gates=GateSettings(), samples=1)) == typical
+    assert learned(store, Selection(gates=GateSettings(), samples=1)) == typical
 
 
 def test_where_the_gates_leave_nothing_they_are_blamed_and_not_the_scores(store: Store, tmp_path: Path) -> None:
     prepared(store, tmp_path)
     with pytest.raises(UsageProblem, match="The gates reject every rationale of ann for toy"):
-        learnt(store, Selection(gates=GateSettings(min_words=100), usefulness="weight"))
+        learned(store, Selection(gates=GateSettings(min_words=100), usefulness="weight"))
 
 
 def test_scores_for_another_split_or_of_texts_that_name_the_answer_change_no_choice(
@@ -413,9 +413,9 @@ def test_scores_for_another_split_or_of_texts_that_name_the_answer_change_no_cho
     variant = prepared(store, tmp_path)
     gains_by_hand(store, variant, lambda sample: 1.0)
     weighing = Selection(gates=GateSettings(), usefulness="weight")
-    before = learnt(store, weighing)
+    before = learned(store, weighing)
     scored(store, variant, ranker, mask=False, limit=5)
-    assert learnt(store, weighing) == before
+    assert learned(store, weighing) == before
 
 
 def test_the_hint_scores_the_very_texts_that_are_wanted(inside: Command, scripted: Path, tmp_path: Path) -> None:
@@ -432,10 +432,10 @@ def test_the_hint_scores_the_very_texts_that_are_wanted(inside: Command, scripte
         assert done.returncode == 0, done.stderr
         with closing(sqlite3.connect(tmp_path / "tinyllm.db")) as connection, connection:
             scored = connection.execute("DELETE FROM usefulness").rowcount
-        assert (scored <= 4) == ("--limit" in options), "no more than is learnt"
+        assert (scored <= 4) == ("--limit" in options), "no more than is learned"
 
 
-def test_nothing_to_judge_and_nothing_to_probe_is_told(inside: Command, tmp_path: Path) -> None:
+def test_texts_that_the_gates_reject_are_reported_before_a_model_runs(inside: Command, tmp_path: Path) -> None:
     replies = '[teachers.short]\nbackend = "scripted"\nreplies = ["Because."]\n'
     (tmp_path / "tinyllm.toml").write_text(replies, encoding="utf-8")
     write_dataset(tmp_path / "toy", train=6, valid=2)
@@ -445,7 +445,7 @@ def test_nothing_to_judge_and_nothing_to_probe_is_told(inside: Command, tmp_path
     assert (done.returncode, done.stderr.splitlines()[-2]) == (
         2, "Error: No rationale of short for toy/train can be probed: there is none, or the gates reject all."
     )  # fmt: skip
-    long = '[teachers.ann]\nbackend = "scripted"\nreplies = ["One sees in the list where it stands."]\n'
+    long = '[teachers.ann]\nbackend = "scripted"\nreplies = ["The list of things shows its number."]\n'
     (tmp_path / "tinyllm.toml").write_text(long, encoding="utf-8")
     assert inside("elicit", "--teacher", "ann", "--dataset", "toy").returncode == 0
     refused = inside("usefulness", "--model", "student", "--leakage", "2")
@@ -456,7 +456,7 @@ def test_nothing_to_judge_and_nothing_to_probe_is_told(inside: Command, tmp_path
 
 
 def test_a_probe_tells_a_leak_from_a_reason(tmp_path: Path) -> None:
-    """SmolLM2 finds an answer that stands in the rationale, and not once it is masked."""
+    """SmolLM2 finds an answer that is in the rationale, and not once it is masked."""
     embedded = load_student("smollm2")
     questions = make_questions(12)
     pairs = [(question, f"The right answer is {question.gold}.") for question in questions]

@@ -16,7 +16,7 @@ from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.records.elicitation import ElicitationConfig, Rationale, RationaleSet
 from tinyllm_cli.store import Store
 
-GOOD = "Its number stands in the list, as one sees at once."
+GOOD = "Its number is in the list, as the list shows."
 TEXTS = [GOOD, f"Let's think step by step. {GOOD}", "nan", f"<think>Hm.</think>{GOOD}", f"{GOOD}\nQuestion: And now?"]
 
 
@@ -72,7 +72,7 @@ def test_other_settings_make_other_rows(store: Store, tmp_path: Path) -> None:
     assert rows(store) == 20
 
 
-def test_a_reader_that_stops_keeps_what_it_read_and_the_next_goes_on(store: Store, tmp_path: Path) -> None:
+def test_a_reader_that_stops_keeps_its_verdicts_and_the_next_one_continues(store: Store, tmp_path: Path) -> None:
     variant = prepared(store, tmp_path, count=400)
     assert len(list(islice(judged(store, store.questions.iterate("toy", "train"), variant, GateSettings()), 3))) == 3
     assert rows(store) == 500, "verdicts come in chunks"

@@ -1,4 +1,4 @@
-"""Run by torchrun: the gradient of one step, summed over the processes, written by the first of them."""
+"""Run by torchrun: the gradient of one step, summed over the processes, written by the first of them. With dropout."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.conftest import make_questions
+from tests.models import add_dropout
 from tinyllm_cli.rationales.selection import SelectedRationale
 from tinyllm_cli.students.base import Limits
 from tinyllm_cli.students.loading import load_student
@@ -22,6 +23,8 @@ from tinyllm_cli.training.objective import Objective
 def main(folder: str, target: str) -> None:
     torch.set_num_threads(1)
     student = load_student(folder)
+    add_dropout(student, 0.2)
+    student.model.train()
     questions = make_questions(7)
     written = {
         "t5": {

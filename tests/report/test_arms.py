@@ -170,7 +170,7 @@ def test_evaluations_of_questions_that_are_gone_are_left_out_and_told(store: Sto
     page, [sheet] = html_page(found), sheets(found)
     assert sheet.groups[0].rows[0].label in page
     assert "no longer holds these questions" in page
-    assert "Nothing was evaluated yet" not in page
+    assert "Not evaluated yet" not in page
     assert "No evaluation is left to show" in page
     [row] = files(found)["left-out"]
     assert (row["accuracy"], row["why"]) == (0.75, found.left_out[0].why)
@@ -231,7 +231,7 @@ def test_a_training_on_an_earlier_state_of_the_data_stands_for_nothing(store: St
         "inference": 9, "finetune": 18, "tinyllm": 20,
     }  # fmt: skip
     assert {one.difference * 40 for one in found.paper.comparisons} == {11, 2}
-    assert "2 of all arms learned the data set in another state" in html_page(found)
+    assert "2 of all arms were trained on another state of the data set" in html_page(found)
 
 
 @pytest.mark.parametrize(("method", "stands"), [("lora", False), ("finetune", False), ("pinto", True)])
@@ -269,6 +269,81 @@ def test_the_setting_that_stands_for_a_method_is_chosen_on_valid(store: Store) -
     assert (len(entry.arm.seeds), entry.tried, entry.finalists) == (2, 3, 1), (
         "one lucky seed outdoes no mean of several"
     )
+
+
+def test_a_tie_on_valid_is_not_decided_by_age(store: Store) -> None:
+    """29 and 27 on test with the same accuracy on valid: neither run hides the other, whichever is newer."""
+    data(store, "toy", 100)
+    settings = {"count": 100, "valid": 0.2}
+    evaluated(store, "toy", first(29), alpha={"ann": 0.5, "bob": 1.0}, **settings)
+    evaluated(store, "toy", first(27), alpha={"ann": 1.0, "bob": 1.0}, **settings)
+    evaluated(store, "toy", first(20), method="finetune", **settings)
+    found = report(store)
+    [block] = found.paper.tables[0].blocks
+    entry = block.lines[1].entries["toy"]
+    assert [arm.mean for arm in entry.tied] == [0.29, 0.27]
+    assert entry.arm.mean == pytest.approx(0.28)
+    assert block.gains[0].by_dataset["toy"] == pytest.approx(0.4)
+    [tested] = found.paper.comparisons
+    assert (tested.difference, tested.seeds) == (pytest.approx(0.08), 1), "over both settings"
+    row = next(row for group in sheets(found)[0].groups for row in group.rows if row.label == "TinyLLM")
+    assert row.note == "mean of 2 settings that tie on valid (ann=0.5, bob=1 29.0; ann=1, bob=1 27.0)"
+    [line] = [line for line in files(found)["table1"] if line["method"] == "tinyllm"]
+    assert (line["tied"], line["seeds"]) == (2, 1)
+
+
+def test_the_loss_on_valid_decides_a_tie_where_it_is_known(store: Store) -> None:
+    data(store, "toy", 40)
+    for right, loss in ((30, 0.7), (20, 0.5), (25, 0.6)):
+        evaluated(store, "toy", first(right), alpha={"ann": loss, "bob": 1.0}, valid=0.4)
+        run = max(one.id for one in store.runs.everything())
+        figures = {"valid": [{"step": 9, "accuracy": 0.4, "loss": loss}], "best_step": 9}
+        store.runs.finish(run, "done", figures)
+    entry = only_table(store).blocks[0].lines[0].entries["toy"]
+    assert (entry.arm.alpha["ann"], entry.arm.mean, entry.tied) == (0.5, 0.5, ())
+
+
+def test_settings_without_a_valid_split_are_pooled_too(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), alpha={"ann": 0.5, "bob": 1.0})
+    evaluated(store, "toy", first(10), alpha={"ann": 2.0, "bob": 1.0})
+    found = report(store)
+    assert found.paper.tables[0].blocks[0].lines[0].entries["toy"].arm.mean == 0.5
+    assert "mean of 2 settings that have no valid accuracy to choose by" in html_page(found)
+
+
+def test_every_gain_has_an_interval_and_a_p(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30))
+    evaluated(store, "toy", first(20), method="finetune")
+    evaluated(store, "toy", first(10), method="distill-step-by-step", seed=3)
+    rows = [row for group in sheets(report(store))[0].groups for row in group.rows]
+    under = {row.label: row.cells[0].under.replace("\u00a0", " ") for row in rows}
+    assert under["TinyLLM over Full fine-tuning"] == "+25.0 (+12.5 to +40.0), Holm p 0.002"
+    assert under["TinyLLM over Distill-step-by-step"] == "not tested: no seed in common"
+
+
+def test_labels_say_what_distinguishes_runs(store: Store) -> None:
+    data(store, "toy", 40)
+    usual = {"lr": 0.1, "data": "0123456789abcdef0123456789abcdef"}
+    evaluated(store, "toy", first(20), **usual)
+    evaluated(store, "toy", first(20), seed=1, **usual)
+    evaluated(store, "toy", first(20), shuffled=True, **usual)
+    evaluated(store, "toy", first(20), limit=16, **usual)
+    evaluated(store, "toy", first(20), gates="strict", **usual)
+    evaluated(store, "toy", first(20), **usual | {"lr": 0.2})
+    evaluated(store, "toy", first(20), alpha={"ann": 1.0, "cat": 1.0}, **usual)
+    found = report(store)
+    assert [one.label for one in found.results] == [
+        "tinyllm (raw); lr=0.1; teachers=ann, bob",
+        "tinyllm (raw); lr=0.1; teachers=ann, bob",
+        "tinyllm (raw, shuffled)",
+        "tinyllm (raw, first 16)",
+        "tinyllm (gated)",
+        "tinyllm (raw); lr=0.2; teachers=ann, bob",
+        "tinyllm (raw); lr=0.1; teachers=ann, cat",
+    ]
+    assert "tinyllm (raw, first 16)" in html_page(found)
 
 
 def test_the_main_table_has_what_the_papers_has(store: Store) -> None:
@@ -506,7 +581,7 @@ def test_a_search_says_how_many_settings_it_tried(store: Store) -> None:
     store.experiments.add_cell(number, {"dataset": "toy", "best": "alpha"})
     found = report(store)
     assert [(one.dataset, one.trials) for one in found.paper.searches] == [("toy", {"done": 2, "pruned": 1})]
-    assert "tried 3 settings on valid: 2 trained to the end, 1 ended early." in html_page(found)
+    assert "tried 3 settings on valid: 2 completed, 1 pruned." in html_page(found)
 
 
 def test_what_is_missing_is_said_with_the_command_that_makes_it(store: Store) -> None:

@@ -12,7 +12,7 @@ from tests.report.test_report import HOSTILE, Page
 from tinyllm_cli.elicitation.prompts import build_prompt, recorded_prompt
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
-from tinyllm_cli.report.audit_section import AuditSection, audit_section
+from tinyllm_cli.report.audit_section import AuditSection, audit_section, audit_sheets, copies_sheet
 from tinyllm_cli.report.collect import collect
 from tinyllm_cli.report.html import environment, html_page
 from tinyllm_cli.store import Store
@@ -40,8 +40,8 @@ def section(store: Store) -> AuditSection:
 
 
 def page(section: AuditSection) -> Page:
-    templates = [environment().get_template(f"_{name}.html.j2") for name in ("audit", "copies")]
-    return Page("".join(template.render(audit=section) for template in templates))
+    sheets = [copies_sheet(section.copies), *(sheet for survey in section.surveys for sheet in audit_sheets(survey))]
+    return Page(environment().get_template("_audit.html.j2").render(audit=section, quality=sheets))
 
 
 def test_the_section_shows_the_figures_and_hostile_text_as_text(section: AuditSection) -> None:

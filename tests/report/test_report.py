@@ -202,7 +202,7 @@ def test_a_question_that_stands_in_two_places_is_paid_once(store: Store) -> None
 
 
 def test_an_empty_database_still_makes_a_page(store: Store) -> None:
-    assert "Nothing was evaluated yet" in Page(html_page(collect(store, samples=5))).text
+    assert "Not evaluated yet" in Page(html_page(collect(store, samples=5))).text
 
 
 def test_the_command_writes_the_page_and_names_it(tinyllm: Command, scripted: Path, tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -20,12 +20,12 @@ from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
 from tinyllm_cli.records.evaluations import Prediction, Subject
 from tinyllm_cli.records.runs import Run, RunIdentity
 from tinyllm_cli.records.settings import RunSettings
-from tinyllm_cli.report.axes import BOTTOM, TOP, Mark, Tick, by_ratio, from_zero, legible, rounds, spaced, upward
 from tinyllm_cli.report.cases import TO_READ
+from tinyllm_cli.report.charts import Chart
 from tinyllm_cli.report.collect import collect
 from tinyllm_cli.report.curves import panels
 from tinyllm_cli.report.html import html_page
-from tinyllm_cli.report.pareto import Taken, Tradeoff, front, plots, tradeoff_sheet, tradeoffs
+from tinyllm_cli.report.pareto import Taken, Tradeoff, charts, front, legible, tradeoff_sheet, tradeoffs
 from tinyllm_cli.report.provenance import data_sheets, run_sheet, teacher_sheets
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.evaluations import EvaluatedQuestions
@@ -79,39 +79,21 @@ def explained(
         keep(store, asking, prompt, 0, Completion(text=text, finish_reason="stop", cost=cost))
 
 
-@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
-def test_ticks_are_few_and_enclose_what_is_drawn(low: float, span: float) -> None:
-    high = low + span
-    steps = rounds(low, high)
-    assert 2 <= len(steps) <= 9
-    slack = (steps[1] - steps[0]) * 1e-6
-    assert steps[0] <= low + slack
-    assert high - slack <= steps[-1]
-    up, _, _ = upward(low, high)
-    assert TOP - 1 <= up(high) <= up(low) <= BOTTOM + 1
+def texts_of(chart: Chart) -> list[str]:
+    """Every word that the picture shows."""
+    root = ElementTree.fromstring(chart.svg)
+    return [" ".join(one.itertext()) for one in root.iter("text")]
 
 
-@given(st.floats(1e-6, 1e6), st.floats(1.0, 1e9))
-def test_logarithmic_ticks_are_few_and_inside(low: float, ratio: float) -> None:
-    across, ticks = by_ratio(low, low * ratio)
-    assert len(ticks) <= 9
-    assert all(across(low) - 1 <= tick.at <= across(low * ratio) + 1 for tick in ticks)
-    assert math.isfinite(across(low))
+def hints_of(chart: Chart) -> set[str]:
+    """What the marks say when pointed at."""
+    return {one.text or "" for one in ElementTree.fromstring(chart.svg).iter("title")}
 
 
-@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60), st.booleans()), max_size=9))
-def test_no_name_is_written_over_another(points: list[tuple[int, int, bool]]) -> None:
-    marks = [Mark(x=x, y=y, told="", name="a name of some length", before=before) for x, y, before in points]
-    drawn = list(legible(marks))
-    assert [(one.x, one.y) for one in drawn] == [(one.x, one.y) for one in marks]
-    named = [one for one in drawn if one.name]
-    assert not any(one.covers(other) for n, one in enumerate(named) for other in named[:n])
-    assert named[:1] == drawn[:1] == marks[:1], "the first keeps its place"
-
-
-def test_a_scale_of_nothing_still_has_ticks() -> None:
-    _, ticks = from_zero(0.0)
-    assert len(ticks) >= 2
+def legend_of(chart: Chart) -> list[str]:
+    """The series by their names, in order."""
+    known = set(chart.description.replace("; finetune", "|finetune").split("|"))
+    return [text for text in texts_of(chart) if any(part.startswith(f"{text}: from") for part in known)]
 
 
 def test_curves_are_means_over_seeds_and_told_apart_by_arm(store: Store) -> None:
@@ -125,13 +107,14 @@ def test_curves_are_means_over_seeds_and_told_apart_by_arm(store: Store) -> None
         trained(store, "toy", first(20), seconds=9, seed=seed, curve=curve, valid=valid)
     trained(store, "toy", first(9), seconds=9, method="finetune", valid=[{"step": 2, "accuracy": 0.3}])
     [panel] = panels(store.runs.everything(), {"toy": 80})
-    valid_plot, answers, rationale_plot = panel.plots
+    valid_chart, answers, rationale_chart = panel.charts
     assert panel.title == "tiny on toy"
-    assert "tinyllm (raw): from 25.0 % at step 1 to 60.0 % at step 2" in valid_plot.described
-    assert "finetune: from 30.0 % at step 2" in valid_plot.described
-    assert "from 4 at step 1 to 2.5 at step 2" in answers.described
-    assert "from 4 at step 1 to 2 at step 2" in rationale_plot.described, "the mean of both teachers"
-    assert [curve.label for curve in rationale_plot.curves] == ["tinyllm (raw)"]
+    assert valid_chart.description == "tinyllm (raw): from 25.0 % at step 1 to 60.0 % at step 2", (
+        "a curve of one point is not drawn"
+    )
+    assert "from 4 at step 1 to 2.5 at step 2" in answers.description
+    assert "from 4 at step 1 to 2 at step 2" in rationale_chart.description, "the mean of both teachers"
+    assert legend_of(rationale_chart) == ["tinyllm (raw)"]
 
 
 def test_a_curve_is_of_finished_runs_one_for_each_seed_as_far_as_all_go(store: Store) -> None:
@@ -147,11 +130,12 @@ def test_a_curve_is_of_finished_runs_one_for_each_seed_as_far_as_all_go(store: S
     train("done", 0.2, 0.2, seed=0)
     train("done", 0.4, 0.5, 0.6, seed=0)
     train("done", 0.6, 0.7, seed=1)
-    train("stopped", 0.3, method="finetune")
+    train("stopped", 0.3, 0.4, method="finetune")
+    train("done", 0.3, method="lora")
     [panel] = panels(store.runs.everything(), {"toy": 80})
-    assert panel.plots[0].described == (
+    assert panel.charts[0].description == (
         "tinyllm (raw): from 50.0 % at step 1 to 60.0 % at step 2;"
-        " finetune, stopped: from 30.0 % at step 1 to 30.0 % at step 1"
+        " finetune, stopped: from 30.0 % at step 1 to 40.0 % at step 2"
     )
 
 
@@ -163,9 +147,11 @@ def test_many_arms_are_drawn_in_several_panels_and_long_curves_in_few_points(sto
         store.execute("UPDATE runs SET settings = ? WHERE id = ?", (f'{{"lr": {seed}}}', run.id))
     first_panel, second_panel = panels(store.runs.everything(), {"toy": 80})
     assert (first_panel.title, second_panel.title) == ("tiny on toy, part 1", "tiny on toy, part 2")
-    [plot] = first_panel.plots
-    assert len({curve.label for curve in plot.curves}) == 6
-    assert all(len(curve.line.split()) == 25 for curve in plot.curves)
+    [chart] = first_panel.charts
+    assert legend_of(chart) == [f"finetune; lr={seed}" for seed in range(6)]
+    lines = [path.get("d", "") for path in ElementTree.fromstring(chart.svg).iter("path")
+             if path.get("stroke", "").startswith("var(--s") and path.get("fill") is None]  # fmt: skip
+    assert [line.count("L") for line in lines] == [24] * 6, "25 points"
 
 
 def test_the_front_holds_what_no_other_arm_beats(store: Store) -> None:
@@ -177,9 +163,12 @@ def test_the_front_holds_what_no_other_arm_beats(store: Store) -> None:
     [tradeoff] = tradeoffs(found.arms, found.runs, found.asked)
     best = front((one.seconds or 0.0, one) for one in tradeoff.students)
     assert [one.arm.mean for one in best] == [0.2, 0.25, 0.5, 0.75]
-    [plot] = plots(tradeoff)
-    assert plot.x_title == "minutes of training, logarithmic"
-    assert [level.text for level in plot.levels] == ["tiny, Inference: 20.0"]
+    [chart] = charts(tradeoff)
+    assert "minutes of training; logarithmic" in texts_of(chart)
+    assert chart.key == ("tiny, Inference: 20.0 %", "tiny-10, Full fine-tuning (80 questions): 25.0 %",
+                         "tiny-20, Full fine-tuning (80 questions): 50.0 %",
+                         "tiny-30, Full fine-tuning (80 questions): 75.0 %")  # fmt: skip
+    assert "4" in texts_of(chart), "the best has its number"
     bold = {row.note for row in tradeoff_sheet(tradeoff).groups[0].rows if row.cells[0].strong}
     assert bold == {"tiny", "tiny-10", "tiny-20", "tiny-30"}
 
@@ -222,9 +211,9 @@ def test_money_is_what_the_rationales_cost_that_an_arm_chose_from(store: Store) 
         ("tiny", 0.5, 1.0), ("tiny", 0.6, 1.0), ("tiny", 0.25, 0.0), ("tiny", 0.2, 1.0),
         ("other", 0.3, None),
     ], "what the gates rejected and what named no option was paid for as well"  # fmt: skip
-    assert [plot.x_title for plot in plots(tradeoff)] == [
-        "seconds of training", "money spent on teachers; unknown for 1 arms"
-    ]  # fmt: skip
+    by_time, by_money = charts(tradeoff)
+    assert "seconds of training" in texts_of(by_time)
+    assert "money spent on teachers; unknown for 1 arms" in texts_of(by_money)
 
 
 def test_a_teachers_own_answers_cost_what_those_it_was_evaluated_on_did(store: Store) -> None:
@@ -250,30 +239,31 @@ def test_a_teachers_own_answers_cost_what_those_it_was_evaluated_on_did(store: S
     assert {one.label: one.money for one in tradeoff.teachers} == {"ann": 20.0, "bob": 0.0}
 
 
-@given(st.lists(st.floats(40, 440), min_size=1, max_size=30, unique=True))
-def test_labels_of_an_axis_are_never_written_over_each_other(places: list[float]) -> None:
-    ticks = [Tick(at=at, text=f"{at:.3g}") for at in sorted(places)]
-    kept = spaced(ticks)
-    assert kept[-1] == ticks[-1]
-    for left, right in pairwise(kept):
-        assert right.at - left.at >= 6 * (len(left.text) + len(right.text)) / 2
-    for tick in ticks:
-        assert tick in kept or any(0 < one.at - tick.at < 60 for one in kept), "only what has no room is left out"
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20))
+def test_no_number_is_written_over_another_and_the_best_has_one(places: list[tuple[float, float]]) -> None:
+    kept = legible(places)
+    assert len(places) - 1 in kept
+    for one in kept:
+        assert all(
+            abs(places[one][0] - places[other][0]) > 0.06 or abs(places[one][1] - places[other][1]) > 0.07
+            for other in kept - {one}
+        )
 
 
-def test_a_teacher_that_costs_nothing_is_drawn_beside_wide_costs() -> None:
-    """On a logarithmic axis there is no place for 0: it is a line across."""
-
+def test_what_costs_nothing_has_a_place_beside_wide_costs() -> None:
     def taken(label: str, mean: float, money: float | None, method: str = "tinyllm") -> Taken:
         arm = SimpleNamespace(method=method, student=label, mean=mean, low=mean - 0.1, high=min(1.0, mean + 0.1))
         return Taken(arm=arm, label=label, seconds=1.0, money=money)  # type: ignore[arg-type]
 
     students = (taken("cheap", 0.4, 1.0), taken("dear", 0.5, 20.0), taken("free", 0.3, 0.0))
-    tradeoff = Tradeoff(dataset="toy", scoring="rank", n=40, students=students,
-                        teachers=(taken("local", 0.95, 0.0, "teacher"),))  # fmt: skip
-    _, by_money = plots(tradeoff)
-    assert by_money.x_title == "money spent on teachers, logarithmic"
-    assert {level.text.partition(",")[0] for level in by_money.levels} == {"free", "local"}
+    teachers = (taken("local", 0.95, 0.0, "teacher"), taken("other", 0.9, None, "teacher"))
+    tradeoff = Tradeoff(dataset="toy", scoring="rank", n=40, students=students, teachers=teachers)
+    _, by_money = charts(tradeoff)
+    assert "money spent on teachers; logarithmic" in texts_of(by_money)
+    assert {"0", "1", "10", "20"} <= set(texts_of(by_money)), "a round tick, and 0"
+    hints = hints_of(by_money)
+    assert "free, free: 0 money spent on teachers, 30.0 % (20.0 to 40.0)" in hints
+    assert "other, a teacher: 90.0" in hints, "of unknown cost: a line across"
 
 
 def test_a_case_shows_the_reply_that_distill_learns(store: Store) -> None:

@@ -16,9 +16,9 @@ from rich.console import Console
 from tests.conftest import Command
 from tests.report.test_arms import data, evaluated, first, report
 from tests.report.test_report import Page
-from tinyllm_cli.cli.views.report import plots, sheet_table
+from tinyllm_cli.cli.views.report import overview_plots, sheet_table, sweep_plots
 from tinyllm_cli.report.collect import Report
-from tinyllm_cli.report.csv_files import files, text, write_folder
+from tinyllm_cli.report.csv_files import csv_text, files
 from tinyllm_cli.report.html import html_page
 from tinyllm_cli.report.latex import latex
 from tinyllm_cli.report.markdown import markdown
@@ -39,15 +39,6 @@ def full(store: Store) -> Store:
         evaluated(store, "toy", first(size // 5), limit=size, alpha={"ann": 1.0, "bob": 1.0}, student=HOSTILE)
     evaluated(store, "toy", first(30), teacher=HOSTILE)
     return store
-
-
-def test_a_file_of_an_earlier_report_does_not_outlive_its_rows(full: Store, tmp_path: Path) -> None:
-    full.execute("UPDATE runs SET state = 'stopped' WHERE id = 1")
-    (tmp_path / "notes.csv").write_text("mine", encoding="utf-8")
-    assert tmp_path / "left-out.csv" in write_folder(tmp_path, report(full))
-    full.execute("UPDATE runs SET state = 'done' WHERE id = 1")
-    assert set(write_folder(tmp_path, report(full))) | {tmp_path / "notes.csv"} == set(tmp_path.glob("*.csv"))
-    assert not (tmp_path / "left-out.csv").exists()
 
 
 def test_figures_are_the_same_in_every_form(full: Store) -> None:
@@ -83,7 +74,7 @@ def test_markdown_has_no_foreign_markup(full: Store) -> None:
     assert "## Accuracy on test by method" in written
     assert "**51.2 ± 1.8**" in written, "the best stands out"
     assert "&lt;script&gt;" in written
-    assert "<" not in written
+    assert "<" not in written.removeprefix("<!-- Made by tinyllm report. -->")
     assert "\\[x\\]\\(http" in written
     assert "\n# head" not in written
     assert "\x1b" not in written
@@ -96,6 +87,10 @@ def test_latex_escapes_everything_that_is_special(full: Store) -> None:
     written = latex(sheets(report(full)))
     assert len(set(re.findall(r"\\label\{.*\}", written))) == written.count("\\label")
     assert written.count("\\begin{tabular}") == written.count("\\bottomrule") == written.count("\\label") > 2
+    captions = re.findall(r"\\caption\{(.*)\}", written)
+    assert len(captions) == written.count("\\label")
+    assert max(len(caption.split()) for caption in captions if "input" not in caption) < 30, "notes follow the table"
+    assert "\\parbox{\\linewidth}{\\footnotesize Accuracy in percent" in written
     assert "\\input" not in written
     assert "\\textbackslash{}input\\{/etc/passwd\\}" in written
     assert "50\\%" in written
@@ -115,12 +110,12 @@ def test_latex_compiles(full: Store, tmp_path: Path) -> None:
 
 def test_csv_has_full_precision_and_no_formulas(full: Store) -> None:
     found = report(full)
-    rows = list(csv.DictReader(io.StringIO(text(files(found)["evaluations"]))))
+    rows = list(csv.DictReader(io.StringIO(csv_text(files(found)["evaluations"]))))
     assert [int(row["correct"]) for row in rows] == [20, 8, 21, 9, 12, 4, 16, 30]
     assert float(rows[0]["low"]) == found.results[0].low
     assert rows[0]["alpha"].startswith("'=1+1|")
     for name, some in files(found).items():
-        for row in csv.reader(io.StringIO(text(some))) if some else ():
+        for row in csv.reader(io.StringIO(csv_text(some))) if some else ():
             for cell in row:
                 assert not cell.startswith(("=", "@", "\t", "\r")), (name, cell)
                 assert cell[:1] not in ("+", "-") or float(cell) is not None, (name, cell)
@@ -128,7 +123,7 @@ def test_csv_has_full_precision_and_no_formulas(full: Store) -> None:
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\n="])
 def test_whatever_begins_like_a_formula_is_text(start: str) -> None:
-    [_, row] = csv.reader(io.StringIO(text([{"name": f"{start}cmd|x", "number": -0.5}]), newline=""))
+    [_, row] = csv.reader(io.StringIO(csv_text([{"name": f"{start}cmd|x", "number": -0.5}]), newline=""))
     assert row == [f"'{start}cmd|x", "-0.5"]
 
 
@@ -139,19 +134,24 @@ def test_the_terminal_is_not_steered(full: Store) -> None:
         for sheet in sheets(found):
             console.print(sheet_table(sheet))
     assert "\x1b" not in capture.get()
-    assert not any("\x1b" in drawn for drawn in plots(found.paper, 100))
+    drawn = [*overview_plots(found.paper, 100), *sweep_plots(found.paper, 100)]
+    assert len(drawn) == 2
+    assert not any("\x1b" in one for one in drawn)
 
 
-def test_a_terminal_shows_a_plot_of_sizes_or_of_accuracies(store: Store) -> None:
+def test_a_terminal_shows_accuracies_against_chance_and_by_size(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(20))
     evaluated(store, "toy", first(10), method="finetune")
-    [drawn] = plots(report(store).paper, 90)
+    paper = report(store).paper
+    [drawn] = overview_plots(paper, 90)
+    assert list(sweep_plots(paper, 90)) == []
     assert "TinyLLM" in drawn
     assert "Full fine-tuning" in drawn
+    assert ": chance, 25.0" in drawn
     assert max(map(len, drawn.splitlines())) <= 90
     evaluated(store, "toy", first(12), limit=20)
-    [drawn] = plots(report(store).paper, 90)
+    [drawn] = sweep_plots(report(store).paper, 90)
     assert "by training questions" in drawn
     assert ". full fine-tuning on 80 questions: 25.0" in drawn
 
@@ -181,15 +181,12 @@ def test_published_figures_are_the_papers() -> None:
     assert [line.on("openbookqa") for line in found.ablation] == pytest.approx([0.732, 0.73, 0.738, 0.744])
 
 
-def test_the_picture_is_said_in_words_and_needs_no_colour(full: Store) -> None:
+def test_the_picture_is_said_in_words_and_asks_for_no_script(full: Store) -> None:
     page = html_page(report(full))
-    assert page.count('role="img" aria-labelledby="train-size-1-title train-size-1-desc"') == 1
-    assert '<desc id="train-size-1-desc">TinyLLM: from 20 questions, 10.0 %' in page
-    drawn = page[page.index('<svg class="plot"') : page.index("</svg>")]
-    assert "script" not in drawn
-    numbers = [float(number) for number in re.findall(r' (?:x1|x2|y1|y2)="([-\d.]+)"', drawn)]
-    assert numbers
-    assert all(0 <= number <= 460 for number in numbers)
+    assert page.count("TinyLLM: from 20 questions, 10.0 % (4.0 to 23.1) to 80 questions, ") == 1
+    drawn = page[page.index('<svg class="plot"') : page.rindex("</svg>")]
+    assert "<script" not in drawn
+    assert "href" not in drawn
 
 
 def test_the_command_writes_them(inside: Command, full: Store, tmp_path: Path) -> None:
@@ -197,7 +194,8 @@ def test_the_command_writes_them(inside: Command, full: Store, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert all((tmp_path / name).stat().st_size > 200 for name in ("r.md", "r.tex", "r.html", "tables/table1.csv"))
     assert {path.name for path in (tmp_path / "tables").iterdir()} == {
-        "table1.csv", "gains.csv", "ablation.csv", "comparisons.csv", "train-size.csv", "arms.csv", "evaluations.csv",
+        "tinyllm-report.json", "table1.csv", "gains.csv", "ablation.csv", "comparisons.csv", "train-size.csv",
+        "arms.csv", "evaluations.csv",
     }  # fmt: skip
     assert "r.tex" in done.stderr
     assert "Next: tinyllm experiment alpha" in done.stderr

@@ -245,6 +245,7 @@ def test_reading_a_deleted_file_is_no_error(tmp_path: Path) -> None:
     with open_store(path) as store:
         path.unlink()
         assert rows(store, "questions") == 4
+        store.close()  # a second time is no error
 
 
 def test_a_command_whose_database_is_deleted_ends_with_an_error(tinyllm: Command, tmp_path: Path) -> None:

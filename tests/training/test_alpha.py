@@ -1,4 +1,4 @@
-"""Reading `--alpha`, and which data set and teachers it comes to."""
+"""Reading `--alpha`, and the data set and the teachers."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_inference_trains_nothing(inside: Command, tmp_path: Path) -> None:
     assert not (tmp_path / "tinyllm.db").exists()
 
 
-def test_the_page_says_whose_answers_were_learnt(inside: Command, tmp_path: Path) -> None:
+def test_the_page_says_whose_answers_were_learned(inside: Command, tmp_path: Path) -> None:
     (tmp_path / "tinyllm.toml").write_text(
         '[teachers.oracle]\nbackend = "scripted"\nreplies = ["Answer: (a)", "I cannot tell."]\n', encoding="utf-8"
     )

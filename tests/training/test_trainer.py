@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import make_questions, write_dataset
-from tests.models import KINDS, make_folder, record_run, weights
+from tests.models import KINDS, add_dropout, make_folder, record_run, weights
 from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.errors import TinyLLMError, WorldProblem
 from tinyllm_cli.ingestion.ingest import ingest
@@ -46,11 +46,9 @@ def taught(student: Student, count: int = 8) -> list[list[Example]]:
 
 
 def train_once(folder: Path, watch: Callable[[StepReport], None] = lambda report: None, **changes: Any) -> Student:
-    """The student of `folder` after training, with dropout where it has any."""
+    """The student of `folder` after training with dropout."""
     student = load_student(str(folder))
-    for module in student.model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.1
+    add_dropout(student, 0.1)
     settings = TrainSettings(**{"epochs": 2, "batch_size": 4, "lr": 1e-3, "precision": "float32", **changes})
     for report in Training(student, taught(student), settings).steps():
         watch(report)
@@ -68,6 +66,11 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(folder: Path) -> None:
 
 def test_another_seed_gives_other_weights(folder: Path) -> None:
     assert not same(train_once(folder, seed=3), train_once(folder, seed=4))
+
+
+def test_micro_batches_of_any_size_end_with_the_same_weights_with_dropout(folder: Path) -> None:
+    one, other = weights(train_once(folder, token_budget=5000)), weights(train_once(folder, token_budget=64))
+    assert all(torch.allclose(value, other[name], atol=1e-4) for name, value in one.items())
 
 
 def test_the_last_steps_student_is_in_eval_mode_and_has_learned(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -44,17 +43,14 @@ def report(
 
     Example: tinyllm report --html report.html
     """
-    from tinyllm_cli.errors import UsageProblem
-
-    if csv is not None and (csv.is_file() or csv.suffix.lower() == ".csv"):
-        raise UsageProblem(
-            f"--csv takes a folder, not {csv}: the tables have different columns.",
-            f"For example: --csv {csv.with_suffix('')}",
-        )
     session = Session(db, config, Console(json=json, quiet=quiet))
     with closing(session.open_store(create=False)) as store:
         from tinyllm_cli.rationales.gates import gate_settings
         from tinyllm_cli.report.collect import collect
+        from tinyllm_cli.report.outputs import Outputs
+
+        outputs = Outputs(html=html, md=md, latex=latex, csv=csv)
+        outputs.check(store.path)
 
         store.runs.mark_killed()
         gates = gate_settings(session.settings.gates, max_target)
@@ -69,7 +65,7 @@ def report(
         )
     session.console.result(found.as_json())
     written = []
-    for path in _written(found, audit, html, md, latex, csv):
+    for path in outputs.write(found, audit):
         session.console.note(f"Written: {path.resolve()}")
         written.append(path)
     if csv is not None and csv not in written:
@@ -86,30 +82,34 @@ def report(
 
 
 def _show(session: Session, found: Report) -> None:
-    """Results last, where they are seen first. Where there are many, single evaluations are left to the files."""
+    """The finding first, then the details. Many single evaluations are left to the files."""
+    from tinyllm_cli.cli.views.report import finding_text, overview_plots
     from tinyllm_cli.report.terminal import accuracy_tables, report_tables
 
     console = session.console
     if console.json:
         return
+    console.show(finding_text(found.finding))
+    for plot in list(overview_plots(found.paper, console.width))[:_PLOTS]:
+        console.say(plot)
     few = len(found.results) <= _FEW
     for table in [*report_tables(found), *(accuracy_tables(found.results) if few else ())]:
         console.show(table)
     if not few:
-        console.say(f"{len(found.results)} evaluations: each of them stands in --html, --csv and --json.")
+        console.say(f"{len(found.results)} evaluations: --html, --csv and --json list each of them.")
     _show_paper(console, found.paper)
     for part in found.paper.missing:
-        console.note(f"{part.what}: nothing yet. Run: {part.command}")
+        console.note(f"{part.what}: no data yet. Run: {part.command}")
 
 
 def _show_paper(console: Console, paper: Paper) -> None:
-    from tinyllm_cli.cli.views.report import plots, sheet_table
+    from tinyllm_cli.cli.views.report import sheet_table, sweep_plots
     from tinyllm_cli.report.sheets import comparisons_sheet, table_sheets
     from tinyllm_cli.report.table_model import by_group
 
     for sheet in table_sheets(paper):
         console.show(sheet_table(sheet))
-    drawn = list(plots(paper, console.width))
+    drawn = list(sweep_plots(paper, console.width))
     for plot in drawn[:_PLOTS]:
         console.say(plot)
     if len(drawn) > _PLOTS:
@@ -117,33 +117,6 @@ def _show_paper(console: Console, paper: Paper) -> None:
     if paper.comparisons:
         for group in by_group(comparisons_sheet(paper.comparisons)):
             console.show(sheet_table(group))
-
-
-def _written(
-    found: Report, audit: AuditSection | None, html: Path | None, md: Path | None, latex: Path | None, csv: Path | None
-) -> Iterator[Path]:
-    from tinyllm_cli.report.sheets import sheets
-
-    if html is not None:
-        from tinyllm_cli.report.html import html_page
-
-        html.write_text(html_page(found, audit), encoding="utf-8")
-        yield html
-    if md is not None:
-        from tinyllm_cli.report.markdown import markdown
-
-        md.write_text(markdown(sheets(found)), encoding="utf-8")
-        yield md
-    if latex is not None:
-        from tinyllm_cli.report.latex import latex as as_latex
-
-        latex.write_text(as_latex(sheets(found)), encoding="utf-8")
-        yield latex
-    if csv is not None:
-        from tinyllm_cli.report.csv_files import write_folder
-
-        if write_folder(csv, found):
-            yield csv
 
 
 def _audit(session: Session, store: Store, gates: GateSettings) -> AuditSection:

@@ -1,4 +1,4 @@
-"""The paper's Table 2: TinyLLM without one of its parts at a time, and controls that must not do as well."""
+"""The paper's Table 2: TinyLLM without one of its parts at a time, and controls."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _ablation(student: str, own: Sequence[Arm], table: MainTable) -> Ablation | 
             continue
         parts = {arm.evaluations: dict(_variants(arm, here)) for arm in candidates}
         most = max(map(len, parts.values()))
-        chosen = stands_for([arm for arm in candidates if len(parts[arm.evaluations]) == most]).arm
+        chosen = stands_for([arm for arm in candidates if len(parts[arm.evaluations]) == most]).one
         whole[column.dataset] = chosen
         for label, arm in parts[chosen.evaluations].items():
             variants.setdefault(label, {})[column.dataset] = arm

@@ -1,20 +1,21 @@
-"""Arms: runs that differ in their seed alone, with what each got right of the same questions."""
+"""Arms: runs that differ in their seed alone, with their accuracies on the same questions."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean, stdev
 from typing import Any
 
 from tinyllm_cli.datasets.question import canonical
 from tinyllm_cli.records.evaluations import Evaluation
 from tinyllm_cli.records.runs import Run
+from tinyllm_cli.report.labels import NO_EFFECT, label_of, precision_of, training_texts, treatment_of
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.training.methods import ON_RATIONALES
 
-_TOLD_APART = {
+_IN_FIELDS = {
     "seed",
     "limit",
     "prefixes",
@@ -26,18 +27,18 @@ _TOLD_APART = {
     "shuffled",
     "data",
 }
-_OF_NO_EFFECT = {"token_budget", "gradient_checkpointing", "environment"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One way to make a student (or a teacher, or a model as it is), with an evaluation for each seed.
+    """One way to make a student (or a teacher, or an untrained model), with an evaluation for each seed.
 
     Accuracies are shares in 0..1; `low` and `high` bound the 95 % interval of the mean, by the number of questions;
-    `spread` is the standard deviation over seeds, None for a single one; `valid` is the mean accuracy on the valid
-    split of the kept checkpoints. `treatment` says what was done with raw rationales, `recipe` stands for the settings
-    of the training that the other fields don't tell, `size` counts training questions; `gates` changes with the gates'
-    settings, `data` with the training and valid questions; `way` is the (sampling, recipe) of a teacher's replies."""
+    `spread` is the standard deviation over seeds, None for a single one; `valid` and `valid_loss` are the means over
+    the kept checkpoints on the valid split. `treatment` says how raw rationales were processed, `recipe` stands for
+    the training settings without a field of their own, `size` counts training questions; `gates` changes with the
+    gates' settings, `data` with the training and valid questions; `way` is the (sampling, recipe) of a teacher's
+    replies. An arm of several `settings` pools arms that nothing but test could choose between."""
 
     label: str
     method: str
@@ -67,6 +68,12 @@ class Arm:
     low: float
     high: float
     valid: float | None = None
+    valid_loss: float | None = None
+    settings: int = 1
+
+    @property
+    def seed_count(self) -> int:
+        return len(set(self.seeds))
 
     @property
     def alphas(self) -> str:
@@ -78,42 +85,39 @@ class Arm:
         return self.dataset, self.split, self.scoring, self.n
 
     def ahead_of(self, other: Arm) -> tuple[float | None, int]:
-        """How much more it gets right than `other`, over the seeds that both have (None without any), and how many."""
+        """Difference in accuracy to `other`, over the seeds that both have (None without any), and how many."""
         found = [self.accuracies[ours] - other.accuracies[theirs] for ours, theirs in self.same_seeds(other)]
-        return (fmean(found) if found else None), len(found)
+        return (fmean(found) if found else None), len(set(self.seeds) & set(other.seeds))
 
     def same_seeds(self, other: Arm) -> list[tuple[int, int]]:
-        """Where the seeds that both have stand in each."""
-        theirs = {seed: place for place, seed in enumerate(other.seeds)}
-        return [(place, theirs[seed]) for place, seed in enumerate(self.seeds) if seed in theirs]
+        """Positions of the seeds that both have, in each."""
+        return [
+            (place, position)
+            for place, seed in enumerate(self.seeds)
+            for position, theirs in enumerate(other.seeds)
+            if seed == theirs
+        ]
 
 
-def label_of(run: Run) -> str:
-    """The method, and what of its settings tells it from the paper's: `tinyllm raw`, `tinyllm gated, weight`."""
-    told = run.method in ON_RATIONALES
-    settings = run.settings.to_json()
-    parts = []
-    if told:
-        weights = set(run.alpha.values())
-        names = ", ".join(f"{name}={alpha:g}" for name, alpha in run.alpha.items())
-        parts += [names] if len(run.alpha) == 1 or weights != {1.0} else []
-        parts.append("gated" if settings.get("gates") else "raw")
-        parts += [str(settings["usefulness"])] if settings.get("usefulness") else []
-        parts += ["shuffled"] if settings.get("shuffled") else []
-        parts += [f"icl={settings['icl']}"] if settings.get("icl") is not None else []
-        parts += [f"best {settings['samples']}"] if settings.get("samples") else []
-    parts += [f"first {settings['limit']}"] if settings.get("limit") else []
-    return run.method + (f" ({', '.join(parts)})" if parts else "")
-
-
-def treatment_of(settings: Mapping[str, Any]) -> str:
-    """What was done with raw rationales before they were learnt; empty is the paper's way."""
-    parts = ["gates"] if settings.get("gates") else []
-    if usefulness := settings.get("usefulness"):
-        parts.append({"weight": "usefulness weights", "filter": "usefulness filter"}.get(usefulness, str(usefulness)))
-    if samples := settings.get("samples"):
-        parts.append(f"best {samples} of several")
-    return " + ".join(parts)
+def pooled(tied: Sequence[Arm]) -> Arm:
+    """Several settings as one arm: the accuracy to be expected of any of them, with all of their evaluations."""
+    first = tied[0]
+    mean = fmean(arm.mean for arm in tied)
+    low, high = wilson(mean * first.n, first.n)
+    alphas = {canonical(arm.alpha) for arm in tied}
+    return replace(
+        first,
+        alpha=first.alpha if len(alphas) == 1 else {},
+        seeds=tuple(seed for arm in tied for seed in arm.seeds),
+        accuracies=tuple(accuracy for arm in tied for accuracy in arm.accuracies),
+        evaluations=tuple(number for arm in tied for number in arm.evaluations),
+        runs=tuple(number for arm in tied for number in arm.runs),
+        mean=mean,
+        spread=None,
+        low=low,
+        high=high,
+        settings=len(tied),
+    )
 
 
 def arms(evaluations: Sequence[Evaluation], runs: Mapping[int, Run], sizes: Mapping[str, int]) -> list[Arm]:
@@ -133,7 +137,7 @@ def arms(evaluations: Sequence[Evaluation], runs: Mapping[int, Run], sizes: Mapp
 
 
 def why_no_seed(run: Run, one: Evaluation) -> str:
-    """Why what a run's student answered is no seed among others; empty where it is one."""
+    """Why a run's evaluation is not a seed of an arm; empty where it is one."""
     if run.state != "done":
         return f"the run is {run.state}, not done"
     earlier = run.checkpoint is not None and one.subject.step != run.checkpoint
@@ -142,9 +146,9 @@ def why_no_seed(run: Run, one: Evaluation) -> str:
 
 def alike(run: Run, sizes: Mapping[str, int]) -> str:
     """The same for runs that differ in their seed alone."""
-    # Not by the label: it tells a limit of all questions from none.
-    told_apart = {name: value for name, value in _of_run(run, sizes).items() if name not in ("label", "size")}
-    return canonical([told_apart, _limited(run, sizes), _material(run), run.settings.prefixes])
+    # Not by the label: it distinguishes a limit of all questions from none.
+    facts = {name: value for name, value in _of_run(run, sizes).items() if name not in ("label", "size")}
+    return canonical([facts, _limited(run, sizes), training_texts(run), run.settings.prefixes])
 
 
 def _limited(run: Run, sizes: Mapping[str, int]) -> int:
@@ -159,15 +163,15 @@ def _untrained(one: Evaluation) -> dict[str, Any]:
 
 def _of_run(run: Run, sizes: Mapping[str, int]) -> dict[str, Any]:
     settings = run.settings.to_json()
-    told = run.method in ON_RATIONALES
-    rest = {name: value for name, value in settings.items() if name not in _TOLD_APART | _OF_NO_EFFECT}
-    rest["precision"] = run.settings.environment.precision if run.settings.environment else settings["precision"]
+    on_rationales = run.method in ON_RATIONALES
+    rest = {name: value for name, value in settings.items() if name not in _IN_FIELDS | NO_EFFECT}
+    rest["precision"] = precision_of(run)
     return {
         "label": label_of(run),
         "method": run.method,
         "student": run.student,
         "alpha": dict(sorted(run.alpha.items())),
-        "treatment": treatment_of(settings) if told else "",
+        "treatment": treatment_of(settings) if on_rationales else "",
         "icl": settings.get("icl"),
         "shuffled": bool(settings.get("shuffled")),
         "size": run.metrics.get("questions") or _limited(run, sizes),
@@ -176,11 +180,6 @@ def _of_run(run: Run, sizes: Mapping[str, int]) -> dict[str, Any]:
         "data": settings.get("data") or "",
         "trained_on": run.dataset,
     }
-
-
-def _material(run: Run) -> dict[str, Any]:
-    """Which texts were learnt, by teacher."""
-    return {teacher: record.get("digest") for teacher, record in run.sources.items()}
 
 
 def _arm(facts: Mapping[str, Any], by_seed: Mapping[int, Evaluation], runs: Mapping[int, Run]) -> Arm:
@@ -192,6 +191,7 @@ def _arm(facts: Mapping[str, Any], by_seed: Mapping[int, Evaluation], runs: Mapp
     low, high = wilson(mean * first.questions, first.questions)
     numbers = [one.subject.run for one in found if one.subject.run is not None]
     valid = [accuracy for number in numbers if (accuracy := runs[number].valid_accuracy) is not None]
+    losses = [loss for number in numbers if (loss := valid_loss(runs[number])) is not None]
     return Arm(
         **facts,
         dataset=first.dataset,
@@ -209,4 +209,11 @@ def _arm(facts: Mapping[str, Any], by_seed: Mapping[int, Evaluation], runs: Mapp
         low=low,
         high=high,
         valid=fmean(valid) if valid and len(valid) == len(numbers) else None,
+        valid_loss=fmean(losses) if losses and len(losses) == len(numbers) else None,
     )
+
+
+def valid_loss(run: Run) -> float | None:
+    """Of the kept checkpoint on the valid split; None where the run records none."""
+    best = run.metrics.get("best_step")
+    return next((point.get("loss") for point in run.metrics.get("valid", ()) if point["step"] == best), None)

@@ -1,19 +1,17 @@
-"""The report's section on what the students learned from: rationale quality by teacher, copies, agreement.
-
-Collects; `_audit.html.j2` shows it as `sections.audit`.
-"""
+"""The report's section on rationale quality: by teacher, shared questions of splits, agreement of teachers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tinyllm_cli.audit.checks import CheckResult, findings
 from tinyllm_cli.audit.question_view import ReplyView, question_view
 from tinyllm_cli.audit.summary import OnAudited, Survey, opened, survey
-from tinyllm_cli.audit.teacher_stats import chosen_variants
+from tinyllm_cli.audit.teacher_stats import TeacherQuality, chosen_variants
 from tinyllm_cli.datasets.duplicates import Repeats, repeats
 from tinyllm_cli.rationales.gates import GateSettings
+from tinyllm_cli.report.table_model import Group, Sheet, TableCell, TableRow, money, number, slug
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationale_stats as stored_surveys
 
@@ -31,8 +29,8 @@ class AuditExample:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditSection:
-    """`surveys` are of the data sets that have rationales to learn from, `copies` (data set, shared questions) of all
-    of them."""
+    """`surveys` are of the data sets that have training rationales, `copies` (data set, shared questions) of all data
+    sets."""
 
     copies: tuple[tuple[str, Repeats], ...]
     surveys: tuple[Survey, ...]
@@ -43,8 +41,7 @@ class AuditSection:
 def audit_section(
     store: Store, gates: GateSettings | None = None, watch: OnAudited = lambda _what: None
 ) -> AuditSection:  # fmt: skip
-    """What the gates make of the rationales is found out where the store doesn't know it yet. Lengths are in
-    characters: a report loads no student."""
+    """Verdicts that the store lacks are made and kept. Lengths are in characters: a report loads no student."""
     names = sorted(store.rationales.datasets_with_rationales())
     surveys = tuple(survey(store, name, gates=gates, watch=watch) for name in names)
     copied = {one.dataset: one.repeats for one in surveys}
@@ -59,7 +56,7 @@ def audit_section(
 
 
 def _examples(store: Store, dataset: str, gates: GateSettings) -> Iterator[AuditExample]:
-    """One for each gate, of what `distill` learns."""
+    """One for each gate, from the rationales that `distill` trains on."""
     shown: dict[str, stored_surveys.Faulty] = {}
     for variant in chosen_variants(store, dataset, "train"):
         for faulty in store.rationale_stats.one_by_gate(dataset, variant, gates.hash):
@@ -71,3 +68,101 @@ def _examples(store: Store, dataset: str, gates: GateSettings) -> Iterator[Audit
                 yield AuditExample(
                     gate=faulty.gate, dataset=dataset, key=faulty.key, question=place.text, exhibit=exhibit
                 )
+
+
+def audit_sheets(found: Survey) -> Iterator[Sheet]:
+    """Rationale quality by teacher; overlap and agreement where there are several teachers or samples."""
+    if found.teachers:
+        yield Sheet(
+            name=f"quality-{slug(found.dataset)}",
+            title=f"Rationales for {found.dataset}",
+            head=("teacher", "split", "prompt", ">questions", ">failed", ">kept", ">repaired", ">rejected", ">usable",
+                  ">characters", ">cost", "gate findings"),
+            groups=(Group(rows=tuple(map(_quality_row, found.teachers))),),
+            notes=(
+                "In percent: usable, the questions with a rationale that passes the gates; gate findings, the"
+                " rationales with a finding, in brackets those rejected. Characters: mean length after the gates.",
+            ),
+        )  # fmt: skip
+    rows = tuple(_agreement_rows(found))
+    if rows:
+        yield Sheet(
+            name=f"agreement-{slug(found.dataset)}",
+            title=f"Overlap and agreement of the teachers of {found.dataset}",
+            head=("teachers", "split", ">overlap", ">by chance", ">alpha", ">all agree", ">questions"),
+            groups=(Group(rows=rows),),
+            notes=(
+                "Overlap: word overlap of two rationales (1: all words of one are in the other), for the same question"
+                " and for different ones. Alpha: Krippendorff's, of answers given without the gold answer (0: chance,"
+                " 1: full agreement), below it the 95 % bootstrap interval.",
+            ),
+        )
+
+
+def _quality_row(one: TeacherQuality) -> TableRow:
+    gates = sorted(one.gates.items(), key=lambda item: -item[1])
+    texts = (
+        one.split,
+        one.recipe,
+        f"{one.covered} of {one.questions}",
+        str(one.failed),
+        str(one.kept),
+        str(one.repaired),
+        str(one.rejected),
+        _part(one.usable, one.questions),
+        "–" if one.characters is None else f"{one.characters:.0f}",
+        money(one.cost, one.partly),
+        ", ".join(_found_by(gate, count, one) for gate, count in gates) or "–",
+    )
+    return TableRow(label=one.teacher, cells=tuple(TableCell(text=text) for text in texts))
+
+
+def _found_by(gate: str, count: int, one: TeacherQuality) -> str:
+    rejected = f" ({_part(one.against[gate], one.rationales)})" if gate in one.against else ""
+    return f"{gate} {_part(count, one.rationales)}{rejected}"
+
+
+def _part(count: int, whole: int) -> str:
+    return number(count / whole) if whole else "–"
+
+
+def _agreement_rows(found: Survey) -> Iterator[TableRow]:
+    blank = TableCell(text="")
+    for one in found.overlaps:
+        names = f"{one.first}, several samples" if one.first == one.second else f"{one.first}, {one.second}"
+        by_chance = "–" if one.elsewhere is None else f"{one.elsewhere:.2f}"
+        cells = (TableCell(text=one.split), TableCell(text=f"{one.same:.2f}"), TableCell(text=by_chance), blank, blank,
+                 TableCell(text=f"{one.questions:,}"))  # fmt: skip
+        yield TableRow(label=names, cells=cells)
+    for own in found.own_answers:
+        names = ", ".join(own.teachers) + (", several samples" if len(own.teachers) == 1 else "")
+        agreed = own.agreement
+        alpha = TableCell(text=f"{agreed.alpha:.2f}", under=f"{agreed.low:.2f} to {agreed.high:.2f}")
+        cells = (TableCell(text=own.split), blank, blank, alpha, TableCell(text=number(agreed.same)),
+                 TableCell(text=f"{agreed.questions:,}"))  # fmt: skip
+        yield TableRow(label=names, cells=cells)
+
+
+def copies_sheet(copies: Sequence[tuple[str, Repeats]]) -> Sheet:
+    rows = [
+        TableRow(
+            label=name,
+            cells=(
+                TableCell(text=shared.second),
+                TableCell(text=shared.first),
+                *(TableCell(text=f"{count:,}") for count in (shared.same, shared.answer, shared.near)),
+                TableCell(text=", ".join(f"{pair.second} ({pair.first})" for pair in shared.pairs[:5])),
+            ),
+        )
+        for name, shared in copies
+    ]
+    return Sheet(
+        name="copies",
+        title="Questions in two splits",
+        head=("data set", "questions of", "also in", ">identical", ">another answer", ">nearly", "examples"),
+        groups=(Group(rows=tuple(rows)),),
+        notes=(
+            "Whatever the order of their options. Another answer: identical, with another gold answer. Nearly: 80 % of"
+            " the words are the same.",
+        ),
+    )

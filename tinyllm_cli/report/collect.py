@@ -14,6 +14,8 @@ from tinyllm_cli.records.evaluations import Evaluation
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.report.arms import Arm, arms, why_no_seed
 from tinyllm_cli.report.cases import Case, cases
+from tinyllm_cli.report.finding import Finding, finding
+from tinyllm_cli.report.labels import label_of, run_labels
 from tinyllm_cli.report.paper_figures import published
 from tinyllm_cli.report.paper_tables import Paper, paper
 from tinyllm_cli.report.pareto import Tradeoff, tradeoffs
@@ -24,11 +26,13 @@ from tinyllm_cli.store.questions import SplitProfile
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One accuracy with what is needed to defend it. Shares are in 0..1; `low` and `high` bound the 95 % interval."""
+    """One accuracy with its context. Shares are in 0..1; `low` and `high` bound the 95 % interval. `label` says what
+    distinguishes a run from the others."""
 
     subject: str
     kind: str
     method: str
+    label: str
     student: str
     alpha: Mapping[str, float]
     seed: int | None
@@ -48,7 +52,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparableResults:
-    """Results on the same questions by the same scoring: what may stand in one table. Never empty."""
+    """Results on the same questions by the same scoring. Never empty."""
 
     results: tuple[Result, ...]
 
@@ -86,7 +90,7 @@ class DatasetSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class ExcludedResult:
-    """An evaluation that tables, figures and comparisons are not about, and why."""
+    """An evaluation that tables, figures and comparisons leave out, and why."""
 
     result: Result
     why: str
@@ -94,6 +98,7 @@ class ExcludedResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
+    finding: Finding
     version: str
     made: str
     database: str
@@ -114,8 +119,8 @@ class Report:
 
 
 def collect(store: Store, *, samples: int, with_paper: bool = False, gates: GateSettings | None = None) -> Report:
-    """Everything in the store, with `samples` questions of each data set to read, their rationales as these gates
-    leave them; `with_paper` puts the paper's own figures beside."""
+    """Everything in the store, with `samples` case studies for each data set, their rationales after these gates;
+    `with_paper` adds the paper's own figures."""
     runs = store.runs.everything()
     by_id = {run.id: run for run in runs}
     names = store.questions.names()
@@ -126,8 +131,11 @@ def collect(store: Store, *, samples: int, with_paper: bool = False, gates: Gate
     sizes = {name: places.get((name, "train"), 0) for name in names}
     found = arms(evaluations, by_id, sizes)
     made = paper(store, found, sizes, published() if with_paper else None)
+    labels = run_labels(runs)
+    results = tuple(result(evaluation, by_id, labels) for evaluation in evaluations)
     costs, asked = store.rationales.costs(), store.elicitations.everything()
     return Report(
+        finding=finding(made, len(results)),
         version=__version__,
         made=now(),
         database=store.path.name,
@@ -135,7 +143,7 @@ def collect(store: Store, *, samples: int, with_paper: bool = False, gates: Gate
         teachers=tuple(costs),
         asked=tuple(asked),
         runs=tuple(runs),
-        results=tuple(result(evaluation, by_id) for evaluation in evaluations),
+        results=results,
         left_out=tuple(_left_out(everything, changed, by_id, places)),
         arms=tuple(found),
         paper=made,
@@ -150,7 +158,7 @@ def _left_out(
     runs: Mapping[int, Run],
     sizes: Mapping[tuple[str, str], int],
 ) -> Iterator[ExcludedResult]:
-    """Without those that were made again since, on as many questions as there still are. `sizes` by data set and
+    """Without those that were repeated since, on as many questions as there still are. `sizes` by data set and
     split."""
     valid = [one for one in everything if one.id not in changed]
     for one in everything:
@@ -172,16 +180,18 @@ def _replaces(later: Evaluation, one: Evaluation, least: int) -> bool:
     return same and later.id > one.id and later.questions >= least
 
 
-def result(evaluation: Evaluation, runs: Mapping[int, Run]) -> Result:
-    """A complete evaluation as a row of the table."""
+def result(evaluation: Evaluation, runs: Mapping[int, Run], labels: Mapping[int, str] | None = None) -> Result:
+    """A complete evaluation as a row of the table. `labels` are of all runs that the table shows."""
     subject = evaluation.subject
     run = runs.get(subject.run) if subject.run is not None else None
     correct, n = evaluation.correct or 0, evaluation.questions
     low, high = wilson(correct, n)
+    method = run.method if run else {"model": "inference", "teacher": "teacher", "run": "?"}[subject.kind]
     return Result(
         subject=subject.name,
         kind=subject.kind,
-        method=run.method if run else {"model": "inference", "teacher": "teacher", "run": "?"}[subject.kind],
+        method=method,
+        label=method if run is None else (labels or {}).get(run.id) or label_of(run),
         student=run.student if run else subject.name,
         alpha=run.alpha if run else {},
         seed=run.seed if run else None,

@@ -1,4 +1,4 @@
-"""Contests: one arm against another on the same questions, by paired tests, corrected for how many there are."""
+"""Paired tests of one arm against another on the same questions, corrected for their number."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tinyllm_cli.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Pairing:
-    """What is to be compared: two arms, or the same two of several data sets. `part` says in which of the report's
-    tables they stand."""
+    """What to compare: two arms, or the same two methods on several data sets. `part`: in which of the report's tables
+    they are."""
 
     part: str
     arm: str
@@ -27,11 +27,10 @@ class Pairing:
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A difference in accuracy with its 95 % interval, its exact two-sided p, and p after Holm's correction for all
-    contests of the report. `discordant` is the share of questions that just one of the two got right, a mean over
-    seeds; `spread` the mean of the questions' squared differences, each a mean over seeds; `smallest` the least
-    difference that so many questions of such a spread would show in four cases of five, None where they would show
-    none, even if all were for one side. Of several data sets each may have another number of seeds: `seeds` is the
-    highest, `fewest_seeds` the lowest."""
+    comparisons of the report. `discordant` is the share of questions that just one of the two got right, a mean over
+    seeds; `spread` the mean of the questions' squared differences, each a mean over seeds; `smallest` the minimum
+    detectable difference at 80 % power, None where no difference would be detected. Of several data sets each may have
+    another number of seeds: `seeds` is the highest, `fewest_seeds` the lowest."""
 
     part: str
     arm: str
@@ -52,21 +51,21 @@ class Comparison:
     smallest: float | None
 
 
-def comparisons(store: Store, duels: Sequence[Pairing]) -> list[Comparison]:
-    """Each duel once; those whose arms have no seed in common are left out."""
-    fought: dict[tuple[tuple[int, int], ...], Comparison | None] = {}
-    for pairing in duels:
+def comparisons(store: Store, pairings: Sequence[Pairing]) -> list[Comparison]:
+    """Each pair of arms once; pairs without a seed in common are left out."""
+    tested: dict[tuple[tuple[int, int], ...], Comparison | None] = {}
+    for pairing in pairings:
         together = [common(one, other) for one, other in pairing.pairs]
         key = tuple(pair for some in together for pair in some)
-        if key not in fought and all(together):
-            fought[key] = _fought(store, pairing, together)
-    found = [one for one in fought.values() if one is not None]
+        if key not in tested and all(together):
+            tested[key] = _compared(store, pairing, together)
+    found = [one for one in tested.values() if one is not None]
     adjusted = holm([one.p for one in found])
     return [replace(one, adjusted=correction) for one, correction in zip(found, adjusted, strict=True)]
 
 
 def common(one: Arm, other: Arm) -> list[tuple[int, int]]:
-    """Evaluations of the same seed. What was not trained has one for all seeds."""
+    """Pairs of evaluations with the same seed. An untrained model has one for all seeds."""
     if one.questions[:2] != other.questions[:2] or one.n != other.n:
         return []
     if not other.runs:
@@ -74,7 +73,7 @@ def common(one: Arm, other: Arm) -> list[tuple[int, int]]:
     return [(one.evaluations[ours], other.evaluations[theirs]) for ours, theirs in one.same_seeds(other)]
 
 
-def _fought(store: Store, pairing: Pairing, together: Sequence[Sequence[tuple[int, int]]]) -> Comparison | None:
+def _compared(store: Store, pairing: Pairing, together: Sequence[Sequence[tuple[int, int]]]) -> Comparison | None:
     """None where they have no question in common."""
     counts: Counter[tuple[Fraction, Fraction]] = Counter()
     for some in together:
@@ -89,6 +88,7 @@ def _fought(store: Store, pairing: Pairing, together: Sequence[Sequence[tuple[in
         differences[float(difference)] += count
     found = paired(differences.elements())
     first = pairing.pairs[0][0]
+    seeds = [len(set(one.seeds) & set(other.seeds)) if other.runs else one.seed_count for one, other in pairing.pairs]
     return Comparison(
         part=pairing.part,
         arm=pairing.arm,
@@ -97,8 +97,8 @@ def _fought(store: Store, pairing: Pairing, together: Sequence[Sequence[tuple[in
         dataset=" + ".join(one.dataset for one, _ in pairing.pairs),
         scoring=first.scoring,
         n=n,
-        seeds=max(map(len, together)),
-        fewest_seeds=min(map(len, together)),
+        seeds=max(seeds),
+        fewest_seeds=min(seeds),
         difference=found.mean,
         low=found.low,
         high=found.high,

@@ -1,55 +1,41 @@
-"""How a hosted teacher's requests in flight went, as a small step plot."""
+"""How many requests to a hosted teacher were in flight, as a small step chart."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 
 from tinyllm_cli.records.elicitation import Elicitation
+from tinyllm_cli.report.charts import Axis, Chart, draw, horizontal, layer, legend_name, series, vertical
 
-WIDTH, HEIGHT = 200.0, 20.0
-_TOLD = 12  # changes that the label spells out
-
-
-@dataclass(frozen=True, kw_only=True)
-class PacePlot:
-    """`lines` are SVG polylines in a box of 200 by 20, one for each endpoint; `most` is the top of the box."""
-
-    lines: tuple[str, ...]
-    most: int
-    label: str
+_HEIGHT = 60
+_TOLD = 12  # changes that the description spells out
 
 
-def pace_plot(asked: Elicitation) -> PacePlot | None:
-    """None where there is nothing to plot: a local teacher, or nothing was asked."""
+def in_flight_chart(asked: Elicitation) -> Chart | None:
+    """A step line for each endpoint; None for a local teacher, which has no limit of requests."""
     if not asked.concurrency:
         return None
-    most = max(change.in_flight for change in asked.concurrency)
     end = max(_seconds(asked), *(change.seconds for change in asked.concurrency), 1e-3)
-    by_endpoint = groupby(
-        sorted(asked.concurrency, key=lambda change: change.endpoint), key=lambda change: change.endpoint
-    )
-    lines = tuple(
-        _steps([(change.seconds / end, change.in_flight / most) for change in changes]) for _, changes in by_endpoint
-    )
+    endpoints = sorted({change.endpoint for change in asked.concurrency})
+    rows = [
+        {"series": legend_name(change.endpoint), "x": change.seconds, "y": change.in_flight,
+         "told": f"{change.in_flight} from {change.seconds:.1f} s ({change.why})"}
+        for change in asked.concurrency
+    ]  # fmt: skip
+    last = {str(row["series"]): row["y"] for row in rows}
+    rows += [{"series": name, "x": end, "y": limit, "told": f"{limit} at the end"} for name, limit in last.items()]
+    x = Axis(title="seconds", domain=(0.0, 1.02 * end))
+    y = Axis(title="", domain=(0.0, 1.05 * max(change.in_flight for change in asked.concurrency)))
+    color = series(endpoints)["color"]
+    base = layer(rows).encode(x=horizontal("x", x), y=vertical("y", y), color=color)
     told = [f"{change.in_flight} from {change.seconds:.1f} s ({change.why})" for change in asked.concurrency[:_TOLD]]
     more = len(asked.concurrency) - len(told)
-    return PacePlot(
-        lines=lines, most=most, label="In flight: " + "; ".join(told) + (f"; {more} more changes" if more else "")
+    return draw(
+        [base.mark_line(interpolate="step-after"), base.mark_point(filled=True, size=12).encode(description="told:N")],
+        f"Requests in flight to {asked.teacher}",
+        "; ".join(told) + (f"; {more} more changes" if more else ""),
+        height=_HEIGHT,
     )
-
-
-def _steps(points: Sequence[tuple[float, float]]) -> str:
-    """Shares of the box as a polyline that runs level until the next point."""
-    corners: list[tuple[float, float]] = []
-    for x, y in points:
-        if corners:
-            corners.append((x, corners[-1][1]))
-        corners.append((x, y))
-    corners.append((1.0, corners[-1][1]))
-    return " ".join(f"{WIDTH * x:.1f},{HEIGHT - (HEIGHT - 2) * y - 1:.1f}" for x, y in corners)
 
 
 def _seconds(asked: Elicitation) -> float:

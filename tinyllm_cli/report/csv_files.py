@@ -1,7 +1,7 @@
-"""The paper's parts as CSV files, one number a cell: what a spreadsheet or a script goes on with.
+"""The report's tables as CSV, one number a cell, for spreadsheets and scripts.
 
-A folder and not a file, since the tables have different columns. Texts that a spreadsheet would take for a formula
-begin with an apostrophe.
+Several files, since the tables have different columns. Texts that a spreadsheet would take for a formula begin with an
+apostrophe.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import Any
 
 from tinyllm_cli.report.arms import Arm
@@ -22,18 +21,13 @@ _ARM = ("method", "treatment", "student", "alphas", "icl", "shuffled", "size", "
         "chance", "majority", "mean", "spread", "low", "high", "valid")  # fmt: skip
 
 
-def write_folder(folder: Path, report: Report) -> list[Path]:
-    """The files that have rows, and none of an earlier report; the folder is made where it is not there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, rows in files(report).items():
-        path = folder / f"{name}.csv"
-        if not rows:
-            path.unlink(missing_ok=True)
-        else:
-            path.write_text(text(rows), encoding="utf-8", newline="")
-            written.append(path)
-    return written
+NAMES = tuple(
+    f"{name}.csv"
+    for name in (
+        "table1", "gains", "ablation", "comparisons", "train-size", "alpha", "costs", "arms", "evaluations", "left-out"
+    )
+)  # fmt: skip
+"""Every file that a report may have."""
 
 
 def files(report: Report) -> dict[str, list[dict[str, Any]]]:
@@ -41,7 +35,8 @@ def files(report: Report) -> dict[str, list[dict[str, Any]]]:
     paper = report.paper
     return {
         "table1": [
-            {"label": line.label, "tried": entry.tried, "on_valid": entry.on_valid, **arm_row(entry.arm)}
+            {"label": line.label, "tried": entry.tried, "tied": len(entry.tied), "on_valid": entry.on_valid,
+             **arm_row(entry.arm)}
             for table in paper.tables
             for line in (*table.teachers, *(line for block in table.blocks for line in block.lines))
             for entry in line.entries.values()
@@ -71,7 +66,7 @@ def files(report: Report) -> dict[str, list[dict[str, Any]]]:
 
 
 def arm_row(arm: Arm) -> dict[str, Any]:
-    return {**{name: getattr(arm, name) for name in _ARM}, "seeds": len(arm.seeds),
+    return {**{name: getattr(arm, name) for name in _ARM}, "seeds": arm.seed_count,
             "runs": " ".join(map(str, arm.runs))}  # fmt: skip
 
 
@@ -92,15 +87,15 @@ def _sweep_rows(sweeps: Iterable[Sweep]) -> Iterator[dict[str, Any]]:
             yield {"line": "full fine-tuning", "x": sweep.level.size, **arm_row(sweep.level)}
 
 
-def text(rows: Sequence[Mapping[str, Any]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(rows[0])
-    writer.writerows([_harmless(value) for value in row.values()] for row in rows)
+    writer.writerows([_escaped(value) for value in row.values()] for row in rows)
     return out.getvalue()
 
 
-def _harmless(value: Any) -> Any:
+def _escaped(value: Any) -> Any:
     """Numbers are numbers, also below zero; a text that begins like a formula is marked as text."""
     if isinstance(value, str) and value.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
         return f"'{value}"

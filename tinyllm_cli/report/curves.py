@@ -9,8 +9,20 @@ from statistics import fmean
 from typing import TypeVar
 
 from tinyllm_cli.records.runs import Run
-from tinyllm_cli.report.arms import alike, label_of
-from tinyllm_cli.report.axes import MARKERS, Curve, Mark, Plot, Scale, accuracies_up, from_zero, polyline, upward
+from tinyllm_cli.report.arms import alike
+from tinyllm_cli.report.charts import (
+    SERIES,
+    Axis,
+    Chart,
+    draw,
+    enclosing,
+    horizontal,
+    layer,
+    legend_name,
+    series,
+    vertical,
+)
+from tinyllm_cli.report.labels import run_labels
 from tinyllm_cli.report.table_model import number, short
 from tinyllm_cli.students.inputs import ANSWER
 
@@ -25,10 +37,10 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """The trainings of one student on one data set, at most as many as there are ways to draw a line."""
+    """The trainings of one student on one data set, at most as many as can be told apart in a chart."""
 
     title: str
-    plots: tuple[Plot, ...]
+    charts: tuple[Chart, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +66,13 @@ class _Trained:
         return [(fmean(x for x, _ in piece), fmean(y for _, y in piece)) for piece in _pieces(found, size)]
 
 
-def panels(runs: Sequence[Run], sizes: Mapping[str, int]) -> list[Panel]:
-    """`sizes` are the data sets' numbers of training questions."""
-    return [
-        Panel(title=title, plots=tuple(_plots(trained)))
-        for (student, dataset), arms in _by_place(runs, sizes).items()
-        for part, trained in enumerate(_pieces(arms, len(MARKERS)), start=1)
-        for title in [f"{short(student)} on {dataset}" + (f", part {part}" if len(arms) > len(MARKERS) else "")]
-    ]
+def panels(runs: Sequence[Run], sizes: Mapping[str, int]) -> Iterator[Panel]:
+    """Those that have something to show. `sizes` are the data sets' numbers of training questions."""
+    for (student, dataset), arms in _by_place(runs, sizes).items():
+        for part, trained in enumerate(_pieces(arms, SERIES), start=1):
+            several = f", part {part}" if len(arms) > SERIES else ""
+            if charts := tuple(_charts(trained)):
+                yield Panel(title=f"{short(student)} on {dataset}{several}", charts=charts)
 
 
 def _by_place(runs: Iterable[Run], sizes: Mapping[str, int]) -> Mapping[tuple[str, str], list[_Trained]]:
@@ -69,7 +80,7 @@ def _by_place(runs: Iterable[Run], sizes: Mapping[str, int]) -> Mapping[tuple[st
     for run in runs:
         if len(run.metrics.get("curve", ())) > 1 or run.metrics.get("valid"):
             grouped[run.student, run.dataset][alike(run, sizes)].append(run)
-    return {place: list(_labelled(map(_of_seeds, arms.values()))) for place, arms in grouped.items()}
+    return {place: list(_labelled(list(map(_of_seeds, arms.values())))) for place, arms in grouped.items()}
 
 
 def _of_seeds(runs: Sequence[Run]) -> list[Run]:
@@ -77,52 +88,48 @@ def _of_seeds(runs: Sequence[Run]) -> list[Run]:
     return list(done.values()) or [runs[-1]]
 
 
-def _labelled(arms: Iterable[Sequence[Run]]) -> Iterator[_Trained]:
-    """With the number of the first run where a label does not tell two arms apart."""
+def _labelled(arms: Sequence[Sequence[Run]]) -> Iterator[_Trained]:
+    """With the number of the first run where the settings do not distinguish two arms."""
+    labels = run_labels(runs[0] for runs in arms)
     taken: set[str] = set()
     for runs in arms:
-        label = label_of(runs[0]) + ("" if runs[0].state == "done" else f", {runs[0].state}")
+        label = labels[runs[0].id] + ("" if runs[0].state == "done" else f", {runs[0].state}")
         label = f"{label}, run {runs[0].id}" if label in taken else label
         taken.add(label)
         yield _Trained(label=label, runs=tuple(runs))
 
 
-def _plots(trained: Sequence[_Trained]) -> Iterator[Plot]:
-    valid = [(one.label, one.valid()) for one in trained]
-    if any(points for _, points in valid):
-        yield _plot("Accuracy on valid", valid, share=True)
-    for title, of_answers in (("Loss of the answers", True), ("Loss of the rationales", False)):
-        losses = [(one.label, one.losses(of_answers=of_answers)) for one in trained]
-        if any(len(points) > 1 for _, points in losses):
-            yield _plot(title, losses, share=False)
+def _charts(trained: Sequence[_Trained]) -> Iterator[Chart]:
+    """A curve has two points at least: of a single one the tables tell all."""
+    kinds = (
+        ("Accuracy on valid", True, [(one.label, one.valid()) for one in trained]),
+        ("Loss of the answers", False, [(one.label, one.losses(of_answers=True)) for one in trained]),
+        ("Loss of the rationales", False, [(one.label, one.losses(of_answers=False)) for one in trained]),
+    )
+    for title, share, lines in kinds:
+        if drawn := [(label, points) for label, points in lines if len(points) > 1]:
+            yield _chart(title, drawn, share=share)
 
 
-def _plot(title: str, lines: Sequence[tuple[str, Points]], *, share: bool) -> Plot:
-    figures = [y for _, points in lines for _, y in points]
-    up, _, y_ticks = (accuracies_up if share else upward)(min(figures), max(figures))
-    across, x_ticks = from_zero(max(x for _, points in lines for x, _ in points))
-    drawn = [(style, label, points) for style, (label, points) in enumerate(lines) if points]
-    return Plot(
-        title=f"{title}, in percent" if share else f"{title}, in nats per token",
-        described="; ".join(f"{label}: from {_told(points[0], share)} to {_told(points[-1], share)}"
-                            for _, label, points in drawn),
-        x_title="steps",
-        curves=tuple(_curve(label, style, points, across, up, share=share) for style, label, points in drawn),
-        x_ticks=tuple(x_ticks),
-        y_ticks=tuple(y_ticks),
-    )  # fmt: skip
-
-
-def _curve(label: str, style: int, points: Points, across: Scale, up: Scale, *, share: bool) -> Curve:
+def _chart(title: str, lines: Sequence[tuple[str, Points]], *, share: bool) -> Chart:
     """Every evaluation is marked, of losses the last alone."""
-    return Curve(
-        label=label,
-        style=style,
-        line=polyline((across(x), up(y)) for x, y in points) if len(points) > 1 else "",
-        marks=tuple(
-            Mark(x=across(x), y=up(y), told=f"{label}: {_told((x, y), share)}")
-            for x, y in (points if share else points[-1:])
-        ),
+    factor, unit = (100, "percent") if share else (1, "nats per token")
+    rows = [
+        {"series": legend_name(label), "x": x, "y": factor * y, "told": f"{label}: {_told((x, y), share)}",
+         "marked": share or (x, y) == points[-1]}
+        for label, points in lines for x, y in points
+    ]  # fmt: skip
+    x = Axis(title="steps", domain=(0.0, 1.03 * max(x for _, points in lines for x, _ in points)))
+    y = Axis(title=unit, domain=enclosing([factor * y for _, points in lines for _, y in points]), nice=True)
+    channels = series([label for label, _ in lines])
+    base = layer(rows).encode(x=horizontal("x", x), y=vertical("y", y), color=channels["color"])
+    marks = layer([row for row in rows if row["marked"]]).encode(
+        x=horizontal("x", x), y=vertical("y", y), **channels, description="told:N"
+    )
+    return draw(
+        [base.mark_line(), marks.mark_point(filled=True, size=45, opacity=1)],
+        f"{title}, in {unit}",
+        "; ".join(f"{label}: from {_told(points[0], share)} to {_told(points[-1], share)}" for label, points in lines),
     )
 
 

@@ -8,18 +8,18 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tinyllm_cli.report.audit_section import AuditSection
-from tinyllm_cli.report.axes import Plot
+from tinyllm_cli.report.accuracy_charts import overview_charts, sweep_chart
+from tinyllm_cli.report.audit_section import AuditSection, audit_sheets, copies_sheet
+from tinyllm_cli.report.charts import Chart
 from tinyllm_cli.report.collect import Report, comparable_results
-from tinyllm_cli.report.concurrency import pace_plot
+from tinyllm_cli.report.concurrency import in_flight_chart
 from tinyllm_cli.report.curves import panels
 from tinyllm_cli.report.paper_tables import MissingExperiment, Paper
-from tinyllm_cli.report.pareto import plots as tradeoff_plots
+from tinyllm_cli.report.pareto import charts as tradeoff_charts
 from tinyllm_cli.report.pareto import tradeoff_sheet
-from tinyllm_cli.report.plots import plot
 from tinyllm_cli.report.provenance import data_sheets, run_sheet, teacher_sheets
 from tinyllm_cli.report.sheets import comparisons_sheet, left_out_sheet, sweep_sheet, table_sheets
-from tinyllm_cli.report.table_model import Sheet, money
+from tinyllm_cli.report.table_model import Sheet
 from tinyllm_cli.report.terminal import alpha_text, percent
 from tinyllm_cli.terminal import printable
 
@@ -29,10 +29,14 @@ def html_page(report: Report, audit: AuditSection | None = None) -> str:
     may be left out."""
     sizes = {data.name: data.splits.get("train", 0) for data in report.datasets}
     shown = {
-        "curves": panels(report.runs, sizes),
-        "tradeoffs": [(tradeoff_sheet(one), list(tradeoff_plots(one))) for one in report.tradeoffs],
+        "overview": [chart for table in report.paper.tables for chart in overview_charts(table)],
+        "curves": list(panels(report.runs, sizes)),
+        "tradeoffs": [(tradeoff_sheet(one), list(tradeoff_charts(one))) for one in report.tradeoffs],
         "data": data_sheets(report),
+        "copies": copies_sheet(audit.copies) if audit and audit.copies else None,
         "teachers": teacher_sheets(report),
+        "in_flight": [chart for one in report.asked if (chart := in_flight_chart(one)) is not None],
+        "quality": [sheet for survey in audit.surveys for sheet in audit_sheets(survey)] if audit else [],
         "runs": run_sheet(report.runs) if report.runs else None,
         "left_out": left_out_sheet(report.left_out) if report.left_out else None,
     }
@@ -42,7 +46,7 @@ def html_page(report: Report, audit: AuditSection | None = None) -> str:
         comparisons=comparable_results(report.results),
         paper=_shown(report.paper),
         audit=audit,
-        contents=list(_contents(report, shown, audit)),
+        contents=list(_contents(report, shown)),
         **shown,
     )
 
@@ -58,7 +62,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["percent"] = percent
-    made.globals |= {"alpha_text": alpha_text, "money": money, "pace_plot": pace_plot}
+    made.globals |= {"alpha_text": alpha_text}
     return made
 
 
@@ -69,20 +73,20 @@ def _readable(value: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class _Shown:
-    """The paper's parts as the page shows them: `figures` are (kind, title, plots with their numbers)."""
+    """The paper's parts as the page shows them: `figures` are (title, charts with their numbers)."""
 
     tables: list[Sheet]
-    figures: list[tuple[str, str, list[tuple[Plot, Sheet]]]]
+    figures: list[tuple[str, list[tuple[Chart, Sheet]]]]
     comparisons: Sheet | None
     missing: tuple[MissingExperiment, ...]
 
 
 def _shown(paper: Paper) -> _Shown:
     figures = [
-        (kind, title, [(plot(sweep), sweep_sheet(sweep)) for sweep in sweeps])
-        for kind, title, sweeps in (
-            ("train-size", "Accuracy against the size of the training set", paper.sizes),
-            ("alpha", "Accuracy against alpha", paper.alphas),
+        (title, [(sweep_chart(sweep), sweep_sheet(sweep)) for sweep in sweeps])
+        for title, sweeps in (
+            ("Accuracy against the size of the training set", paper.sizes),
+            ("Accuracy against alpha", paper.alphas),
         )
         if sweeps
     ]
@@ -90,18 +94,19 @@ def _shown(paper: Paper) -> _Shown:
     return _Shown(tables=table_sheets(paper), figures=figures, comparisons=compared, missing=paper.missing)
 
 
-def _contents(report: Report, shown: Mapping[str, Any], audit: AuditSection | None) -> Iterator[tuple[str, str]]:
+def _contents(report: Report, shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(anchor, title) of every section that is shown, in the page's order."""
+    yield "finding", "Finding"
     yield "results", "Results"
-    yield "accuracy", "Every evaluation"
+    yield "accuracy", "All evaluations"
     if report.cases:
         yield "cases", "Case studies"
     if shown["curves"]:
         yield "curves", "Training curves"
     if shown["tradeoffs"]:
-        yield "costs", "What accuracy costs"
+        yield "costs", "Accuracy and cost"
     yield "data", "Data sets"
     yield "teachers", "Teachers"
-    if audit is not None and audit.surveys:
-        yield "audit", "What there is to learn from"
+    if shown["quality"]:
+        yield "audit", "Rationale quality"
     yield "provenance", "Provenance"

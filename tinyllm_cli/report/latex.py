@@ -34,7 +34,7 @@ _OPENING = """\
 
 
 def latex(sheets: Sequence[Sheet]) -> str:
-    """A float for each sheet; a wide one, which tends to be long as well, in one for each of its groups."""
+    """A float for each sheet; for each group of a wide one, which tends to be long as well. Notes follow the table."""
     parts = [part for sheet in sheets for part in (_numbered(sheet) if len(sheet.head) > _WIDE else [sheet])]
     return "\n".join([_OPENING, *(line for sheet in parts for line in _lines(sheet)), ""])
 
@@ -47,7 +47,7 @@ def _lines(sheet: Sheet) -> Iterator[str]:
     columns = "".join("r" if name.startswith(">") else "l" for name in sheet.head)
     size = "\\footnotesize\n\\setlength{\\tabcolsep}{3.5pt}" if len(sheet.head) > _WIDE else "\\small"
     yield f"\n\\begin{{table}}\n\\centering\n{size}"
-    yield f"\\caption{{{plain(' '.join((sheet.title + '.', *sheet.notes, *_settings(sheet))))}}}"
+    yield f"\\caption{{{plain(sheet.title)}}}"
     yield f"\\label{{tab:{sheet.name}}}"
     yield f"\\begin{{tabular}}{{{columns}}}\n\\toprule"
     yield _row(plain(name.removeprefix(">")) for name in sheet.head)
@@ -57,11 +57,15 @@ def _lines(sheet: Sheet) -> Iterator[str]:
             yield f"\\multicolumn{{{len(sheet.head)}}}{{l}}{{\\textit{{{plain(group.title)}}}}} \\\\"
         for row in group.rows:
             yield _row([_label(row, group), *map(_cell, row.cells)])
-    yield "\\bottomrule\n\\end{tabular}\n\\end{table}"
+    yield "\\bottomrule\n\\end{tabular}"
+    notes = " ".join((*sheet.notes, *_settings(sheet)))
+    if notes:
+        yield f"\n\\smallskip\n\\parbox{{\\linewidth}}{{\\footnotesize {plain(notes)}}}"
+    yield "\\end{table}"
 
 
 def _settings(sheet: Sheet) -> Iterator[str]:
-    """What stands beside a row's label elsewhere: here there is no room for it, unless it tells two rows apart."""
+    """Notes on rows, which have no room in the table, unless they distinguish two rows."""
     for group in sheet.groups:
         for row in group.rows:
             if row.note and not _ambiguous(row, group):

@@ -1,7 +1,7 @@
 """The paper's Table 1: every method on every data set and student, from what was evaluated on test.
 
-Where several settings of a method were tried, such as alphas or teachers, the one that did best on valid stands for it;
-test decides nothing.
+Where several settings of a method were tried, such as alphas or teachers, the best on valid represents it; test scores
+are not used for selection. Settings that tie on valid are pooled.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isclose
 from statistics import fmean
 
-from tinyllm_cli.report.arms import Arm
+from tinyllm_cli.report.arms import Arm, pooled
 from tinyllm_cli.training.methods import ON_GOLD, TITLES
 
 
@@ -31,14 +32,21 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """The arm that stands for a method, of `tried` settings, `finalists` of them under most seeds. `on_valid` is False
-    where nothing but their age could decide between several. `best` is told among the lines of one student."""
+    """The arm that represents a method, of `tried` settings, `finalists` of them with the most seeds. `on_valid`: the
+    accuracy on valid chose it; else there is nothing to choose, or nothing to choose by. Settings between which valid
+    does not decide are `tied`, and `arm` pools them. `best` is among the lines of one student."""
 
     arm: Arm
     tried: int
     finalists: int
     on_valid: bool
+    tied: tuple[Arm, ...] = ()
     best: bool = False
+
+    @property
+    def one(self) -> Arm:
+        """A single setting: of tied ones the first in the order of their alphas."""
+        return self.tied[0] if self.tied else self.arm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +63,17 @@ class MethodLine:
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracyGain:
-    """How much more a line has than another one, relative to that one, by data set; `mean` of the means."""
+    """How much more accurate line `arm` is than line `against`, relative to the latter, by data set; `mean` of the
+    means."""
 
-    label: str
+    arm: str
+    against: str
     by_dataset: Mapping[str, float]
     mean: float | None
+
+    @property
+    def label(self) -> str:
+        return f"{self.arm} over {self.against}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +87,7 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class MainTable:
-    """`aside` counts the arms that learned another state of a data set than the one shown."""
+    """`aside` counts the arms that were trained on another state of a data set than the one shown."""
 
     scoring: str
     aside: int
@@ -108,29 +122,49 @@ def comparable(found: Iterable[Arm], column: Column) -> list[Arm]:
     return [
         arm for arm in found
         if arm.dataset == column.dataset and arm.n == column.n and not arm.shuffled and arm.icl is None
-        and _learned(arm, column.size, column.data)
+        and _trained_on(arm, column.size, column.data)
     ]  # fmt: skip
 
 
-def _learned(arm: Arm, size: int, data: str) -> bool:
-    """Whether an arm was trained on these questions. Labels and hints of teachers make other data of them."""
+def _trained_on(arm: Arm, size: int, data: str) -> bool:
+    """Whether an arm was trained on these questions. Labels and extra context of teachers make other data of them."""
     if arm.method == "inference":
         return True
     return arm.size == size and (arm.method not in ON_GOLD or "" in (arm.data, data) or arm.data == data)
 
 
 def stands_for(candidates: Sequence[Arm]) -> Entry:
-    """Of several settings of a method those under most seeds, of these the best on valid, of these the newest."""
+    """Of several settings of a method those with the most seeds, of these the best on valid, of these the one with the
+    least loss on valid. Neither age nor test decides: settings that are still equal are pooled.
+
+    States of an untrained model are no settings: the newest is what the model is now."""
     seeds = max(len(arm.seeds) for arm in candidates)
     finalists = [arm for arm in candidates if len(arm.seeds) == seeds]
     known = [arm for arm in finalists if arm.valid is not None]
-    chosen = max(known or finalists, key=lambda arm: (arm.valid or 0.0, max(arm.evaluations)))
-    return Entry(arm=chosen, tried=len(candidates), finalists=len(finalists), on_valid=bool(known))
+    if not finalists[0].runs:
+        tied = [max(finalists, key=lambda arm: max(arm.evaluations))]
+    else:
+        tied = _best_on_valid(known) if known else finalists
+    tied = sorted(tied, key=lambda arm: (sorted(arm.alpha.items()), arm.recipe, arm.gates, min(arm.evaluations)))
+    return Entry(
+        arm=tied[0] if len(tied) == 1 else pooled(tied),
+        tried=len(candidates),
+        finalists=len(finalists),
+        on_valid=bool(known),
+        tied=tuple(tied) if len(tied) > 1 else (),
+    )
+
+
+def _best_on_valid(known: Sequence[Arm]) -> list[Arm]:
+    top = max(arm.valid or 0.0 for arm in known)
+    best = [arm for arm in known if isclose(arm.valid or 0.0, top, abs_tol=1e-9)]
+    losses = [arm.valid_loss for arm in best if arm.valid_loss is not None]
+    return [arm for arm in best if arm.valid_loss == min(losses)] if len(losses) == len(best) else best
 
 
 def _of_another_state(arm: Arm, columns: Iterable[Column]) -> bool:
     [column] = [one for one in columns if one.dataset == arm.dataset]
-    return arm.n == column.n and _learned(arm, column.size, "") and not _learned(arm, column.size, column.data)
+    return arm.n == column.n and _trained_on(arm, column.size, "") and not _trained_on(arm, column.size, column.data)
 
 
 def _columns(students: Sequence[Arm], sizes: Mapping[str, int]) -> Iterator[Column]:
@@ -138,10 +172,10 @@ def _columns(students: Sequence[Arm], sizes: Mapping[str, int]) -> Iterator[Colu
     the newest."""
     for dataset in dict.fromkeys(arm.dataset for arm in _in_order(students)):
         own = [arm for arm in students if arm.dataset == dataset]
-        learned = {(arm.size, arm.data) for arm in own if arm.method != "inference"} or {(0, "")}
+        trained = {(arm.size, arm.data) for arm in own if arm.method != "inference"} or {(0, "")}
         held = {
-            (size, n, data): [arm for arm in own if arm.n == n and _learned(arm, size, data)]
-            for size, data in learned for n in {arm.n for arm in own}
+            (size, n, data): [arm for arm in own if arm.n == n and _trained_on(arm, size, data)]
+            for size, data in trained for n in {arm.n for arm in own}
         }  # fmt: skip
         (size, n, data), arms = max(held.items(), key=_most_in_common)
         yield Column(
@@ -237,4 +271,4 @@ def _gain(line: MethodLine, other: MethodLine) -> AccuracyGain:
         if name in other.entries and other.entries[name].arm.mean > 0
     }
     mean = line.mean / other.mean - 1 if line.mean is not None and other.mean else None
-    return AccuracyGain(label=f"{line.label} over {other.label}", by_dataset=by_dataset, mean=mean)
+    return AccuracyGain(arm=line.label, against=other.label, by_dataset=by_dataset, mean=mean)

@@ -1,4 +1,4 @@
-"""The main table as a sheet: methods by data set, what was gained, what the questions can show, the paper's figures."""
+"""The main table as a sheet: methods by data set, gains, minimum detectable differences, the paper's figures."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
+from tinyllm_cli.report.arms import Arm
 from tinyllm_cli.report.comparisons import Comparison
 from tinyllm_cli.report.main_table import AccuracyGain, Block, Column, Entry, MainTable, MethodLine
 from tinyllm_cli.report.paper_figures import PublishedLine, paper_student
 from tinyllm_cli.report.paper_tables import Paper
-from tinyllm_cli.report.table_model import HOW_MEASURED, Group, Sheet, TableCell, TableRow, arm_cell, number, short
+from tinyllm_cli.report.table_model import (
+    HOW_MEASURED,
+    Group,
+    Sheet,
+    TableCell,
+    TableRow,
+    arm_cell,
+    number,
+    p_text,
+    points_text,
+    short,
+)
 from tinyllm_cli.stats import smallest_difference
 from tinyllm_cli.training.methods import TITLES
 
-_STATES = {"done": "trained to the end", "pruned": "ended early"}
+_SHOWN_TIED = 4
+_STATES = {"done": "completed", "pruned": "pruned"}
 
 
 def main_sheet(table: MainTable, paper: Paper) -> Sheet:
@@ -23,7 +36,7 @@ def main_sheet(table: MainTable, paper: Paper) -> Sheet:
     groups = [Group(title="Teachers", rows=tuple(_line(line, table.columns, usual) for line in table.teachers))]
     for block in table.blocks:
         rows = [_line(line, table.columns, usual) for line in block.lines]
-        rows += [_gain(gain, table.columns) for gain in block.gains]
+        rows += [_gain(gain, block.student, table, paper.comparisons) for gain in block.gains]
         groups.append(Group(title=short(block.student), rows=tuple(rows)))
     groups += _published(paper, table.blocks, names)
     groups.append(Group(title="Questions", rows=tuple(_facts(table, paper.comparisons))))
@@ -45,29 +58,43 @@ def _line(line: MethodLine, columns: Sequence[Column], usual: int) -> TableRow:
 
 
 def _settings(line: MethodLine, usual: int) -> str:
-    """Which setting stands for the method, where there is more than its name to say; seeds where they aren't usual."""
-    told: dict[str, list[str]] = {}
+    """Which setting represents the method, where there is more to say than its name; seeds where they aren't usual."""
+    said: dict[str, list[str]] = {}
     for name, entry in line.entries.items():
-        seeds = len(entry.arm.seeds)
+        seeds = entry.arm.seed_count
         parts = [entry.arm.alphas] if entry.arm.alpha else []
         parts += [f"{seeds} seed{'s' if seeds > 1 else ''}"] if entry.arm.runs and seeds != usual else []
         parts += [_of_several(entry)] if entry.tried > 1 else []
-        parts += ["as it answered"] if line.method == "teacher" and entry.arm.scoring == "generate" else []
-        told.setdefault("; ".join(parts), []).append(name)
-    if len(told) == 1:
-        return next(iter(told))
-    return " · ".join(f"{', '.join(names)}: {text}" for text, names in told.items() if text)
+        parts += ["from its replies"] if line.method == "teacher" and entry.arm.scoring == "generate" else []
+        said.setdefault("; ".join(parts), []).append(name)
+    if len(said) == 1:
+        return next(iter(said))
+    return " · ".join(f"{', '.join(names)}: {text}" for text, names in said.items() if text)
 
 
 def _of_several(entry: Entry) -> str:
+    if entry.tied:
+        return _tie(entry)
     if entry.finalists == 1:
-        return f"of {entry.tried} settings the one under most seeds"
-    in_all = f" under most seeds, {entry.tried} in all" if entry.finalists < entry.tried else ""
-    return f"{'best on valid' if entry.on_valid else 'the newest'} of {entry.finalists} settings{in_all}"
+        return f"the one of {entry.tried} settings with the most seeds"
+    in_all = f" with the most seeds, {entry.tried} in all" if entry.finalists < entry.tried else ""
+    return f"{'best on valid' if entry.on_valid else 'the newest state'} of {entry.finalists} settings{in_all}"
+
+
+def _tie(entry: Entry) -> str:
+    """Every tied setting with its accuracy on test: the line shows their mean."""
+    shown = "; ".join(f"{_setting(arm)} {number(arm.mean)}" for arm in entry.tied[:_SHOWN_TIED])
+    more = len(entry.tied) - _SHOWN_TIED
+    why = "tie on valid" if entry.on_valid else "have no valid accuracy to choose by"
+    return f"mean of {len(entry.tied)} settings that {why} ({shown}{f'; {more} more' if more > 0 else ''})"
+
+
+def _setting(arm: Arm) -> str:
+    return arm.alphas or "run" + ("s " if len(arm.runs) > 1 else " ") + ", ".join(map(str, arm.runs))
 
 
 def _usual_seeds(table: MainTable) -> int:
-    counts = Counter(len(entry.arm.seeds) for entry in _entries(table) if entry.arm.runs)
+    counts = Counter(entry.arm.seed_count for entry in _entries(table) if entry.arm.runs)
     return max(counts, key=lambda seeds: (counts[seeds], seeds), default=1)
 
 
@@ -75,16 +102,27 @@ def _entries(table: MainTable) -> list[Entry]:
     return [entry for block in table.blocks for line in block.lines for entry in line.entries.values()]
 
 
-def _gain(gain: AccuracyGain, columns: Sequence[Column]) -> TableRow:
-    cells = [
-        TableCell(text=f"{100 * gain.by_dataset[column.dataset]:+.1f} %")
-        if column.dataset in gain.by_dataset
-        else TableCell()
-        for column in columns
-    ]
-    if len(columns) > 1:
-        cells.append(TableCell(text=f"{100 * gain.mean:+.1f} %") if gain.mean is not None else TableCell())
-    return TableRow(label=gain.label, note="relative gain", cells=tuple(cells))
+def _gain(gain: AccuracyGain, student: str, table: MainTable, comparisons: Sequence[Comparison]) -> TableRow:
+    """Under each relative gain the difference in points with its interval, and p after Holm's correction."""
+    own = {
+        one.dataset: one for one in comparisons
+        if (one.arm, one.against, one.student, one.scoring) == (gain.arm, gain.against, student, table.scoring)
+    }  # fmt: skip
+    names = [column.dataset for column in table.columns]
+    cells = [_gain_cell(gain.by_dataset.get(name), own.get(name)) for name in names]
+    if len(names) > 1:
+        together = [one for dataset, one in own.items() if dataset not in names]
+        cells.append(_gain_cell(gain.mean, together[0] if together else None))
+    return TableRow(label=gain.label, note="relative gain; difference in points", cells=tuple(cells))
+
+
+def _gain_cell(share: float | None, tested: Comparison | None) -> TableCell:
+    if share is None:
+        return TableCell()
+    if tested is None:
+        return TableCell(text=f"{100 * share:+.1f} %", under="not tested: no seed in common")
+    how_certain = f"{points_text(tested)}, Holm\u00a0p\u00a0{p_text(tested.adjusted)}"
+    return TableCell(text=f"{100 * share:+.1f} %", under=how_certain)
 
 
 def _facts(table: MainTable, comparisons: Sequence[Comparison]) -> Iterator[TableRow]:
@@ -109,7 +147,7 @@ def _facts(table: MainTable, comparisons: Sequence[Comparison]) -> Iterator[Tabl
         smallest = smallest_difference(column.n, spread, discordant)
         text = "–" if smallest is None else number(smallest)
         cells.append(TableCell(text=text, under=f"{number(discordant)} % discordant"))
-    yield TableRow(label="Smallest difference shown", note="points, 5 %, power 80 %", cells=(*cells, *blank))
+    yield TableRow(label="Minimum detectable difference", note="points, at 80 % power", cells=(*cells, *blank))
 
 
 def _trained(column: Column) -> TableCell:
@@ -119,20 +157,28 @@ def _trained(column: Column) -> TableCell:
 
 def _notes(table: MainTable, paper: Paper, usual: int) -> Iterator[str]:
     yield HOW_MEASURED
-    yield f"Students were trained under {usual} seed{'s' if usual > 1 else ''} unless told otherwise. Bold: the best."
+    yield f"Students have {usual} seed{'s' if usual > 1 else ''} unless stated otherwise. Bold: the best."
     if any(entry.tried > 1 for entry in _entries(table)):
         yield (
-            "Where several settings of a method were trained (alphas, teachers, and so on), the one that did best on"
-            " valid stands for it, of those under most seeds; test has no say."
+            "Of several settings of a method (alphas, teachers, ...) with the most seeds, the best on valid represents"
+            " it; settings that tie on valid are averaged. Test scores are not used for selection."
         )
     if table.aside:
         yield (
-            f"{table.aside} of all arms learned the data set in another state, before or after its train or"
+            f"{table.aside} of all arms were trained on another state of the data set, before or after its train or"
             " valid questions were edited: they are not compared here."
         )
     yield from _searched(paper)
     if paper.published is not None:
-        yield "The paper's figures are its own, from its Table 1; their mean is over the data sets shown here."
+        yield from _about_published(paper, table)
+
+
+def _about_published(paper: Paper, table: MainTable) -> Iterator[str]:
+    names = [column.dataset for column in table.columns]
+    if any(True for _ in _published(paper, table.blocks, names)):
+        yield "The paper's figures are those of its Table 1; their mean is over the data sets shown here."
+    else:
+        yield f"The paper has no figures for {', '.join(names)}."
 
 
 def _searched(paper: Paper) -> list[str]:
@@ -144,7 +190,7 @@ def _searched(paper: Paper) -> list[str]:
 
 
 def _published(paper: Paper, blocks: Sequence[Block], names: Sequence[str]) -> Iterator[Group]:
-    """Of the paper's students that are here; where none is, of all."""
+    """The paper's figures for these data sets: of the students that are here; where none is, of all."""
     if paper.published is None:
         return
     here = {name for block in blocks if (name := paper_student(block.student))}
@@ -152,7 +198,9 @@ def _published(paper: Paper, blocks: Sequence[Block], names: Sequence[str]) -> I
     for student in dict.fromkeys(line.student for line in lines):
         own = [line for line in lines if line.student == student]
         title = "The paper: teachers" if student == "teacher" else f"The paper: {student}"
-        yield Group(title=title, rows=tuple(published_row(line, names) for line in own))
+        rows = tuple(published_row(line, names) for line in own if any(line.on(name) is not None for name in names))
+        if rows:
+            yield Group(title=title, rows=rows)
 
 
 def published_row(line: PublishedLine, names: Sequence[str], *, with_mean: bool = True) -> TableRow:

@@ -10,7 +10,7 @@ _SPECIAL = "\\`*_{}[]<>()#|~!$"
 
 
 def markdown(sheets: Sequence[Sheet]) -> str:
-    return "\n".join(line for sheet in sheets for line in _lines(sheet))
+    return "\n".join(["<!-- Made by tinyllm report. -->\n", *(line for sheet in sheets for line in _lines(sheet))])
 
 
 def _lines(sheet: Sheet) -> Iterator[str]:

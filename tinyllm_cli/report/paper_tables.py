@@ -1,4 +1,4 @@
-"""What a paper would show: main table, ablation, the two figures, and the paired tests between them."""
+"""The paper's parts from the results in a store: main table, ablation, the two figures, and the paired tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinyllm_cli.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class MissingExperiment:
-    """A part that has no data yet, and the command that makes it."""
+    """A part without data, and the command that produces it."""
 
     what: str
     command: str
@@ -24,7 +24,7 @@ class MissingExperiment:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSummary:
-    """How many trainings the searches for alphas tried on a data set, by how they ended."""
+    """Number of trainings of the alpha searches on a data set, by state."""
 
     dataset: str
     trials: Mapping[str, int]
@@ -49,20 +49,20 @@ def paper(store: Store, found: Sequence[Arm], sizes: Mapping[str, int], publishe
     tables = main_tables(found, sizes)
     ablated = ablations(found, tables)
     by_size, by_alpha = train_sizes(found, tables), alphas(found, tables)
-    duels = [duel for table in tables for block in table.blocks for duel in _of_block(block)]
-    duels += [duel for one in ablated for duel in _of_ablation(one)]
+    pairings = [one for table in tables for block in table.blocks for one in _of_block(block)]
+    pairings += [one for ablation in ablated for one in _of_ablation(ablation)]
     return Paper(
         tables=tuple(tables),
         ablations=tuple(ablated),
         sizes=tuple(by_size),
         alphas=tuple(by_alpha),
-        comparisons=tuple(comparisons(store, duels)),
+        comparisons=tuple(comparisons(store, pairings)),
         searches=tuple(_searches(store)),
         missing=tuple(
             MissingExperiment(what=what, command=f"tinyllm experiment {name}")
             for what, name, there in (
-                ("The methods beside each other (Table 1)", "table1", tables),
-                ("What each part is worth (Table 2)", "ablation", ablated),
+                ("Comparison of the methods (Table 1)", "table1", tables),
+                ("Ablation (Table 2)", "ablation", ablated),
                 ("Accuracy against the size of the training set (Figure 2)", "train-size", by_size),
                 ("Accuracy against alpha (Figure 3)", "alpha", by_alpha),
             )
@@ -73,7 +73,7 @@ def paper(store: Store, found: Sequence[Arm], sizes: Mapping[str, int], publishe
 
 
 def _of_block(block: Block) -> Iterator[Pairing]:
-    """Every TinyLLM against every other line; two TinyLLMs meet once."""
+    """Every TinyLLM line against every other line; two TinyLLM lines once."""
     for index, line in enumerate(block.lines):
         if line.method != "tinyllm":
             continue

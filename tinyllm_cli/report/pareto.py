@@ -1,4 +1,4 @@
-"""What accuracy costs: hours of training and money for teachers against accuracy, and which arms no other one beats.
+"""Accuracy and cost: hours of training and money for teachers against accuracy, and the Pareto front.
 
 An arm is on the Pareto front when none that takes as little is as accurate.
 """
@@ -13,26 +13,28 @@ from typing import Any
 
 from tinyllm_cli.records.elicitation import Elicitation
 from tinyllm_cli.records.runs import Run
+from tinyllm_cli.report.accuracy_charts import level_layer
 from tinyllm_cli.report.arms import Arm
-from tinyllm_cli.report.axes import (
-    MARKERS,
-    Curve,
-    Level,
-    Mark,
-    Plot,
-    accuracies_up,
-    by_ratio,
-    from_zero,
-    legible,
-    polyline,
+from tinyllm_cli.report.charts import (
+    Axis,
+    Chart,
+    decades,
+    draw,
+    enclosing,
+    horizontal,
+    layer,
+    legend_name,
+    position,
+    series,
+    vertical,
 )
-from tinyllm_cli.report.table_model import Group, Sheet, TableCell, TableRow, arm_cell, number, short, slug
+from tinyllm_cli.report.table_model import Group, Sheet, TableCell, TableRow, arm_cell, money, number, short, slug
 from tinyllm_cli.training.methods import TITLES
 
 _UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 _LOCAL = ("huggingface", "scripted", "vllm")  # nobody is paid by the token
+_NUMBER = (0.06, 0.07)  # of the plot's width and height: what a number takes
 _WIDE = 8  # times as much as the least: from there on a logarithmic scale shows more
-_RIGHT_HALF = 250
 
 HOW_COUNTED = (
     "Hours are those of one training, mean over seeds, on whatever machine it ran. Money is what the rationales that"
@@ -166,58 +168,81 @@ def _by_money(one: Taken) -> float | None:
     return one.money
 
 
-def plots(tradeoff: Tradeoff) -> Iterator[Plot]:
+def charts(tradeoff: Tradeoff) -> Iterator[Chart]:
     """Accuracy against training time, and against money where any was spent."""
     longest = max(one.seconds or 0.0 for one in tradeoff.students)
     unit, seconds = next((name, size) for name, size in _UNITS if longest >= size or size == 1.0)
-    yield _plot(tradeoff, _by_time, f"{unit} of training", seconds)
+    yield _chart(tradeoff, _by_time, f"{unit} of training", seconds)
     if any(one.money for one in (*tradeoff.students, *tradeoff.teachers)):
-        yield _plot(tradeoff, _by_money, "money spent on teachers", 1.0)
+        yield _chart(tradeoff, _by_money, "money spent on teachers", 1.0)
 
 
-def _plot(tradeoff: Tradeoff, taken: Callable[[Taken], float | None], what: str, unit: float) -> Plot:
+def _chart(tradeoff: Tradeoff, taken: Callable[[Taken], float | None], what: str, unit: float) -> Chart:
+    """Numbers mark the Pareto front from the cheapest to the best; the chart's key names them. Teachers, which were
+    not trained here, are lines across where their cost is unknown."""
     shown = [(amount / unit, one) for one in _all(tradeoff) if (amount := taken(one)) is not None]
-    paid = [amount for amount, _ in shown if amount > 0]
-    wide = max(paid) > _WIDE * min(paid)
-    points = sorted(((amount, one) for amount, one in shown if amount > 0 or not wide), key=lambda point: point[0])
-    apart = [one for one in _all(tradeoff) if one not in [shown for _, shown in points]]
-    levels = [one for one in apart if taken(one) == 0 or one.arm.method == "teacher"]
-    unknown = len(apart) - len(levels)
-    across, x_ticks = by_ratio(min(paid), max(paid)) if wide else from_zero(max(paid))
-    arms = [one.arm for _, one in points] + [one.arm for one in levels]
-    up, _, y_ticks = accuracies_up(min(arm.low for arm in arms), max(arm.high for arm in arms))
+    apart = [one for one in _all(tradeoff) if taken(one) is None]
+    teachers = [one for one in apart if one.arm.method == "teacher"]
     best = front(shown)
-    students = list(dict.fromkeys(one.arm.student for _, one in points))
-
-    def mark(amount: float, one: Taken) -> Mark:
-        x = across(amount)
-        told = f"{short(one.arm.student)}, {one.label}: {amount:.3g} {what}, {number(one.arm.mean)} %"
-        told += f" ({number(one.arm.low)} to {number(one.arm.high)})"
-        name = one.label.partition(" (")[0] if one in best else ""
-        return Mark(x=x, y=up(one.arm.mean), low=up(one.arm.low), high=up(one.arm.high), told=told, name=name,
-                    before=x > _RIGHT_HALF)  # fmt: skip
-
-    edge = [(across(amount), up(one.arm.mean)) for amount, one in points if one in best]
-    curves = [Curve(label="Pareto front", style=len(MARKERS) - 1, marks=(), line=polyline(sorted(edge)))]
-    curves = curves if len(edge) > 1 else []
-    drawn = list(zip(legible(mark(amount, one) for amount, one in points), points, strict=True))
-    for style, student in enumerate(students):
-        marks = tuple(mark for mark, (_, one) in drawn if one.arm.student == student)
-        curves.append(Curve(label=short(student), style=style % (len(MARKERS) - 1), marks=marks))
-    return Plot(
-        title=f"{tradeoff.dataset}: accuracy against {what}",
-        described="On the Pareto front: " + "; ".join(f"{short(one.arm.student)}, {one.label},"
-                                                      f" {number(one.arm.mean)} %" for one in best),
-        x_title=what + (", logarithmic" if wide else "") + (f"; unknown for {unknown} arms" if unknown else ""),
-        curves=tuple(curves),
-        x_ticks=tuple(x_ticks),
-        y_ticks=tuple(y_ticks),
-        levels=tuple(
-            Level(style="level" if one.arm.method == "teacher" else "chance", y=up(one.arm.mean),
-                  text=f"{short(one.arm.student)}, {one.label}: {number(one.arm.mean)}")
-            for one in levels
+    x = _amounts([amount for amount, _ in shown], what, len(apart) - len(teachers))
+    arms = [one.arm for _, one in shown] + [one.arm for one in teachers]
+    y = Axis(
+        title="accuracy on test in percent",
+        domain=enclosing([100 * bound for arm in arms for bound in (arm.low, arm.high)]),
+        nice=True,
+    )
+    amounts = {id(one): amount for amount, one in shown}
+    numbered = legible([(position(x, amounts[id(one)]), position(y, 100 * one.arm.mean)) for one in best])
+    places = {id(one): number + 1 for number, one in enumerate(best)}
+    rows = [
+        {"series": legend_name(short(one.arm.student)), "x": amount, "y": 100 * one.arm.mean,
+         "low": 100 * one.arm.low, "high": 100 * one.arm.high, "place": places.get(id(one), 0),
+         "number": str(places[id(one)]) if places.get(id(one), 0) - 1 in numbered else "",
+         "told": _told(amount, one, what)}
+        for amount, one in shown
+    ]  # fmt: skip
+    channels = series(list(dict.fromkeys(short(one.arm.student) for _, one in shown)))
+    base = layer(rows).encode(x=horizontal("x", x), color=channels["color"])
+    edge = layer([row for row in rows if row["place"]]).encode(x=horizontal("x", x), y=vertical("y", y))
+    layers = [
+        base.mark_rule().encode(y=vertical("low", y), y2="high:Q", description="told:N"),
+        edge.mark_line(color="var(--dim)", strokeDash=[3, 3]),
+        base.mark_point(filled=True, size=55, opacity=1).encode(
+            y=vertical("y", y), shape=channels["shape"], description="told:N"
         ),
-    )  # fmt: skip
+        edge.mark_text(dx=9, dy=-9, fontWeight="bold").encode(text="number:N"),
+        *level_layer([(f"{one.label}, a teacher: {number(one.arm.mean)}", 100 * one.arm.mean) for one in teachers], y),
+    ]
+    names = [f"{short(one.arm.student)}, {one.label}: {number(one.arm.mean)} %" for one in best]
+    return draw(
+        layers, f"{tradeoff.dataset}: accuracy against {what}", "On the Pareto front: " + "; ".join(names), key=names
+    )
+
+
+def legible(places: Sequence[tuple[float, float]]) -> set[int]:
+    """Of numbers at these places, as shares of the plot, those that are not written over a later one: the best arm,
+    which is the last, always has its number."""
+    kept: set[int] = set()
+    for index, (x, y) in reversed(list(enumerate(places))):
+        if all(abs(x - places[one][0]) > _NUMBER[0] or abs(y - places[one][1]) > _NUMBER[1] for one in kept):
+            kept.add(index)
+    return kept
+
+
+def _amounts(amounts: Sequence[float], what: str, unknown: int) -> Axis:
+    """From 0 on; logarithmic above the least amount where that shows more, so that 0 keeps a place."""
+    paid = [amount for amount in amounts if amount > 0]
+    most, least = max(paid, default=1.0), min(paid, default=1.0)
+    title = what + (f"; unknown for {unknown} arms" if unknown else "")
+    if most <= _WIDE * least:
+        return Axis(title=title, domain=(0.0, 1.08 * most))
+    ticks = (0.0, *decades(least, most, most=5))
+    return Axis(title=f"{title}; logarithmic", domain=(0.0, 1.4 * most), scale="symlog", ticks=ticks)
+
+
+def _told(amount: float, one: Taken, what: str) -> str:
+    accuracy = f"{number(one.arm.mean)} % ({number(one.arm.low)} to {number(one.arm.high)})"
+    return f"{short(one.arm.student)}, {one.label}: {amount:.3g} {what}, {accuracy}"
 
 
 def _all(tradeoff: Tradeoff) -> Sequence[Taken]:
@@ -235,14 +260,14 @@ def tradeoff_sheet(tradeoff: Tradeoff) -> Sheet:
             cells=(
                 arm_cell(one.arm, strong=one in best),
                 TableCell() if one.seconds is None else TableCell(text=f"{one.seconds / 3600:.3f}"),
-                TableCell(text="unknown") if one.money is None else TableCell(text=f"{one.money:.4f}"),
+                TableCell(text=money(one.money)),
             ),
         )
         for one in sorted(_all(tradeoff), key=lambda one: -one.arm.mean)
     ]
     return Sheet(
         name=f"costs-{slug(tradeoff.dataset)}-{tradeoff.scoring}-{tradeoff.n}",
-        title=f"What accuracy costs on {tradeoff.dataset}, n = {tradeoff.n:,}, scored by {tradeoff.scoring}",
+        title=f"Accuracy and cost on {tradeoff.dataset}, n = {tradeoff.n:,}, scored by {tradeoff.scoring}",
         head=("arm", ">accuracy", ">hours of training", ">money"),
         groups=(Group(rows=tuple(rows)),),
         notes=(HOW_COUNTED,),

@@ -1,20 +1,21 @@
-"""What the figures came from, as sheets: data sets and what limits cut, teachers, trainings."""
+"""Provenance of the figures, as sheets: data sets and truncation, teachers, trainings."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from tinyllm_cli.records.elicitation import TeacherCosts
+from tinyllm_cli.records.elicitation import Elicitation, TeacherCosts
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.report.collect import DatasetSummary, Report
+from tinyllm_cli.report.labels import run_labels
 from tinyllm_cli.report.table_model import Group, Sheet, TableCell, TableRow, arm_cell, money, number, short
 from tinyllm_cli.report.terminal import alpha_text
 from tinyllm_cli.store.questions import SplitProfile
 
 
 def data_sheets(report: Report) -> list[Sheet]:
-    """Lengths and answers by split, and what the students' limits cut off."""
+    """Lengths and answers by split, and truncation by the students' limits."""
     made = [_splits(report.datasets)] if report.datasets else []
     return [*made, *_truncation(report.runs, report)]
 
@@ -45,7 +46,7 @@ def _split(one: SplitProfile) -> TableRow:
 
 
 def _truncation(runs: Sequence[Run], report: Report) -> Iterator[Sheet]:
-    """By data set, student and limits: of the runs there the one with most to learn stands for all."""
+    """By data set, student and limits: of the runs there the one with the most examples represents all."""
     by_place: dict[tuple[str, str, int, int], list[Run]] = defaultdict(list)
     for run in runs:
         if "tasks" in run.metrics:
@@ -69,7 +70,7 @@ def _truncation(runs: Sequence[Run], report: Report) -> Iterator[Sheet]:
     if rows:
         yield Sheet(
             name="truncation",
-            title="What the students' limits cut off",
+            title="Truncation by the students' limits",
             head=(
                 "data set", ">input limit", ">examples with a cut input", ">target limit",
                 ">examples with a cut target", ">evaluated questions cut",
@@ -84,7 +85,7 @@ def _of(count: int, whole: int, under: str = "") -> TableCell:
 
 
 def teacher_sheets(report: Report) -> list[Sheet]:
-    """What teachers wrote and took, and how often they are right themselves."""
+    """Rationales and their cost by teacher, the teachers' own accuracy, and every elicitation."""
     made = [_written(report.teachers)] if report.teachers else []
     own = [arm for arm in report.arms if arm.method == "teacher"]
     if own:
@@ -102,23 +103,53 @@ def teacher_sheets(report: Report) -> list[Sheet]:
         made.append(
             Sheet(
                 name="teachers-accuracy",
-                title="How often the teachers are right themselves",
+                title="Accuracy of the teachers",
                 head=("teacher", "questions", ">n", ">accuracy"),
                 groups=(Group(rows=rows),),
-                notes=("In percent, with 95 % Wilson intervals; answered without having seen the right option.",),
+                notes=("In percent, with 95 % Wilson intervals; answered without seeing the gold answer.",),
             )
         )
-    return made
+    return [*made, asked_sheet(report.asked)] if report.asked else made
+
+
+def asked_sheet(asked: Sequence[Elicitation]) -> Sheet:
+    """Every elicitation, with what all of its calls took."""
+    return Sheet(
+        name="elicitations",
+        title="Elicitations",
+        head=("teacher", "questions", "started", "state", ">replies", ">failed", ">calls", ">tokens in", ">tokens out",
+              ">cost", ">in flight"),
+        groups=(Group(rows=tuple(map(_asked, asked))),),
+        notes=("Tokens and cost are those of every call, failed and repeated ones included. In flight: requests at"
+               " once, from the fewest to the most.",),
+    )  # fmt: skip
+
+
+def _asked(one: Elicitation) -> TableRow:
+    limits = [change.in_flight for change in one.concurrency]
+    texts = (
+        f"{one.dataset}/{one.split}",
+        one.started[:16].replace("T", " "),
+        one.state + (f": {one.error}" if one.error else ""),
+        f"{one.replies:,}",
+        f"{one.failures:,}",
+        f"{one.calls:,}",
+        _count(one.prompt_tokens),
+        _count(one.completion_tokens),
+        money(one.cost),
+        "–" if not limits else f"{min(limits)} to {max(limits)}" if min(limits) < max(limits) else str(limits[0]),
+    )
+    return TableRow(label=one.teacher, cells=tuple(TableCell(text=text) for text in texts))
 
 
 def _written(teachers: Iterable[TeacherCosts]) -> Sheet:
     return Sheet(
         name="teachers",
-        title="What they wrote",
+        title="Rationales by teacher",
         head=("teacher", "questions", "prompt", ">rationales", ">failed", ">cut off", ">characters",
               ">tokens in", ">tokens out", ">seconds", ">cost"),
         groups=(Group(rows=tuple(map(_teacher, teachers))),),
-        notes=("Cut off: stopped at the limit of tokens. Characters: the mean length of a rationale.",),
+        notes=("Cut off: truncated at the token limit. Characters: the mean length of a rationale.",),
     )  # fmt: skip
 
 
@@ -133,7 +164,7 @@ def _teacher(one: TeacherCosts) -> TableRow:
         _count(one.prompt_tokens),
         _count(one.completion_tokens),
         "–" if one.seconds is None else f"{one.seconds:.0f}",
-        money(one.cost, one.partly) or "unknown",
+        money(one.cost, one.partly),
     )
     return TableRow(label=one.teacher, note=one.model, cells=tuple(TableCell(text=text) for text in texts))
 
@@ -142,26 +173,27 @@ def _count(tokens: int | None) -> str:
     return "–" if tokens is None else f"{tokens:,}"
 
 
-def run_sheet(runs: Iterable[Run]) -> Sheet:
-    head = (">run", "method", "data set", "alpha", ">seed", "state", ">seconds", ">questions/s", ">GB", "data digest")
+def run_sheet(runs: Sequence[Run]) -> Sheet:
+    labels = run_labels(runs)
+    head = (">run", "settings", "data set", "alpha", ">seed", "state", ">seconds", ">questions/s", ">GB", "data digest")
     return Sheet(
         name="runs",
         title="Trainings",
         head=("student", *head),
-        groups=(Group(rows=tuple(map(_run, runs))),),
+        groups=(Group(rows=tuple(_run(run, labels[run.id]) for run in runs)),),
         notes=(
-            "GB: the most memory that a training held, of the GPU where there was one.",
-            "The digest changes with the questions that a run learned from, and with their order.",
+            "GB: peak memory of a training, of the GPU where there was one.",
+            "The digest changes with the training questions and their order.",
         ),
     )
 
 
-def _run(run: Run) -> TableRow:
+def _run(run: Run, label: str) -> TableRow:
     seconds, speed = run.metrics.get("training_seconds"), run.metrics.get("questions_per_second")
     peak = run.metrics.get("peak_memory")
     texts = (
         str(run.id),
-        run.method,
+        label,
         run.dataset,
         alpha_text(run) or "–",
         str(run.seed),

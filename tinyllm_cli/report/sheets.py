@@ -1,4 +1,4 @@
-"""The paper's parts as sheets."""
+"""The report's parts as sheets."""
 
 from __future__ import annotations
 
@@ -27,15 +27,14 @@ from tinyllm_cli.report.table_model import (
 from tinyllm_cli.training.methods import TITLES
 
 HOW_TESTED = (
-    "Points: the difference in accuracy on the same questions, below it its 95 % bootstrap interval over questions. p"
-    " is exact: McNemar's for one seed, over several the test that swaps the two by question; below it Holm's,"
-    " corrected for all comparisons of this report. Smallest: the difference that so many questions, as often answered"
-    " right by just one of the two, show at 5 % with a power of 80 %; –: none."
+    "Points: the difference in accuracy on the same questions, below it its 95 % bootstrap interval over questions. p:"
+    " exact, McNemar's test for one seed, the sign-flip test by question for several; below it after Holm's correction"
+    " for all comparisons of this report. Smallest: the minimum detectable difference in points at 80 % power; –: none."
 )
 
 
 def sheets(report: Report) -> list[Sheet]:
-    """All that has data: tables, figures' numbers, comparisons, costs; single evaluations where there is no table."""
+    """All that has data: tables, numbers of the figures, comparisons, costs; evaluations where there is no table."""
     paper = report.paper
     made = [*table_sheets(paper), *(sweep_sheet(one) for one in (*paper.sizes, *paper.alphas))]
     made += [comparisons_sheet(paper.comparisons)] if paper.comparisons else []
@@ -51,7 +50,7 @@ def table_sheets(paper: Paper) -> list[Sheet]:
 
 
 def ablation_sheet(one: Ablation, paper: Paper, *, first: bool) -> Sheet:
-    """The paper has these for one student: its figures stand in the first sheet."""
+    """The paper has an ablation of one student: its figures are in the first sheet."""
     names = [column.dataset for column in one.columns]
     whole = TableRow(label=one.label, note=_alphas(one), cells=tuple(arm_cell(one.whole[name]) for name in names))
     rows = [whole]
@@ -60,11 +59,12 @@ def ablation_sheet(one: Ablation, paper: Paper, *, first: bool) -> Sheet:
         rows.append(TableRow(label=variant.label, cells=tuple(cells)))
     groups = [Group(rows=tuple(rows))]
     if paper.published is not None and first:
-        lines = tuple(published_row(line, names, with_mean=False) for line in paper.published.ablation)
-        groups.append(Group(title=f"The paper: {paper.published.ablation[0].student}", rows=lines))
+        known = [line for line in paper.published.ablation if any(line.on(name) is not None for name in names)]
+        lines = tuple(published_row(line, names, with_mean=False) for line in known)
+        groups += [] if not lines else [Group(title=f"The paper: {paper.published.ablation[0].student}", rows=lines)]
     return Sheet(
         name=f"ablation-{slug(one.student)}-{one.scoring}",
-        title=f"What each part is worth: {short(one.student)}, scored by {one.scoring}",
+        title=f"Ablation: {short(one.student)}, scored by {one.scoring}",
         head=("variant", *(f">{name}" for name in names)),
         groups=tuple(groups),
         notes=(
@@ -78,7 +78,7 @@ def _beside(arm: Arm | None, whole: Arm) -> TableCell:
     if arm is None:
         return TableCell()
     ahead, seeds = arm.ahead_of(whole)
-    few = f" ({seeds} of {len(whole.seeds)} seeds)" if arm.seeds != whole.seeds else ""
+    few = f" ({seeds} of {whole.seed_count} seeds)" if set(arm.seeds) != set(whole.seeds) else ""
     return TableCell(
         text=arm_cell(arm).text, under="no seed in common" if ahead is None else f"{100 * ahead:+.1f}{few}"
     )
@@ -112,17 +112,17 @@ def comparisons_sheet(comparisons: Sequence[Comparison]) -> Sheet:
     for student, scoring, part in dict.fromkeys((one.student, one.scoring, one.part) for one in comparisons):
         own = [one for one in comparisons if (one.student, one.scoring, one.part) == (student, scoring, part)]
         title = f"{short(student)}, {scoring}: {part}"
-        groups.append(Group(title=title, rows=tuple(_contest(one) for one in own)))
+        groups.append(Group(title=title, rows=tuple(_comparison(one) for one in own)))
     return Sheet(
         name="comparisons",
         title=f"Paired comparisons of TinyLLM ({len(comparisons)})",
         head=("arm", "data set", ">points", ">p", ">smallest"),
         groups=tuple(groups),
-        notes=(HOW_TESTED, "Bold: p below 5 % after Holm. A pair that stands in both tables is tested once."),
+        notes=(HOW_TESTED, "Bold: p below 5 % after Holm. A pair in both tables is tested once."),
     )
 
 
-def _contest(one: Comparison) -> TableRow:
+def _comparison(one: Comparison) -> TableRow:
     clear = one.adjusted < 0.05
     span = f"{one.fewest_seeds} to {one.seeds}" if one.fewest_seeds < one.seeds else str(one.seeds)
     seeds = f", {span} seeds" if one.seeds > 1 else ""
@@ -146,7 +146,7 @@ def evaluations_sheet(results: Sequence[Result]) -> Sheet:
     rows = [
         TableRow(
             label=one.subject,
-            note=f"{one.method}, seed {one.seed}" if one.seed is not None else one.method,
+            note=f"{one.label}, seed {one.seed}" if one.seed is not None else one.label,
             cells=(
                 TableCell(text=f"{one.dataset}/{one.split}, {one.scoring}"),
                 TableCell(text=f"{one.n:,}"),
@@ -160,8 +160,8 @@ def evaluations_sheet(results: Sequence[Result]) -> Sheet:
     ]
     return Sheet(
         name="evaluations",
-        title="Every evaluation",
-        head=("who", "questions", ">n", ">accuracy", ">chance", ">majority", ">unparseable"),
+        title="All evaluations",
+        head=("subject", "questions", ">n", ">accuracy", ">chance", ">majority", ">unparseable"),
         groups=(Group(rows=tuple(rows)),),
         notes=("In percent, with 95 % Wilson intervals.",),
     )
@@ -178,7 +178,7 @@ def sweep_sheet(one: Sweep) -> Sheet:
                 cells=(
                     TableCell(text=f"{point.x:,g}" if one.kind == "alpha" else f"{point.x:,.0f}"),
                     arm_cell(point.arm),
-                    TableCell(text=str(len(point.arm.seeds))),
+                    TableCell(text=str(point.arm.seed_count)),
                     TableCell() if point.arm.valid is None else TableCell(text=number(point.arm.valid)),
                 ),
             )
@@ -190,7 +190,7 @@ def sweep_sheet(one: Sweep) -> Sheet:
         cells = (
             TableCell(text=f"{one.level.size:,}"),
             arm_cell(one.level),
-            TableCell(text=str(len(one.level.seeds))),
+            TableCell(text=str(one.level.seed_count)),
             valid,
         )
         groups.append(Group(title=TITLES["finetune"], rows=(TableRow(label="", cells=cells),)))

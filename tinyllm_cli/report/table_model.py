@@ -1,14 +1,17 @@
-"""Sheets: titled tables of ready texts, the same for page, terminal, Markdown and LaTeX; and how figures are spelled.
+"""Sheets: titled tables of texts, the same for page, terminal, Markdown and LaTeX; and the format of figures.
 
-Nothing is escaped here: that is for whoever writes a sheet down.
+Nothing is escaped here: each writer escapes for its format.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from tinyllm_cli.report.arms import Arm
+if TYPE_CHECKING:
+    from tinyllm_cli.report.arms import Arm
+    from tinyllm_cli.report.comparisons import Comparison
 
 HOW_MEASURED = (
     "Accuracy in percent, and below it the 95 % Wilson interval for the number of questions; with several seeds their"
@@ -18,7 +21,7 @@ HOW_MEASURED = (
 
 @dataclass(frozen=True, kw_only=True)
 class TableCell:
-    """`under` stands smaller below or after the text."""
+    """`under` is shown smaller, below or after the text."""
 
     text: str = "–"
     under: str = ""
@@ -53,7 +56,7 @@ class Sheet:
 
 
 def by_group(sheet: Sheet) -> Iterator[Sheet]:
-    """A long sheet as one for each group, which tells a reader more than a heading within columns."""
+    """A long sheet as one sheet for each group."""
     for group in sheet.groups:
         last = group is sheet.groups[-1]
         title = f"{sheet.title}: {group.title}"
@@ -70,13 +73,22 @@ def number(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}"
 
 
+def points_text(one: Comparison) -> str:
+    """A difference in accuracy in points with its 95 % interval."""
+    return f"{100 * one.difference:+.1f} ({100 * one.low:+.1f}\u00a0to\u00a0{100 * one.high:+.1f})"
+
+
 def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def money(cost: float | None, partly: bool) -> str:
-    """What is known of a cost; '' where nothing is."""
-    return "" if cost is None else f"{'at least ' if partly else ''}{cost:.4f}"
+UNKNOWN = "unknown"
+"""A cost that nobody knows, such as that of a local teacher or a recording: never 0, never a dash."""
+
+
+def money(cost: float | None, partly: bool = False) -> str:
+    """`partly`: more of the cost is unknown."""
+    return UNKNOWN if cost is None else f"{'at least ' if partly else ''}{cost:.4f}"
 
 
 def short(student: str) -> str:

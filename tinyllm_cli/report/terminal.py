@@ -10,7 +10,8 @@ from rich.text import Text
 from tinyllm_cli.records.elicitation import Elicitation, TeacherCosts
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.report.collect import ComparableResults, DatasetSummary, Report, Result, comparable_results
-from tinyllm_cli.report.table_model import money
+from tinyllm_cli.report.labels import run_labels
+from tinyllm_cli.report.table_model import money, short
 from tinyllm_cli.terminal import plain, plain_table
 
 _LAST = 20  # runs that a terminal shows
@@ -25,7 +26,7 @@ def alpha_text(result: Result | Run) -> str:
 
 
 def report_tables(report: Report) -> list[Table]:
-    """What there is and was done; tables with nothing to show are left out."""
+    """Data sets, teachers, elicitations and runs; empty tables are left out."""
     tables: list[Table] = [datasets_table(report.datasets)] if report.datasets else []
     if report.teachers:
         tables.append(teachers_table(report.teachers))
@@ -45,7 +46,7 @@ def datasets_table(datasets: Sequence[DatasetSummary]) -> Table:
 
 
 def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
-    head = ["teacher", "asked about", ">rationales", ">failed", ">cut off", ">tokens out", ">cost"]
+    head = ["teacher", "questions", ">rationales", ">failed", ">cut off", ">tokens out", ">cost"]
     rows = [
         (
             teacher.teacher,
@@ -54,7 +55,7 @@ def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
             str(teacher.failures),
             "-" if teacher.cut_off is None else str(teacher.cut_off),
             "-" if teacher.completion_tokens is None else f"{teacher.completion_tokens:,}",
-            money(teacher.cost, teacher.partly) or "-",
+            money(teacher.cost, teacher.partly),
         )
         for teacher in teachers
     ]
@@ -62,7 +63,7 @@ def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
 
 
 def asked_table(asked: Sequence[Elicitation]) -> Table:
-    """Each time that a teacher was asked and all that it took; `in flight`: the least and the most at once."""
+    """Every elicitation and its cost; `in flight`: requests at once, from the fewest to the most."""
     rows = [
         (
             f"{one.teacher} on {one.dataset}/{one.split}",
@@ -70,13 +71,13 @@ def asked_table(asked: Sequence[Elicitation]) -> Table:
             str(one.replies),
             str(one.failures),
             str(one.calls),
-            "-" if one.cost is None else f"{one.cost:.4f}",
+            money(one.cost),
             _in_flight(one) or "-",
         )
         for one in asked
     ]
-    head = ["asked", "state", ">replies", ">failed", ">calls", ">cost", ">in flight"]
-    return plain_table("How the teachers were asked", head, rows)
+    head = ["elicitation", "state", ">replies", ">failed", ">calls", ">cost", ">in flight"]
+    return plain_table("Elicitations", head, rows)
 
 
 def _in_flight(one: Elicitation) -> str:
@@ -87,18 +88,21 @@ def _in_flight(one: Elicitation) -> str:
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
-    head = [">run", "student", "data set", "alpha", "state", ">valid", ">seconds"]
+    head = [">run", "student", "data set", "settings", "alpha", ">seed", "state", ">valid", ">seconds"]
     title = f"Runs (the last {_LAST} of {len(runs)})" if len(runs) > _LAST else "Runs"
-    return plain_table(title, head, [_run_row(run) for run in runs[-_LAST:]])
+    labels = run_labels(runs)
+    return plain_table(title, head, [_run_row(run, labels[run.id]) for run in runs[-_LAST:]])
 
 
-def _run_row(run: Run) -> tuple[str, ...]:
+def _run_row(run: Run, label: str) -> tuple[str, ...]:
     figures = run.metrics
     return (
         str(run.id),
-        run.student.rpartition("/")[2],
+        short(run.student),
         run.dataset,
+        label,
         alpha_text(run).replace("=", " ") or "-",  # a narrow table breaks a name rather than a weight
+        str(run.seed),
         run.state,
         "-" if run.valid_accuracy is None else percent(run.valid_accuracy),
         f"{figures['training_seconds']:.0f}" if "training_seconds" in figures else "-",
@@ -113,7 +117,8 @@ def accuracy_tables(results: Iterable[Result]) -> list[Table]:
 def _accuracy_table(comparison: ComparableResults) -> Table:
     first = comparison.results[0]
     free_text = first.scoring == "generate"  # a ranked answer is always an option
-    head = ["who", "method", "alpha", ">accuracy", "95 % interval", *([">unparseable"] if free_text else [])]
+    head = ["subject", "settings", "alpha", ">seed", ">accuracy", "95 % interval"]
+    head += [">unparseable"] if free_text else []
     always = "" if free_text else ", unparseable 0 %"
     by_chance = f"chance {percent(first.chance)}, majority class {percent(first.majority)}{always}"
     table = plain_table(f"Accuracy on {comparison.title}", head, caption=by_chance)
@@ -121,8 +126,9 @@ def _accuracy_table(comparison: ComparableResults) -> Table:
         style = "bold" if result.accuracy == comparison.best else ""
         cells = [
             plain(result.subject),
-            plain(result.method),
+            plain(result.label),
             plain(alpha_text(result) or "-"),
+            Text("-" if result.seed is None else str(result.seed)),
             Text(percent(result.accuracy), style=style),
             Text(f"{100 * result.low:.1f} to {100 * result.high:.1f} %"),
         ]

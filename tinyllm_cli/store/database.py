@@ -45,6 +45,7 @@ class Database:
         self.read_only = read_only
         self._db = sqlite_utils.Database(connection)
         self._file = _file_id(path)
+        self._closed = False
         connection.create_function("casefold", 1, str.casefold, deterministic=True)  # SQLite's own knows only ASCII
 
     @contextmanager
@@ -114,9 +115,12 @@ class Database:
         return value
 
     def close(self) -> None:
-        """Close the connection.
+        """Close the connection, if it is open.
 
         Raises WorldProblem when the file was deleted or replaced and what this process wrote is lost."""
+        if self._closed:
+            return
+        self._closed = True
         wrote = self._db.conn.total_changes > 0
         self._db.close()
         if wrote:

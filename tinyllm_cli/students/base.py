@@ -34,7 +34,7 @@ class Limits:
         return cls(input=settings.max_input, target=settings.max_target)
 
     def within(self, window: int | None, *, shared: bool) -> Limits:
-        """No more than a model with `window` positions can read. `shared`: input and target are one sequence."""
+        """At most what a model with `window` positions can read. `shared`: the target follows the input."""
         if window is None:
             return self
         target = min(self.target, max(window // 2, window - self.input) if shared else window)

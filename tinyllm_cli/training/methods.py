@@ -74,6 +74,6 @@ def method_for(requested: str | None, teachers: int, lora_rank: int) -> str:
     if requested not in (None, fitting):
         raise UsageProblem(
             f"This is {fitting}, not {requested}: {teachers} teachers have an alpha above 0.",
-            "Set --alpha and --lora-rank to what the method needs, or omit --method.",
+            "Set --alpha and --lora-rank to what the method needs, or remove --method.",
         )
     return fitting

@@ -17,7 +17,7 @@ def show_plan(console: Console, planned: DistillationPlan) -> None:
     if planned.dataset_found:
         console.note(f"Data set: {plan.dataset} (the only one that fits).")
     weights = ", ".join(f"{one.teacher}={one.alpha:g}" for one in plan.active)
-    counts = ", ".join(_counted(plan.method, name, record) for name, record in data.lineage.items())
+    counts = ", ".join(_counted(name, record) for name, record in data.lineage.items())
     console.note(
         f"{plan.method}: {plan.student} on {len(data.training_questions)} questions of {plan.dataset}"
         + (f" with {counts} (alpha {weights})." if weights else ", answers only.")
@@ -26,11 +26,13 @@ def show_plan(console: Console, planned: DistillationPlan) -> None:
         console.note(f"{plan.dataset} has no valid split: the last checkpoint is kept, not the best.")
 
 
-def _counted(method: str, teacher: str, record: Mapping[str, Any]) -> str:
-    if method == "standard-kd":
+def _counted(teacher: str, record: Mapping[str, Any]) -> str:
+    if "answers" in record:
         return f"{record['answers']} answers of {teacher}"
     rejected = sum(record.get("rejected", {}).values())
-    return f"{record['rationales']} rationales of {teacher}" + (f" ({rejected} rejected)" if rejected else "")
+    notes = [f"{rejected} rejected"] if rejected else []
+    notes += [f"{record['edited']} edited"] if record.get("edited") else []
+    return f"{record['rationales']} rationales of {teacher}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def show_run(console: Console, run: Run) -> None:

@@ -12,13 +12,19 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from tinyllm_cli.report.main_table import MainTable
+    from tinyllm_cli.report.finding import Finding
+    from tinyllm_cli.report.main_table import Column, MainTable
     from tinyllm_cli.report.paper_tables import Paper
     from tinyllm_cli.report.sweeps import Sweep
     from tinyllm_cli.report.table_model import Sheet, TableCell
 
 _HEIGHT = 18
 _MARKS = "ox+*#%"
+
+
+def finding_text(finding: Finding) -> Text:
+    """What the report found, as plain text for Rich."""
+    return plain("\n".join(("Finding", *finding.statements)))
 
 
 def sheet_table(sheet: Sheet) -> Table:
@@ -42,13 +48,14 @@ def _two_lines(text: str, under: str, style: str = "") -> Text:
     return both.append(f"\n{printable(under)}", style="not bold dim") if under else both
 
 
-def plots(paper: Paper, width: int) -> Iterator[str]:
-    """The paper's figures; where there is none, the methods' accuracies with their intervals."""
-    sweeps = (*paper.sizes, *paper.alphas)
-    if sweeps:
-        yield from (_sweep_plot(sweep, width) for sweep in sweeps)
-    else:
-        yield from (_accuracies(table, column.dataset, width) for table in paper.tables for column in table.columns)
+def overview_plots(paper: Paper, width: int) -> Iterator[str]:
+    """For each data set the accuracies of all methods with their intervals, against chance."""
+    return (_accuracies(table, column, width) for table in paper.tables for column in table.columns)
+
+
+def sweep_plots(paper: Paper, width: int) -> Iterator[str]:
+    """Accuracy against the size of the training set, and against alpha."""
+    return (_sweep_plot(sweep, width) for sweep in (*paper.sizes, *paper.alphas))
 
 
 def _sweep_plot(sweep: Sweep, width: int) -> str:
@@ -77,23 +84,24 @@ def _sweep_plot(sweep: Sweep, width: int) -> str:
     return _drawn(figure, legend)
 
 
-def _accuracies(table: MainTable, dataset: str, width: int) -> str:
-    """A line from the low to the high end of each interval, the methods below each other."""
+def _accuracies(table: MainTable, column: Column, width: int) -> str:
+    """A line from the low to the high end of each interval, the methods below each other; chance is a line down."""
     from tinyllm_cli.report.table_model import short
 
     lines = [
-        (f"{short(block.student)[:24]} {line.label}", line.entries[dataset].arm)
-        for block in table.blocks for line in block.lines if dataset in line.entries
+        (f"{short(block.student)[:24]} {line.label}", line.entries[column.dataset].arm)
+        for block in table.blocks for line in block.lines if column.dataset in line.entries
     ]  # fmt: skip
-    figure = _figure(f"Accuracy on {dataset} in percent, 95 % intervals, scored by {table.scoring}", width,
-                     len(lines) + 4)  # fmt: skip
+    title = f"Accuracy on {column.dataset} in percent, 95 % intervals, scored by {table.scoring}"
+    figure = _figure(title, width, len(lines) + 4)
     rows = list(range(len(lines), 0, -1))
+    _line(figure, [100 * column.chance] * 2, [0.5, len(lines) + 0.5], ":")
     for row, (_, arm) in zip(rows, lines, strict=True):
         _line(figure, [100 * arm.low, 100 * arm.high], [row, row], "-")
         _line(figure, [100 * arm.mean], [row], "o")
     figure.ruler("y").ticks(rows, [printable(label) for label, _ in lines])
     figure.ruler("y").lim(0.5, len(lines) + 0.5)
-    return _drawn(figure, [])
+    return _drawn(figure, [f": chance, {100 * column.chance:.1f}"])
 
 
 def _figure(title: str, width: int, height: int) -> Any:
