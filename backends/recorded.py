@@ -1,20 +1,18 @@
 """Recorded rationales: human experts, other tools, earlier batch jobs.
 
-Reads JSONL (plain or gzipped) or CSV rows of `{id, rationale[, split][, answer_index]}` and joins them to questions by
-the data set's own id, never by position. Rows go into a temporary SQLite index on disk, so memory does not grow with
-the files.
+Reads JSONL, JSON, CSV or TSV rows (plain or gzipped) of `{id, rationale[, split][, answer_index]}` and joins them to
+questions by the data set's own id, never by position. Rows go into a temporary SQLite index on disk, so memory does not
+grow with the files.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
-import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,7 +20,8 @@ from typing import Any
 
 from backends import take
 from backends.base import Answer, BadTeacherConfig, Completion, Failure, Outcome, Request, Sampling
-from backends.csv_files import SPLIT_NAMES, csv_rows
+from backends.row_files import SPLIT_NAMES, read_text_rows
+from backends.user_files import UnreadableFile
 
 __all__ = ["Contents", "RecordedTeacher"]
 
@@ -124,7 +123,7 @@ class RecordedTeacher:
 
     def _rows(self, path: Path) -> Iterator[RecordedRow]:
         with _reading(path):
-            for number, record in enumerate(_records(path), start=1):
+            for number, record in enumerate(read_text_rows(path), start=1):
                 yield self._row(path, number, record)
 
     def _row(self, path: Path, number: int, record: Any) -> RecordedRow:
@@ -190,7 +189,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise BadTeacherConfig(f"There is no file {path}.") from error
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, UnreadableFile, csv.Error, zlib.error) as error:
         raise BadTeacherConfig(f"{path} can't be read: {error}.") from error
 
 
@@ -200,22 +199,3 @@ def _outcome(row: tuple[str, int | None] | None) -> Outcome:
     if not row[0].strip():
         return Failure(reason="the recorded rationale is empty")
     return Completion(text=row[0], answer=row[1], finish_reason="recorded")
-
-
-def _records(path: Path) -> Iterator[Any]:
-    """The file's rows, one at a time."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    opener = gzip.open if suffixes[-1:] == [".gz"] else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        if ".csv" in suffixes:
-            yield from csv_rows(file)
-            return
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            record = None
-            with suppress(ValueError, RecursionError):
-                record = json.loads(line)
-            if record is None:
-                raise BadTeacherConfig(f"{path.name}, line {number}: this is not JSON.")
-            yield record

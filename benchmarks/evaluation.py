@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--trained", help="a folder or name of a student that ends its answers")
     parser.add_argument("--scoring", choices=("rank", "generate"), action="append")
     asked = parser.parse_args()
-    source = from_path(asked.folder / asked.dataset, {})
+    source = from_path(asked.folder / asked.dataset)
     questions = list(islice((question for question in source.read() if question.split == "test"), asked.questions))
     scorings = asked.scoring or ["rank", "generate"]
     ways = {"rank": (rank, plain_rank), "generate": (generate, plain_generate)}

@@ -21,6 +21,7 @@ FORMATS = (
     "lines.json",
     "rows.csv",
     "rows.csv.gz",
+    "rows.tsv",
     "rows.parquet",
 )
 """File names, one for each format; `lines.json` is JSONL under a .json name."""
@@ -40,9 +41,9 @@ def _content(path: Path, rows: Sequence[dict[str, Any]]) -> bytes:
         sink = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(list(rows)), sink)
         return sink.getvalue()
-    if plain.endswith(".csv"):
+    if plain.endswith((".csv", ".tsv")):
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), delimiter="\t" if plain.endswith(".tsv") else ",")
         writer.writeheader()
         writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
         return text.getvalue().encode()

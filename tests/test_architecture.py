@@ -120,7 +120,7 @@ ALLOWED = {
     },
     "config": {"errors"},
     "datasets": {"config", "errors"},
-    "elicitation": {"config", "datasets", "errors", "events", "records", "store"},
+    "elicitation": {"config", "datasets", "errors", "events", "iteration", "records", "store"},
     "errors": set(),
     "evaluation": {"config", "datasets", "errors", "files", "rationales", "records", "store", "students"},
     "events": set(),
@@ -140,7 +140,7 @@ ALLOWED = {
     },
     "export": {"datasets", "errors", "evaluation", "files", "records", "store", "students", "training"},
     "files": set(),
-    "ingestion": {"config", "datasets", "errors", "events", "store"},
+    "ingestion": {"config", "datasets", "errors", "events", "records", "store"},
     "iteration": set(),
     "rationales": {
         "config",

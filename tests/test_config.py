@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT, Command, write_dataset
-from tinyllm_cli.config import Settings, built_in_teachers, load_settings, match_name
+from tests.files import write_rows
+from tinyllm_cli.config import Settings, built_in_teachers, load_settings
+from tinyllm_cli.config.env_file import ENV_NAMES, apply_env_file
+from tinyllm_cli.config.names import check_name, match_name
+from tinyllm_cli.datasets.catalogue import find_source
 from tinyllm_cli.errors import UsageProblem
 
 FULL = """
@@ -202,3 +208,114 @@ def test_the_example_dotenv_copied_as_it_is_changes_nothing(tinyllm: Command, tm
     assert "google/flan-t5-xl" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["toy"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", " a", "a ", "a/b", "a\\b", "a=b", "a,b", "a\nb", "a\x1bb", "a\u202eb", "..", ".a", "-a", "~a", "a" * 250],
+)
+def test_names_that_would_break_files_options_or_tables_are_refused(name: str) -> None:
+    for what in ("teacher", "data set"):
+        with pytest.raises(UsageProblem, match=f"A {what} can't be called"):
+            check_name(name, what)
+
+
+@pytest.mark.parametrize("name", ["gpt-4.1", "qwen:7b", "Ein Lehrer", "先生", "a" * 80, "t5_v1"])
+def test_ordinary_names_are_accepted(name: str) -> None:
+    check_name(name, "teacher")
+
+
+@pytest.mark.parametrize("table", ["teachers", "datasets"])
+def test_names_in_the_settings_file_follow_the_rule(tmp_path: Path, table: str) -> None:
+    with pytest.raises(UsageProblem, match="can't be called 'a=b'"):
+        settings_of(tmp_path, f'[{table}."a=b"]\nbackend = "scripted"\ntrain = "x.csv"\n')
+
+
+def test_a_name_with_a_dot_needs_quotes(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="'backend' is missing") as caught:
+        settings_of(tmp_path, '[teachers.gpt-4.1]\nbackend = "openai"\n')
+    assert '[teachers."gpt-4.1"]' in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = " + "[" * 5000, "can't be read"),
+        ("a = " + "9" * 5000, "can't be read"),
+        ('[teachers.x]\nbackend = "vllm"\nengine = { since = 2024-01-01 }', "since can't be 2024-01-01"),
+        ('[teachers.x]\nbackend = "openai"\ntemperature = inf', "temperature can't be inf"),
+        ('[teachers.x]\nbackend = "openai"\nextra = { x = nan }', "x can't be nan"),
+        ('[datasets.x]\ntrain = "a.csv"\nanswers_from = 2', "'answers_from' must be 0 or 1"),
+        ('[datasets.x]\ntrain = "a.csv"\noptions = "yes,no"', "'options' must be a list of texts"),
+    ],
+)
+def test_hostile_settings_are_a_sentence(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageProblem, match=re.escape(said)):
+        settings_of(tmp_path, text)
+
+
+def test_settings_are_read_from_regular_files_only(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(UsageProblem, match="not a regular file"):
+        load_settings(tmp_path / "pipe.toml")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
+    with pytest.raises(UsageProblem, match="not a regular file"):
+        load_settings(tmp_path / "zero.toml")
+    (tmp_path / "large.toml").write_bytes(b"#" * (9 << 20))
+    with pytest.raises(UsageProblem, match="larger than 8 MiB"):
+        load_settings(tmp_path / "large.toml")
+
+
+def test_a_table_gives_options_and_the_number_of_the_first(tmp_path: Path) -> None:
+    rows = [{"id": n, "question": f"Is {n} odd?", "answer": 1 + n % 2} for n in range(4)]
+    write_rows(tmp_path / "odd.jsonl", rows)
+    text = '[datasets.odd]\ntrain = "odd.jsonl"\noptions = ["no", "yes"]\nanswers_from = 1\n'
+    source = find_source("odd", settings_of(tmp_path, text))
+    assert source is not None
+    assert [question.gold for question in source.read()] == ["no", "yes", "no", "yes"]
+
+
+def test_only_documented_variables_and_keys_are_read_from_dotenv(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "PYTHONPATH=/evil\nPATH=/evil\nLD_PRELOAD=x.so\nA=B=C\nOPENAI_BASE_URL=http://127.0.0.1:1/v1\nMY_KEY=k\n"
+        "TOGETHER_TOKEN=t\nHF_HOME=\nexport HF_ENDPOINT=http://mirror\n",
+        encoding="utf-8",
+    )
+    environment = {"MY_KEY": "mine"}
+    apply_env_file(environment, tmp_path / ".env")
+    assert environment == {
+        "MY_KEY": "mine",
+        "TOGETHER_TOKEN": "t",
+        "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
+        "HF_ENDPOINT": "http://mirror",
+    }
+
+
+def test_the_example_names_what_dotenv_may_set() -> None:
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    assert {line.partition("=")[0] for line in lines if "=" in line and not line.startswith("#")} == ENV_NAMES
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_a_dotenv_that_is_no_file_ends_in_a_sentence(tinyllm: Command, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / ".env"
+    {"pipe": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero"), "folder": path.mkdir}[kind]()
+    done = tinyllm("report")
+    assert (done.returncode, done.stderr.startswith("Error: .env can't be read: it is ")) == (2, True), done.stderr
+
+
+def test_where_teachers_programs_and_endpoints_come_from_is_said(tinyllm: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=2)
+    (tmp_path / ".env").write_text("OPENAI_BASE_URL=http://127.0.0.1:9/v1\nOPENAI_API_KEY=k\n", encoding="utf-8")
+    (tmp_path / "tinyllm.toml").write_text(
+        '[teachers.t5]\nbackend = "scripted"\nreplies = ["So."]\n'
+        '[teachers.served]\nbackend = "vllm"\nmodel = "m"\ncommand = ["/bin/echo", "a b"]\n'
+        '[teachers.host]\nbackend = "openai"\nmodel = "m"\n',
+        encoding="utf-8",
+    )
+    ask = ["elicit", "--dataset", "toy", "--dry-run", "--teacher"]
+    assert "t5 is not the built-in teacher: tinyllm.toml defines it (scripted)" in tinyllm(*ask, "t5").stderr
+    assert "starts a program that tinyllm.toml names: /bin/echo 'a b'" in tinyllm(*ask, "served").stderr
+    assert "Endpoint: http://127.0.0.1:9/v1 (OPENAI_BASE_URL of .env)" in tinyllm(*ask, "host").stderr
+    done = tinyllm(*ask, "host", OPENAI_BASE_URL="http://127.0.0.1:8/v1")
+    assert "OPENAI_BASE_URL of .env" not in done.stderr

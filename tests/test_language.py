@@ -45,17 +45,12 @@ _PATTERN = re.compile(rf"\b(?:{'|'.join(EXCLUDED.values())})\b", re.IGNORECASE)
 
 PENDING: frozenset[str] = frozenset(
     {
-        "tinyllm_cli",
         "tinyllm_cli/cli",
         "tinyllm_cli/cli/views",
-        "tinyllm_cli/datasets",
-        "tinyllm_cli/elicitation",
         "tinyllm_cli/evaluation",
         "tinyllm_cli/experiments",
-        "tinyllm_cli/ingestion",
         "tinyllm_cli/records",
         "tinyllm_cli/report",
-        "tinyllm_cli/report/templates",
         "tinyllm_cli/store",
     }
 )

@@ -1,10 +1,10 @@
-"""The one exception family that the command line turns into a message and an exit code.
+"""The exceptions that the command line turns into a message and an exit code.
 
 TinyLLMError         displayed to the user as it is; `hint` says what to do next
 +-- UsageProblem     the command as typed can't be carried out (exit 2)
-+-- WorldProblem     the command is right, the world is not: file, disk, hub, database (exit 1)
-    +-- Busy         another process is at it; the same command will do later (exit 75)
-+-- InterruptedByUser  Ctrl-C; what is kept and how to go on (exit 130)
++-- WorldProblem     the environment fails: file, disk, hub, database (exit 1)
+    +-- Busy         another process is doing the same; run the command again later (exit 75)
++-- InterruptedByUser  Ctrl-C; the message says what is kept and how to continue (exit 130)
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Busy(WorldProblem):
 
 
 class InterruptedByUser(TinyLLMError):
-    """The command stopped because of Ctrl-C; the message says what is kept and how to go on."""
+    """The command stopped because of Ctrl-C; the message says what is kept and how to continue."""
 
     exit_code = 130
 
 
 def choices(names: object) -> str:
-    """`a, b, c` for a hint that lists what there is."""
+    """`a, b, c`, sorted, for a hint that lists what is available."""
     listed = sorted(map(str, names)) if isinstance(names, (list, tuple, set, frozenset, dict)) else [str(names)]
     return ", ".join(listed) if listed else "none"

@@ -31,7 +31,8 @@ def cut_torn_line(path: Path) -> None:
 
 
 def to_disk(*paths: Path) -> None:
-    """Return when the files and folders are on the disk: a name must not outlive what it names when the power goes."""
+    """Return when the files and folders are on the disk (fsync), so that no name refers to lost content after a power
+    failure."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -1,5 +1,5 @@
-"""Ctrl-C, and the end that a machine announces with SIGTERM or a terminal with SIGHUP: held back while something must
-not be torn."""
+"""Ctrl-C, SIGTERM (the machine ends the process) and SIGHUP (the terminal closes): deferred during a commit, and
+handled alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
-    """They wait until the block is done, well or not."""
+    """Signals wait until the block ends, also with an exception."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -32,8 +32,8 @@ def signals_deferred() -> Iterator[None]:
 
 @contextmanager
 def ended_like_interrupted() -> Iterator[None]:
-    """Within, SIGTERM ends the program as Ctrl-C does, with what that keeps: a pre-emption sends it ahead. So does
-    SIGHUP, the end of a connection, except under nohup."""
+    """Within the block, SIGTERM (as sent before a pre-emption) ends the program as Ctrl-C does. So does SIGHUP, except
+    under nohup."""
     before = {each: signal.getsignal(each) for each in _ENDS}
     try:
         for each, handler in before.items():

@@ -1,5 +1,5 @@
-"""Foreign text on its way to the terminal: never markup, and without characters that could steer it. And tables of it,
-which lose nothing where a terminal is narrow."""
+"""Untrusted text for the terminal, without markup and control characters, and tables that fit a narrow terminal without
+losing text."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""They show a line in another order than it is written."""
+"""Bidirectional controls, which display a line in another order than it is written."""
 
 
 def printable(text: str) -> str:
-    """Control characters but tab and line feed, and what reorders, as the replacement character."""
+    """The text with control characters (except tab and line feed) and bidirectional controls replaced by U+FFFD."""
     return "".join("\N{REPLACEMENT CHARACTER}" if _steers(c) else c for c in text)
 
 
@@ -33,7 +33,7 @@ def plain(text: str, style: str = "") -> Text:
 
 
 def plain_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]] = (), caption: str = "") -> Table:
-    """A `>` before a column's name aligns it to the right."""
+    """A table of plain text; a `>` before a column's name aligns it to the right."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -50,13 +50,13 @@ def plain_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]] =
     return table
 
 
-_LEAST, _LEAST_HEADING = 12, 10  # what is left of words, and of a heading's, where a terminal is narrow
-_BETWEEN, _EDGES = 3, 2  # between two columns; left and right of all
+_LEAST, _LEAST_HEADING = 12, 10  # narrowest width of words, and of a heading's
+_BETWEEN, _EDGES = 3, 2  # columns between two cells; left and right of all
 
 
 def fit(table: Table, wanted: int) -> int:
-    """Fold a table of plain cells to `wanted` columns, headings and words, and say how wide it is then: wider where
-    figures would lose a digit or names vanish. Words break where they end, as long as there is room for that."""
+    """Fold a table of plain cells to `wanted` columns, and return its width: larger where numbers would lose a digit or
+    names would disappear. Lines break between words as long as there is room for that."""
     around = _BETWEEN * (len(table.columns) - 1) + _EDGES
     widths = [max(_longest([column.header, *column.cells], "\n"), 1) for column in table.columns]
     least = [_least(column, None) for column in table.columns]
@@ -71,7 +71,7 @@ def fit(table: Table, wanted: int) -> int:
 
 
 def _least(column: Column, most: int | None) -> int:
-    """How narrow a column may become: figures stay whole, and so do words, with `most` those that are no longer."""
+    """The least width of a column: numbers stay whole, and words up to `most` characters, all words when it is None."""
     cells = list(column.cells)
     line, word = _longest(cells, "\n"), _longest(cells)
     heading = max(1, min(_longest([column.header]), _LEAST_HEADING))
@@ -81,7 +81,7 @@ def _least(column: Column, most: int | None) -> int:
 
 
 def _longest(cells: Iterable[RenderableType], between: str | None = None) -> int:
-    """The widest part of some cells; their words, where nothing is said of what stands between parts."""
+    """The width of the widest part of the cells; parts are words by default."""
     from rich.cells import cell_len
     from rich.text import Text
 

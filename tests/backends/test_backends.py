@@ -242,13 +242,17 @@ def test_an_empty_recorded_rationale_fails_alone(tmp_path: Path) -> None:
         (
             "rows.jsonl",
             b'{"id": 1, "rationale": "a"}\n\n{"id": 2, "rationale"\n',
-            "rows.jsonl, line 3: this is not JSON",
+            "rows.jsonl can't be read: line 3: this is not JSON",
         ),
         ("rows.jsonl", b'{"id": 1, "rationale": "a"}\n["b"]\n', "rows.jsonl, row 2: expected an object"),
         ("rows.jsonl", b'{"id": 1, "why": "a"}\n', "rows.jsonl, row 1: there is no field 'rationale'"),
         ("rows.jsonl", b'{"rationale": "a"}\n', "rows.jsonl, row 1: there is no field 'id'"),
         ("rows.jsonl", b'{"id": null, "rationale": "a"}\n', "rows.jsonl, row 1: its id is empty"),
-        ("rows.jsonl", b'{"id": 1, "rationale": ' + b"[" * 100_000, "rows.jsonl, line 1: this is not JSON"),
+        (
+            "rows.jsonl",
+            b'{"id": 1, "rationale": ' + b"[" * 100_000,
+            "rows.jsonl can't be read: line 1 is nested too deeply",
+        ),
         ("rows.jsonl", b'{"id": 1, "rationale": "a", "answer_index": 1e30}\n', "the answer index 1e+30 is not"),
         ("rows.jsonl", b'{"id": 1, "rationale": "a", "answer_index": true}\n', "the answer index True is not"),
         (

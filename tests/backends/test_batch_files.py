@@ -16,7 +16,7 @@ from backends.hosted.batch_files import lines, read_answer, read_state
 from backends.hosted.client import LARGEST_REPLY
 from backends.hosted.responses import well_formed
 from backends.hosted.retries import Malformed
-from tinyllm_cli.elicitation.requests import address_of, name_of
+from tinyllm_cli.elicitation.requests import format_request_id, parse_request_id
 
 PRICES = Prices(prompt=1.0, completion=2.0, source="test")
 JSON = st.recursive(
@@ -117,12 +117,12 @@ def test_lines_are_split_and_never_longer_than_a_reply(sizes: list[int], ends: b
 
 @given(st.text("0123456789abcdef", min_size=32, max_size=32), st.integers(0, 999_999_999))
 def test_a_request_s_name_leads_back_to_it(prompt: str, sample: int) -> None:
-    assert address_of(name_of((prompt, sample))) == (prompt, sample)
+    assert parse_request_id(format_request_id((prompt, sample))) == (prompt, sample)
 
 
 @pytest.mark.parametrize(
     "name", ["", "0-0", "g" * 32 + "-0", "0" * 32, "0" * 32 + "-", "0" * 32 + "-01", "0" * 32 + "-\u0661"]
 )
 def test_any_other_name_leads_nowhere(name: str) -> None:
-    assert address_of(name) is None
-    assert address_of("0" * 32 + "-0\n") is None
+    assert parse_request_id(name) is None
+    assert parse_request_id("0" * 32 + "-0\n") is None

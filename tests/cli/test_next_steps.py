@@ -154,7 +154,7 @@ def test_an_env_file_in_another_encoding_is_told(tinyllm: Command, tmp_path: Pat
     (tmp_path / ".env").write_bytes("OPENAI_API_KEY=k\n".encode("utf-16"))
     done = tinyllm("report")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[0] == "Error: .env can't be read: it is no text in UTF-8."
+    assert done.stderr.splitlines()[0] == "Error: .env can't be read: it is not UTF-8 (byte 0)."
     (tmp_path / ".env").write_bytes("TINYLLM_DB=mine.db\n".encode("utf-8-sig"))
     assert "mine.db" in tinyllm("report").stderr
 
@@ -164,7 +164,7 @@ def test_an_env_file_in_another_encoding_is_told(tinyllm: Command, tmp_path: Pat
     [
         ('api_key = "sk-123"', "a key doesn't belong here"),
         ("prefix = 3", "prefix must be a text"),
-        ("temperature = -1", "It takes a number, 0 or more."),
+        ("temperature = -1", "It takes a number from 0 to 100."),
         ("max_token = 3", "for every teacher temperature, top_p, max_tokens"),
     ],
 )

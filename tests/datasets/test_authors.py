@@ -155,14 +155,57 @@ def test_rows_carry_the_id_and_the_answer_that_flan_states(tmp_path: Path) -> No
     assert [row["answer_index"] for row in rows["llama2"]] == [None] * 3
 
 
-@pytest.mark.parametrize(("strings", "more"), [(4, "questions than rationales"), (6, "rationales than questions")])
-def test_differing_counts_are_an_error(inside: Command, tmp_path: Path, strings: int, more: str) -> None:
+def test_more_rationales_than_questions_are_an_error(inside: Command, tmp_path: Path) -> None:
     folder = authors_folder(tmp_path / "toy", train=5)
-    write_strings(folder, "train", strings_for(make_questions(strings)))
+    write_strings(folder, "train", strings_for(make_questions(6)))
     done = inside("import", "toy")
     assert done.returncode == 2
-    assert f"split train: there are more {more} (from row {min(strings, 5) + 1} on)" in done.stderr
+    assert "split train: there are more rationales than questions (from row 6 on)" in done.stderr
     assert rationales_of(tmp_path / "tinyllm.db", "toy") == {}
+
+
+def test_fewer_rationales_than_questions_are_an_error_where_they_name_no_question(tmp_path: Path) -> None:
+    folder = authors_folder(tmp_path / "toy", train=3)
+    write_json(folder / "llm" / "train_CoT_0.json", ["Rain. Thus, the answer is (a) x llama rationale: It falls."])
+    with pytest.raises(UsageProblem, match=r"more questions than rationales \(from row 2 on\)"):
+        joined(folder, make_questions(3))
+
+
+@pytest.mark.parametrize("missing", [(0,), (1,), (3,), (0, 2)])
+def test_parts_of_a_split_may_be_missing(inside: Command, tmp_path: Path, missing: tuple[int, ...]) -> None:
+    folder = authors_folder(tmp_path / "toy", train=12, files=4)
+    for number in missing:
+        (folder / "llm" / f"train_CoT_{number}.json").unlink()
+    done = inside("import", "toy")
+    assert done.returncode == 0, done.stderr
+    found = rationales_of(tmp_path / "tinyllm.db", "toy")
+    there = [n for n in range(12) if n // 3 not in missing]
+    assert found == {
+        **{("t5", f"train-{n}"): f"Flan on train-{n}." for n in there},
+        **{("llama2", f"train-{n}"): f"Llama on train-{n},\nat length." for n in there},
+    }
+    assert f"{12 - len(there)} questions have none" in done.stdout
+
+
+def with_the_authors_names(folder: Path) -> Path:
+    """`riddle/train.json` becomes `riddle/riddle_train.json`, as in their repository."""
+    for path in folder.glob("*.json"):
+        path.rename(folder / f"{folder.name}_{path.name}")
+    return folder
+
+
+def test_the_authors_folders_are_imported_as_they_are(inside: Command, tmp_path: Path) -> None:
+    with_the_authors_names(authors_folder(tmp_path / "datasets" / "riddle", train=5, valid=2, test=3))
+    with_the_authors_names(authors_folder(tmp_path / "datasets" / "arc", form="lines", train=4, valid=2, test=2))
+    one = inside("import", "datasets/riddle", "--json")
+    assert one.returncode == 0, one.stderr
+    assert json.loads(one.stdout)["splits"] == {"train": 5, "valid": 2, "test": 3}
+    both = inside("import", "datasets", "--json")
+    assert both.returncode == 0, both.stderr
+    assert [found["dataset"] for found in json.loads(both.stdout)["datasets"]] == ["arc", "riddle"]
+    assert len(rationales_of(tmp_path / "tinyllm.db", "arc")) == 8
+    named = inside("import", "datasets", "--name", "arc")
+    assert (named.returncode, "holds 2 data sets" in named.stderr) == (2, True)
 
 
 def test_a_string_about_another_question_is_an_error_that_names_the_row(inside: Command, tmp_path: Path) -> None:
@@ -172,7 +215,7 @@ def test_a_string_about_another_question_is_an_error_that_names_the_row(inside: 
     write_strings(folder, "train", strings)
     done = inside("import", "toy")
     assert done.returncode == 2
-    assert "split train, row 3: the rationale speaks of another question" in done.stderr
+    assert "split train, row 3: the rationale repeats another question" in done.stderr
     assert "number 3 of train" in done.stderr
     assert rationales_of(tmp_path / "tinyllm.db", "toy") == {}
 

@@ -16,6 +16,7 @@ from tests.files import FORMATS, write_rows
 from tinyllm_cli.config import DatasetSpec, Settings, built_in_teachers
 from tinyllm_cli.datasets.catalogue import Source, find_source, from_path, known_names, unknown_dataset
 from tinyllm_cli.datasets.hub import HUB_DATASETS
+from tinyllm_cli.datasets.layout import Layout
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.ingestion.ingest import ingest, ingest_named
@@ -37,7 +38,7 @@ def split_sizes(questions: list[Question]) -> dict[str, int]:
 
 
 def test_a_folder_has_a_file_for_each_split(tmp_path: Path) -> None:
-    source = from_path(write_dataset(tmp_path / "toy", train=5, valid=2, test=3), {})
+    source = from_path(write_dataset(tmp_path / "toy", train=5, valid=2, test=3))
     questions = list(source.read())
     assert source.name == "toy"
     assert split_sizes(questions) == {"train": 5, "valid": 2, "test": 3}
@@ -49,31 +50,31 @@ def test_a_folder_has_a_file_for_each_split(tmp_path: Path) -> None:
 )
 def test_a_split_may_have_its_other_names(tmp_path: Path, name: str, split: str) -> None:
     write_rows(tmp_path / "toy" / f"{name}.json", ROWS)
-    assert split_sizes(list(from_path(tmp_path / "toy", {}).read())) == {split: 4}
+    assert split_sizes(list(from_path(tmp_path / "toy").read())) == {split: 4}
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "lines.json"])
 def test_a_folder_may_hold_any_format(tmp_path: Path, name: str) -> None:
     write_rows(tmp_path / "toy" / name.replace("rows", "train"), ROWS)
-    assert split_sizes(list(from_path(tmp_path / "toy", {}).read())) == {"train": 4}
+    assert split_sizes(list(from_path(tmp_path / "toy").read())) == {"train": 4}
 
 
 def test_a_single_file_is_named_after_itself_and_a_split_after_its_folder(tmp_path: Path) -> None:
-    assert from_path(write_rows(tmp_path / "quiz.jsonl.gz", ROWS), {}).name == "quiz"
-    alone = from_path(write_rows(tmp_path / "toy" / "test.csv", ROWS), {})
+    assert from_path(write_rows(tmp_path / "quiz.jsonl.gz", ROWS)).name == "quiz"
+    alone = from_path(write_rows(tmp_path / "toy" / "test.csv", ROWS))
     assert alone.name == "toy"
     assert split_sizes(list(alone.read())) == {"test": 4}
-    assert from_path(tmp_path / "quiz.jsonl.gz", {}, "other").name == "other"
+    assert from_path(tmp_path / "quiz.jsonl.gz", name="other").name == "other"
 
 
 def test_a_single_file_may_say_the_split_of_each_row(tmp_path: Path) -> None:
     rows = [row | {"split": split} for row, split in zip(ROWS, ["train", "dev", "test", ""], strict=True)]
-    source = from_path(write_rows(tmp_path / "quiz.jsonl", rows), {})
+    source = from_path(write_rows(tmp_path / "quiz.jsonl", rows))
     assert split_sizes(list(source.read())) == {"train": 2, "valid": 1, "test": 1}
 
 
 def test_an_unknown_split_of_a_row_is_an_error(tmp_path: Path) -> None:
-    source = from_path(write_rows(tmp_path / "quiz.jsonl", [row | {"split": "testing"} for row in ROWS]), {})
+    source = from_path(write_rows(tmp_path / "quiz.jsonl", [row | {"split": "testing"} for row in ROWS]))
     with pytest.raises(UsageProblem, match=r"row 1, field 'split': 'testing'"):
         list(source.read())
 
@@ -81,30 +82,30 @@ def test_an_unknown_split_of_a_row_is_an_error(tmp_path: Path) -> None:
 def test_a_file_in_a_folder_of_splits_is_of_its_own_split(tmp_path: Path) -> None:
     write_rows(tmp_path / "toy" / "train.jsonl", [row | {"split": "test"} for row in ROWS])
     write_rows(tmp_path / "toy" / "test.jsonl", ROWS)
-    assert split_sizes(list(from_path(tmp_path / "toy", {}).read())) == {"train": 4, "test": 4}
+    assert split_sizes(list(from_path(tmp_path / "toy").read())) == {"train": 4, "test": 4}
 
 
 def test_two_files_for_one_split_are_an_error(tmp_path: Path) -> None:
     write_rows(tmp_path / "toy" / "dev.jsonl", ROWS)
     write_rows(tmp_path / "toy" / "valid.csv", ROWS)
     with pytest.raises(UsageProblem, match=r"two files for the split valid: dev\.jsonl, valid\.csv"):
-        from_path(tmp_path / "toy", {})
+        from_path(tmp_path / "toy")
 
 
 def test_a_folder_without_splits_says_what_was_expected(tmp_path: Path) -> None:
     write_rows(tmp_path / "notes.jsonl", ROWS)
     with pytest.raises(UsageProblem, match="holds no data set") as caught:
-        from_path(tmp_path, {})
+        from_path(tmp_path)
     assert "train.jsonl, valid.jsonl, test.jsonl" in caught.value.hint
     with pytest.raises(UsageProblem, match="no file or folder"):
-        from_path(tmp_path / "gone", {})
+        from_path(tmp_path / "gone")
 
 
 def test_rationales_beside_the_questions_are_found_by_teacher(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "toy", train=2)
     for name in ("llama-2.train.jsonl.gz", "llama-2.valid.jsonl", "t5.train.csv", "README.md"):
         write_rows(folder / "rationales" / name, [{"id": "train-0", "rationale": "Yes."}])
-    found = from_path(folder, {}).rationale_files
+    found = from_path(folder).rationale_files
     assert {teacher: [path.name for path in paths] for teacher, paths in found.items()} == {
         "llama-2": ["llama-2.train.jsonl.gz", "llama-2.valid.jsonl"],
         "t5": ["t5.train.csv"],
@@ -163,9 +164,9 @@ def touch(path: Path) -> None:
 
 def test_an_unchanged_source_is_not_read_again(tmp_path: Path, store: Store) -> None:
     folder = write_dataset(tmp_path / "toy", train=5)
-    assert ingest(store, from_path(folder, {})).fresh
+    assert ingest(store, from_path(folder)).fresh
     before = store.questions.find("toy")
-    again = ingest(store, from_path(folder, {}))
+    again = ingest(store, from_path(folder))
     assert (again.fresh, again.splits) == (False, {"train": 5})
     assert store.questions.find("toy") == before
 
@@ -173,7 +174,7 @@ def test_an_unchanged_source_is_not_read_again(tmp_path: Path, store: Store) -> 
 @pytest.mark.parametrize("change", ["more rows", "another time", "another mapping", "another split"])
 def test_a_changed_source_is_read_again(tmp_path: Path, store: Store, change: str) -> None:
     folder = write_dataset(tmp_path / "toy", train=5)
-    ingest(store, from_path(folder, {}))
+    ingest(store, from_path(folder))
     if change == "more rows":
         write_dataset(folder, train=6)
     elif change == "another split":
@@ -181,7 +182,7 @@ def test_a_changed_source_is_read_again(tmp_path: Path, store: Store, change: st
     else:
         touch(folder / "train.jsonl")
     mapping = {"id": "question"} if change == "another mapping" else {}
-    result = ingest(store, from_path(folder, mapping))
+    result = ingest(store, from_path(folder, Layout(columns=mapping)))
     assert result.fresh
     assert result.splits == store.questions.splits("toy")
     assert result.splits == {"train": 6 if change == "more rows" else 5} | ({"test": 1} if "split" in change else {})
@@ -191,25 +192,25 @@ def test_a_changed_source_is_read_again(tmp_path: Path, store: Store, change: st
 
 def test_a_wrong_row_leaves_what_was_there(tmp_path: Path, store: Store) -> None:
     folder = write_dataset(tmp_path / "toy", train=5)
-    ingest(store, from_path(folder, {}))
+    ingest(store, from_path(folder))
     write_rows(folder / "train.jsonl", [*ROWS, ROWS[0]])
     with pytest.raises(UsageProblem, match="row 5: the id '0' is there already"):
-        ingest(store, from_path(folder, {}))
+        ingest(store, from_path(folder))
     assert list(store.questions.iterate("toy", "train")) == make_questions(5, dataset="toy")
 
 
 def test_two_sources_of_one_name_are_a_conflict(tmp_path: Path, store: Store) -> None:
-    ingest(store, from_path(write_dataset(tmp_path / "one" / "toy", train=2), {}))
+    ingest(store, from_path(write_dataset(tmp_path / "one" / "toy", train=2)))
     other = write_dataset(tmp_path / "two" / "toy", train=3)
     with pytest.raises(UsageProblem, match=r"already has a data set 'toy', from .*one/toy") as caught:
-        ingest(store, from_path(other, {}))
+        ingest(store, from_path(other))
     assert "--name" in caught.value.hint
-    assert ingest(store, from_path(other, {}, "toy2")).splits == {"train": 3}
+    assert ingest(store, from_path(other, name="toy2")).splits == {"train": 3}
     assert store.questions.splits("toy") == {"train": 2}
 
 
 def test_a_local_copy_stands_in_for_the_hub(tmp_path: Path, store: Store) -> None:
-    ingest(store, from_path(write_dataset(tmp_path / "copy", train=2), {}, "riddle"))
+    ingest(store, from_path(write_dataset(tmp_path / "copy", train=2), name="riddle"))
     found = ingest_named(store, "riddle", NOTHING)
     assert (found.fresh, found.splits) == (False, {"train": 2})
 

@@ -116,7 +116,7 @@ def test_the_index_finds_what_comparing_all_with_all_finds(seed: int) -> None:
 def test_the_known_copies_of_real_sets_are_found(
     store: Store, shared_data: Path, name: str, valid: tuple[int, int], test: tuple[int, int]
 ) -> None:
-    ingested = ingest(store, from_path(shared_data / name, {}, name)).name
+    ingested = ingest(store, from_path(shared_data / name, name=name)).name
     opened = {split: partial(store.questions.iterate, ingested, split) for split in ("train", "valid", "test")}
     found = {one.second: (one.same, one.near) for one in repeats(opened) if one.first == "train"}
     assert found.get("valid", (0, 0)) == valid

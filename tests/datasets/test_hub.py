@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import Command
 from tests.files import write_rows
+from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.hub import HUB_DATASETS, halves, pubmedqa_split
 from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import UsageProblem, WorldProblem
@@ -298,3 +299,65 @@ def test_the_rules_for_splits_have_the_papers_sizes() -> None:
     riddle = [halves("validation", 1021)(number) for number in range(1021)]
     assert (riddle.count("valid"), riddle.count("test")) == (511, 510)
     assert {halves("train", 10)(number) for number in range(10)} == {"train"}
+
+
+ROWS_OF: dict[str, Rows] = {
+    "obqa": obqa_rows, "arc": arc_rows, "piqa": piqa_rows, "riddle": riddle_rows, "pubmedqa": pubmedqa_rows,
+}  # fmt: skip
+LAYOUTS = (
+    "{split}/0000.parquet",
+    "{config}/{split}/0000.parquet",
+    "data/{split}-00000-of-00001.parquet",
+    "{split}.parquet",
+    "{split}.jsonl",
+)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", HUB_DATASETS)
+def test_a_local_copy_gives_the_same_questions(hub: Hub, read: Read, tmp_path: Path, name: str, layout: str) -> None:
+    dataset = HUB_DATASETS[name]
+    rows = {split: ROWS_OF[name](9 if split == "validation" else 12) for split in dataset.files}
+    if name == "arc":
+        rows["train"] += arc_rows(2, 5)
+    hub.add(name, **rows)
+    for split, some in rows.items():
+        write_rows(tmp_path / "copy" / layout.format(split=split, config=dataset.config), some)
+    source = from_path(tmp_path / "copy", name=name)
+    copied = list(source.read())
+    assert copied == read(name)
+    assert source.notes() == ()
+
+
+def test_a_copy_leaves_other_configurations_and_unlabelled_splits_out(tmp_path: Path) -> None:
+    write_rows(tmp_path / "arc" / "ARC-Easy" / "train-00000-of-00001.parquet", arc_rows(5))
+    write_rows(tmp_path / "arc" / "ARC-Challenge" / "train-00000-of-00001.parquet", arc_rows(3))
+    source = from_path(tmp_path / "arc")
+    assert sizes_of(list(source.read())) == (3, 0, 0)
+    assert source.notes() == ("The copy of arc has no file for: validation, test.",)
+    hidden = [{**row, "label": -1} for row in piqa_rows(4)]
+    for split, rows in (("train", piqa_rows(6)), ("validation", piqa_rows(4)), ("test", hidden)):
+        write_rows(tmp_path / "piqa" / f"{split}.parquet", rows)
+    assert sizes_of(list(from_path(tmp_path / "piqa").read())) == (6, 2, 2)
+
+
+def test_the_users_own_layout_under_a_hub_name_is_read_as_it_is(tmp_path: Path) -> None:
+    rows = [{"id": n, "question": f"Why {n}?", "choices": ["a", "b", "c"], "answer": 0} for n in range(3)]
+    write_rows(tmp_path / "arc" / "train.jsonl", rows)
+    assert sizes_of(list(from_path(tmp_path / "arc").read())) == (3, 0, 0)
+
+
+def test_a_single_file_of_a_copy_is_enough(inside: Command, tmp_path: Path) -> None:
+    write_rows(tmp_path / "validation.parquet", piqa_rows(8))
+    done = inside("import", "validation.parquet", "--name", "piqa", "--json")
+    assert json.loads(done.stdout)["splits"] == {"valid": 4, "test": 4}
+    assert "no file for: train" in done.stderr
+
+
+def test_a_row_of_another_layout_in_a_copy_is_named(tmp_path: Path) -> None:
+    write_rows(tmp_path / "piqa" / "train.jsonl", [*piqa_rows(2), {"goal": "?"}])
+    with pytest.raises(UsageProblem, match=r"piqa, train, row 3: this is not a row of piqa"):
+        list(from_path(tmp_path / "piqa").read())
+    write_rows(tmp_path / "piqa" / "train.jsonl", [{**piqa_rows(1)[0], "label": "x"}])
+    with pytest.raises(UsageProblem, match="row 1: this is not a row of piqa"):
+        list(from_path(tmp_path / "piqa").read())

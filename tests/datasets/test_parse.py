@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from tests.conftest import Command
 from tests.files import FORMATS, write_rows
 from tinyllm_cli.datasets.catalogue import from_path
-from tinyllm_cli.datasets.parse import Where, parse_mapping, parse_row
+from tinyllm_cli.datasets.layout import NO_LAYOUT, Layout, parse_mapping, parse_options, parse_shares
+from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import LETTERS, Question
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.store import open_store
 
 WHERE = Where(file="quiz.csv", row=3)
 ROW = {"id": "q1", "question": "Which is wet?", "options": ["rain", "sand", "smoke"], "answer": 0}
@@ -82,7 +84,7 @@ def unambiguous(question: Question, way: str) -> bool:
 @settings(deadline=None)
 def test_a_row_gives_the_question_however_its_answer_is_written(question: Question, way: str) -> None:
     assume(unambiguous(question, way))
-    assert parse_row(as_row(question, way), WHERE, {}, dataset="quiz", split="train") == question
+    assert parse_row(as_row(question, way), WHERE, NO_LAYOUT, dataset="quiz", split="train") == question
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -93,7 +95,7 @@ def test_questions_round_trip_through_every_format(question: Question, way: str,
     assume(unambiguous(question, way))
     with tempfile.TemporaryDirectory() as folder:
         path = write_rows(Path(folder) / name, [as_row(question, way)])
-        assert list(from_path(path, {}, "quiz").read()) == [question]
+        assert list(from_path(path, name="quiz").read()) == [question]
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
@@ -106,7 +108,7 @@ def test_questions_round_trip_through_columns_of_options(question: Question, nam
     mapping = parse_mapping(["id=nr", "question=stem", f"options={','.join(cells)},spare", "answer=key"])
     with tempfile.TemporaryDirectory() as folder:
         path = write_rows(Path(folder) / name, [row])
-        (found,) = from_path(path, mapping, "quiz").read()
+        (found,) = from_path(path, Layout(columns=mapping), "quiz").read()
     assert (found.key, found.text, found.options, found.gold) == (
         question.key,
         question.text,
@@ -142,51 +144,59 @@ def test_questions_round_trip_through_columns_of_options(question: Question, nam
 )
 def test_a_wrong_row_is_named_with_file_row_and_field(changed: dict[str, Any], field: str, said: str) -> None:
     with pytest.raises(UsageProblem) as caught:
-        parse_row(ROW | changed, WHERE, {}, dataset="quiz", split="train")
+        parse_row(ROW | changed, WHERE, NO_LAYOUT, dataset="quiz", split="train")
     assert str(caught.value).startswith(f"quiz.csv, row 3, field '{field}': ")
     assert said in str(caught.value)
 
 
 def test_a_missing_field_shows_the_columns_that_there_are() -> None:
     with pytest.raises(UsageProblem) as caught:
-        parse_row({"id": "1", "stem_text": "?", "options": ["a", "b"]}, WHERE, {}, dataset="quiz", split="train")
+        parse_row(
+            {"id": "1", "stem_text": "?", "options": ["a", "b"], "answer": 0},
+            WHERE,
+            NO_LAYOUT,
+            dataset="quiz",
+            split="train",
+        )
     assert "id, stem_text, options" in caught.value.hint
     assert "--map question=COLUMN" in caught.value.hint
 
 
 def test_a_mapped_column_that_is_not_there_is_named() -> None:
     with pytest.raises(UsageProblem, match="row 3, field 'stem': it is missing"):
-        parse_row(ROW, WHERE, {"question": "stem"}, dataset="quiz", split="train")
+        parse_row(ROW, WHERE, Layout(columns={"question": "stem"}), dataset="quiz", split="train")
     with pytest.raises(UsageProblem, match="row 3, field 'c': it is missing"):
-        parse_row(ROW | {"a": "x", "b": "y"}, WHERE, {"options": "a,b,c"}, dataset="quiz", split="train")
+        parse_row(
+            ROW | {"a": "x", "b": "y"}, WHERE, Layout(columns={"options": "a,b,c"}), dataset="quiz", split="train"
+        )
 
 
 def test_an_empty_option_column_between_two_others_is_refused() -> None:
     row = {"id": "1", "question": "?", "a": "x", "b": "", "c": "z", "answer": "c"}
     with pytest.raises(UsageProblem, match="row 3, field 'b': it is empty"):
-        parse_row(row, WHERE, {"options": "a,b,c"}, dataset="quiz", split="train")
+        parse_row(row, WHERE, Layout(columns={"options": "a,b,c"}), dataset="quiz", split="train")
 
 
 def test_a_label_means_its_option_even_where_another_option_reads_the_same() -> None:
     row = ROW | {"options": {"text": ["O", "AB", "B", "A"], "label": ["A", "B", "C", "D"]}, "answer": "A"}
-    assert parse_row(row, WHERE, {}, dataset="quiz", split="train").gold == "O"
+    assert parse_row(row, WHERE, NO_LAYOUT, dataset="quiz", split="train").gold == "O"
 
 
 def test_the_index_column_holds_an_index_even_in_csv() -> None:
     row = {"id": "1", "question": "?", "options": '["2", "1", "0"]', "answer_index": "2"}
-    assert parse_row(row, WHERE, {}, dataset="quiz", split="train").gold == "0"
+    assert parse_row(row, WHERE, NO_LAYOUT, dataset="quiz", split="train").gold == "0"
 
 
 def test_a_truth_value_is_an_answer() -> None:
     row = ROW | {"options": ["true", "false"], "answer": False}
-    assert parse_row(row, WHERE, {}, dataset="quiz", split="train").gold == "false"
+    assert parse_row(row, WHERE, NO_LAYOUT, dataset="quiz", split="train").gold == "false"
 
 
 @pytest.mark.parametrize("item", ["question", "question=", "=stem", "stem=question", ""])
 def test_a_wrong_mapping_lists_the_fields(item: str) -> None:
     with pytest.raises(UsageProblem) as caught:
         parse_mapping([item])
-    assert "id, question, options, answer, context" in caught.value.hint
+    assert "id, question, options, answer, context, split" in caught.value.hint
 
 
 def test_rows_without_ids_can_be_numbered(inside: Command, tmp_path: Path) -> None:
@@ -223,3 +233,156 @@ def test_one_bad_row_among_many_is_named_and_nothing_is_imported(inside: Command
 def test_an_empty_file_holds_no_questions(inside: Command, tmp_path: Path) -> None:
     (tmp_path / "quiz.jsonl").write_text("", encoding="utf-8")
     imported_badly(inside, tmp_path / "quiz.jsonl", "quiz.jsonl holds no questions")
+
+
+def read(path: Path, layout: Layout = NO_LAYOUT, name: str = "quiz") -> list[Question]:
+    return list(from_path(path, layout, name).read())
+
+
+def test_options_may_be_an_object_of_letters(tmp_path: Path) -> None:
+    row = {"id": "1", "question": "?", "options": {"A": "rain", "B": "sand", "C": "fog"}, "answer": "C"}
+    (question,) = read(write_rows(tmp_path / "q.jsonl", [row]))
+    assert (question.options, question.gold) == (("rain", "sand", "fog"), "fog")
+
+
+def test_options_may_be_the_same_for_all_rows(tmp_path: Path) -> None:
+    rows = [{"id": n, "question": "?", "answer": answer} for n, answer in enumerate(["maybe", "No", "a", 1])]
+    found = read(write_rows(tmp_path / "q.jsonl", rows), Layout(options=parse_options("yes, no,maybe")))
+    assert [question.gold for question in found] == ["maybe", "no", "yes", "no"]
+
+
+@pytest.mark.parametrize("text", ["yes", "yes,,no", "yes,yes", ",".join("abcdefghijklmnopqrstuvwxyz0")])
+def test_a_wrong_list_of_options_is_refused(text: str) -> None:
+    with pytest.raises(UsageProblem, match="--options"):
+        parse_options(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "gold"),
+    [
+        (True, ["no", "yes"], "yes"),
+        (False, ["yes", "no", "maybe"], "no"),
+        ("True", ["false", "true"], "true"),
+        ("true", ["True", "False"], "True"),
+        (1.0, ["rain", "sand"], "sand"),
+        ("1.0", ["rain", "sand"], "sand"),
+        ("SAND", ["rain", "sand"], "sand"),
+    ],
+)
+def test_answers_as_tools_write_them(value: object, options: list[str], gold: str) -> None:
+    row = ROW | {"options": options, "answer": value}
+    assert parse_row(row, WHERE, NO_LAYOUT, dataset="quiz", split="train").gold == gold
+
+
+@pytest.mark.parametrize("value", [True, "1.5", "9" * 5000, 1e300, float("nan")])
+def test_an_answer_that_is_no_option_is_refused(value: object) -> None:
+    row = ROW | {"answer": value}
+    with pytest.raises(UsageProblem, match="field 'answer'"):
+        parse_row(row, WHERE, NO_LAYOUT, dataset="quiz", split="train")
+
+
+def test_a_number_that_is_another_options_text_is_refused_until_it_is_said_what_it_means() -> None:
+    row = ROW | {"options": ["2", "3", "4"], "answer": 2}
+    with pytest.raises(UsageProblem, match="2 may be an index or the option '2'") as caught:
+        parse_row(row, WHERE, NO_LAYOUT, dataset="quiz", split="train")
+    assert "--answers-from 0" in caught.value.hint
+    for start, gold in ((0, "4"), (1, "3")):
+        assert parse_row(row, WHERE, Layout(answers_from=start), dataset="quiz", split="train").gold == gold
+    assert parse_row(row | {"answer": "2"}, WHERE, NO_LAYOUT, dataset="quiz", split="train").gold == "2"
+
+
+def test_fields_inside_objects_are_reached_with_dots(tmp_path: Path) -> None:
+    choices = [{"label": "A", "text": "rain"}, {"label": "B", "text": "sand"}]
+    row = {"id": "1", "question": {"stem": "Which is wet?", "choices": choices}, "answerKey": "A"}
+    columns = parse_mapping(["question=question.stem", "options=question.choices"])
+    (question,) = read(write_rows(tmp_path / "q.jsonl", [row]), Layout(columns=columns))
+    assert (question.text, question.gold) == ("Which is wet?", "rain")
+    with pytest.raises(UsageProblem, match=r"field 'question\.text': it is missing"):
+        read(tmp_path / "q.jsonl", Layout(columns={**columns, "question": "question.text"}))
+
+
+def test_all_missing_columns_are_named_at_once() -> None:
+    with pytest.raises(UsageProblem) as caught:
+        parse_row({"stem_text": "?", "right": "a"}, WHERE, NO_LAYOUT, dataset="quiz", split="train")
+    assert "row 3, fields 'id', 'question', 'options', 'answer': they are missing" in str(caught.value)
+    assert "--map question=COLUMN --map options=COLUMN --map answer=COLUMN" in caught.value.hint
+
+
+def test_bytes_are_text_in_utf8_or_refused() -> None:
+    assert parse_row(ROW | {"question": "Où?".encode()}, WHERE, NO_LAYOUT, dataset="quiz", split="train").text == "Où?"
+    with pytest.raises(UsageProblem, match=r"field 'question'.*bytes that are not UTF-8"):
+        parse_row(ROW | {"question": b"\xff"}, WHERE, NO_LAYOUT, dataset="quiz", split="train")
+
+
+@pytest.mark.parametrize("options", [{"text": ["a", "b"], "label": 5}, "[" * 90_000, {"text": 5}, [["a"], ["b"]], {}])
+def test_options_of_another_shape_are_refused(options: object) -> None:
+    with pytest.raises(UsageProblem, match="field 'options'"):
+        parse_row(ROW | {"options": options}, WHERE, NO_LAYOUT, dataset="quiz", split="train")
+
+
+def counted_from_one(path: Path, count: int) -> Path:
+    rows = [
+        {"id": n, "question": f"Which is {n}?", "a": "w", "b": "x", "c": "y", "d": "z", "right": n % 3 + 1}
+        for n in range(count)
+    ]
+    return write_rows(path, rows)
+
+
+@pytest.mark.parametrize("name", ["one.csv", "one.jsonl"])
+def test_answers_that_may_be_counted_from_one_are_warned_of_until_it_is_said(
+    inside: Command, tmp_path: Path, name: str
+) -> None:
+    counted_from_one(tmp_path / name, 6)
+    ask = ["import", name, "--map", "options=a,b,c,d", "--map", "answer=right"]
+    assert "never 0" in inside(*ask).stderr
+    for start, golds in (("1", {"w", "x", "y"}), ("0", {"x", "y", "z"})):
+        done = inside(*ask, "--answers-from", start, "--name", f"from{start}")
+        assert (done.returncode, "never 0" in done.stderr) == (0, False)
+        with open_store(tmp_path / "tinyllm.db", create=False) as store:
+            assert {question.gold for question in store.questions.iterate(f"from{start}", "train")} == golds
+
+
+def test_an_answer_one_too_high_gets_a_hint(inside: Command, tmp_path: Path) -> None:
+    write_rows(tmp_path / "q.jsonl", [ROW | {"answer": 3}])
+    done = inside("import", "q.jsonl")
+    assert (done.returncode, "Add --answers-from 1" in done.stderr) == (2, True)
+    assert inside("import", "q.jsonl", "--answers-from", "1").returncode == 0
+
+
+def test_a_column_may_say_the_split(inside: Command, tmp_path: Path) -> None:
+    rows = [ROW | {"id": n, "part": part} for n, part in enumerate(["train", "dev", "test", "train"])]
+    write_rows(tmp_path / "q.csv", rows)
+    done = inside("import", "q.csv", "--map", "split=part", "--json")
+    assert json.loads(done.stdout)["splits"] == {"train": 2, "valid": 1, "test": 1}
+    done = inside("import", "q.csv", "--map", "split=fold")
+    assert (done.returncode, "field 'fold': it is missing" in done.stderr) == (2, True)
+
+
+def test_a_share_of_a_single_file_is_drawn_the_same_each_time(inside: Command, tmp_path: Path) -> None:
+    write_rows(tmp_path / "q.jsonl", [ROW | {"id": n} for n in range(50)])
+    ask = ["import", "q.jsonl", "--split-off", "test=0.2", "--split-off", "valid=0.1", "--json"]
+    assert json.loads(inside(*ask).stdout)["splits"] == {"train": 35, "valid": 5, "test": 10}
+    layout = Layout(split_off=parse_shares(["test=0.2", "valid=0.1"]))
+    first, second = read(tmp_path / "q.jsonl", layout), read(tmp_path / "q.jsonl", layout)
+    assert first == second
+    assert len({question.key for question in first}) == 50
+
+
+@pytest.mark.parametrize("items", [["test"], ["test=1.5"], ["train=0.1"], ["test=x"], ["test=0.5", "valid=0.5"]])
+def test_a_wrong_share_is_refused(items: list[str]) -> None:
+    with pytest.raises(UsageProblem, match="--split-off"):
+        parse_shares(items)
+
+
+def test_options_of_one_text_and_characters_that_t5_lacks_are_warned_of(inside: Command, tmp_path: Path) -> None:
+    rows = [
+        ROW | {"id": 1, "options": ["rain", "sand", "fire", " rain "], "answer": "D"},
+        ROW | {"id": 2, "options": ["{rain}", "sand"], "answer": "A"},
+        ROW | {"id": 3},
+    ]
+    write_rows(tmp_path / "q.jsonl", rows)
+    done = inside("import", "q.jsonl")
+    assert "In 1 questions of q, such as 1, two options have the same text, in 1 of them the right one" in done.stderr
+    assert "options of 1 questions of q, such as 2, hold characters that a T5 student can't write ('{' '}')" in (
+        done.stderr
+    )

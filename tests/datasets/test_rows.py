@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from tests.conftest import Command
 from tests.files import FORMATS, write_rows
 from tinyllm_cli.datasets.bioasq import bioasq_questions
-from tinyllm_cli.datasets.rows import format_of, is_object_of_questions, read_rows
+from tinyllm_cli.datasets.rows import format_of, is_object_of_questions, read_rows, reading_notes
 from tinyllm_cli.errors import UsageProblem
 
 ROWS = [
@@ -33,7 +34,7 @@ def test_every_format_gives_back_its_rows(tmp_path: Path, name: str) -> None:
     assert list(read_rows(write_rows(tmp_path / name, ROWS))) == ROWS
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if "csv" not in name])
+@pytest.mark.parametrize("name", [name for name in FORMATS if "csv" not in name and "tsv" not in name])
 def test_numbers_lists_and_nulls_survive(tmp_path: Path, name: str) -> None:
     rows = [{"id": 7, "options": ["a", "b"], "score": 0.5, "context": None}]
     assert list(read_rows(write_rows(tmp_path / name, rows))) == rows
@@ -51,7 +52,7 @@ def test_another_format_is_refused_with_the_list_of_formats(tmp_path: Path, name
     with pytest.raises(UsageProblem) as caught:
         list(read_rows(tmp_path / name))
     assert name in str(caught.value)
-    assert ".jsonl, .json, .csv, .parquet" in caught.value.hint
+    assert ".jsonl, .json, .csv, .tsv, .parquet" in caught.value.hint
 
 
 def test_blank_lines_in_jsonl_are_nothing(tmp_path: Path) -> None:
@@ -102,10 +103,84 @@ def test_a_damaged_gzip_file_is_refused(tmp_path: Path, damage: str) -> None:
 
 
 def test_bytes_that_are_no_utf8_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_bytes(b"id,question\n1,caf\xe9\n")
-    rejected(tmp_path / "rows.csv", "can't be read")
     (tmp_path / "rows.jsonl").write_bytes(b'{"id": "caf\xe9"}\n')
-    rejected(tmp_path / "rows.jsonl", "line 1")
+    rejected(tmp_path / "rows.jsonl", "can't be read", "utf-8")
+
+
+def test_a_table_that_is_no_utf8_is_read_as_windows_1252_with_a_note(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes("id;question\n1;café – “so”\n".encode("cp1252"))
+    assert list(read_rows(tmp_path / "rows.csv")) == [{"id": "1", "question": "café – “so”"}]
+    (note,) = reading_notes(tmp_path / "rows.csv")
+    assert "rows.csv is not UTF-8, so it is read as Windows-1252" in note
+    assert reading_notes(write_rows(tmp_path / "plain.csv", ROWS)) == ()
+    (tmp_path / "rows.csv").write_bytes(b"id,question\n1,\x81\n")  # no character in Windows-1252 either
+    rejected(tmp_path / "rows.csv", "can't be read")
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.json", "rows.jsonl", "lines.json"])
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_utf16_is_known_by_its_mark(tmp_path: Path, name: str, order: str) -> None:
+    path = write_rows(tmp_path / name, ROWS)
+    text = path.read_bytes().decode()
+    path.write_bytes(("\ufeff" + text).encode(f"utf-16-{order}"))
+    assert list(read_rows(path)) == ROWS
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,answer,question,answer\n1,a,Which?,b\n", encoding="utf-8")
+    rejected(tmp_path / "rows.csv", "two columns are called 'answer'")
+    (tmp_path / "rows.csv").write_text("id,question,,\n1,Which?,,\n", encoding="utf-8")
+    assert [row["question"] for row in read_rows(tmp_path / "rows.csv")] == ["Which?"]
+
+
+def test_an_array_under_a_name_for_lines_is_an_array(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps(ROWS, indent=2), encoding="utf-8")
+    assert list(read_rows(tmp_path / "rows.jsonl")) == ROWS
+
+
+@pytest.mark.parametrize("size", [10, 70_000, 200_000])
+def test_items_longer_than_what_is_read_at_once_are_whole(tmp_path: Path, size: int) -> None:
+    rows = [{"id": n, "text": '\\"é' * size, "n": 12345} for n in range(3)]
+    assert list(read_rows(write_rows(tmp_path / "rows.json", rows))) == rows
+
+
+def test_a_spreadsheet_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "rows.xlsx").write_bytes(b"PK")
+    with pytest.raises(UsageProblem, match="spreadsheet") as caught:
+        list(read_rows(tmp_path / "rows.xlsx"))
+    assert "CSV" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv", "rows.parquet"])
+def test_only_regular_files_are_read(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    rejected(tmp_path / name, "not a regular file")
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    rejected(tmp_path / name, "not a regular file")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("rows.json", "[" * 600_000, "nested too deeply"),
+        ("rows.jsonl", '{"a": ' + "[" * 90_000 + "]" * 90_000 + "}\n", "nested too deeply"),
+        ("rows.json", '[{"a": ' + "9" * 5000 + "}]", "number"),
+        ("rows.jsonl", '{"a": ' + "9" * 5000 + "}", "not JSON"),
+        ("rows.jsonl", '{"a": "' + "x" * (9 << 20), "longer than 8 MiB"),
+        ("rows.json", '[{"a": "' + "x" * (9 << 20), "longer than 8 MiB"),
+        ("rows.csv", "id,question\n" + "x" * (9 << 20), "longer than 8 MiB"),
+        ("rows.json", '[{"a": 1}, {"a" 2}' + " " * 200_000 + "]", "not valid JSON"),
+    ],
+)
+def test_depth_and_length_are_bounded(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    rejected(tmp_path / name, said)
+
+
+def test_a_small_archive_of_one_endless_line_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(b'{"a": "' + b"x" * (64 << 20)))
+    rejected(tmp_path / "rows.jsonl.gz", "longer than 8 MiB")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

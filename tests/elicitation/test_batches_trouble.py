@@ -46,8 +46,8 @@ def test_hostile_results_are_counted_and_told_and_stop_nothing(inside: Command, 
         first = inside(*BATCH)
         assert first.returncode == 0, first.stderr
         assert "5 lines can't be read" in first.stderr
-        assert "3 answers are to no request of it" in first.stderr
-        assert "2 answers came twice" in first.stderr
+        assert "3 answers belong to none of its requests" in first.stderr
+        assert "2 answers arrived twice" in first.stderr
         assert "2 requests have no answer" in first.stderr
         assert "6 new rationales, 0 already stored, 2 failed" in first.stdout
         reasons = rows(tmp_path, "SELECT reason FROM failures ORDER BY reason")
@@ -160,7 +160,7 @@ def test_an_endpoint_that_lists_no_batches_is_not_asked_for_a_second_one(
         configure(tmp_path, server.url, questions=4)
         first = inside(*BATCH, "--no-wait")
         assert server.calls.count("POST /batches") == 1
-        assert "lists no batches, so it can't be told whether it got there" in first.stderr
+        assert "lists no batches, so it is unknown whether the batch arrived" in first.stderr
         assert "pays for them twice" in first.stderr
         second = inside(*BATCH)
         assert second.returncode == 0, second.stderr
@@ -193,7 +193,7 @@ def test_a_batch_that_never_arrived_is_free_after_a_while(inside: Command, tmp_p
         server.batches.clear()
         forget(tmp_path, "id = NULL, state = 'submitting'")
         soon = inside(*BATCH, "--no-wait")
-        assert "it may still turn up at the endpoint" in soon.stderr
+        assert "it may still appear at the endpoint" in soon.stderr
         assert "4 are pending in batches" in soon.stdout
         forget(tmp_path, "submitted = '2020-01-01T00:00:00.000+00:00'")
         server.held = False
@@ -216,7 +216,7 @@ def test_a_command_that_waits_submits_again_what_never_arrived(
         server.held = False
         done = inside(*BATCH)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.index("may still turn up") < done.stderr.index("it never reached the endpoint")
+    assert done.stderr.index("may still appear") < done.stderr.index("it never reached the endpoint")
     assert "4 new rationales, 0 already stored" in done.stdout
     assert rows(tmp_path, "SELECT state FROM batches ORDER BY number") == [("failed",), ("completed",), ("completed",)]
     settled(tmp_path, 4)
@@ -259,7 +259,7 @@ def test_a_batch_of_another_account_or_endpoint_is_left_alone(inside: Command, t
         configure(tmp_path, other.url)
         elsewhere = inside(*BATCH)
         assert elsewhere.returncode == 0
-        assert f"it lies at {server.url}, which is not the base_url of gpt now" in elsewhere.stderr
+        assert f"it is at {server.url}, which is not the base_url of gpt now" in elsewhere.stderr
         assert other.calls == []
         configure(tmp_path, server.url)
         kept = dict(server.batches)
@@ -282,7 +282,7 @@ def test_results_that_are_gone_are_asked_again_when_nobody_can_have_them_any_mor
         assert "4 are pending in batches" in first.stdout
         forget(tmp_path, "submitted = '2020-01-01T00:00:00.000+00:00'")
         last = inside(*BATCH)
-        assert "its endpoint has forgotten the results" in last.stderr
+        assert "the endpoint no longer has its results" in last.stderr
         assert len(server.batches) == 2
         server.trouble = lambda _method, _path: None
         assert told(inside(*BATCH, "--json"))["new"] == 4

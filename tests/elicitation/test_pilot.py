@@ -77,8 +77,8 @@ def test_a_check_asks_five_questions_and_tells_what_the_rest_would_take(inside: 
         assert "--- Reply:\nIt follows.\n---" in done.stdout
         assert "host: 5 replies, on average 100 tokens in and 10 out" in done.stdout
         assert "2 of them truncated at 256 tokens; $0.0015 spent." in done.stdout
-        assert "Estimate for the other 7 requests: about 700 tokens in and 70 out, about 0.0021 in money" in done.stdout
-        assert "Next: the same command without --pilot; the answers so far count" in done.stderr
+        assert "Estimate for the other 7 requests: about 700 tokens in and 70 out, about $0.0021" in done.stdout
+        assert "Next: the same command without --pilot; the replies so far count" in done.stderr
         found = teacher(inside(*ELICIT, "--yes", "--json"))
         each_once(endpoint, 12)
     assert (found["pilot_replies"], found["pilot_cost"], found["rest"]["requests"]) == (5, pytest.approx(0.0015), 2)
@@ -247,11 +247,11 @@ def test_a_dry_run_counts_every_reply_as_cut_until_replies_tell_better(inside: C
     assert (cold["requests"], cold["completion_tokens"], cold["upper"]) == (12, 12 * (256 + 512), True)
     assert cold["prompt_tokens"] == pytest.approx(2 * 12 * size / 4, rel=0.02)
     assert cold["cost"] == pytest.approx((cold["prompt_tokens"] + 20 * 12 * (256 + 512)) / 1e6)
-    assert f"Estimate: up to {cold['prompt_tokens']:,} tokens in and 9,216 out, up to {cold['cost']:.4f} in money" in (
+    assert f"Estimate: up to {cold['prompt_tokens']:,} tokens in and 9,216 out, up to ${cold['cost']:.4f}" in (
         before.stdout
     )
     assert "Would ask host (m) 9 times about toy/train; 3 are answered already." in after.stdout
-    assert "It would take about 900 tokens in and 90 out, about 0.0027 in money." in after.stdout
+    assert "Estimate: about 900 tokens in and 90 out, about $0.0027." in after.stdout
     assert (warm["requests"], warm["prompt_tokens"], warm["completion_tokens"], warm["upper"]) == (9, 900, 90, False)
 
 
@@ -297,3 +297,24 @@ def test_a_local_models_prompt_is_shown_as_its_chat_template_makes_it(inside: Co
     assert "step by step.<|end|><|assistant|>\n--- Reply:" in done.stdout
     assert "Estimate for the other 7 requests:" in done.stdout
     assert "cost unknown (no price)" in done.stdout
+
+
+def test_a_pilot_builds_a_page_of_prompts_and_not_those_of_the_whole_data_set(
+    inside: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tinyllm_cli.elicitation import requests
+
+    write_dataset(tmp_path / "toy", train=320)
+    built: list[str] = []
+    original = requests.build_prompt
+
+    def counting(*arguments: Any) -> Any:
+        built.append(arguments[0].key)
+        return original(*arguments)
+
+    monkeypatch.setattr(requests, "build_prompt", counting)
+    with serving(lambda _n, _b: Answer()) as endpoint:
+        write_host(tmp_path, endpoint.url, **PRICES)
+        found = teacher(inside("elicit", "-t", "host", "-d", "toy", "--icl", "0", "--pilot", "--json"))
+    assert (found["new"], found["left"], found["rest"]["requests"]) == (5, 315, 315)
+    assert len(built) <= 40

@@ -68,7 +68,7 @@ def evaluated(
 
 
 def imported(store: Store, tmp_path: Path, **sizes: int) -> None:
-    ingest(store, from_path(write_dataset(tmp_path / "toy", **sizes), {}, None))
+    ingest(store, from_path(write_dataset(tmp_path / "toy", **sizes)))
 
 
 def test_every_prediction_of_rank_is_a_row_with_its_scores(store: Store, folder: Path, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_chance_and_majority_come_from_the_questions_asked(store: Store, folder:
     ]
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    ingest(store, from_path(tmp_path / "toy", {}, None))
+    ingest(store, from_path(tmp_path / "toy"))
     whole, few = evaluated(store, folder, []), evaluated(store, folder, [], limit=2)
     assert (whole.chance, whole.majority) == (pytest.approx((0.5 + 0.5 + 0.25 + 0.25) / 4), 0.75)
     assert (few.chance, few.majority) == (0.5, 1.0)

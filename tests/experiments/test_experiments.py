@@ -283,7 +283,7 @@ def answer(store: Store, teacher: str, prompts: Callable[[Question], Prompt], *s
 
 
 def test_coverage_is_read_off_the_store(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ingest(store, from_path(write_dataset(tmp_path / "toy", train=4, valid=2, test=2), {}, None))
+    ingest(store, from_path(write_dataset(tmp_path / "toy", train=4, valid=2, test=2)))
     empty = coverage_of(store, "toy", load_settings())
     answer(store, "ann", lambda question: recorded_prompt(question, teacher_forcing=True), "train")
     answer(store, "bob", lambda question: recorded_prompt(question, teacher_forcing=False), "train", "test", skip=1)
@@ -298,7 +298,7 @@ def test_coverage_is_read_off_the_store(store: Store, tmp_path: Path, monkeypatc
 
 def test_an_ablation_of_in_context_examples_needs_both_ways(store: Store, tmp_path: Path) -> None:
     """What is asked without them later must not take the place of what was asked with them."""
-    ingest(store, from_path(write_dataset(tmp_path / "toy", train=4, test=2), {}, None))
+    ingest(store, from_path(write_dataset(tmp_path / "toy", train=4, test=2)))
 
     def asked(icl: int) -> Callable[[Question], Prompt]:
         return lambda question: build_prompt(question, Recipe(icl=icl), [])

@@ -75,7 +75,7 @@ def wide_causal(folder: Path) -> Path:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Store]:
     with open_store(tmp_path / "tinyllm.db") as opened:
-        ingest(opened, from_path(write_dataset(tmp_path / "toy", train=4, valid=12), {}))
+        ingest(opened, from_path(write_dataset(tmp_path / "toy", train=4, valid=12)))
         yield opened
 
 

@@ -25,7 +25,7 @@ from tinyllm_cli.training.data import TrainingData, TrainingPlan, load_training_
 
 
 def toy(store: Store, folder: Path, count: int = 9) -> list[Question]:
-    ingest(store, from_path(write_dataset(folder / "toy", train=count), {}, None))
+    ingest(store, from_path(write_dataset(folder / "toy", train=count)))
     return list(store.questions.iterate("toy", "train"))
 
 

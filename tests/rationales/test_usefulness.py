@@ -166,7 +166,7 @@ def ranker(tmp_path_factory: pytest.TempPathFactory) -> Ranker:
 
 
 def prepared(store: Store, folder: Path, count: int = 12, samples: int = 1) -> RationaleSet:
-    ingest(store, from_path(write_dataset(folder / "toy", train=count, valid=2), {}, None))
+    ingest(store, from_path(write_dataset(folder / "toy", train=count, valid=2)))
     asking = ElicitationConfig(teacher="ann", backend="recorded", model="m", revision="1", sampling=Sampling())
     store.rationales.add_asking(asking)
     for question in store.questions.iterate("toy", "train"):

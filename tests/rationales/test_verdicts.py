@@ -22,7 +22,7 @@ TEXTS = [GOOD, f"Let's think step by step. {GOOD}", "nan", f"<think>Hm.</think>{
 
 def prepared(store: Store, folder: Path, count: int = 5) -> RationaleSet:
     """A teacher that wrote about every second question, two samples each."""
-    ingest(store, from_path(write_dataset(folder / "toy", train=2 * count), {}, None))
+    ingest(store, from_path(write_dataset(folder / "toy", train=2 * count)))
     asking = ElicitationConfig(teacher="ann", backend="recorded", model="m", revision="1", sampling=Sampling())
     store.rationales.add_asking(asking)
     questions: list[Question] = list(store.questions.iterate("toy", "train"))[::2]

@@ -94,7 +94,7 @@ def test_a_kill_while_a_batch_is_created_finds_it_again(tinyllm: Command, tmp_pa
         assert rows(tmp_path, "SELECT id, state FROM batches") == [(None, "submitting")]
         if moment == "arriving":
             early = tinyllm(*BATCH, "--no-wait", OPENAI_API_KEY=KEY)
-            assert "it may still turn up at the endpoint" in early.stderr
+            assert "it may still appear at the endpoint" in early.stderr
             assert "20 are pending in batches" in early.stdout
         go.set()
         finish(tinyllm, tmp_path, 20)
@@ -143,7 +143,7 @@ def test_a_kill_while_results_are_stored_keeps_what_is_stored(tinyllm: Command, 
         kill(process)
         assert 0 < kept < 3000
         said = finish(tinyllm, tmp_path, 3000)
-        assert "came twice" not in said
+        assert "arrived twice" not in said
         asked_once(server, 3000)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backends.base import Completion, Failure, Message, Sampling
 from tests.conftest import keep, make_questions
+from tinyllm_cli.datasets.layout import NO_LAYOUT
 from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import UsageProblem
@@ -199,7 +200,7 @@ def test_half_a_character_is_reported_with_its_row_before_it_reaches_the_store(f
     row = {"id": "1", "question": "Why?", "context": "c", "options": ["a", "b"], "answer": 0}
     half = ["a", "b\ud83d"] if field == "options" else "cut \ud83d"
     with pytest.raises(UsageProblem, match=rf"f\.jsonl, row 3, field '{field}': \\ud83d is half of a character"):
-        parse_row({**row, field: half}, Where(file="f.jsonl", row=3), {}, dataset="toy", split="train")
+        parse_row({**row, field: half}, Where(file="f.jsonl", row=3), NO_LAYOUT, dataset="toy", split="train")
 
 
 def test_two_splits_may_have_the_same_id(store: Store) -> None:

@@ -33,7 +33,7 @@ from tinyllm_cli.training.data import TrainingPlan, load_training_data
 
 
 def toy(store: Store, folder: Path, count: int = 12) -> list[Question]:
-    name = ingest(store, from_path(write_dataset(folder / "toy", train=count), {}, None)).name
+    name = ingest(store, from_path(write_dataset(folder / "toy", train=count))).name
     return list(store.questions.iterate(name, "train"))
 
 
@@ -127,7 +127,7 @@ def hint(store: Store, split: str, options: list[int]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pinto_student_answers_by_what_it_reads(inside: Command, store: Store, tmp_path: Path, kind: Kind) -> None:
     coloured(tmp_path / "toy", train=16, valid=4, test=8)
-    ingest(store, from_path(tmp_path / "toy", {}, None))
+    ingest(store, from_path(tmp_path / "toy"))
     for split, count in (("train", 16), ("valid", 4), ("test", 8)):
         hint(store, split, [n % 2 for n in range(count)])
     make_folder(tmp_path / "student", kind)
@@ -155,7 +155,7 @@ def test_a_pinto_student_answers_by_what_it_reads(inside: Command, store: Store,
 
 
 def test_pinto_needs_a_text_for_every_question(store: Store, tmp_path: Path) -> None:
-    ingest(store, from_path(coloured(tmp_path / "toy", train=4, valid=2), {}, None))
+    ingest(store, from_path(coloured(tmp_path / "toy", train=4, valid=2)))
     hint(store, "train", [0, 1, 0, 1])
     plan = replace(kd((WeightedTeacher(teacher="painter", prefix="paint: ", alpha=1.0),)), method="pinto")
     with pytest.raises(UsageProblem, match="painter has no own answers for toy, split valid"):

@@ -182,7 +182,7 @@ def contrary(folder: Path) -> Path:
 
 
 def planned(store: Store, data: Path, student: Path, **changes: Any) -> TrainingPlan:
-    name = ingest(store, from_path(data, {}, None)).name
+    name = ingest(store, from_path(data)).name
     settings = TrainSettings(**{"batch_size": 4, "lr": 3e-3, "precision": "float32", **changes})
     return TrainingPlan(
         method="finetune", dataset=name, student=str(student), teachers=(), settings=settings,

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinyllm_cli.api.data import import_questions, import_rationales
+    from tinyllm_cli.api.data import import_folder, import_questions, import_rationales
     from tinyllm_cli.api.elicitation import elicit, pilot, preview_elicitation
     from tinyllm_cli.api.exports import export
     from tinyllm_cli.api.project import Project, open_store
@@ -26,6 +26,7 @@ VERBS = {
     "Project": "project",
     "open_store": "project",
     "import_questions": "data",
+    "import_folder": "data",
     "import_rationales": "data",
     "elicit": "elicitation",
     "pilot": "elicitation",
@@ -43,7 +44,7 @@ VERBS = {
 """Public name -> the module of this package that holds it."""
 
 __all__ = [
-    "Project", "audit", "distill", "elicit", "export", "find_questions", "gate", "import_questions",
+    "Project", "audit", "distill", "elicit", "export", "find_questions", "gate", "import_folder", "import_questions",
     "import_rationales", "inspect_question", "leakage", "open_store", "pilot", "plan_distillation",
     "preview_elicitation", "usefulness",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.events import OnEvent, Progress, ignore_events
+from tinyllm_cli.events import Notice, OnEvent, Progress, ignore_events
 
 if TYPE_CHECKING:
     from backends.base import Sampling
@@ -141,9 +141,13 @@ def _jobs(
     specs = [known[match_name(name, known, "teacher")] for name in teachers]
     if not specs:
         raise UsageProblem("No teacher is named.", "Name one: --teacher NAME")
+    for notice in _origins(specs):
+        on_event(Notice(message=notice))
     ingested = ingest_named(
         project.store, dataset, project.settings, lambda rows: on_event(Progress(label=f"reading {dataset}", done=rows))
     )
+    for warning in ingested.warnings:
+        on_event(Notice(message=warning, warning=True))
     recipe = Recipe(
         icl=options.get("icl", 2),
         seed=options.get("seed") or 0,
@@ -156,6 +160,17 @@ def _jobs(
         )
         for spec in specs
     ]  # fmt: skip
+
+
+def _origins(specs: Sequence[TeacherSpec]) -> list[str]:
+    """Where teachers and the endpoint come from, where a file in the current folder decides it."""
+    from tinyllm_cli.config.env_file import endpoint_from_env_file
+
+    notices = [notice for spec in specs for notice in spec.notices()]
+    endpoint = endpoint_from_env_file()
+    if endpoint and any(spec.backend == "openai" and not spec.options.get("base_url") for spec in specs):
+        notices.append(f"Endpoint: {endpoint} (OPENAI_BASE_URL of .env).")
+    return notices
 
 
 def _sampling(spec: TeacherSpec, options: ElicitOptions) -> Sampling:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from pathlib import Path
 
 import typer
-from dotenv import dotenv_values
 
 from tinyllm_cli import __version__
 from tinyllm_cli.cli import (
@@ -26,6 +24,9 @@ from tinyllm_cli.cli import (
     usefulness,
 )
 from tinyllm_cli.cli.group import CommandGroup
+from tinyllm_cli.config.env_file import apply_env_file
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.terminal import printable
 
 app = typer.Typer(
     name="tinyllm",
@@ -66,25 +67,16 @@ def root(
     """The options that stand before a command."""
 
 
-def _read_env(path: Path) -> None:
-    try:
-        values = dotenv_values(path, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        sys.stderr.write(
-            f"Error: {path.name} can't be read: it is no text in UTF-8.\nSave it as UTF-8, or remove it.\n"
-        )
-        sys.exit(2)
-    for name, value in values.items():
-        if value:  # .env.example, copied as it is, sets nothing
-            os.environ.setdefault(name, value)
-
-
 def main() -> None:
     """Run the command that the arguments name."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that the terminal's encoding lacks ends no command
             stream.reconfigure(errors="backslashreplace")
-    _read_env(Path.cwd() / ".env")  # before options and libraries look at it
+    try:
+        apply_env_file(os.environ)  # before options and libraries read the environment
+    except UsageProblem as error:
+        sys.stderr.write(printable(f"Error: {error}\n{error.hint}\n"))
+        sys.exit(error.exit_code)
     # transformers asks the hub about a model's safetensors conversion in a thread of its own; we never load pickle.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

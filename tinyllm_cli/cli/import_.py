@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +15,11 @@ from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.elicit import show_part
-from tinyllm_cli.datasets.parse import parse_mapping
+from tinyllm_cli.datasets.layout import parse_mapping, parse_options, parse_shares
 from tinyllm_cli.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from tinyllm_cli.api.data import ImportResult
 
 
 @guarded
@@ -28,7 +32,22 @@ def import_data(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--map", help="FIELD=COLUMN for id, question, options, answer, context. May be repeated."),
+        typer.Option(
+            "--map",
+            help="FIELD=COLUMN for id, question, options, answer, context, split. Dots reach into objects"
+            " (question=question.stem). May be repeated.",
+        ),
+    ] = None,
+    options: Annotated[
+        str | None, typer.Option(help="The options of every question, with commas: yes,no,maybe.")
+    ] = None,
+    answers_from: Annotated[
+        int | None,
+        typer.Option(min=0, max=1, help="The number of the first option, 0 or 1.", show_default="0, with a warning"),
+    ] = None,
+    split_off: Annotated[
+        list[str] | None,
+        typer.Option(help="SPLIT=SHARE: draw a share of a single file's rows, as test=0.2. May be repeated."),
     ] = None,
     rename: Annotated[
         list[str] | None, typer.Option(help="FOUND=NAME: what to call a teacher whose rationales are found.")
@@ -42,7 +61,7 @@ def import_data(
         bool,
         typer.Option(
             "--teacher-forcing/--no-teacher-forcing",
-            help="Whether who wrote the rationales saw the gold answers.",
+            help="Whether the authors of the rationales saw the gold answers.",
         ),
     ] = True,
     db: Db = DEFAULT_DB,
@@ -51,10 +70,10 @@ def import_data(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Bring a data set of your own into the database, with the recorded rationales that lie beside it.
+    """Import a data set of your own, with the recorded rationales beside it.
 
-    Reads JSONL, JSON, CSV and parquet; rationales/TEACHER.SPLIT.jsonl beside the questions; the layout of the
-    TinyLLM authors' repository; and the organisers' JSON of BioASQ task B.
+    Reads JSONL, JSON, CSV, TSV and parquet; rationales/TEACHER.SPLIT.jsonl beside the questions; the folders of the
+    TinyLLM authors' repository, one or all; and the organisers' JSON of BioASQ task B.
 
     Example: tinyllm import my-questions/ --name mine
     """
@@ -64,28 +83,34 @@ def import_data(
         raise UsageProblem(
             "--teacher and --dataset go together.", "They name whose rationales PATH holds, and for what."
         )
-    if teacher and (name or column or rename):
+    if teacher and (name or column or rename or options or answers_from is not None or split_off):
         raise UsageProblem(
-            "--name, --map and --rename are for a data set, and --teacher says that PATH holds rationales.",
+            "--name, --map, --rename, --options, --answers-from and --split-off are for a data set, and --teacher says"
+            " that PATH holds rationales.",
             "Remove them; rows of rationales need the fields id and rationale.",
         )
     with session.project(create=True) as project, console.events(partial(show_part, console)) as on_event:
         if teacher and dataset:
-            found = api.import_rationales(
-                project, path, teacher, dataset, teacher_forcing=teacher_forcing, on_event=on_event
+            results: tuple[ImportResult, ...] = (
+                api.import_rationales(
+                    project, path, teacher, dataset, teacher_forcing=teacher_forcing, on_event=on_event
+                ),
             )
         else:
-            found = api.import_questions(
-                project, path, name=name, columns=parse_mapping(column or []), renames=_parse_renames(rename or []),
+            results = api.import_folder(
+                project, path, name=name, columns=parse_mapping(column or []),
+                options=parse_options(options) if options is not None else (), answers_from=answers_from,
+                split_off=parse_shares(split_off or []), renames=_parse_renames(rename or []),
                 teacher_forcing=teacher_forcing, on_event=on_event,
             )  # fmt: skip
-    if not teacher:
+    for found in results if not teacher else ():
         sizes = ", ".join(f"{split} {count}" for split, count in found.splits.items())
         console.say(f"{found.dataset}: {sizes}" + ("" if found.changed else " (unchanged)"))
-    console.result(found)
-    named = shlex.quote(found.dataset)
+    console.result(results[0] if len(results) == 1 else {"datasets": [asdict(found) for found in results]})
+    last = results[-1]
+    named = shlex.quote(last.dataset)
     console.next(
-        f"tinyllm audit --dataset {named}" if found.teachers else f"tinyllm elicit --teacher NAME --dataset {named}"
+        f"tinyllm audit --dataset {named}" if last.teachers else f"tinyllm elicit --teacher NAME --dataset {named}"
     )
 
 

@@ -216,7 +216,7 @@ def _show(session: Session, manner: PredictorConfig, one: PredictedAnswer) -> No
 def _answer_file(
     session: Session, load: Callable[[], Student], manner: PredictorConfig, file: Path, out: Path, mapping: list[str]
 ) -> None:
-    from tinyllm_cli.datasets.parse import parse_mapping
+    from tinyllm_cli.datasets.layout import parse_mapping
     from tinyllm_cli.evaluation.predict import PredictionFiles, answer_file, check_file
 
     columns = parse_mapping(mapping)

@@ -39,7 +39,7 @@ def dataset_with_rationales(session: Session, store: Store, split: str, typed: s
     """The data set of this name, or the only one that has rationales for this split.
 
     Raises UsageProblem when there is none, or more than one."""
-    from tinyllm_cli.config import match_name
+    from tinyllm_cli.config.names import match_name
     from tinyllm_cli.errors import UsageProblem, choices
 
     wrote = sorted(store.rationales.datasets_with_rationales(split))
@@ -58,7 +58,7 @@ def dataset_with_rationales(session: Session, store: Store, split: str, typed: s
 def variants_of(store: Store, dataset: str, split: str, typed: list[str], icl: int | None = None) -> list[RationaleSet]:
     """The way of asking each of these teachers, or of all, that `distill` would learn from; with `icl`, among those
     with so many in-context examples."""
-    from tinyllm_cli.config import match_name
+    from tinyllm_cli.config.names import match_name
     from tinyllm_cli.errors import UsageProblem, choices
     from tinyllm_cli.rationales.selection import best_covered
 

@@ -1,10 +1,11 @@
 """The layout of the TinyLLM authors' repository: questions by split, and both teachers' rationales in one string.
 
-    train.json                array (or JSONL) of {id, question, choices, answer}
+    riddle_train.json         array (or JSONL) of {id, question, choices, answer}
     llm/train_CoT_0.json      array of "<rationale> Thus, the answer is (x) <text>\\n\\nQ: <question>\\n
                               Answer Choices:\\n(a) ... llama rationale: <rationale>", in the order of the rows
 
-The order is all that joins the two, so the question that each string repeats is compared with the row's.
+The order joins the two, and the question that each string repeats is compared with the row's. Where parts of a split
+are missing, the repeated question tells at which row the next part begins.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, zip_longest
 from pathlib import Path
 from typing import IO
 
@@ -30,7 +30,7 @@ _LLAMA = "llama rationale:"
 
 @dataclass(frozen=True, kw_only=True)
 class AuthorsRationales:
-    """One string taken apart. A part that is missing is None."""
+    """The parts of one string. A missing part is None."""
 
     flan: str | None
     flan_answer: int | None
@@ -43,7 +43,7 @@ def is_authors_layout(folder: Path) -> bool:
 
 
 def parse_pair(text: str) -> AuthorsRationales:
-    """Take one string of `llm/<split>_CoT_<k>.json` apart."""
+    """Split one string of `llm/<split>_CoT_<k>.json` into its parts."""
     head, echo_sign, tail = text.partition(_ECHO)
     if not echo_sign:
         head, _, llama = text.partition(_LLAMA)
@@ -62,45 +62,69 @@ def parse_pair(text: str) -> AuthorsRationales:
     )
 
 
-def strings_of(folder: Path, split: str) -> Iterator[str]:
-    """The strings of a split, over its files in numeric order."""
-    files = sorted(folder.glob(f"llm/{split}_CoT_*.json"), key=lambda path: int(path.stem.rpartition("_")[2]))
-    for path in files:
-        for number, item in enumerate(read_array(path), start=1):
+def strings_of(folder: Path, split: str) -> Iterator[tuple[str, bool]]:
+    """The strings of a split, over its files in numeric order. True marks the first string behind a missing file."""
+    files = sorted((_number(path), path) for path in folder.glob(f"llm/{split}_CoT_*.json"))
+    expected = 0
+    for number, path in files:
+        behind_gap, expected = number != expected, number + 1
+        for place, item in enumerate(read_array(path), start=1):
             if not isinstance(item, str):
-                raise UsageProblem(f"{path}, item {number}: expected a string, found {type(item).__name__}.")
-            yield item
+                raise UsageProblem(f"{path}, item {place}: expected a string, found {type(item).__name__}.")
+            yield item, behind_gap and place == 1
+
+
+def _number(path: Path) -> int:
+    digits = path.stem.rpartition("_")[2]
+    if not re.fullmatch(r"\d{1,6}", digits, re.ASCII):
+        raise UsageProblem(f"{path}: expected a number at the end of the name, as in train_CoT_0.json.")
+    return int(digits)
 
 
 def write_rationales(folder: Path, split: str, questions: Iterator[Question], targets: Mapping[str, IO[str]]) -> int:
     """Join the strings of a split to its questions and write each teacher's as JSONL rows; the number of rows.
 
-    Raises UsageProblem when the counts differ or a string repeats another question."""
-    strings = strings_of(folder, split)
-    first = next(strings, None)
-    if first is None:
-        return 0
-    rows = 0
-    missing = object()
-    chained = chain((first,), strings)
-    for rows, (question, text) in enumerate(zip_longest(questions, chained, fillvalue=missing), start=1):
-        if not isinstance(question, Question) or not isinstance(text, str):
-            more = "rationales than questions" if isinstance(text, str) else "questions than rationales"
-            raise UsageProblem(f"{folder}, split {split}: there are more {more} (from row {rows} on).")
+    Raises UsageProblem when there are more strings than questions, or a string repeats another question."""
+    row = written = 0
+    certain = True  # each string so far has repeated its question
+    for text, behind_gap in strings_of(folder, split):
         pair = parse_pair(text)
-        _check_echo(folder, split, rows, question, pair)
+        question = next(questions, None)
+        row += 1
+        if behind_gap and pair.echo is None:
+            raise UsageProblem(
+                f"{folder}, split {split}: a file is missing before row {row}, and the next one names no question."
+            )
+        while behind_gap and question is not None and not _repeats(pair, question):
+            question = next(questions, None)
+            row += 1
+        if question is None:
+            raise UsageProblem(
+                f"{folder}, split {split}: there are more rationales than questions (from row {row} on)."
+            )
+        _check_echo(folder, split, row, question, pair)
+        certain &= pair.echo is not None
+        written += 1
         for teacher, rationale, answer in (("t5", pair.flan, pair.flan_answer), ("llama2", pair.llama, None)):
-            row = {"id": question.key, "split": split, "rationale": rationale or "", "answer_index": answer}
-            targets[teacher].write(json.dumps(row, ensure_ascii=False) + "\n")
-    return rows
+            line = {"id": question.key, "split": split, "rationale": rationale or "", "answer_index": answer}
+            targets[teacher].write(json.dumps(line, ensure_ascii=False) + "\n")
+    if written and not certain and next(questions, None) is not None:
+        raise UsageProblem(
+            f"{folder}, split {split}: there are more questions than rationales (from row {row + 1} on)."
+        )
+    return written
+
+
+def _repeats(pair: AuthorsRationales, question: Question) -> bool:
+    return pair.echo is not None and _squeezed(pair.echo) == _squeezed(question.text)
 
 
 def _check_echo(folder: Path, split: str, row: int, question: Question, pair: AuthorsRationales) -> None:
-    if pair.echo is None or _squeezed(pair.echo) == _squeezed(question.text):
+    if pair.echo is None or _repeats(pair, question):
         return
     raise UsageProblem(
-        f"{folder}, split {split}, row {row}: the rationale speaks of another question ('{pair.echo[:60]}').",
-        "The files are joined by their order alone: check that both are of the same version.",
+        f"{folder}, split {split}, row {row}: the rationale repeats another question ('{pair.echo[:60]}').",
+        "The files are joined by their order: check that both are of the same version.",
     )
 
 

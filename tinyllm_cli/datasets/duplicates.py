@@ -1,4 +1,4 @@
-"""Questions of one split that stand in another one as well, word for word or nearly so.
+"""Questions that occur in two splits, word for word or nearly so.
 
 What a student is tested on must not be among what it learns. Pure: questions in, pairs out; nothing is compared by a
 model. In memory are the words of valid and test and a digest of each question, never the training split's texts.
@@ -28,13 +28,13 @@ class DuplicatePair:
     first: str
     second: str
     kind: str
-    """`same`: the same words and options, in whatever order the options stand; `answer`: the same, but another option
+    """`same`: the same words and options, in any order of the options; `answer`: the same, but another option
     is said to be right; `near`."""
 
 
 @dataclass(kw_only=True)
 class Repeats:
-    """The questions of split `second` that stand in split `first` too, each counted once. `same` includes those with
+    """The questions of split `second` that also occur in split `first`, each counted once. `same` includes those with
     another gold answer, `answer`. `pairs` are the first of them."""
 
     first: str

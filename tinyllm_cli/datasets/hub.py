@@ -1,21 +1,23 @@
-"""The paper's data sets from the Hugging Face hub, with the paper's splits.
+"""The paper's data sets from the Hugging Face hub, or from a local copy of their files, with the paper's splits.
 
-Files come from each repository's `refs/convert/parquet` revision (datasets runs no loading scripts any more) and
-are cached by the hub's own client, so that the second time needs no network.
+Files come from each repository's `refs/convert/parquet` revision and are cached by the hub's own client, so that the
+second time needs no network. A copy, in whatever format, is read by the same adapter.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backends.row_files import SPLIT_NAMES
+from tinyllm_cli.datasets.layout import NO_LAYOUT, Layout
 from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.datasets.rows import read_rows
-from tinyllm_cli.errors import WorldProblem
+from tinyllm_cli.datasets.rows import format_of, read_rows
+from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 REVISION = "refs/convert/parquet"
 HubRow = Mapping[str, Any]
@@ -25,13 +27,15 @@ HubRow = Mapping[str, Any]
 class HubDataset:
     """Where a data set lies and how its rows become `{id, question, options, answer}`.
 
-    `files` maps the hub's split to the names of ours that its rows are divided among."""
+    `files` maps the hub's split to the names of ours that its rows are divided among. A row with all fields of
+    `signature`, and choices as an object, is a row of the hub's."""
 
     name: str
     repository: str
     config: str
     files: Mapping[str, str]
-    columns: Mapping[str, str]
+    signature: frozenset[str]
+    layout: Layout
     adapt: Callable[[HubRow, str, int], HubRow]
     divide: Callable[[str, int], Callable[[int], str]] | None = None
     """(hub split, its size) -> (row number -> our split), where the paper's splits are not the hub's."""
@@ -41,21 +45,52 @@ class HubDataset:
         return f"hub:{self.repository}/{self.config}@{REVISION}"
 
     def questions(self) -> Iterator[Question]:
-        """Every question of every split. All files are here before the first one comes.
+        """Every question of every split, from the hub or its cache. All files are here before the first one comes.
 
         Raises WorldProblem when a file is not cached and the hub can't be reached."""
-        paths = {hub_split: self._download(hub_split) for hub_split in self.files}
-        for hub_split, path in paths.items():
-            place = None
+        yield from self.read({hub_split: [self._download(hub_split)] for hub_split in self.files}, self.repository)
+
+    def read(self, files: Mapping[str, Sequence[Path]], place: str) -> Iterator[Question]:
+        """The questions of these files, by the hub's split. `place` names them in messages."""
+        for hub_split, paths in files.items():
+            split_of = None
             if self.divide is not None:
-                size = sum(1 for _ in read_rows(path))
-                place = self.divide(hub_split, size)
-            for number, row in enumerate(read_rows(path)):
-                adapted = self.adapt(row, hub_split, number)
+                split_of = self.divide(hub_split, sum(1 for path in paths for _ in read_rows(path)))
+            rows = (row for path in paths for row in read_rows(path))
+            for number, row in enumerate(rows):
+                where = Where(file=f"{place}, {hub_split}", row=number + 1)
+                if not self.recognises(row):
+                    raise UsageProblem(
+                        f"{where.file}, row {where.row}: this is not a row of {self.name}.",
+                        f"Its rows have: {', '.join(sorted(self.signature))}.",
+                    )
+                try:
+                    adapted = self.adapt(row, hub_split, number)
+                except (KeyError, TypeError, ValueError) as error:
+                    raise UsageProblem(
+                        f"{where.file}, row {where.row}: this is not a row of {self.name} ({error!r})."
+                    ) from error
                 if adapted:
-                    where = Where(file=f"{self.repository}, {hub_split}", row=number + 1)
-                    split = place(number) if place else self.files[hub_split]
-                    yield parse_row(adapted, where, self.columns, dataset=self.name, split=split)
+                    split = split_of(number) if split_of else self.files[hub_split]
+                    yield parse_row(adapted, where, self.layout, dataset=self.name, split=split)
+
+    def recognises(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row is laid out as the hub's."""
+        return self.signature <= set(row) and isinstance(row.get("choices", {}), Mapping)
+
+    def local_files(self, folder: Path) -> dict[str, list[Path]]:
+        """The files of a copy of the repository, by the hub's split: `train.parquet`, `train/0000.parquet` or
+        `data/train-00000-of-00001.parquet`. Those of other configurations are left out."""
+        found: dict[str, list[Path]] = {}
+        inside = [path for path in sorted(folder.rglob("*")) if format_of(path) and path.is_file()]
+        own = [path for path in inside if self.config in path.relative_to(folder).parts[:-1]]
+        for path in own or inside:
+            names = [path.name.split(".")[0].split("-")[0], path.parent.name if path.parent != folder else ""]
+            split = next((SPLIT_NAMES[name.lower()] for name in names if name.lower() in SPLIT_NAMES), None)
+            hub_split = "validation" if split == "valid" else split
+            if hub_split is not None and hub_split in self.files:
+                found.setdefault(hub_split, []).append(path)
+        return {hub_split: found[hub_split] for hub_split in self.files if hub_split in found}
 
     def _download(self, hub_split: str) -> Path:
         from huggingface_hub import hf_hub_download
@@ -63,7 +98,6 @@ class HubDataset:
         from backends.hub import prepare
 
         prepare()
-
         name = f"{self.config}/{hub_split}/0000.parquet"
         try:
             return Path(hf_hub_download(self.repository, name, repo_type="dataset", revision=REVISION))
@@ -72,8 +106,8 @@ class HubDataset:
                 raise  # a full or read-only disk, not the hub
             raise WorldProblem(
                 f"The data set {self.name} ({self.repository}) is not on this machine and the hub can't be reached.",
-                "Three ways on: a local copy (tinyllm import FOLDER --name "
-                f"{self.name}), the embedded data set (--dataset everyday), or a mirror (HF_ENDPOINT).",
+                f"Three ways on: a local copy of its files (tinyllm import FOLDER --name {self.name}), the embedded"
+                " data set (--dataset everyday), or a mirror (HF_ENDPOINT).",
             ) from error
 
 
@@ -136,7 +170,8 @@ HUB_DATASETS: Mapping[str, HubDataset] = {
             repository="allenai/openbookqa",
             config="main",
             files=_SAME,
-            columns={"question": "question_stem", "options": "choices", "answer": "answerKey"},
+            signature=frozenset({"id", "question_stem", "choices", "answerKey"}),
+            layout=Layout(columns={"question": "question_stem", "options": "choices", "answer": "answerKey"}),
             adapt=_as_it_is,
         ),
         HubDataset(
@@ -144,7 +179,8 @@ HUB_DATASETS: Mapping[str, HubDataset] = {
             repository="allenai/ai2_arc",
             config="ARC-Challenge",
             files=_SAME,
-            columns={"options": "choices", "answer": "answerKey"},
+            signature=frozenset({"id", "question", "choices", "answerKey"}),
+            layout=Layout(columns={"options": "choices", "answer": "answerKey"}),
             adapt=_four_options,
         ),
         HubDataset(
@@ -152,7 +188,8 @@ HUB_DATASETS: Mapping[str, HubDataset] = {
             repository="ybisk/piqa",
             config="plain_text",
             files=_DIVIDED,
-            columns={},
+            signature=frozenset({"goal", "sol1", "sol2", "label"}),
+            layout=NO_LAYOUT,
             adapt=_piqa,
             divide=halves,
         ),
@@ -161,7 +198,8 @@ HUB_DATASETS: Mapping[str, HubDataset] = {
             repository="INK-USC/riddle_sense",
             config="default",
             files=_DIVIDED,
-            columns={"options": "choices", "answer": "answerKey"},
+            signature=frozenset({"question", "choices", "answerKey"}),
+            layout=Layout(columns={"options": "choices", "answer": "answerKey"}),
             adapt=_numbered,
             divide=halves,
         ),
@@ -170,7 +208,8 @@ HUB_DATASETS: Mapping[str, HubDataset] = {
             repository="qiaojin/PubMedQA",
             config="pqa_labeled",
             files={"train": "train"},
-            columns={},
+            signature=frozenset({"pubid", "question", "context", "final_decision"}),
+            layout=NO_LAYOUT,
             adapt=_pubmedqa,
             divide=pubmedqa_split,
         ),

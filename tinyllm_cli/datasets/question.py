@@ -1,4 +1,4 @@
-"""A multiple-choice question, the type that everything downstream speaks of."""
+"""A multiple-choice question, the type that all later stages use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LETTERS = string.ascii_lowercase
 SPLITS = ("train", "valid", "test")
 MIN_OPTIONS, MAX_OPTIONS = 2, len(LETTERS)
 UNKNOWN = -1
-"""As `answer`: nobody has said which option is right. Only `predict` asks such questions; the store has none."""
+"""As `answer`: the right option is unknown. Only `predict` answers such questions; the store holds none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Question:
 
     @cached_property
     def hash(self) -> str:
-        """Identity of the content: equal questions share their rationales, wherever they stand."""
+        """Identity of the content: equal questions share their rationales, wherever they occur."""
         content = [self.text, list(self.options), self.answer, self.context]
         return hashlib.sha256(canonical(content).encode()).hexdigest()[:32]
 

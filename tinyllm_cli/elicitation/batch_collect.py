@@ -1,19 +1,18 @@
-"""The batch stage, second half: look after the open batches of a teacher, and keep what they bring before it counts.
+"""The batch stage, second half: follow the open batches of a teacher, and store their replies before they count.
 
-Any process may do that at any time. What can't be read, or isn't ours, is counted and told, and stops nothing.
+Any process may do that at any time. Unreadable lines and unknown requests are counted and reported, and stop nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
-from backends.base import BatchAnswer, Batches, BatchState, Failure, Outcome
+from backends.base import Batches, BatchState, Failure, Outcome
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import ElicitationCounts
-from tinyllm_cli.elicitation.requests import address_of
+from tinyllm_cli.elicitation.requests import parse_request_id
+from tinyllm_cli.iteration import batched
 from tinyllm_cli.records.elicitation import Batch, ElicitationConfig
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import batches as stored_batches
@@ -21,18 +20,18 @@ from tinyllm_cli.store.elicitations import RequestId
 
 _PAGE = 200
 _UNDER_WAY = timedelta(seconds=120)
-"""So long a batch may still turn up at its endpoint after the process that submitted it was killed."""
+"""How long a batch may take to appear at its endpoint after the process that submitted it was killed."""
 
 _REMEMBERED = timedelta(days=30)
-"""After that no endpoint has an answer any more."""
+"""How long endpoints keep results."""
 
-_MAYBE_PAID = "so it can't be told whether it got there; if it did, asking its questions again pays for them twice"
+_MAYBE_PAID = "so it is unknown whether the batch arrived; if it did, asking its questions again pays for them twice"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchStatus:
-    """How a batch stands: `done` of its requests are through, `note` says what is the matter. No use waiting for one
-    that is `stuck`; one that was `lost` never got there, so that its requests can be submitted again."""
+    """The state of a batch: `done` of its requests are processed, `note` explains a problem. A `stuck` batch is not
+    waited for; a `lost` one never reached the endpoint, so its requests can be submitted again."""
 
     batch: Batch
     done: int = 0
@@ -47,9 +46,9 @@ class BatchStatus:
 
 @dataclass(kw_only=True)
 class Collected:
-    """What one command has fetched from a teacher's batches."""
+    """What one command has fetched from a teacher's batches. `failed`: the requests that got no reply."""
 
-    tally: ElicitationCounts = field(default_factory=ElicitationCounts)
+    counts: ElicitationCounts = field(default_factory=ElicitationCounts)
     failed: set[RequestId] = field(default_factory=set)
 
 
@@ -64,20 +63,20 @@ class Collector:
     collected: Collected = field(default_factory=Collected)
 
     def look(self) -> list[BatchStatus]:
-        """Look once at all open batches, and collect those that are over.
+        """The state of all open batches, after collecting those that are over.
 
-        Raises TeacherError when the endpoint can't be asked."""
+        Raises TeacherError when the endpoint can't be reached."""
         self.store.elicitations.mark_killed()
         return [self._look_at(batch) for batch in self.store.batches.open_ones(self.name)]
 
-    def closed(self, standing: BatchStatus) -> BatchStatus:
+    def closed(self, status: BatchStatus) -> BatchStatus:
         """How a batch ended that another process has closed."""
-        batch = self.store.batches.find(standing.batch.number)
+        batch = self.store.batches.find(status.batch.number)
         return BatchStatus(batch=batch, done=batch.requests, note=batch.error or "")
 
     def _look_at(self, batch: Batch) -> BatchStatus:
         if batch.url != self.batches.url:
-            note = f"it lies at {batch.url}, which is not the base_url of {self.name} now"
+            note = f"it is at {batch.url}, which is not the base_url of {self.name} now"
             return BatchStatus(batch=batch, note=note, stuck=True)
         if batch.id is None:
             return self._search(batch)
@@ -87,11 +86,11 @@ class Collector:
         return self._follow(batch, state)
 
     def _search(self, batch: Batch) -> BatchStatus:
-        """A batch of which it isn't known whether it was submitted."""
+        """A batch that may or may not have been submitted."""
         with self.store.elicitations.dead(batch.elicitation) as alone:
             if not alone:
                 return BatchStatus(batch=batch, note="another process is submitting it")
-            batch = self.store.batches.find(batch.number)  # it may have come to an end with its submission
+            batch = self.store.batches.find(batch.number)  # another process may have closed it
             if batch.id is not None or batch.finished is not None:
                 return BatchStatus(batch=batch, note=batch.error or "")
             try:
@@ -100,7 +99,7 @@ class Collector:
                 return self._close(batch, "failed", f"{batch.url} lists no batches, {_MAYBE_PAID}", alone=True)
             if state is None:
                 if _age(batch) < _UNDER_WAY:
-                    return BatchStatus(batch=batch, note="it may still turn up at the endpoint")
+                    return BatchStatus(batch=batch, note="it may still appear at the endpoint")
                 closed = self._close(batch, "failed", "it never reached the endpoint", alone=True)
                 return replace(closed, lost=True)
         return self._follow(batch, state)
@@ -110,7 +109,7 @@ class Collector:
             note = f"{batch.url} knows no such batch; is it the account that submitted it?"
             return BatchStatus(batch=batch, note=note, stuck=True)
         with self.store.elicitations.dead(batch.elicitation) as alone:
-            return self._close(batch, "failed", "its endpoint has forgotten it", alone=alone)
+            return self._close(batch, "failed", "the endpoint no longer has it", alone=alone)
 
     def _follow(self, batch: Batch, state: BatchState) -> BatchStatus:
         self.store.batches.seen(batch.number, state.id, state.status)
@@ -126,62 +125,62 @@ class Collector:
             if batch.finished is not None:
                 return BatchStatus(batch=batch, done=batch.requests)
             try:
-                oddities = self._keep(batch, state)
+                irregularities = self._keep(batch, state)
             except LookupError:
                 if _age(batch) < _REMEMBERED:
                     return BatchStatus(batch=batch, note=f"its results are not at {batch.url} now", stuck=True)
-                oddities = ["its endpoint has forgotten the results"]
+                irregularities = ["the endpoint no longer has its results"]
             with self.store.elicitations.dead(batch.elicitation) as alone:
                 return self._close(
-                    batch, state.status, "; ".join(filter(None, [state.trouble, *oddities])), alone=alone
+                    batch, state.status, "; ".join(filter(None, [state.trouble, *irregularities])), alone=alone
                 )
 
     def _keep(self, batch: Batch, state: BatchState) -> list[str]:
-        """Store what came of the batch's requests; what was odd about it, in words."""
-        asking = self.store.batches.asking_of(batch)
+        """Store the outcomes of the batch's requests; the irregularities, in words."""
+        config = self.store.batches.asking_of(batch)
         before = batch.requests - sum(1 for _ in self.store.batches.left(batch))
         unreadable = unknown = again = 0
-        for page in _pages(self.batches.answers(state, asking.sampling)):
+        for page in batched(self.batches.answers(state, config.sampling), _PAGE):
             readable = [answer for answer in page if answer is not None]
-            worked_on = [(answer.name, answer.outcome) for answer in readable if answer.outcome is not None]
-            addressed = [(address, outcome) for name, outcome in worked_on if (address := address_of(name))]
-            kept = self._store_page(batch, asking, addressed)
+            processed = [(answer.name, answer.outcome) for answer in readable if answer.outcome is not None]
+            known = [(request_id, outcome) for name, outcome in processed if (request_id := parse_request_id(name))]
+            kept = self._store_page(batch, config, known)
             unreadable += len(page) - len(readable)
-            unknown += len(worked_on) - len(addressed) + kept.unknown
+            unknown += len(processed) - len(known) + kept.unknown
             again += kept.again
         missing = sum(1 for _ in self.store.batches.left(batch))
         counts = [
             (unreadable, "lines can't be read"),
-            (unknown, "answers are to no request of it"),
-            (max(0, again - before), "answers came twice"),
+            (unknown, "answers belong to none of its requests"),
+            (max(0, again - before), "answers arrived twice"),
             (missing, "requests have no answer and are asked again next time"),
         ]
         return [f"{count} {words}" for count, words in counts if count]
 
     def _store_page(
-        self, batch: Batch, asking: ElicitationConfig, answers: list[tuple[RequestId, Outcome]]
+        self, batch: Batch, config: ElicitationConfig, answers: list[tuple[RequestId, Outcome]]
     ) -> stored_batches.Kept:
-        kept = self.store.batches.settle(batch, asking, answers)
+        kept = self.store.batches.settle(batch, config, answers)
         for one in kept.settled:
-            address, outcome = (one.prompt.hash, one.sample), one.outcome
+            request_id, outcome = (one.prompt.hash, one.sample), one.outcome
             failed = isinstance(outcome, Failure)
             if failed:
-                self.collected.failed.add(address)
+                self.collected.failed.add(request_id)
             key = self.store.batches.key(batch, one.prompt.question) if failed else ""
-            self.collected.tally.count(key, outcome)
-            self._settle(batch, address, outcome)
+            self.collected.counts.count(key, outcome)
+            self._settle(batch, request_id, outcome)
         return kept
 
-    def _settle(self, batch: Batch, address: RequestId, outcome: Outcome) -> None:
-        """What an earlier command submitted is none of this one's budget."""
-        reserved = (batch.teacher, batch.sampling, address)
+    def _settle(self, batch: Batch, request_id: RequestId, outcome: Outcome) -> None:
+        """Requests that an earlier command submitted are not part of this one's budget."""
+        reserved = (batch.teacher, batch.sampling, request_id)
         if self.budget.holds(reserved):
             self.budget.settle(reserved, outcome)
 
     def _close(self, batch: Batch, state: str, trouble: str, *, alone: bool) -> BatchStatus:
         if self.budget.bounded:
-            for address in self.store.batches.left(batch):
-                self._settle(batch, address, Failure(reason="not asked"))
+            for request_id in self.store.batches.left(batch):
+                self._settle(batch, request_id, Failure(reason="not asked"))
         self.store.batches.close(batch, state, trouble or None, alone=alone)
         closed = self.store.batches.find(batch.number)
         return BatchStatus(batch=closed, done=batch.requests, note=trouble)
@@ -189,8 +188,3 @@ class Collector:
 
 def _age(batch: Batch) -> timedelta:
     return datetime.now(UTC) - datetime.fromisoformat(batch.submitted)
-
-
-def _pages(answers: Iterator[BatchAnswer | None]) -> Iterator[list[BatchAnswer | None]]:
-    while page := list(islice(answers, _PAGE)):
-        yield page

@@ -146,7 +146,7 @@ class BatchSession:
         )
 
     def _result(self, one: _BatchJob) -> TeacherElicitation:
-        collected = one.collector.collected.tally
+        collected = one.collector.collected.counts
         counts = outcome(self.session.store, one.open_job, one.teacher, one.submitted, collected)
         if not one.declined:
             self.session.report(one.job, counts)

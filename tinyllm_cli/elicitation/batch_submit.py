@@ -1,7 +1,7 @@
-"""The batch stage, first half: hand what is missing to an endpoint in batches.
+"""The batch stage, first half: submit the missing requests to an endpoint in batches.
 
-A request is claimed for its batch in the database before the endpoint hears of it, and a batch is marked as maybe
-submitted before it is: whenever the process ends, the next one knows what may lie there. `collecting` is the other
+A request is claimed for its batch in the database before it is uploaded, and a batch is marked as submitting before it
+is submitted: whenever the process ends, the next one knows what may be at the endpoint. `batch_collect` is the other
 half. Knows nothing of protocols (`backends` does) and of terminals (`cli` does).
 """
 
@@ -16,17 +16,17 @@ from typing import BinaryIO
 
 from backends.base import Batches, OutOfReach, Teacher, TeacherError
 from tinyllm_cli.elicitation.budget import Budget
-from tinyllm_cli.elicitation.counts import ElicitationCounts
-from tinyllm_cli.elicitation.requests import Job, MissingRationales, PlannedRequest, name_of
+from tinyllm_cli.elicitation.counts import ElicitationCounts, SkippedCounts
+from tinyllm_cli.elicitation.requests import Job, MissingRationales, PlannedRequest, format_request_id
 from tinyllm_cli.errors import TinyLLMError
-from tinyllm_cli.records.elicitation import Prompt
+from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.elicitations import RequestId, Worker
 
 
 @dataclass(frozen=True, kw_only=True)
 class Submitted:
-    """`elsewhere`: requests that other processes have in hand."""
+    """`elsewhere`: requests that other processes are asking."""
 
     elsewhere: int = 0
     out_of_budget: bool = False
@@ -35,45 +35,47 @@ class Submitted:
 def submit(
     store: Store, job: Job, teacher: Teacher, batches: Batches, budget: Budget, watch: Callable[[int], None]
 ) -> Submitted:
-    """Put all that is missing, and that nobody has in hand, into batches, within `budget`. `watch` is told how many
-    requests are written.
+    """Put all missing requests that no other process is asking into batches, within `budget`. `watch` is called with
+    the number of requests written so far.
 
     Raises UsageProblem when the job can't be done on this data set or the budget can't be kept, TeacherError when
     the endpoint takes no batch; those that it took are kept."""
     budget.check(job.spec.name, batches)
-    if not any(MissingRationales(store, job, teacher).pages()):
+    if not any(page.requests for page in MissingRationales(store, job, teacher).pages()):
         return Submitted()
     missing = MissingRationales(store, job, teacher)
-    store.rationales.add_asking(missing.asking)
-    store.rationales.describe_engine(missing.asking, teacher.describe())
-    with _working(store, job, missing) as worker, ExitStack() as files:
+    store.rationales.add_asking(missing.config)
+    store.rationales.describe_engine(missing.config, teacher.describe())
+    with _working(store, job, missing.config) as worker, ExitStack() as files:
         submission = _Submission(store, worker, batches, budget, watch, files)
-        submission.run(missing)
-    return Submitted(elsewhere=missing.elsewhere, out_of_budget=submission.out_of_budget)
+        return submission.run(missing)
 
 
 def outcome(
     store: Store, job: Job, teacher: Teacher, submitted: Submitted, collected: ElicitationCounts
 ) -> ElicitationCounts:
-    """What a job has come to: `collected` brought its replies, `submitted` is its last submission. The rest is looked
-    up: a question that stands in several places is asked once, and missing, pending or answered in each."""
+    """The counts of a job: `collected` has its replies, `submitted` is its last submission. The rest is looked up,
+    because a question that occurs in several places is asked once, and missing, pending or answered in each."""
     missing = MissingRationales(store, job, teacher)
-    left = sum(len(asks) for asks in missing.pages())
-    tally = replace(
+    left, skipped = 0, SkippedCounts()
+    for page in missing.pages():
+        left += len(page.requests)
+        skipped += page.skipped
+    counts = replace(
         collected,
-        already=max(0, missing.already - collected.done),
+        already=max(0, skipped.already - collected.done),
         elsewhere=min(left, submitted.elsewhere),
-        pending=missing.pending,
+        pending=skipped.pending,
         out_of_budget=submitted.out_of_budget,
     )
-    tally.wanted = tally.settled + left - tally.elsewhere
-    return tally
+    counts.wanted = counts.settled + left - counts.elsewhere
+    return counts
 
 
 @contextmanager
-def _working(store: Store, job: Job, missing: MissingRationales) -> Iterator[Worker]:
+def _working(store: Store, job: Job, config: ElicitationConfig) -> Iterator[Worker]:
     """An elicitation that stays open for its batches, or whose row says how it ended."""
-    with store.elicitations.working(missing.asking, job.dataset, job.split, job.recipe) as worker:
+    with store.elicitations.working(config, job.dataset, job.split, job.recipe) as worker:
         try:
             yield worker
         except KeyboardInterrupt:
@@ -114,10 +116,12 @@ class _Submission:
         self.requests = 0
         self.out_of_budget = False
 
-    def run(self, missing: MissingRationales) -> None:
+    def run(self, missing: MissingRationales) -> Submitted:
+        elsewhere = 0
         try:
-            for asks in missing.pages(self._worker):
-                rest = self._within_budget(asks)
+            for page in missing.pages(self._worker):
+                elsewhere += page.skipped.elsewhere
+                rest = self._within_budget(page.requests)
                 while rest:
                     rest = self._fill(rest)
                 self._watch(self.requests)
@@ -128,43 +132,46 @@ class _Submission:
         finally:
             if self._filling is not None:
                 self._store.batches.abandon(self._filling.number)
+        return Submitted(elsewhere=elsewhere, out_of_budget=self.out_of_budget)
 
-    def _within_budget(self, asks: list[PlannedRequest]) -> list[PlannedRequest]:
+    def _within_budget(self, requests: list[PlannedRequest]) -> list[PlannedRequest]:
         """Those that fit, each content once."""
         fitting: dict[RequestId, PlannedRequest] = {}
-        for ask in asks:
-            if ask.address in fitting:
+        config = self._worker.asking
+        for planned in requests:
+            if planned.request_id in fitting:
                 continue
-            asking = self._worker.asking
-            key = (asking.teacher, asking.hash, ask.address)
-            if not self._budget.reserve(self._batches, ask.request, asking.sampling, key):
+            key = (config.teacher, config.hash, planned.request_id)
+            if not self._budget.reserve(self._batches, planned.request, config.sampling, key):
                 self.out_of_budget = True
                 break
-            fitting[ask.address] = ask
+            fitting[planned.request_id] = planned
         return list(fitting.values())
 
-    def _fill(self, asks: list[PlannedRequest]) -> list[PlannedRequest]:
-        """Write what the batch has room for; what it has none for goes into the next."""
+    def _fill(self, requests: list[PlannedRequest]) -> list[PlannedRequest]:
+        """Write what the batch has room for; the others go into the next batch."""
         filling = self._filling = self._filling or self._begin()
         taken: list[tuple[Prompt, int]] = []
-        for ask in asks:
-            line = self._batches.line(name_of(ask.address), ask.request, self._worker.asking.sampling)
+        for planned in requests:
+            line = self._batches.line(
+                format_request_id(planned.request_id), planned.request, self._worker.asking.sampling
+            )
             full = filling.requests + len(taken) >= self._batches.most_requests
             if full or (filling.size and filling.size + len(line) > self._batches.most_bytes):
                 break
             filling.file.write(line)
             filling.size += len(line)
-            taken.append((ask.prompt, ask.request.sample))
+            taken.append((planned.prompt, planned.request.sample))
         self._store.batches.fill(filling.number, self._worker, taken)
         filling.requests += len(taken)
         self.requests += len(taken)
-        if len(taken) < len(asks):
+        if len(taken) < len(requests):
             self._send(filling)
-        return asks[len(taken) :]
+        return requests[len(taken) :]
 
     def _begin(self) -> _Filling:
         token = secrets.token_hex(16)
-        file = self._files.enter_context(tempfile.TemporaryFile(prefix="tinyllm-"))  # noqa: SIM115 - so it is
+        file = self._files.enter_context(tempfile.TemporaryFile(prefix="tinyllm-"))  # noqa: SIM115 - the stack closes it
         number = self._store.batches.begin(self._worker, self._batches.url, token)
         return _Filling(number=number, token=token, file=file)
 
@@ -182,6 +189,6 @@ class _Submission:
             self._store.batches.close(batch, "failed", str(error), alone=False)
             raise
         if state is None:
-            self._store.batches.submitting(filling.number)  # from now on it may turn up
+            self._store.batches.submitting(filling.number)  # from now on it may appear at the endpoint
         else:
             self._store.batches.seen(filling.number, state.id, state.status)

@@ -1,7 +1,7 @@
-"""What a command may spend. Nothing is asked that could go over it, what is in flight included.
+"""The budget of a command. No request is sent that could exceed it, those in flight included.
 
-Knows nothing of the store and of terminals. Each request reserves the most that it can take; when it is done, the
-reservation gives way to what it really took.
+Knows nothing of the store and of terminals. Each request reserves the most that it can cost; when it is done, the
+reservation is replaced by what it really cost.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _WRAPPING = 64  # tokens that a chat template may add
 
 @dataclass(kw_only=True)
 class Budget:
-    """`money` and `tokens` (prompt and completion together); None is no limit. One budget serves all the teachers
-    of a command."""
+    """`money` in US dollars and `tokens` (prompt and completion together); None is no limit. All teachers of a command
+    share one budget."""
 
     money: float | None = None
     tokens: int | None = None
@@ -33,7 +33,7 @@ class Budget:
         return self.money is not None or self.tokens is not None
 
     def describe(self) -> str:
-        """What is spent, what may go to requests that have no answer yet, and what is left, in words."""
+        """What is spent, reserved for requests without an answer, and left, in words."""
         parts = []
         if self.money is not None:
             kept = f"up to {self._reserved_money:.4f} kept for what is pending, " if self._reserved else ""
@@ -56,8 +56,8 @@ class Budget:
     def reserve(
         self, teacher: Teacher | Charging, request: Request, sampling: Sampling, key: Hashable | None = None
     ) -> bool:
-        """Whether `request` fits; if so, its room is taken until `settle` is told of `key`, by default the request
-        itself."""
+        """Whether `request` fits; if so, its cost is reserved under `key`, by default the request itself, until
+        `settle`."""
         if not self.bounded:
             return True
         most = _at_most(teacher, request, sampling)
@@ -71,12 +71,12 @@ class Budget:
         return True
 
     def holds(self, key: Hashable) -> bool:
-        """Whether room is reserved for it."""
+        """Whether a reservation exists."""
         return key in self._reserved
 
     def settle(self, key: Hashable, outcome: Outcome) -> None:
-        """What is unknown of an outcome counts as all that was reserved for it, but for a failure that says nothing:
-        its calls were refused or broke. What was asked before this command began has reserved nothing."""
+        """Replace a reservation by the real cost. An unknown part counts as all that was reserved for it, except in a
+        failure of which nothing is known: its calls were refused or interrupted."""
         if not self.bounded:
             return
         most = self._reserved.pop(key, _Most(money=0.0, prompt=0, completion=0))
@@ -92,7 +92,7 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Most:
-    """What a request can take."""
+    """The most that a request can cost."""
 
     money: float
     prompt: int

@@ -1,10 +1,39 @@
-"""Counting what an elicitation comes to, reply by reply."""
+"""Counts of an elicitation: what needs no request, and what became of the requests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from backends.base import Failure, Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkippedCounts:
+    """Requests of some questions that are not asked for, by reason."""
+
+    already: int = 0
+    """Answered before."""
+
+    absent: int = 0
+    """Questions that a teacher with some answers only has none for."""
+
+    unrecorded: int = 0
+    """Further samples that such a teacher does not have."""
+
+    elsewhere: int = 0
+    """Requests that another process is working on."""
+
+    pending: int = 0
+    """Requests in a batch at the endpoint."""
+
+    def __add__(self, other: SkippedCounts) -> SkippedCounts:
+        return SkippedCounts(
+            already=self.already + other.already,
+            absent=self.absent + other.absent,
+            unrecorded=self.unrecorded + other.unrecorded,
+            elsewhere=self.elsewhere + other.elsewhere,
+            pending=self.pending + other.pending,
+        )
 
 
 @dataclass(kw_only=True)
@@ -17,10 +46,10 @@ class ElicitationCounts:
     """Questions that a teacher with some answers only has none for."""
 
     elsewhere: int = 0
-    """Requests that another process has in hand."""
+    """Requests that another process is working on."""
 
     pending: int = 0
-    """Requests that lie in a batch at the endpoint."""
+    """Requests in a batch at the endpoint."""
 
     done: int = 0
     failed: int = 0
@@ -29,7 +58,7 @@ class ElicitationCounts:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
-    """Of waiting for replies, summed over them."""
+    """Seconds of waiting, summed over the replies."""
 
     cost: float | None = None
     out_of_budget: bool = False
@@ -40,13 +69,19 @@ class ElicitationCounts:
 
     @property
     def left(self) -> int:
-        """Requests that nobody has answered or has in hand."""
+        """Requests that are neither answered nor being asked."""
         return max(0, self.wanted - self.settled)
 
     @property
     def settled(self) -> int:
-        """Those that somebody has."""
+        """Requests that need no further one."""
         return self.already + self.absent + self.elsewhere + self.pending + self.done + self.failed
+
+    def skip(self, requests: int, skipped: SkippedCounts) -> None:
+        """Take over what is known of a job of so many requests."""
+        self.wanted = requests - skipped.unrecorded
+        self.already, self.absent = skipped.already, skipped.absent
+        self.elsewhere, self.pending = skipped.elsewhere, skipped.pending
 
     def count(self, key: str, outcome: Outcome) -> None:
         """`key` is the question's."""

@@ -1,14 +1,14 @@
-"""What a job will take before it is asked: tokens, money, time.
+"""What a job will take: tokens, money, time.
 
-From the replies to the same way of asking where there are some; else from the length of the prompts and the cap.
+Estimated from earlier replies with the same configuration; without any, from the length of the prompts and the cap.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backends.base import Charging, Hosted, Request, Sampling, Teacher
-from tinyllm_cli.elicitation.counts import ElicitationCounts
+from tinyllm_cli.elicitation.counts import ElicitationCounts, SkippedCounts
 from tinyllm_cli.elicitation.requests import Job, MissingRationales
 from tinyllm_cli.store import Store
 
@@ -17,8 +17,8 @@ _BYTES_PER_TOKEN = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """For `requests` more. `upper`: the replies are counted at their cap, for want of any to go by, and each as cut
-    where cut ones are asked for once more. None: unknown."""
+    """For `requests` more. `upper`: without replies to go by, each is counted at its cap, and twice where a reply that
+    is cut off is requested again. None: unknown."""
 
     requests: int
     prompt_tokens: int
@@ -29,20 +29,25 @@ class Estimate:
     in_flight: int | None = None
 
 
-def unasked(store: Store, job: Job, missing: MissingRationales, teacher: Teacher | Charging) -> Estimate:
-    """For all that is missing, without a call. Walks through `missing`."""
+def unasked(
+    store: Store, job: Job, missing: MissingRationales, teacher: Teacher | Charging
+) -> tuple[Estimate, SkippedCounts]:
+    """For all that is missing, without a call, and the counts of what is not. Walks through `missing`."""
     requests = size = most = 0
+    skipped = SkippedCounts()
     for page in missing.pages():
-        requests += len(page)
-        for ask in page:
-            calls, tokens = _at_worst(teacher, ask.request, job.sampling)
-            size += calls * sum(len(message.content.encode()) for message in ask.request.messages)
+        requests += len(page.requests)
+        skipped += page.skipped
+        for planned in page.requests:
+            calls, tokens = _at_worst(teacher, planned.request, job.sampling)
+            size += calls * sum(len(message.content.encode()) for message in planned.request.messages)
             most += tokens
-    seen = store.rationales.seen(missing.asking, job.dataset, job.split, job.recipe.name)
+    seen = store.rationales.seen(missing.config, job.dataset, job.split, job.recipe.name)
     known = seen.prompt_tokens is not None and seen.completion_tokens is not None
     prompt = requests * (seen.prompt_tokens or 0) if known else size / _BYTES_PER_TOKEN
     completion = requests * (seen.completion_tokens or 0) if known else most
-    return _priced(teacher, requests, prompt, completion, upper=not known)
+    total = _Tokens(requests=requests, prompt=prompt, completion=completion, upper=not known)
+    return _priced(teacher, total), skipped
 
 
 def _at_worst(teacher: Teacher | Charging, request: Request, sampling: Sampling) -> tuple[int, int]:
@@ -51,39 +56,36 @@ def _at_worst(teacher: Teacher | Charging, request: Request, sampling: Sampling)
     return (2 if most > sampling.max_tokens else 1), most
 
 
-def after_check(
-    store: Store, job: Job, tally: ElicitationCounts, missing: MissingRationales, teacher: Teacher | Charging
-) -> Estimate:
-    """For the rest of the job, from the few replies that `tally` counts. Nobody knows how long a batch takes."""
-    asked = tally.done + tally.failed
-    if not asked:
-        return unasked(store, job, missing, teacher)
-    requests = tally.left + tally.failed
-    prompt, completion = requests * tally.prompt_tokens / asked, requests * tally.completion_tokens / asked
+def after_pilot(counts: ElicitationCounts, teacher: Teacher | Charging) -> Estimate:
+    """For the rest of the job, from the few requests that `counts` holds, at least one. The duration of a batch is
+    unknown."""
+    asked = counts.done + counts.failed
+    requests = counts.left + counts.failed
+    prompt, completion = requests * counts.prompt_tokens / asked, requests * counts.completion_tokens / asked
+    tokens = _Tokens(requests=requests, prompt=prompt, completion=completion, upper=False)
+    estimate = _priced(teacher, tokens)
     if isinstance(teacher, Charging) and not isinstance(teacher, Hosted):
-        return _priced(teacher, requests, prompt, completion, upper=False)
+        return estimate
     in_flight = teacher.concurrency() if isinstance(teacher, Hosted) else None
-    seconds = requests * tally.seconds / max(1, tally.done) / min(in_flight or 1, max(1, requests))
-    return _priced(teacher, requests, prompt, completion, upper=False, seconds=seconds, in_flight=in_flight)
+    seconds = requests * counts.seconds / max(1, counts.done) / min(in_flight or 1, max(1, requests))
+    return replace(estimate, seconds=seconds, in_flight=in_flight)
 
 
-def _priced(
-    teacher: Teacher | Charging,
-    requests: int,
-    prompt: float,
-    completion: float,
-    *,
-    upper: bool,
-    seconds: float | None = None,
-    in_flight: int | None = None,
-) -> Estimate:
+@dataclass(frozen=True, kw_only=True)
+class _Tokens:
+    requests: int
+    prompt: float
+    completion: float
+    upper: bool
+
+
+def _priced(teacher: Teacher | Charging, tokens: _Tokens) -> Estimate:
     prices = teacher.prices() if isinstance(teacher, Charging) else None
+    prompt, completion = round(tokens.prompt), round(tokens.completion)
     return Estimate(
-        requests=requests,
-        prompt_tokens=round(prompt),
-        completion_tokens=round(completion),
-        upper=upper,
-        cost=prices.cost(round(prompt), round(completion)) if prices else None,
-        seconds=seconds,
-        in_flight=in_flight,
+        requests=tokens.requests,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        upper=tokens.upper,
+        cost=prices.cost(prompt, completion) if prices else None,
     )

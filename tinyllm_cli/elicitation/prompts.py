@@ -1,8 +1,7 @@
-"""What a teacher is asked, and how its reply is read.
+"""The prompts of teachers.
 
 The in-context example generator and the teacher-forcing prompt are the paper's (section 3.3): k questions drawn at
 random from the training split, then the question itself with its gold answer, which the teacher has to explain.
-Reading is pure and can be repeated: the store keeps the raw reply.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ _CUE = "Rationale: Let's think step by step."
 _WALK = 50
 
 QuestionAfter = Callable[[str], Question | None]
-"""The pool's question whose hash comes next after a given text, round the end to the beginning."""
+"""The pool's question with the next hash after a given text, wrapping around at the end."""
 
 
 def draw_examples(question: Question, recipe: Recipe, after: QuestionAfter) -> list[Question]:
     """`recipe.icl` distinct questions, never `question` itself nor a copy of it; fewer where there are no more.
 
-    The seed and the question's content choose points on the ring of the pool's hashes, and the questions next after
-    them are drawn. So the same command makes the same prompt, and a pool that gains or loses a question changes
-    the few prompts that had drawn there, not all."""
+    The seed and the question's content choose points on the ring of the pool's hashes, and the next questions after
+    them are drawn. So the same command builds the same prompt, and adding or removing a question of the pool changes
+    a few prompts, not all."""
     drawn: dict[str, Question] = {}
     for number in range(recipe.icl or 0):
         point = hashlib.sha256(f"{recipe.seed}:{question.hash}:{number}".encode()).hexdigest()
         example = after(point)
-        for _ in range(_WALK):  # on past what can't be drawn
+        for _ in range(_WALK):  # skip what can't be drawn
             if example is None or _fits(example, question, drawn):
                 break
             example = after(example.hash)
@@ -64,7 +63,7 @@ def build_prompt(question: Question, recipe: Recipe, examples: Sequence[Question
 
 
 def recorded_prompt(question: Question, content_hash: str = "", *, teacher_forcing: bool) -> Prompt:
-    """Stands for the unknown prompt of a recorded rationale. With another `content_hash`, the rationale is a new
+    """A placeholder for the unknown prompt of a recorded rationale. With another `content_hash`, the rationale is a new
     row."""
     recipe = Recipe.recorded(teacher_forcing=teacher_forcing)
     return Prompt(question=question.hash, recipe=recipe, messages=(), content_hash=content_hash)

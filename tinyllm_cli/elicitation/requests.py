@@ -1,37 +1,40 @@
-"""Which requests of a job still need a reply: made as the teacher takes them, and claimed against other processes.
+"""The requests of a job that need a reply: built as the teacher takes them, and claimed against other processes.
 
 Holds the prompts in flight and a page of questions, never the data set.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from backends.base import Failure, Message, Outcome, Request, Sampling, Selective, Teacher
+from backends.base import Completion, Failure, Message, Outcome, Request, Sampling, Selective, Teacher
 from tinyllm_cli.config import TeacherSpec
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.budget import Budget
+from tinyllm_cli.elicitation.counts import SkippedCounts
 from tinyllm_cli.elicitation.prompts import build_prompt, draw_examples, recorded_prompt
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
+from tinyllm_cli.iteration import batched
+from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, RationaleSet, Recipe
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.elicitations import RequestId, Worker
 from tinyllm_cli.store.rationales import Settled
 
 _PAGE = 200
 _SHARES = 16
-"""At least so many pages: several processes on a small data set shall all have something to do."""
+"""The least number of pages, so that several processes share a small data set too."""
 
+MAX_SAMPLES = 1000
 _NAME = re.compile(r"([0-9a-f]{32})-(0|[1-9]\d{0,8})", re.ASCII)
 RECORDED = "recorded"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to ask of whom. `limit` counts questions of the split, from its beginning."""
+    """What to ask which teacher. `limit` counts questions of the split, from its beginning."""
 
     dataset: str
     split: str
@@ -41,20 +44,30 @@ class Job:
     samples: int = 1
     limit: int | None = None
     leave: frozenset[RequestId] = frozenset()
-    """Replies that are missing and not asked for this time."""
+    """Missing replies that are not asked for."""
+
+    edits: RationaleSet | None = None
+    """For recorded rationales: the set that they are edits of, and that they join."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedRequest:
-    """A request with the prompt behind it. `failed_before`: an earlier run got no reply to it."""
+    """A request with the prompt behind it. `options` is the number of the question's options. `failed_before`: an
+    earlier run got no reply to it."""
 
     request: Request
     prompt: Prompt
-    failed_before: bool
+    options: int
+    failed_before: bool = False
 
     @property
-    def address(self) -> RequestId:
+    def request_id(self) -> RequestId:
         return self.prompt.hash, self.request.sample
+
+
+def config_of(store: Store, job: Job, teacher: Teacher) -> ElicitationConfig:
+    """The configuration of this job's rationales: its own, or that of the set that they edit."""
+    return asking_for(job, teacher) if job.edits is None else store.batches.asking_of(job.edits)
 
 
 def asking_for(job: Job, teacher: Teacher) -> ElicitationConfig:
@@ -73,7 +86,7 @@ def asking_for(job: Job, teacher: Teacher) -> ElicitationConfig:
 def check(store: Store, job: Job) -> dict[str, int]:
     """Sizes of the data set's splits.
 
-    Raises UsageProblem when the job asks for what they can't give."""
+    Raises UsageProblem when the job can't be done with them."""
     counts = store.questions.splits(job.dataset)
     if job.split not in counts:
         raise UsageProblem(f"The data set {job.dataset} has no split '{job.split}'.", f"It has: {', '.join(counts)}.")
@@ -82,6 +95,10 @@ def check(store: Store, job: Job) -> dict[str, int]:
         raise UsageProblem(
             f"In-context examples are drawn from train, and {job.dataset} has no train split.", "Use --icl 0."
         )
+    if job.samples > MAX_SAMPLES and not recorded:
+        raise UsageProblem(f"--samples {job.samples} is more than {MAX_SAMPLES}, the most for one question.")
+    if not (math.isfinite(job.sampling.temperature) and math.isfinite(job.sampling.top_p)):
+        raise UsageProblem("Temperature and top_p must be finite numbers.")
     if job.samples > 1 and job.sampling.temperature == 0 and not recorded:
         raise UsageProblem(
             f"At temperature 0, {job.samples} samples would be {job.samples} copies.",
@@ -90,38 +107,65 @@ def check(store: Store, job: Job) -> dict[str, int]:
     return counts
 
 
+@dataclass(frozen=True, kw_only=True)
+class MissingPage:
+    """The missing requests of some questions, and the counts of the others."""
+
+    requests: list[PlannedRequest]
+    skipped: SkippedCounts
+
+
 class MissingRationales:
-    """The requests of a job that the store has no reply to. Equal questions are asked once."""
+    """The requests of a job that the store has no reply to. Equal questions are asked once. Walks through the questions
+    once: what `pages` has yielded is not yielded again."""
 
     def __init__(self, store: Store, job: Job, teacher: Teacher) -> None:
         sizes = check(store, job)
-        self.asking = asking_for(job, teacher)
-        self.already = self.absent = self.elsewhere = self.pending = 0
-        """Answered; without an answer at a teacher that has some only; in another process's hands; in a batch."""
+        self.config = config_of(store, job, teacher)
+        questions = min(sizes[job.split], job.limit or sizes[job.split])
+        self.requests = questions * job.samples
+        """Of the whole job, answered or not."""
 
         self._store, self._job = store, job
         self._teacher = teacher if isinstance(teacher, Selective) else None
-        questions = min(sizes[job.split], job.limit or sizes[job.split])
-        self.wanted = questions * job.samples
-        self._ahead = _pages(
+        self._ahead = batched(
             store.questions.iterate(job.dataset, job.split, job.limit),
             max(1, min(_PAGE, questions // _SHARES)),
         )
 
-    def pages(self, worker: Worker | None = None) -> Iterator[list[PlannedRequest]]:
-        """What is missing, a page of questions at a time, each page once; claimed for `worker`, where there is
-        one."""
-        for page in self._ahead:
-            asks = [ask for question in page for ask in self._asks(question)]
-            hashes = [question.hash for question in page]
+    def pages(self, worker: Worker | None = None) -> Iterator[MissingPage]:
+        """What is missing, a page of questions at a time; claimed for `worker`, where there is one."""
+        for questions in self._ahead:
+            plans = [self._planned(question) for question in questions]
+            planned = [one for plan, _ in plans for one in plan]
+            skipped = sum((counts for _, counts in plans), SkippedCounts())
+            hashes = [question.hash for question in questions]
             if worker is None:
-                yield self._unanswered(asks, hashes)
+                missing, known = self._unanswered(planned, hashes)
+                yield MissingPage(requests=missing, skipped=skipped + known)
                 continue
             with self._store.writing():
-                found = self._unanswered(asks, hashes)
-                mine = set(worker.claim([ask.address for ask in found]))
-            self.elsewhere += sum(ask.address not in mine for ask in found)
-            yield [ask for ask in found if ask.address in mine]
+                missing, known = self._unanswered(planned, hashes)
+                mine = set(worker.claim([one.request_id for one in missing]))
+            others = SkippedCounts(elsewhere=sum(one.request_id not in mine for one in missing))
+            yield MissingPage(
+                requests=[one for one in missing if one.request_id in mine], skipped=skipped + known + others
+            )
+
+    def rest(self) -> SkippedCounts:
+        """What needs no request among the questions that `pages` has not reached.
+
+        Looked up by recipe and sample, without building prompts, so a reply whose in-context examples have changed
+        since counts as answered. Exact where batches are open or the teacher is selective."""
+        if self._teacher is not None or self._store.batches.open_ones(self._job.spec.name):
+            return sum((page.skipped for page in self.pages()), SkippedCounts())
+        samples, recipe = range(self._job.samples), self._job.recipe.name
+        answered = 0
+        for questions in self._ahead:
+            hashes = [question.hash for question in questions]
+            have = self._store.rationales.answered_by_recipe(self.config, hashes, recipe)
+            answered += sum((one, sample) in have for one in hashes for sample in samples)
+        return SkippedCounts(already=answered)
 
     def prompt(self, question: Question) -> Prompt:
         """The prompt that this job makes of `question`."""
@@ -131,56 +175,63 @@ class MissingRationales:
         )
         return build_prompt(question, job.recipe, examples)
 
-    def _unanswered(self, asks: list[PlannedRequest], hashes: list[str]) -> list[PlannedRequest]:
-        have = self._store.rationales.answered(self.asking, hashes)
-        failed = self._store.rationales.failed(self.asking, hashes)
-        held = self._store.batches.held(self.asking, [ask.prompt.hash for ask in asks])
-        missing = [ask for ask in asks if ask.address not in have]
-        free = [ask for ask in missing if ask.address not in held]
-        self.already += len(asks) - len(missing)
-        self.pending += len(missing) - len(free)
-        return [
-            PlannedRequest(request=ask.request, prompt=ask.prompt, failed_before=ask.address in failed)
-            for ask in free
-            if ask.address not in self._job.leave
+    def _unanswered(
+        self, planned: list[PlannedRequest], hashes: list[str]
+    ) -> tuple[list[PlannedRequest], SkippedCounts]:
+        """Those of `planned` that are neither answered nor in a batch, and how many are."""
+        have = self._store.rationales.answered(self.config, hashes)
+        failed = self._store.rationales.failed(self.config, hashes)
+        held = self._store.batches.held(self.config, [one.prompt.hash for one in planned])
+        missing = [one for one in planned if one.request_id not in have]
+        free = [one for one in missing if one.request_id not in held]
+        skipped = SkippedCounts(already=len(planned) - len(missing), pending=len(missing) - len(free))
+        asked = [
+            replace(one, failed_before=one.request_id in failed)
+            for one in free
+            if one.request_id not in self._job.leave
         ]
+        return asked, skipped
 
-    def _asks(self, question: Question) -> Iterator[PlannedRequest]:
+    def _planned(self, question: Question) -> tuple[list[PlannedRequest], SkippedCounts]:
+        """All requests about one question, and the samples that a selective teacher does not have."""
+        job, options = self._job, len(question.options)
         if self._teacher is None:
             prompt = self.prompt(question)
-            for sample in range(self._job.samples):
-                yield PlannedRequest(
-                    request=_request(question, sample, prompt.messages), prompt=prompt, failed_before=False
-                )
-            return
-        for sample in range(self._job.samples):
+            requests = [_request(question, sample, prompt.messages) for sample in range(job.samples)]
+            return [PlannedRequest(request=one, prompt=prompt, options=options) for one in requests], SkippedCounts()
+        planned: list[PlannedRequest] = []
+        for sample in range(job.samples):  # numbered without gaps: after the first missing one there are no more
             request = _request(question, sample, ())
             edition = self._teacher.edition(request)
-            if edition is not None:
-                prompt = recorded_prompt(question, edition, teacher_forcing=self._job.spec.teacher_forcing)
-                yield PlannedRequest(request=request, prompt=prompt, failed_before=False)
-            elif sample == 0:
-                self.absent += 1
-            else:
-                self.wanted -= 1  # nobody promised as many samples
+            if edition is None:
+                lacking = SkippedCounts(absent=int(sample == 0), unrecorded=job.samples - max(1, sample))
+                return planned, lacking
+            prompt = recorded_prompt(question, edition, teacher_forcing=job.spec.teacher_forcing)
+            if job.edits is not None:
+                prompt = replace(prompt, recipe=job.edits.recipe)
+            planned.append(PlannedRequest(request=request, prompt=prompt, options=options))
+        return planned, SkippedCounts()
 
 
 class RequestQueue:
-    """The missing requests as a teacher takes them: within the budget, and each content once."""
+    """The missing requests as a teacher takes them: within the budget, at most `most`, and each content once."""
 
     def __init__(
         self, missing: MissingRationales, worker: Worker, teacher: Teacher, budget: Budget, most: int | None
     ) -> None:
-        self.missing = missing
-        self.again = 0
-        """Contents that came up again while they were in flight, or had just been answered."""
-
+        self._missing = missing
+        self._skipped = SkippedCounts()
         self._teacher, self._budget, self._left = teacher, budget, most
-        self._asks = self._walk(worker)
+        self._planned = self._walk(worker)
         self._held: PlannedRequest | None = None
         self._in_flight: dict[Request, PlannedRequest] = {}
         self._taken: set[RequestId] = set()  # in flight, or answered since the page was looked up
         self._failed: set[RequestId] = set()  # since then
+
+    @property
+    def skipped(self) -> SkippedCounts:
+        """What needed no request, among the questions so far."""
+        return self._skipped
 
     @property
     def held(self) -> bool:
@@ -191,55 +242,52 @@ class RequestQueue:
         """Ends when nothing is missing, or when the next request would not fit into the budget any more; iterate
         again when something has been settled."""
         while self._left is None or self._left > 0:
-            ask = self._held or next(self._asks, None)
+            planned = self._held or next(self._planned, None)
             self._held = None
-            if ask is None:
+            if planned is None:
                 return
-            if ask.address in self._taken:
-                self.again += 1
+            if planned.request_id in self._taken:  # a content that repeats within the page
+                self._skipped += SkippedCounts(already=1)
                 continue
-            if not self._budget.reserve(self._teacher, ask.request, self.missing.asking.sampling):
-                self._held = ask
+            if not self._budget.reserve(self._teacher, planned.request, self._missing.config.sampling):
+                self._held = planned
                 return
-            self._taken.add(ask.address)
-            self._in_flight[ask.request] = ask
+            self._taken.add(planned.request_id)
+            self._in_flight[planned.request] = planned
             self._left = None if self._left is None else self._left - 1
-            yield ask.request
+            yield planned.request
 
     def settle(self, request: Request, outcome: Outcome) -> Settled:
-        """Take `request` out of flight; what came to nothing may be asked again."""
-        ask = self._in_flight.pop(request)
-        failed_before = ask.failed_before or ask.address in self._failed
-        if isinstance(outcome, Failure):
-            self._taken.discard(ask.address)
-            self._failed.add(ask.address)
+        """Take `request` out of flight; what failed may be asked again."""
+        planned = self._in_flight.pop(request)
         self._budget.settle(request, outcome)
-        return Settled(prompt=ask.prompt, sample=request.sample, outcome=outcome, failed_before=failed_before)
+        if isinstance(outcome, Completion) and outcome.answer is not None and outcome.answer >= planned.options:
+            outcome = Failure(reason=f"answer_index {outcome.answer} is none of the {planned.options} options")
+        failed_before = planned.failed_before or planned.request_id in self._failed
+        if isinstance(outcome, Failure):
+            self._taken.discard(planned.request_id)
+            self._failed.add(planned.request_id)
+        return Settled(prompt=planned.prompt, sample=request.sample, outcome=outcome, failed_before=failed_before)
 
     def _walk(self, worker: Worker) -> Iterator[PlannedRequest]:
-        for page in self.missing.pages(worker):
-            self._taken = {ask.address for ask in self._in_flight.values()}
+        for page in self._missing.pages(worker):
+            self._skipped += page.skipped
+            self._taken = {planned.request_id for planned in self._in_flight.values()}
             self._failed.clear()
-            yield from page
+            yield from page.requests
 
 
-def name_of(address: RequestId) -> str:
-    """What a request is called where there is room for a name only."""
-    prompt, sample = address
+def format_request_id(request_id: RequestId) -> str:
+    """A request id as one word, for batch files."""
+    prompt, sample = request_id
     return f"{prompt}-{sample}"
 
 
-def address_of(name: str) -> RequestId | None:
-    """None for a name that `name_of` doesn't make."""
+def parse_request_id(name: str) -> RequestId | None:
+    """The request id of such a word; None for any other."""
     match = _NAME.fullmatch(name)
     return (match[1], int(match[2])) if match else None
 
 
 def _request(question: Question, sample: int, messages: tuple[Message, ...]) -> Request:
     return Request(split=question.split, key=question.key, messages=messages, sample=sample)
-
-
-def _pages(questions: Iterable[Question], size: int) -> Iterator[list[Question]]:
-    stream = iter(questions)
-    while page := list(islice(stream, size)):
-        yield page

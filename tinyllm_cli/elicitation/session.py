@@ -12,8 +12,8 @@ from backends.base import Batching, Charging, Hosted, Rendering, Request, Teache
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import ElicitationCounts
 from tinyllm_cli.elicitation.elicit import elicit
-from tinyllm_cli.elicitation.estimate import after_check, unasked
-from tinyllm_cli.elicitation.requests import RECORDED, Job, MissingRationales
+from tinyllm_cli.elicitation.estimate import after_pilot, unasked
+from tinyllm_cli.elicitation.requests import RECORDED, Job, MissingRationales, config_of
 from tinyllm_cli.elicitation.results import ElicitationPreview, Exchange, Pilot, TeacherElicitation
 from tinyllm_cli.errors import InterruptedByUser, WorldProblem
 from tinyllm_cli.events import Finished, OnEvent, Progress
@@ -100,12 +100,12 @@ class ElicitationSession:
         """The prompt of the first question, and an estimate; asks nothing."""
         with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
             missing = MissingRationales(self.store, job, teacher)
-            estimate = unasked(self.store, job, missing, self._charging(teacher))
+            estimate, skipped = unasked(self.store, job, missing, self._charging(teacher))
             first = missing.prompt(self.store.questions.at(job.dataset, job.split, 0))
         text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in first.messages)
         return ElicitationPreview(
-            teacher=job.spec.name, model=missing.asking.model, prompt="" if job.spec.backend == RECORDED else text,
-            requests=estimate.requests, already=missing.already, pending=missing.pending, estimate=estimate,
+            teacher=job.spec.name, model=missing.config.model, prompt="" if job.spec.backend == RECORDED else text,
+            requests=estimate.requests, already=skipped.already, pending=skipped.pending, estimate=estimate,
         )  # fmt: skip
 
     def pilot_if_costly(self, job: Job, teacher: Teacher) -> tuple[Pilot | None, bool]:
@@ -127,17 +127,19 @@ class ElicitationSession:
                 f"All {counts.failed} questions of the pilot of {job.spec.name} failed: {counts.failures[0][1]}.",
                 "Nothing else was asked.",
             )
-        missing = MissingRationales(self.store, job, teacher)
-        estimate = after_check(self.store, job, counts, missing, self._charging(teacher))
+        if counts.done + counts.failed:
+            estimate = after_pilot(counts, self._charging(teacher))
+        else:
+            estimate, _ = unasked(self.store, job, MissingRationales(self.store, job, teacher), self._charging(teacher))
         found = Pilot(
             teacher=job.spec.name, counts=counts, max_tokens=job.sampling.max_tokens, estimate=estimate,
-            exchange=self._exchange(job, teacher, missing) if counts.done else None,
+            exchange=self._exchange(job, teacher) if counts.done else None,
         )  # fmt: skip
         self.on_event(Finished(value=found))
         return found
 
-    def _exchange(self, job: Job, teacher: Teacher, missing: MissingRationales) -> Exchange | None:
-        newest = self.store.rationales.newest(missing.asking)
+    def _exchange(self, job: Job, teacher: Teacher) -> Exchange | None:
+        newest = self.store.rationales.newest(config_of(self.store, job, teacher))
         if newest is None:
             return None
         request = Request(split=job.split, key="", messages=newest.messages)
@@ -172,7 +174,7 @@ def _more_than(missing: MissingRationales, count: int) -> bool:
     """Whether more than `count` requests are missing; reads no further than that takes."""
     found = 0
     for page in missing.pages():
-        found += len(page)
+        found += len(page.requests)
         if found > count:
             return True
     return False

@@ -13,8 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tinyllm_cli.config import match_name
-from tinyllm_cli.datasets.parse import ROW_NUMBER, Where, has_column, parse_row
+from tinyllm_cli.config.names import match_name
+from tinyllm_cli.datasets.layout import ROW_NUMBER, Layout
+from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import MAX_OPTIONS, MIN_OPTIONS, UNKNOWN, Question, canonical
 from tinyllm_cli.datasets.rows import read_rows
 from tinyllm_cli.errors import Busy, UsageProblem
@@ -284,7 +285,8 @@ def _rows(path: Path, columns: Mapping[str, str]) -> Iterator[Question | UsagePr
     keys: set[str] = set()
     for number, row in enumerate(read_rows(path), start=1):
         where = Where(file=path.name, row=number)
-        own = columns if has_column(row, "id", columns) else {**columns, "id": ROW_NUMBER}
+        layout = Layout(columns=columns)
+        own = layout if layout.has(row, "id") else Layout(columns={**columns, "id": ROW_NUMBER})
         try:
             question = parse_row(row, where, own, dataset=path.name, split="test", answer_required=False)
         except UsageProblem as problem:

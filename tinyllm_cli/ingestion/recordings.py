@@ -1,7 +1,7 @@
-"""The recordings stage: rationales that lie in files, as jobs for elicitation.
+"""The recordings stage: rationales in files, as jobs for elicitation.
 
-Says of which splits the files speak, how many samples they hold, and unpacks the authors' layout. Asking for the
-rationales themselves is elicitation's work, as with any other teacher.
+Finds the splits and samples that the files hold, and unpacks the authors' layout. Storing the rationales is
+elicitation's work, as with any other teacher.
 """
 
 from __future__ import annotations
@@ -15,64 +15,90 @@ from tempfile import TemporaryDirectory
 from backends.base import Request
 from backends.recorded import RecordedTeacher
 from tinyllm_cli.config import TeacherSpec, default_prefix
+from tinyllm_cli.config.names import check_name
 from tinyllm_cli.datasets.authors import TEACHERS, write_rationales
 from tinyllm_cli.datasets.catalogue import Source
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.records.elicitation import RationaleSet
 from tinyllm_cli.store import Store
+
+_BACKEND = "recorded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedFiles:
+    """One teacher's files. `teacher_forcing`: whether the authors saw the gold answers."""
+
+    teacher: str
+    paths: list[Path]
+    teacher_forcing: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One teacher's files, and what of them fits a data set: split -> number of its questions. `rows` counts all
-    rows of the files, `unmatched` the questions that they speak of and the data set lacks. `teacher` is open."""
+    """One teacher's files, and what they hold for a data set: split -> the set of rationales that they edit, None for
+    rationales of their own. `rows` counts all rows of the files, `unmatched` the questions in them that the data set
+    lacks. `teacher` is open."""
 
     spec: TeacherSpec
     teacher: RecordedTeacher
-    splits: Mapping[str, int]
+    splits: Mapping[str, RationaleSet | None]
     samples: int
     rows: int
     unmatched: int
 
 
 @contextmanager
-def opened(
-    store: Store, dataset: str, teacher: str, paths: list[Path], *, teacher_forcing: bool
-) -> Iterator[Recording]:
-    """What the files of `teacher` hold for `dataset`; they are read once, for all splits, within the context.
+def opened(store: Store, dataset: str, files: RecordedFiles) -> Iterator[Recording]:
+    """What the files hold for `dataset`; they are read once, for all splits, within the context.
 
     Raises UsageProblem when they hold nothing for it, or a row may belong to two questions, BadTeacherConfig when a
     row is wrong."""
+    name = files.teacher
+    check_name(name, "teacher", "Rename the file, or give another name: --rename FOUND=NAME")
     spec = TeacherSpec(
-        name=teacher,
-        backend="recorded",
-        options={"path": [str(path) for path in paths]},
-        prefix=default_prefix(teacher),
-        teacher_forcing=teacher_forcing,
+        name=name,
+        backend=_BACKEND,
+        options={"path": [str(path) for path in files.paths]},
+        prefix=default_prefix(name),
+        teacher_forcing=files.teacher_forcing,
     )
     with closing(RecordedTeacher(spec.options)) as recorded:
         contents = recorded.contents().values()
-        _check_ids(store, dataset, teacher, recorded)
+        _check_ids(store, dataset, name, recorded)
         splits = _matches(store, dataset, recorded)
         if not splits:
             raise UsageProblem(
-                f"None of the rationales of {teacher} belongs to a question of {dataset}.",
-                f"They are joined by id; {', '.join(path.name for path in paths)} may speak of another data set.",
+                f"None of the rationales of {name} belongs to a question of {dataset}.",
+                f"They are joined by id. Are they of another data set? {', '.join(path.name for path in files.paths)}",
             )
         yield Recording(
             spec=spec,
             teacher=recorded,
-            splits=splits,
+            splits={split: _edited(store, dataset, split, files) for split in splits},
             samples=max(content.samples for content in contents),
             rows=sum(content.rows for content in contents),
             unmatched=max(0, sum(content.questions for content in contents) - sum(splits.values())),
         )
 
 
+def _edited(store: Store, dataset: str, split: str, files: RecordedFiles) -> RationaleSet | None:
+    """The set of rationales that the teacher was asked for and that the files edit: the one that covers most questions,
+    of equals the newest. None for a teacher whose rationales are recorded."""
+    own = [
+        one
+        for one in store.rationales.variants(dataset, split)
+        if one.teacher == files.teacher and one.teacher_forcing == files.teacher_forcing
+    ]
+    best = max(own, key=lambda one: (one.questions, one.latest), default=None)
+    return None if best is None or store.batches.asking_of(best).backend == _BACKEND else best
+
+
 def _check_ids(store: Store, dataset: str, teacher: str, recorded: RecordedTeacher) -> None:
     for key in store.questions.ambiguous_ids(dataset):
         if recorded.edition(Request(split="", key=key, messages=())) is not None:
             raise UsageProblem(
-                f"The id '{key}' stands for different questions in the splits of {dataset}, and {teacher}'s rationale"
+                f"The id '{key}' belongs to different questions in the splits of {dataset}, and {teacher}'s rationale"
                 " for it names no split.",
                 "Add a field `split` to its rows, or name the file by its split: TEACHER.train.jsonl",
             )

@@ -58,7 +58,7 @@ class Prompt:
     messages: tuple[Message, ...]
     examples: tuple[str, ...] = ()
     content_hash: str = ""
-    """For a recorded rationale: changes with its text."""
+    """For a recorded or edited rationale, whose prompt is unknown: changes with its text."""
 
     @cached_property
     def hash(self) -> str:

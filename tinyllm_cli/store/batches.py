@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backends.base import Outcome, Sampling
-from tinyllm_cli.records.elicitation import Batch, ElicitationConfig, Prompt
+from tinyllm_cli.records.elicitation import Batch, ElicitationConfig, Prompt, RationaleSet
 from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store.database import Database, now
 from tinyllm_cli.store.elicitations import ElicitationQueries, RequestId, Worker
@@ -119,8 +119,8 @@ class BatchQueries:
         assert row is not None
         return Batch(**row)
 
-    def asking_of(self, batch: Batch) -> ElicitationConfig:
-        """The configuration of a batch's requests."""
+    def asking_of(self, batch: Batch | RationaleSet) -> ElicitationConfig:
+        """The configuration of a batch's requests, or of a set of rationales."""
         row = self._db.one("SELECT * FROM samplings WHERE hash = ?", (batch.sampling,))
         assert row is not None
         names = ("temperature", "top_p", "max_tokens", "seed")

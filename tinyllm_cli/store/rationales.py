@@ -77,6 +77,18 @@ class RationaleQueries:
         )
         return {(row["prompt"], row["sample"]) for row in rows}
 
+    def answered_by_recipe(
+        self, config: ElicitationConfig, questions: Sequence[str], recipe: str
+    ) -> set[tuple[str, int]]:
+        """(question hash, sample) of the stored replies with this configuration and the recipe of this name."""
+        marks = ",".join("?" * len(questions))
+        rows = self._db.rows(
+            "SELECT r.question, r.sample FROM rationales r JOIN prompts p ON p.hash = r.prompt"
+            f" WHERE r.question IN ({marks}) AND r.teacher = ? AND r.sampling = ? AND p.recipe = ?",
+            (*questions, config.teacher, config.hash, recipe),
+        )
+        return {(row["question"], row["sample"]) for row in rows}
+
     def add(self, config: ElicitationConfig, settled: Sequence[Settled]) -> None:
         """Keep replies and failures, inside the caller's transaction. A second reply with the same identity is
         dropped."""

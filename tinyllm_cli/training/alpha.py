@@ -8,7 +8,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from tinyllm_cli.config import Settings, default_prefix, match_name
+from tinyllm_cli.config import Settings, default_prefix
+from tinyllm_cli.config.names import match_name
 from tinyllm_cli.errors import UsageProblem, choices
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX

@@ -6,6 +6,7 @@ A command-line flag wins over the environment (and .env) and over tinyllm.toml, 
 from __future__ import annotations
 
 import math
+import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from backends.user_files import UnreadableFile, read_text
+from tinyllm_cli.config.names import check_name
+from tinyllm_cli.config.names import match_name as match_name
 from tinyllm_cli.errors import UsageProblem, choices
 
 DEFAULT_CONFIG = "tinyllm.toml"
@@ -31,7 +35,24 @@ class TeacherSpec:
     """For recorded rationales: whether their author saw the gold answer."""
 
     sampling: Mapping[str, Any] = field(default_factory=dict)
-    """temperature, top_p, max_tokens, stop, seed: defaults for this teacher, under the command's own flags."""
+    """temperature, top_p, max_tokens, stop, seed: defaults for this teacher; the command's options win."""
+
+    source: Path | None = None
+    """The settings file that defines the teacher; None for a built-in one."""
+
+    def notices(self) -> list[str]:
+        """What a settings file changes that a user of the command should know: another definition of a built-in
+        teacher, a program that is started."""
+        if self.source is None:
+            return []
+        notices = []
+        if self.name in built_in_teachers():
+            notices.append(f"{self.name} is not the built-in teacher: {self.source} defines it ({self.backend}).")
+        command = self.options.get("command")
+        if command:
+            shown = shlex.join(map(str, command)) if isinstance(command, list) else str(command)
+            notices.append(f"{self.name} starts a program that {self.source} names: {shown}")
+        return notices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +62,11 @@ class DatasetSpec:
     name: str
     splits: Mapping[str, str]
     columns: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    """The options of every question, where the rows have none."""
+
+    answers_from: int | None = None
+    """The number of the first option, 0 or 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,32 +122,20 @@ def load_settings(path: Path | None = None) -> Settings:
         raise UsageProblem(f"{chosen}: 'gates' must be a table: [gates].")
     base = chosen.resolve().parent
     for name, table in _tables(document, "teachers", chosen):
+        check_name(name, "teacher", f"Rename its table in {chosen}.")
         teachers[name] = _teacher(name, table, chosen, base)
     datasets = {name: _dataset(name, table, chosen, base) for name, table in _tables(document, "datasets", chosen)}
     return Settings(teachers=teachers, datasets=datasets, gates=gates, source=chosen)
 
 
-def match_name(wanted: str, names: Iterable[str], what: str) -> str:
-    """The one of `names` that is `wanted` or begins with it.
-
-    Raises UsageProblem that lists the names when none or several fit."""
-    known = sorted(set(names))
-    if wanted in known:
-        return wanted
-    fitting = [name for name in known if name.startswith(wanted)] if wanted else []
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise UsageProblem(f"'{wanted}' could be any of these {what}s: {choices(fitting)}.", "Type more of the name.")
-    raise UsageProblem(f"There is no {what} called '{wanted}'.", f"Known {what}s: {choices(known)}.")
-
-
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except FileNotFoundError as error:
         raise UsageProblem(f"There is no configuration file {path}.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError as error:
+        raise UsageProblem(f"{path} can't be read: it is nested too deeply.") from error
+    except (OSError, UnreadableFile, ValueError) as error:  # ValueError: TOML, and a number of thousands of digits
         raise UsageProblem(f"{path} can't be read: {error}.") from error
 
 
@@ -139,59 +153,98 @@ def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
 
 
 _RANGES = {
-    "temperature": (0, math.inf),
+    "temperature": (0, 100),
     "top_p": (0.01, 1),
-    "max_tokens": (1, math.inf),
-    "seed": (-math.inf, math.inf),
+    "max_tokens": (1, 10_000_000),
+    "seed": (-(2**63), 2**63 - 1),
 }
 _TAKES = {
-    "temperature": "a number, 0 or more",
+    "temperature": "a number from 0 to 100",
     "top_p": "a number from 0.01 to 1",
     "max_tokens": "a whole number, 1 or more",
     "seed": "a whole number",
     "stop": "a list of texts",
 }
 _SAMPLING = ("stop", *_RANGES)
-_ASKED = frozenset({"huggingface", "openai", "vllm", "scripted"})
-"""Backends whose teachers get the prompt that the command makes."""
+_PROMPTED = frozenset({"huggingface", "openai", "vllm", "scripted"})
+"""Backends whose teachers get the prompt that the command builds."""
 
 
 def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> TeacherSpec:
+    where = f"{path}, [teachers.{name}]"
     rest = dict(table)
-    backend = rest.pop("backend", None)
-    if not isinstance(backend, str):
-        raise UsageProblem(f"{path}, [teachers.{name}]: 'backend' is missing.", 'For example: backend = "huggingface"')
-    if isinstance(rest.get("path"), str):
-        rest["path"] = str(base / Path(rest["path"]).expanduser())
-    elif isinstance(rest.get("path"), list):
-        rest["path"] = [str(base / Path(str(item)).expanduser()) for item in rest["path"]]
+    backend = _backend(name, rest, where)
+    _check_plain(rest, where)
+    for setting in ("path", "model"):
+        if setting in rest:
+            rest[setting] = _beside(setting, rest[setting], base)
     prefix = rest.pop("prefix", default_prefix(name))
     if not isinstance(prefix, str) or not prefix.strip():
-        raise UsageProblem(f"{path}, [teachers.{name}]: prefix must be a text.")
+        raise UsageProblem(f"{where}: prefix must be a text.")
     if "api_key" in rest:
         raise UsageProblem(
-            f"{path}, [teachers.{name}]: a key doesn't belong here.",
+            f"{where}: a key doesn't belong here.",
             'Put it into .env, and name its variable if it isn\'t OPENAI_API_KEY: api_key_env = "MY_KEY".',
         )
-    if "teacher_forcing" in rest and backend in _ASKED:
+    if "teacher_forcing" in rest and backend in _PROMPTED:
         raise UsageProblem(
-            f"{path}, [teachers.{name}]: teacher_forcing is for recorded rationales.",
-            "What a teacher is shown is the command's: tinyllm elicit --no-teacher-forcing.",
+            f"{where}: teacher_forcing is for recorded rationales.",
+            "For other teachers it is an option of the command: tinyllm elicit --no-teacher-forcing.",
         )
     forcing = rest.pop("teacher_forcing", True)
     if not isinstance(forcing, bool):
-        raise UsageProblem(f"{path}, [teachers.{name}]: teacher_forcing must be true or false.")
-    if isinstance(rest.get("model"), str) and rest["model"].startswith("."):
-        rest["model"] = str(base / rest["model"])
-    sampling = {key: rest.pop(key) for key in _SAMPLING if key in rest}
+        raise UsageProblem(f"{where}: teacher_forcing must be true or false.")
+    return TeacherSpec(
+        name=name,
+        backend=backend,
+        sampling=_sampling(rest, where),
+        options=rest,
+        prefix=prefix,
+        teacher_forcing=forcing,
+        source=path,
+    )
+
+
+def _backend(name: str, table: dict[str, Any], where: str) -> str:
+    """Take the backend out of a teacher's table."""
+    backend = table.pop("backend", None)
+    if isinstance(backend, str):
+        return backend
+    inner = next((key for key, value in table.items() if isinstance(value, dict)), None)
+    if inner is not None:
+        raise UsageProblem(
+            f"{where}: 'backend' is missing.", f'A name with a dot needs quotes: [teachers."{name}.{inner}"]'
+        )
+    raise UsageProblem(f"{where}: 'backend' is missing.", 'For example: backend = "huggingface"')
+
+
+def _beside(setting: str, value: Any, base: Path) -> Any:
+    """Paths are relative to the settings file; a model is a path when it begins with a dot."""
+    if setting == "model":
+        return str(base / value) if isinstance(value, str) and value.startswith(".") else value
+    if isinstance(value, list):
+        return [str(base / Path(str(item)).expanduser()) for item in value]
+    return str(base / Path(value).expanduser()) if isinstance(value, str) else value
+
+
+def _sampling(table: dict[str, Any], where: str) -> dict[str, Any]:
+    """Take the sampling settings out of a teacher's table."""
+    sampling = {key: table.pop(key) for key in _SAMPLING if key in table}
     wrong = next((key for key, value in sampling.items() if not _possible(key, value)), None)
     if wrong is not None:
-        raise UsageProblem(
-            f"{path}, [teachers.{name}]: {wrong} can't be {sampling[wrong]!r}.", f"It takes {_TAKES[wrong]}."
-        )
-    return TeacherSpec(
-        name=name, backend=backend, options=rest, prefix=prefix, teacher_forcing=forcing, sampling=sampling
-    )
+        raise UsageProblem(f"{where}: {wrong} can't be {sampling[wrong]!r}.", f"It takes {_TAKES[wrong]}.")
+    return sampling
+
+
+def _check_plain(table: Mapping[str, Any], where: str) -> None:
+    """Dates and infinite numbers are TOML, but no setting of any backend, and can't be stored as JSON."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            _check_plain(value, where)
+        for item in value if isinstance(value, list) else [value]:
+            plain = isinstance(item, (str, bool, int, dict, list)) or (isinstance(item, float) and math.isfinite(item))
+            if not plain:
+                raise UsageProblem(f"{where}: {key} can't be {item}.", "Values are texts, numbers, true and false.")
 
 
 def _possible(key: str, value: Any) -> bool:
@@ -203,12 +256,13 @@ def _possible(key: str, value: Any) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
 
 
-_COLUMNS = {"id", "question", "options", "answer", "context"}
+_COLUMNS = {"id", "question", "options", "answer", "context", "split"}
 
 
 def _dataset(name: str, table: dict[str, Any], path: Path, base: Path) -> DatasetSpec:
+    check_name(name, "data set", f"Rename its table in {path}.")
     where = f"{path}, [datasets.{name}]"
-    _only(table, {"train", "valid", "test", "columns"}, where)
+    _only(table, {"train", "valid", "test", "columns", "options", "answers_from"}, where)
     named: dict[str, Any] = {split: table[split] for split in ("train", "valid", "test") if split in table}
     columns = dict(table["columns"]) if isinstance(table.get("columns"), dict) else {}
     if "columns" in table and not isinstance(table["columns"], dict):
@@ -222,4 +276,9 @@ def _dataset(name: str, table: dict[str, Any], path: Path, base: Path) -> Datase
     splits: dict[str, str] = {split: str(base / Path(file).expanduser()) for split, file in named.items()}
     if not splits:
         raise UsageProblem(f"{where}: no split is given.", 'For example: train = "train.jsonl"')
-    return DatasetSpec(name=name, splits=splits, columns=columns)
+    options, answers_from = table.get("options", []), table.get("answers_from")
+    if not isinstance(options, list) or any(not isinstance(option, str) or not option for option in options):
+        raise UsageProblem(f"{where}: 'options' must be a list of texts.", 'For example: options = ["yes", "no"]')
+    if answers_from not in (None, 0, 1) or isinstance(answers_from, bool):
+        raise UsageProblem(f"{where}: 'answers_from' must be 0 or 1.")
+    return DatasetSpec(name=name, splits=splits, columns=columns, options=tuple(options), answers_from=answers_from)
