@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from backends import secrets, take
 from backends.base import Answer, BadTeacherConfig, Completion, PaceChange, Prices, Request, Sampling
+from backends.connections import allow_connections
 from backends.hosted.batch_api import OpenAIBatches
 from backends.hosted.client import ApiKey
 from backends.hosted.concurrency import ConcurrencyLimit
@@ -76,6 +77,7 @@ class OpenAICompatibleTeacher:
         self._density = 1.0  # most tokens per ASCII character of prompt
         self._calibrated = False
         fixed = self._options["max_in_flight"]
+        allow_connections(len(self._urls) * (fixed or 1))
         self._endpoints = [Endpoint(url=url, concurrency=ConcurrencyLimit(fixed), socket=socket) for url in self._urls]
         self._began: float | None = None
 

@@ -60,12 +60,15 @@ ALLOWED = {
         "datasets",
         "elicitation",
         "errors",
+        "evaluation",
         "events",
+        "experiments",
         "export",
         "ingestion",
         "rationales",
         "rationales.gates",
         "records",
+        "report",
         "signals",
         "store",
         "students",
@@ -93,7 +96,6 @@ ALLOWED = {
         "events",
         "experiments",
         "export",
-        "ingestion",
         "rationales",
         "rationales.gates",
         "records",
@@ -192,9 +194,10 @@ ALLOWED = {
     },
 }
 BACKENDS_FOR = {
+    "config": {"backends.user_files"},
     "students": {"backends.checkpoints", "backends.fingerprints"},
     "elicitation": {"backends.reply_text"},
-    "datasets": {"backends.hub", "backends.csv_files"},
+    "datasets": {"backends.hub", "backends.row_files", "backends.user_files"},
     "ingestion": {"backends.recorded"},
 }
 

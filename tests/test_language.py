@@ -47,8 +47,6 @@ PENDING: frozenset[str] = frozenset(
     {
         "tinyllm_cli/cli",
         "tinyllm_cli/cli/views",
-        "tinyllm_cli/evaluation",
-        "tinyllm_cli/experiments",
         "tinyllm_cli/records",
         "tinyllm_cli/report",
         "tinyllm_cli/store",

@@ -11,7 +11,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import resource
 import secrets
 import shutil
 import socket
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.base import BadTeacherConfig, TeacherError
+from backends.connections import allow_connections
 from backends.vllm_server import watchdog
 from backends.vllm_server.log import cause, engine_facts, usage_error
 
@@ -121,7 +121,7 @@ class Server:
 
         Raises BadTeacherConfig for options that the command doesn't take, TeacherError when it ends or is not ready
         in time; then nothing of it keeps running, and its log is kept."""
-        _allow_many_connections()
+        allow_connections(0)
         server = cls(command, environment)
         try:
             server._wait(start_timeout)
@@ -255,11 +255,3 @@ def _free_port() -> int:
         probe.bind((_HOST, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _allow_many_connections() -> None:
-    """Each request in flight is a connection; the usual soft limit of 1024 open files is too low."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 65536 if hard == resource.RLIM_INFINITY else min(65536, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

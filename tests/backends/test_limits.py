@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from contextlib import closing
+
+import pytest
 
 from backends.base import Message, Request
 from backends.hosted.limits import limiters
-from tests.conftest import JumpingLoop
+from tests.conftest import JumpingLoop, environment
 
 NONE = {"requests_per_minute": None, "tokens_per_minute": None}
 
@@ -51,3 +56,26 @@ def test_both_limits_hold_at_once() -> None:
 
 def test_a_request_over_the_whole_limit_waits_for_all_of_it_and_not_for_ever() -> None:
     assert 1.9 < minutes(3, cap=100_000, tokens_per_minute=1000) < 2.1
+
+
+@pytest.mark.parametrize(("urls", "in_flight", "fits"), [(10, None, True), (200, None, False), (2, 100, False)])
+def test_more_connections_than_open_files_are_refused_when_the_teacher_is_created(
+    urls: int, in_flight: int | None, fits: bool
+) -> None:
+    settings = {"model": "m", "base_urls": [f"http://127.0.0.1:{9000 + n}/v1" for n in range(urls)]}
+    settings |= {"max_in_flight": in_flight} if in_flight else {}
+    code = (
+        "import resource, sys, json, backends\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (128, 256))\n"
+        "try:\n    backends.create('openai', json.loads(sys.argv[1]))\n"
+        "except backends.BadTeacherConfig as error:\n    print(error)\n"
+        "else:\n    print(resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(settings)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("(256, 256)" in done.stdout, "this system allows 256" in done.stdout) == (fits, not fits)

@@ -11,7 +11,6 @@ from backends.base import Completion, Message, Sampling
 from tests.conftest import keep, write_dataset
 from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.gates import GateSettings
@@ -104,12 +103,13 @@ def test_what_is_not_the_default_is_part_of_what_makes_a_run_the_same() -> None:
     assert Selection(icl=0, shuffled=True).identity() == {"icl": 0, "shuffled": True}
 
 
-def edited(store: Store, teacher: str, corrections: dict[Question, str], *, forced: bool = True) -> None:
-    """Rationales of the teacher that came from a file, as `tinyllm import` stores them."""
-    config = ElicitationConfig(teacher=teacher, backend="recorded", model="recorded", revision="", sampling=Sampling())
-    store.rationales.add_asking(config)
+def edited(store: Store, teacher: str, corrections: dict[Question, str]) -> None:
+    """Corrections of the teacher's rationales, in the set that they correct, as `tinyllm import` stores them."""
+    config = ElicitationConfig(teacher=teacher, backend="recorded", model="m", revision="1", sampling=Sampling())
     for question, text in corrections.items():
-        prompt = recorded_prompt(question, text, teacher_forcing=forced)
+        prompt = Prompt(
+            question=question.hash, recipe=Recipe(icl=2).name, messages=(), teacher_forcing=True, edition=text
+        )
         keep(store, config, prompt, 0, Completion(text=text, finish_reason="recorded"))
 
 
@@ -117,6 +117,7 @@ def test_a_correction_by_hand_replaces_the_teachers_text_for_its_question(store:
     questions = toy(store, tmp_path)
     wrote(store, "ann", questions)
     before = learned(store, Selection(), "ann")
+    assert "edited" not in before.lineage["ann"]
     edited(store, "ann", {questions[2]: "It is so because things are numbered."})
     after = learned(store, Selection(), "ann")
     assert texts(after) == texts(before) | {"train-2": ["It is so because things are numbered."]}
@@ -126,28 +127,10 @@ def test_a_correction_by_hand_replaces_the_teachers_text_for_its_question(store:
     assert texts(learned(store, Selection(), "ann"))["train-2"] == ["A second correction of the same text."]
 
 
-def test_gates_and_scores_see_the_corrected_text(store: Store, tmp_path: Path) -> None:
+def test_gates_see_the_corrected_text(store: Store, tmp_path: Path) -> None:
     questions = toy(store, tmp_path)
     wrote(store, "ann", questions)
     edited(store, "ann", {questions[0]: "Corrected."})
     source = best_covered(store.rationales.variants("toy", "train"), "ann", "toy")
     found = list(judged(store, store.questions.iterate("toy", "train", 2), source, GateSettings()))
     assert [one.rationale.text for one in found] == ["Corrected.", "So says ann of train-1 after 2 examples."]
-
-
-def test_a_text_that_was_elicited_after_the_recording_counts(store: Store, tmp_path: Path) -> None:
-    questions = toy(store, tmp_path)
-    edited(store, "ann", {questions[0]: "An old recording of this question."})
-    wrote(store, "ann", questions)
-    assert texts(learned(store, Selection(), "ann"))["train-0"] == ["So says ann of train-0 after 2 examples."]
-
-
-def test_corrections_of_another_teacher_or_without_the_answer_do_not_count(store: Store, tmp_path: Path) -> None:
-    questions = toy(store, tmp_path)
-    wrote(store, "ann", questions)
-    edited(store, "bob", {questions[0]: "Not ann's."})
-    edited(store, "ann", {questions[1]: "Written without the answer."}, forced=False)
-    found = learned(store, Selection(), "ann")
-    assert "edited" not in found.lineage["ann"]
-    assert texts(found)["train-0"] == ["So says ann of train-0 after 2 examples."]
-    assert texts(found)["train-1"] == ["So says ann of train-1 after 2 examples."]

@@ -219,7 +219,7 @@ def test_failed_trials_are_reported_and_a_search_without_hope_ends(
     command = experiment("alpha", "--student", "student", "--search", "3", *TRAIN, "--schedule", "none")
     done = tinyllm(*command)
     assert done.returncode == 1
-    assert "No trial has finished its training: --schedule can't be 'none'." in done.stderr
+    assert "No trial has finished its training: There is no schedule 'none'." in done.stderr
     assert cells(tmp_path) == [("failed", 1)]
     assert tinyllm(*command).returncode == 1
     assert cells(tmp_path) == [("failed", 1)]
@@ -233,7 +233,7 @@ def test_cells_that_would_fail_in_the_same_way_are_not_started(
     done = tinyllm(*experiment("train-size", "--student", "student", *TRAIN, "--schedule", "none"))
     assert done.returncode == 1, done.stderr
     assert "2 of 6 failed:" in done.stderr
-    assert "--schedule can't be 'none'." in done.stderr
+    assert "There is no schedule 'none'." in done.stderr
     assert "4 were not started: they would fail in the same way." in done.stderr
     assert cells(tmp_path) == [("failed", 2), ("planned", 4)]
 

@@ -88,3 +88,19 @@ def test_copies_are_told_of_data_sets_without_rationales_too(store: Store) -> No
     store.questions.replace("toy", "here", "1", [*train, replace(train[0], split="test", key="again")])
     [(name, shared)] = audit_section(store).copies
     assert (name, shared.first, shared.second, shared.same) == ("toy", "train", "test", 1)
+
+
+def test_of_a_large_split_the_first_questions_are_read_and_the_page_says_so(
+    section: AuditSection, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the size of a data set, a report judges no more than so many rationales of a teacher."""
+    gates = GateSettings(off=("echo",))
+    monkeypatch.setattr("tinyllm_cli.report.audit_section.FIRST", 5)
+    found = audit_section(store, gates)
+    assert [(one.questions, one.covered, one.rationales) for one in found.surveys[0].teachers if one.split == "train"]
+    assert all(one.questions <= 5 and one.rationales <= 5 for one in found.surveys[0].teachers)
+    judged = store.one("SELECT count(*) AS n FROM verdicts WHERE gates = ?", (gates.hash,))
+    assert judged == {"n": 10}, "five of each teacher"
+    assert "Of the first 5 questions of each split" in page(found).text
+    assert "Of the first" not in page(section).text
+    assert [shared.same for _, shared in found.copies] == [1], "copies are found among all questions"

@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinyllm_cli.api.data import import_folder, import_questions, import_rationales
     from tinyllm_cli.api.elicitation import elicit, pilot, preview_elicitation
+    from tinyllm_cli.api.evaluation import evaluate, predict, predict_file, predictor
+    from tinyllm_cli.api.experiments import plan_experiment, run_experiment
     from tinyllm_cli.api.exports import export
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.rationales import audit, find_questions, gate, inspect_question, leakage, usefulness
+    from tinyllm_cli.api.reports import report
     from tinyllm_cli.api.training import distill, plan_distillation
 
 VERBS = {
@@ -39,14 +42,22 @@ VERBS = {
     "inspect_question": "rationales",
     "plan_distillation": "training",
     "distill": "training",
+    "evaluate": "evaluation",
+    "predictor": "evaluation",
+    "predict": "evaluation",
+    "predict_file": "evaluation",
     "export": "exports",
+    "plan_experiment": "experiments",
+    "run_experiment": "experiments",
+    "report": "reports",
 }
 """Public name -> the module of this package that holds it."""
 
 __all__ = [
-    "Project", "audit", "distill", "elicit", "export", "find_questions", "gate", "import_folder", "import_questions",
-    "import_rationales", "inspect_question", "leakage", "open_store", "pilot", "plan_distillation",
-    "preview_elicitation", "usefulness",
+    "Project", "audit", "distill", "elicit", "evaluate", "export", "find_questions", "gate", "import_folder",
+    "import_questions", "import_rationales", "inspect_question", "leakage", "open_store", "pilot",
+    "plan_distillation", "plan_experiment", "predict", "predict_file", "predictor", "preview_elicitation",
+    "report", "run_experiment", "usefulness",
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from tinyllm_cli.audit.measure import Measure
 from tinyllm_cli.audit.question_stats import InputLengths, SameOptions, input_lengths, same_options
@@ -26,9 +27,11 @@ OnAudited = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """`inputs` is empty if no student's tokens were counted. `silent`: by split, the teachers that gave no reply."""
+    """`inputs` is empty if no student's tokens were counted. `silent`: by split, the teachers that gave no reply.
+    `first`: the figures on rationales are of so many questions of each split; None: of all."""
 
     dataset: str
+    first: int | None
     splits: dict[str, int]
     teachers: tuple[TeacherQuality, ...]
     silent: dict[str, list[str]]
@@ -42,9 +45,10 @@ class Survey:
 
 def survey(
     store: Store, dataset: str, *, gates: GateSettings | None = None, measure: Measure | None = None,
-    watch: OnAudited = lambda _what: None,
+    watch: OnAudited = lambda _what: None, first: int | None = None,
 ) -> Survey:  # fmt: skip
-    """Streams every rationale that `distill` would learn from a few times."""
+    """Streams every rationale that `distill` would learn from a few times; with `first`, those of so many questions of
+    each split."""
     sizes = store.questions.splits(dataset)
     streams = opened(store, dataset)
     teachers: list[TeacherQuality] = []
@@ -54,14 +58,17 @@ def survey(
         sources = chosen_variants(store, dataset, split)
         for source in sources:
             watch(f"{source.teacher} on {dataset}/{split}")
-            own = TeacherSet(dataset=dataset, split=split, questions=questions, source=source)
-            teachers.append(quality(store, own, judged(store, streams[split](), source, gates), measure))
+            read = questions if first is None else min(questions, first)
+            own = TeacherSet(dataset=dataset, split=split, questions=read, source=source)
+            rationales = judged(store, islice(streams[split](), first), source, gates)
+            teachers.append(quality(store, own, rationales, measure))
         watch(f"teachers side by side on {dataset}/{split}")
-        pairs += overlaps(store, dataset, split, sources)
-        answers += own_answers(store, dataset, split)
+        pairs += overlaps(store, dataset, split, sources, first)
+        answers += own_answers(store, dataset, split, first)
     watch(f"questions of {dataset}")
     return Survey(
         dataset=dataset,
+        first=first,
         splits=sizes,
         teachers=tuple(teachers),
         silent={split: store.rationale_stats.silent(dataset, split) for split in sizes},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, islice
 
 from tinyllm_cli.audit.agreement import Agreement, agreement
 from tinyllm_cli.datasets.question import Question
@@ -44,11 +44,14 @@ class OwnAnswers:
     agreement: Agreement
 
 
-def overlaps(store: Store, dataset: str, split: str, variants: Sequence[RationaleSet]) -> list[Overlap]:
-    """For every pair of these teachers, by their first samples, and for every teacher with several samples."""
+def overlaps(
+    store: Store, dataset: str, split: str, variants: Sequence[RationaleSet], limit: int | None = None
+) -> list[Overlap]:  # fmt: skip
+    """For every pair of these teachers, by their first samples, and for every teacher with several samples; on the
+    first `limit` questions of the split."""
     found: dict[tuple[str, str], _Sums] = {}
     before: Mapping[str, Sequence[str]] = {}
-    for _, replies in side_by_side(store, dataset, split, variants):
+    for _, replies in side_by_side(store, dataset, split, variants, limit):
         texts = {teacher: [rationale_text(one.text) for one in own] for teacher, own in replies.items()}
         texts = {teacher: list(filter(None, own)) for teacher, own in texts.items() if any(own)}
         for first, second in combinations(sorted(texts), 2):
@@ -93,13 +96,13 @@ class _Sums:
             self.elsewhere.add(overlap(text, others[0]))
 
 
-def own_answers(store: Store, dataset: str, split: str) -> list[OwnAnswers]:
+def own_answers(store: Store, dataset: str, split: str, limit: int | None = None) -> list[OwnAnswers]:
     """Agreement among all teachers with own answers to this split, for every pair of more than two, and among several
-    samples of one."""
+    samples of one; on the first `limit` questions."""
     variants = unforced_sets(store, dataset, split)
     names = sorted(variants)
     answers: dict[str, list[list[int | None]]] = {name: [] for name in names}
-    for question, replies in side_by_side(store, dataset, split, list(variants.values())):
+    for question, replies in side_by_side(store, dataset, split, list(variants.values()), limit):
         for name in names:
             answers[name].append([_option(question, reply) for reply in replies.get(name, ())])
     first = {name: [row[0] if row else None for row in rows] for name, rows in answers.items()}
@@ -115,10 +118,14 @@ def _option(question: Question, reply: Rationale) -> int | None:
 
 
 def side_by_side(
-    store: Store, dataset: str, split: str, sources: Sequence[RationaleSet]
+    store: Store, dataset: str, split: str, sources: Sequence[RationaleSet], limit: int | None = None
 ) -> Iterator[tuple[Question, dict[str, list[Rationale]]]]:
     """Each question of a split with its rationales by teacher, for the teachers that have one."""
-    streams = [rationales_by_question(store, store.questions.iterate(dataset, split), source) for source in sources]
-    for question, *found in zip(store.questions.iterate(dataset, split), *streams, strict=True):
+
+    def questions() -> Iterator[Question]:
+        return islice(store.questions.iterate(dataset, split), limit)
+
+    streams = [rationales_by_question(store, questions(), source) for source in sources]
+    for question, *found in zip(questions(), *streams, strict=True):
         replies = {source.teacher: own for source, (_, own) in zip(sources, found, strict=True)}
         yield question, {teacher: own for teacher, own in replies.items() if own}

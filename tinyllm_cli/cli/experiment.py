@@ -83,13 +83,13 @@ def experiment(
 
     Example: tinyllm experiment table1 --dataset obqa --seeds 0,1,2 --methods inference,finetune,tinyllm
     """
-    from tinyllm_cli.cli.resolve import resolved
     from tinyllm_cli.cli.views import experiment as view
     from tinyllm_cli.cli.views.search import search as search_view
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.experiments.runner import schedule
     from tinyllm_cli.experiments.search import schedule_search
     from tinyllm_cli.experiments.setup import ExperimentRequest, resolve_setup
+    from tinyllm_cli.students.model_names import absolute
     from tinyllm_cli.training.alpha import parse_alpha
 
     for option, typed, owner in (
@@ -102,7 +102,7 @@ def experiment(
             raise UsageProblem(f"{option} belongs to the experiment {owner}.", f"See: tinyllm experiment {owner} ...")
     request = ExperimentRequest(
         datasets=dataset or [],
-        students=list(map(resolved, student or [])),
+        students=list(map(absolute, student or [])),
         alpha=1.0 if alpha is None else parse_alpha(alpha),
         seeds=numbers(seeds, int, "--seeds"),
         limit=limit,

@@ -1,27 +1,39 @@
-"""`tinyllm predict`: a student answers questions, and says why in its teachers' voices."""
+"""`tinyllm predict`: a student answers questions, and explains them in its teachers' styles."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tinyllm_cli import api
+from tinyllm_cli.api.evaluation import PredictOptions
+from tinyllm_cli.cli.completion import teacher_names
 from tinyllm_cli.cli.console import Console
-from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
-from tinyllm_cli.cli.resolve import loader, resolved
+from tinyllm_cli.cli.options import (
+    DEFAULT_DB,
+    AnyModel,
+    Config,
+    Db,
+    Debug,
+    Json,
+    MaxInput,
+    Quiet,
+    RunNumber,
+    TrustRemoteCode,
+)
 from tinyllm_cli.cli.session import Session, guarded
+from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 if TYPE_CHECKING:
+    from tinyllm_cli.api.evaluation import Predictor
     from tinyllm_cli.datasets.question import Question
-    from tinyllm_cli.evaluation.predict import FileCheck, PredictedAnswer, PredictionSummary, PredictorConfig
-    from tinyllm_cli.students.base import Student
+    from tinyllm_cli.evaluation.predict import FileCheck, PredictedAnswer, PredictionSummary
 
-SCORINGS = ("rank", "generate")
-_FILES = "A file of questions"
+_file = partial(typer.Option, rich_help_panel="A file of questions")
 _SHOWN_PROBLEMS = 10
 
 
@@ -30,67 +42,70 @@ def predict(
     question: Annotated[
         str | None, typer.Argument(help="The question.", show_default="asked for, in a terminal")
     ] = None,
-    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="One of its options; repeat it.")] = None,
+    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="One of its options. Repeatable.")] = None,
     context: Annotated[str | None, typer.Option(help="A text that the question is about.")] = None,
-    run: Annotated[int | None, typer.Option(help="A run's number.", show_default="the latest run")] = None,
-    model: Annotated[str | None, typer.Option(help="Any model: a hub name, a folder, a .gguf file, smollm2.")] = None,
+    run: RunNumber = None,
+    model: AnyModel = None,
     explain_as: Annotated[
         list[str] | None,
-        typer.Option(
-            "--explain-as", help="Also write a rationale in this teacher's style; repeatable; all: every teacher."
-        ),
+        typer.Option("--explain-as", help="Also write a rationale in this teacher's style; all: every teacher."
+                     " Repeatable.", autocompletion=teacher_names),
     ] = None,
     scoring: Annotated[
-        str, typer.Option(help="rank: the likeliest option; generate: greedy text matched to an option.")
+        Literal["rank", "generate"],
+        typer.Option(help="rank: the most likely option; generate: greedy text matched to an option."),
     ] = "rank",
     file: Annotated[
         Path | None,
-        typer.Option(
-            help="Questions as .jsonl, .json, .csv or .parquet; right answers optional.", rich_help_panel=_FILES
-        ),
+        _file(help="Questions as .jsonl, .json, .csv, .tsv or .parquet; gold answers are optional."),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="Where the answers go, as JSON lines. What it has already is kept.", rich_help_panel=_FILES),
+        Path | None, _file(help="Where the answers go, as JSON lines. Answers that it holds are kept.")
     ] = None,
     mapping: Annotated[
-        list[str] | None,
-        typer.Option("--map", help="FIELD=COLUMN, as in tinyllm import; repeat it.", rich_help_panel=_FILES),
+        list[str] | None, _file("--map", help="FIELD=COLUMN, as in tinyllm import. Repeatable.")
     ] = None,
-    max_input: Annotated[int, typer.Option(min=8, help="Longest input in tokens, for --model.")] = 1024,
-    trust_remote_code: Annotated[bool, typer.Option(help="Run code that comes with the model.")] = False,
+    max_input: MaxInput = 1024,
+    trust_remote_code: TrustRemoteCode = False,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
-) -> None:
+) -> None:  # fmt: skip
     """Answer a question with a student: the answer, each option's probability, and rationales on request.
 
     Example: tinyllm predict "Where do fish live?" --option "in water" --option "in trees" --explain-as all
     """
-    from tinyllm_cli.errors import UsageProblem
-
-    if scoring not in SCORINGS:
-        raise UsageProblem(f"--scoring can't be '{scoring}'.", f"Choose one of: {', '.join(SCORINGS)}.")
     if run is not None and model is not None:
         raise UsageProblem("--run and --model exclude each other.", "Give one of them, or none for the latest run.")
     _check_source(question, option or [], context, file, out, mapping or [])
     session = Session(db, config, Console(json=json, quiet=quiet))
-    if file is None and question is None and (json or not session.console.can_ask):
+    console = session.console
+    if file is None and question is None and (json or not console.can_ask):
         raise UsageProblem(
-            "What is the question?", 'Say it: tinyllm predict "QUESTION" --option A --option B, or give a --file.'
+            "What is the question?", 'Give it: tinyllm predict "QUESTION" --option A --option B, or give a --file.'
         )
-    manner, voices = _manner(session, run, model, explain_as or [], scoring, max_input)
-    load = loader(manner.model, trust_remote_code=trust_remote_code)
+    student = _predictor(
+        session, PredictOptions(run=run, model=model, explain_as=explain_as or [], scoring=scoring,
+                                max_input=max_input, trust_remote_code=trust_remote_code)
+    )  # fmt: skip
     if file is not None:
         assert out is not None
-        _answer_file(session, load, manner, file, out, mapping or [])
+        _answer_file(console, student, file, out, mapping or [])
     elif question is not None:
-        _show(session, manner, _ask(load, manner, _question(session, question, option or [], context)))
+        _show(console, student, student.ask(_question(console, question, option or [], context)))
     else:
-        _converse(session, load, manner)
-    session.console.next(_next(manner, voices, model))
+        _converse(console, student)
+    console.next(_next(student, model))
+
+
+def _predictor(session: Session, options: PredictOptions) -> Predictor:
+    """A model on its own needs no database; the names of teachers come from the settings."""
+    if options.get("model") is None or options.get("explain_as"):
+        with session.project(create=options.get("model") is not None) as project:
+            return api.predictor(project, **options)
+    return api.predictor(None, **options)
 
 
 def _check_source(
@@ -101,8 +116,6 @@ def _check_source(
     out: Path | None,
     mapping: list[str],
 ) -> None:
-    from tinyllm_cli.errors import UsageProblem
-
     if file is not None and (question is not None or options or context is not None):
         raise UsageProblem("A question and --file exclude each other.", "Give one of them.")
     if (file is None) != (out is None):
@@ -115,93 +128,57 @@ def _check_source(
         )
 
 
-def _manner(
-    session: Session, run_id: int | None, model: str | None, wanted: list[str], scoring: str, max_input: int
-) -> tuple[PredictorConfig, list[str]]:
-    """Who answers and how, and the voices there are."""
-    from tinyllm_cli.cli.resolve import run_with_student
-    from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.evaluation.predict import PredictorConfig, choose_prefixes
-    from tinyllm_cli.students.base import Limits
-
-    prefixes: dict[str, str]
-    if model is not None:
-        where = resolved(model)
-        name, owner, limits = where, model, Limits(input=max_input)
-        prefixes = {teacher: spec.prefix for teacher, spec in session.settings.teachers.items()}
-    else:
-        with closing(session.open_store(create=False)) as store:
-            run = run_with_student(store, run_id)
-        if run.method == "pinto":
-            raise UsageProblem(
-                f"Run {run.id} reads what teachers wrote beside each question (PINTO), and here is nothing to read.",
-                f"Its accuracy: tinyllm eval --run {run.id}",
-            )
-        name, where, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings.prefixes)
-        limits = Limits.of(run.settings.train)
-    chosen = choose_prefixes(wanted, prefixes, owner)
-    manner = PredictorConfig(name=name, model=where, scoring=scoring, limits=limits, prefixes=chosen)  # type: ignore[arg-type]
-    return manner, sorted(prefixes)
-
-
-def _question(session: Session, text: str, options: list[str], context: str | None) -> Question:
-    """What was typed, as a question; options are asked for where there are none and somebody is there."""
+def _question(console: Console, text: str, options: list[str], context: str | None) -> Question:
+    """What was typed, as a question; options are asked for in a terminal where there are none."""
     from tinyllm_cli.evaluation.predict import typed_question
 
-    if not options and session.console.can_ask and not session.console.json:
-        options = _ask_options(session)
+    if not options and console.can_ask and not console.json:
+        options = _ask_options(console)
     return typed_question(text, options, context)
 
 
-def _ask(load: Callable[[], Student], manner: PredictorConfig, question: Question) -> PredictedAnswer:
-    from tinyllm_cli.evaluation.predict import answer
-
-    return answer(load(), [question], manner)[0]
-
-
-def _converse(session: Session, load: Callable[[], Student], manner: PredictorConfig) -> None:
+def _converse(console: Console, student: Predictor) -> None:
     """Ask for questions until an empty line."""
-    from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.evaluation.predict import typed_question
 
-    load()  # before anybody types for a model that isn't there
-    session.console.note(f"Asking {manner.name}. An empty line ends the options, and in place of a question the talk.")
-    while text := session.console.ask("Question: "):
+    student.load()  # a missing model is reported before anybody types
+    console.note(f"Asking {student.config.name}. An empty line ends the options; an empty question ends the session.")
+    while text := console.ask("Question: "):
         try:
-            asked = typed_question(text, _ask_options(session), None)
+            asked = typed_question(text, _ask_options(console), None)
         except UsageProblem as problem:
-            session.console.error(str(problem))  # its hint is about options on the command line
+            console.error(str(problem))  # its hint is about options on the command line
             continue
-        _show(session, manner, _ask(load, manner, asked))
+        _show(console, student, student.ask(asked))
 
 
-def _ask_options(session: Session) -> list[str]:
+def _ask_options(console: Console) -> list[str]:
     from tinyllm_cli.datasets.question import MAX_OPTIONS, option_line
 
     options: list[str] = []
-    while len(options) < MAX_OPTIONS and (text := session.console.ask(option_line(len(options), ""))):
+    while len(options) < MAX_OPTIONS and (text := console.ask(option_line(len(options), ""))):
         options.append(text)
     return options
 
 
-def _show(session: Session, manner: PredictorConfig, one: PredictedAnswer) -> None:
+def _show(console: Console, student: Predictor, one: PredictedAnswer) -> None:
     from tinyllm_cli.datasets.question import option_line
 
-    console, prediction, options = session.console, one.prediction, one.question.options
+    prediction, options = one.prediction, one.question.options
     if prediction.option is None:
-        console.say(f"It wrote no option: {prediction.text}")
+        console.say(f"The text matches no option: {prediction.text}")
     else:
         console.say(f"Answer: {option_line(prediction.option, options[prediction.option])}")
     for index, share in enumerate(one.probabilities):
         console.say(f"  {share:6.1%}  {option_line(index, options[index])}")
     for teacher, text in one.rationales.items():
-        console.say(f"In the voice of {teacher}: {text or '(nothing)'}")
+        console.say(f"Explained as {teacher}: {text or '(nothing)'}")
     if prediction.input_truncated:
-        console.say(f"The input was longer than {manner.limits.input} tokens and was cut.")
+        console.say(f"The input exceeded {student.config.limits.input} tokens and was truncated.")
     console.result(
         {
-            "by": manner.name,
-            "scoring": manner.scoring,
+            "by": student.config.name,
+            "scoring": student.config.scoring,
             "answer": one.text,
             "option": prediction.option,
             "options": list(options),
@@ -213,28 +190,19 @@ def _show(session: Session, manner: PredictorConfig, one: PredictedAnswer) -> No
     )
 
 
-def _answer_file(
-    session: Session, load: Callable[[], Student], manner: PredictorConfig, file: Path, out: Path, mapping: list[str]
-) -> None:
+def _answer_file(console: Console, student: Predictor, file: Path, out: Path, mapping: list[str]) -> None:
     from tinyllm_cli.datasets.layout import parse_mapping
-    from tinyllm_cli.evaluation.predict import PredictionFiles, answer_file, check_file
 
-    columns = parse_mapping(mapping)
-    found = check_file(file, columns)
+    with console.events() as on_event:
+        found, summary = api.predict_file(student, file, out, columns=parse_mapping(mapping), on_event=on_event)
     for problem in found.problems[:_SHOWN_PROBLEMS]:
-        session.console.warn(str(problem), problem.hint)
+        console.warn(str(problem), problem.hint)
     if len(found.problems) > _SHOWN_PROBLEMS:
-        session.console.warn(f"and {len(found.problems) - _SHOWN_PROBLEMS} more rows that can't be used")
-    with session.console.meter(f"{manner.name} on {file.name}") as meter:
-        files = PredictionFiles(questions=file, out=out, columns=columns)
-        report = answer_file(load, files, manner, found, meter)
-    _report(session, found, report, out)
+        console.warn(f"and {len(found.problems) - _SHOWN_PROBLEMS} more rows that can't be used")
+    _report(console, found, summary, out)
 
 
-def _report(session: Session, found: FileCheck, report: PredictionSummary, out: Path) -> None:
-    from tinyllm_cli.errors import WorldProblem
-
-    console = session.console
+def _report(console: Console, found: FileCheck, report: PredictionSummary, out: Path) -> None:
     before = f", {report.before} of them before" if report.before else ""
     console.say(f"{len(report.lines)} of {report.questions} questions answered{before}: {out}")
     if report.graded:
@@ -264,8 +232,8 @@ def _report(session: Session, found: FileCheck, report: PredictionSummary, out: 
         )
 
 
-def _next(manner: PredictorConfig, voices: list[str], model: str | None) -> str:
-    who = f"--model {shlex.quote(model)}" if model is not None else f"--{manner.name}"
-    if voices and not manner.prefixes and model is None:  # a model that is no student of ours has learnt none
-        return f"tinyllm predict {who} --explain-as {voices[0]}"
+def _next(student: Predictor, model: str | None) -> str:
+    who = f"--model {shlex.quote(model)}" if model is not None else f"--{student.config.name}"
+    if student.teachers and not student.config.prefixes and model is None:  # other models know no teacher's style
+        return f"tinyllm predict {who} --explain-as {student.teachers[0]}"
     return f"tinyllm eval {who}"

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinyllm_cli import api
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet
 from tinyllm_cli.cli.session import Session, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.rationales.gates import GateSettings
-    from tinyllm_cli.report.audit_section import AuditSection
     from tinyllm_cli.report.collect import Report
     from tinyllm_cli.report.paper_tables import Paper
-    from tinyllm_cli.store import Store
 
 _FEW = 40  # evaluations that a terminal shows one by one
 _PLOTS = 4
@@ -44,49 +40,41 @@ def report(
     Example: tinyllm report --html report.html
     """
     session = Session(db, config, Console(json=json, quiet=quiet))
-    with closing(session.open_store(create=False)) as store:
-        from tinyllm_cli.rationales.gates import gate_settings
-        from tinyllm_cli.report.collect import collect
-        from tinyllm_cli.report.outputs import Outputs
-
-        outputs = Outputs(html=html, md=md, latex=latex, csv=csv)
-        outputs.check(store.path)
-
-        store.runs.mark_killed()
-        gates = gate_settings(session.settings.gates, max_target)
-        found = collect(store, samples=samples, with_paper=with_paper, gates=gates)
-        audit = _audit(session, store, gates) if html is not None else None
-    _show(session, found)
+    console = session.console
+    with session.project() as project, console.events() as on_event:
+        made = api.report(
+            project, html=html, md=md, latex=latex, csv=csv, with_paper=with_paper, samples=samples,
+            max_target=max_target, on_event=on_event,
+        )  # fmt: skip
+    found = made.report
+    _show(console, found)
     if found.left_out:
         whys = "; ".join(sorted({one.why for one in found.left_out}))
-        session.console.warn(
-            f"{len(found.left_out)} evaluations are left out of tables and comparisons: {whys}.",
+        console.warn(
+            f"{len(found.left_out)} evaluations are not in tables and comparisons: {whys}.",
             "Finish the runs, or evaluate them again, with: tinyllm eval. The files list them.",
         )
-    session.console.result(found.as_json())
-    written = []
-    for path in outputs.write(found, audit):
-        session.console.note(f"Written: {path.resolve()}")
-        written.append(path)
-    if csv is not None and csv not in written:
-        session.console.note(f"No file in {csv.resolve()}: there are no rows yet.")
+    console.result(found.as_json())
+    for path in made.written:
+        console.note(f"Written: {path.resolve()}")
+    if csv is not None and csv not in made.written:
+        console.note(f"No file in {csv.resolve()}: there are no rows yet.")
     if not found.results:
         begun = "tinyllm distill" if found.teachers else "tinyllm elicit --teacher expert --dataset everyday"
-        session.console.next("tinyllm eval" if found.runs else begun)
+        console.next("tinyllm eval" if found.runs else begun)
     elif found.paper.missing:
-        session.console.next(found.paper.missing[0].command)
+        console.next(found.paper.missing[0].command)
     elif html is None:
-        session.console.next("tinyllm report --html report.html")
+        console.next("tinyllm report --html report.html")
     else:
-        session.console.next("tinyllm export")
+        console.next("tinyllm export")
 
 
-def _show(session: Session, found: Report) -> None:
+def _show(console: Console, found: Report) -> None:
     """The finding first, then the details. Many single evaluations are left to the files."""
     from tinyllm_cli.cli.views.report import finding_text, overview_plots
     from tinyllm_cli.report.terminal import accuracy_tables, report_tables
 
-    console = session.console
     if console.json:
         return
     console.show(finding_text(found.finding))
@@ -117,12 +105,3 @@ def _show_paper(console: Console, paper: Paper) -> None:
     if paper.comparisons:
         for group in by_group(comparisons_sheet(paper.comparisons)):
             console.show(sheet_table(group))
-
-
-def _audit(session: Session, store: Store, gates: GateSettings) -> AuditSection:
-    """Reads every rationale, which takes a while where there are many."""
-    from tinyllm_cli.report.audit_section import audit_section
-
-    with session.console.meter("report") as meter:
-        read = count(1)
-        return audit_section(store, gates, watch=lambda what: meter(next(read), 0, what))

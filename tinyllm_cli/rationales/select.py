@@ -80,8 +80,10 @@ def _first_objections(rationales: Sequence[JudgedRationale]) -> Counter[str]:
 
 
 def _edited(rows: TeacherRationales, chosen: Sequence[JudgedRationale]) -> int:
-    """How many of the chosen ones are recorded edits of an elicited set."""
-    return sum(one.rationale.finish_reason == "recorded" for one in chosen) if rows.source.edits else 0
+    """How many of the chosen ones replace a text of the teacher: they came from a file, unlike the set."""
+    if rows.source.recipe.is_recorded:
+        return 0
+    return sum(one.rationale.finish_reason == "recorded" for one in chosen)
 
 
 def _digest(chosen: Sequence[JudgedRationale], weight_of: Mapping[int, float] | None) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.rationales.gates import GateSettings
-from tinyllm_cli.rationales.pairing import with_edits
 from tinyllm_cli.rationales.verdicts import JudgedRationale
 from tinyllm_cli.rationales.weights import Use
 from tinyllm_cli.records.elicitation import RationaleSet
@@ -78,7 +77,7 @@ class SelectedRationale:
 def best_covered(
     variants: Sequence[RationaleSet], teacher: str, dataset: str, icl: int | None = None, split: str = "train"
 ) -> RationaleSet:
-    """The set of `teacher` that `distill` learns from, together with recorded edits of it.
+    """The set of `teacher` that `distill` learns from.
 
     Sets whose teacher saw the gold answer come first, then the one that covers most questions, then one with in-context
     examples (eliciting without them for an ablation changes nothing else), then the newest. With `icl`, only sets with
@@ -98,5 +97,4 @@ def best_covered(
             f"{teacher} has no rationales for {dataset} that were elicited with {icl} in-context examples.",
             f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}{option} --icl {icl}",
         )
-    best = max(fitting, key=lambda one: (one.teacher_forcing, one.questions, one.recipe.icl != 0, one.latest))
-    return with_edits(best, own)
+    return max(fitting, key=lambda one: (one.teacher_forcing, one.questions, one.recipe.icl != 0, one.latest))

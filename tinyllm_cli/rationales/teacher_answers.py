@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.replies import own_answer
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.rationales.pairing import rationales_by_question, with_edits
+from tinyllm_cli.rationales.pairing import rationales_by_question
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
 from tinyllm_cli.store import Store
 
@@ -64,7 +64,7 @@ def unforced_command(teacher: str, dataset: str, split: str) -> str:
 
 
 def unforced_sets(store: Store, dataset: str, split: str) -> dict[str, RationaleSet]:
-    """By teacher, the unforced set that covers most questions, of equals the newest, with recorded edits of it."""
+    """By teacher, the unforced set that covers most questions, of equals the newest."""
     return _unforced(store.rationales.variants(dataset, split))
 
 
@@ -74,7 +74,7 @@ def _unforced(variants: list[RationaleSet]) -> dict[str, RationaleSet]:
         best = chosen.get(variant.teacher)
         if not variant.teacher_forcing and (best is None or variant.questions > best.questions):
             chosen[variant.teacher] = variant
-    return {teacher: with_edits(variant, variants) for teacher, variant in chosen.items()}
+    return chosen
 
 
 def _never_asked(own: list[RationaleSet], teacher: str, dataset: str, split: str) -> UsageProblem:

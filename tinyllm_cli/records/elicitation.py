@@ -107,8 +107,6 @@ class RationaleSet:
     rationales: int
     questions: int
     latest: int
-    edits: RationaleSet | None = None
-    """Recorded rationales of the same teacher: a newer one replaces this set's rationales of its question."""
 
     @property
     def teacher_forcing(self) -> bool:

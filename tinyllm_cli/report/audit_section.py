@@ -15,6 +15,9 @@ from tinyllm_cli.report.table_model import Group, Sheet, TableCell, TableRow, mo
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationale_stats as stored_surveys
 
+FIRST = 5000
+"""Questions of a split whose rationales a report reads."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AuditExample:
@@ -41,12 +44,15 @@ class AuditSection:
 def audit_section(
     store: Store, gates: GateSettings | None = None, watch: OnAudited = lambda _what: None
 ) -> AuditSection:  # fmt: skip
-    """Verdicts that the store lacks are made and kept. Lengths are in characters: a report loads no student."""
+    """Verdicts that the store lacks are computed and stored. Lengths are in characters: a report loads no student.
+
+    Of a large split the first questions are read, which bounds a share to 1.4 points at 95 %; `tinyllm audit` reads
+    all. Copies between splits are found among all questions."""
     names = sorted(store.rationales.datasets_with_rationales())
-    surveys = tuple(survey(store, name, gates=gates, watch=watch) for name in names)
+    surveys = tuple(survey(store, name, gates=gates, watch=watch, first=FIRST) for name in names)
     copied = {one.dataset: one.repeats for one in surveys}
-    for name in store.questions.names():
-        copied.setdefault(name, tuple(repeats(opened(store, name))))
+    others = [name for name in store.questions.names() if name not in copied]
+    copied |= {name: tuple(repeats(opened(store, name))) for name in others}
     return AuditSection(
         copies=tuple((name, shared) for name in sorted(copied) for shared in copied[name]),
         surveys=surveys,
@@ -82,6 +88,7 @@ def audit_sheets(found: Survey) -> Iterator[Sheet]:
             notes=(
                 "In percent: usable, the questions with a rationale that passes the gates; gate findings, the"
                 " rationales with a finding, in brackets those rejected. Characters: mean length after the gates.",
+                *_partly(found),
             ),
         )  # fmt: skip
     rows = tuple(_agreement_rows(found))
@@ -97,6 +104,11 @@ def audit_sheets(found: Survey) -> Iterator[Sheet]:
                 " 1: full agreement), below it the 95 % bootstrap interval.",
             ),
         )
+
+
+def _partly(found: Survey) -> Iterator[str]:
+    if found.first is not None and any(size > found.first for size in found.splits.values()):
+        yield f"Of the first {found.first:,} questions of each split, as are the checks; tinyllm audit reads all."
 
 
 def _quality_row(one: TeacherQuality) -> TableRow:

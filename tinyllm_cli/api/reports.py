@@ -1,0 +1,81 @@
+"""`report`: everything that was measured, as a typed result and as files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+from tinyllm_cli.api.project import Project
+from tinyllm_cli.events import OnEvent, Progress, ignore_events
+
+if TYPE_CHECKING:
+    from tinyllm_cli.rationales.gates import GateSettings
+    from tinyllm_cli.report.audit_section import AuditSection
+    from tinyllm_cli.report.collect import Report
+
+
+class ReportOptions(TypedDict, total=False):
+    """Keywords of `report`."""
+
+    html: Path | None
+    """Write one self-contained page here."""
+
+    md: Path | None
+    """Write the tables as Markdown here."""
+
+    latex: Path | None
+    """Write the tables as LaTeX here."""
+
+    csv: Path | None
+    """Write each table as a CSV file into this folder."""
+
+    with_paper: bool
+    """Include the paper's own figures; default: False."""
+
+    samples: int
+    """Case studies per data set; default: 5."""
+
+    max_target: int
+    """As for `distill`, for the gates; default: 256."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportResult:
+    """The collected report, and the files that were written."""
+
+    report: Report
+    written: tuple[Path, ...]
+
+
+def report(project: Project, *, on_event: OnEvent = ignore_events, **options: Unpack[ReportOptions]) -> ReportResult:
+    """Collect all results with paired tests, and write the files that are named.
+
+    Raises UsageProblem for an output that is the database, is not an earlier report, or is named twice."""
+    from tinyllm_cli.report.collect import collect
+    from tinyllm_cli.report.outputs import Outputs
+
+    outputs = Outputs(
+        html=options.get("html"), md=options.get("md"), latex=options.get("latex"), csv=options.get("csv")
+    )
+    store = project.store
+    outputs.check(store.path)
+    store.runs.mark_killed()
+    gates = project.gates(True, options.get("max_target", 256))
+    assert gates is not None
+    found = collect(store, samples=options.get("samples", 5), with_paper=options.get("with_paper", False), gates=gates)
+    audit = _audit(project, gates, on_event) if outputs.html is not None else None
+    return ReportResult(report=found, written=tuple(outputs.write(found, audit)))
+
+
+def _audit(project: Project, gates: GateSettings, on_event: OnEvent) -> AuditSection:
+    from tinyllm_cli.report.audit_section import audit_section
+
+    read = 0
+
+    def watch(what: str) -> None:
+        nonlocal read
+        read += 1
+        on_event(Progress(label="report", done=read, detail=what))
+
+    return audit_section(project.store, gates, watch=watch)
