@@ -6,7 +6,7 @@ import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tinyllm_cli.records.runs import Run
+from tinyllm_cli.records.runs import Run, RunIdentity
 from tinyllm_cli.records.settings import RunSettings, TrainSettings
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Student
@@ -162,10 +162,18 @@ def record_run(
     if store.questions.find(dataset) is None:
         store.questions.replace(dataset, "tests", "", [])
     run = store.runs.start(
-        method="tinyllm", student="tiny", dataset=dataset, alpha=dict.fromkeys(voices, 1.0), seed=0,
-        settings=RunSettings(train=TrainSettings(max_input=max_input, max_target=24), prefixes=voices), lineage={},
-        command="tinyllm distill --student tiny", versions={},
-    )  # fmt: skip
+        RunIdentity(
+            method="tinyllm",
+            student="tiny",
+            dataset=dataset,
+            alpha=dict.fromkeys(voices, 1.0),
+            seed=0,
+            settings=RunSettings(train=TrainSettings(max_input=max_input, max_target=24), prefixes=voices),
+            sources={},
+            versions={},
+        ),
+        command="tinyllm distill --student tiny",
+    )
     store.runs.locate(run.id, str(folder))
     store.runs.finish(run.id, "done", {"best_step": 1})
     found = store.runs.find(run.id)

@@ -91,7 +91,7 @@ def add(database: Path) -> None:
                 "label": label,
                 "seed": seed,
                 "valid": run.valid_accuracy if run else None,
-                "seconds": run.figures["training_seconds"] if run else None,
+                "seconds": run.metrics["training_seconds"] if run else None,
                 "versions": dict(run.versions) if run else {},
                 "correct": "".join(str(int(one.correct)) for one in found),
             }

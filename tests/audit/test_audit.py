@@ -21,7 +21,7 @@ from tinyllm_cli.audit.teacher_stats import TeacherQuality
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.prompts import build_prompt, recorded_prompt
 from tinyllm_cli.rationales.gates import GateSettings
-from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe, recipe_named
+from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.loading import load_ruler
 from tinyllm_cli.students.token_lengths import TokenCounter
@@ -116,13 +116,6 @@ def test_a_recording_can_t_be_asked_for_more(store: Store, asked: list[Question]
     found = survey(store, "toy")
     assert found.teachers[0].command is None
     assert "elicit" not in of_kind(found, "missing").hint
-
-
-@pytest.mark.parametrize("recipe", [Recipe(), Recipe(icl=0), Recipe(icl=3, seed=-4, teacher_forcing=False)])
-def test_a_recipe_is_found_again_by_its_name(recipe: Recipe) -> None:
-    assert recipe_named(recipe.name) == recipe
-    assert recipe_named("recorded") is None
-    assert recipe_named(recipe.name.replace("v1", "v0")) is None
 
 
 def test_without_rationales_there_is_a_finding(store: Store, asked: list[Question]) -> None:

@@ -21,6 +21,7 @@ from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
 from tinyllm_cli.records.evaluations import Prediction, Subject
 from tinyllm_cli.store import Store, question_lookup
+from tinyllm_cli.store.evaluations import EvaluatedQuestions
 from tinyllm_cli.store.verdicts import StoredVerdict
 
 LIGHT = "It follows from light, which every plant needs."
@@ -105,11 +106,13 @@ def test_a_dossier_holds_all_that_hangs_on_the_content(store: Store, asked: list
     rationale = say(store, asked[1], "It is plain. Answer: (b)")
     say(store, asked[1], None, sample=1)
     judged(store, rationale, "repaired", "It is plain.", ("run-on", "a next question"))
-    store.execute("INSERT INTO usefulness VALUES (?, 'h', 'tiny 1', 0.25, '2026', 0)", (rationale,))
+    store.execute("INSERT INTO usefulness VALUES (?, 'h', 'tiny', '1', 0.25, 0, '2026')", (rationale,))
     run = record_run(store, tmp_path)
     for split, key in (("train", "train-1"), ("test", "again")):
         subject = Subject(kind="run", name=f"run {run.id}", run=run.id)
-        evaluation = store.evaluations.open(subject, "toy", split, "rank", questions=2, chance=0.25, majority=0.25)
+        evaluation = store.evaluations.open(
+            subject, "rank", EvaluatedQuestions(dataset="toy", split=split, count=2, chance=0.25, majority=0.25)
+        )
         store.evaluations.add_predictions(
             evaluation.id,
             [Prediction(key=key, question=asked[1].hash, option=1, correct=True),
@@ -121,7 +124,7 @@ def test_a_dossier_holds_all_that_hangs_on_the_content(store: Store, asked: list
     [exhibit] = whole.exhibits
     assert (exhibit.stated, exhibit.verdict, exhibit.findings) == (1, "repaired", (("run-on", "a next question"),))
     assert exhibit.pieces == (("It is plain.", True), (" Answer: (b)", False))
-    assert exhibit.reply.gains == (question_lookup.GainRow(model="tiny 1", gain=0.25, text="h"),)
+    assert exhibit.reply.gains == (question_lookup.GainRow(model="tiny 1", gain=0.25, text_hash="h"),)
     assert exhibit.uses == ((0.25, "tiny 1", "another text of it"),)
     assert exhibit.reply.messages[0].content.startswith("Explain in one")
     assert [(one.who, one.method, one.split, one.correct) for one in whole.guesses] == [

@@ -113,7 +113,7 @@ def test_distill_learns_what_the_gates_leave(inside: Command, tmp_path: Path) ->
     assert gated["figures"]["tasks"]["mixed"] == mixed["kept"] + mixed["repaired"]
     assert raw["figures"]["tasks"]["mixed"] == 24
     with closing(sqlite3.connect(tmp_path / "tinyllm.db")) as connection:
-        rows = connection.execute("SELECT settings, lineage FROM runs ORDER BY id").fetchall()
+        rows = connection.execute("SELECT settings, sources FROM runs ORDER BY id").fetchall()
         [hash] = connection.execute("SELECT hash FROM gates").fetchone()
     settings, lineage = (json.loads(text) for text in rows[0])
     assert settings["gates"] == hash

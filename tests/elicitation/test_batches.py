@@ -49,7 +49,7 @@ def fussy(body: Body) -> Reply:
 
 RATIONALES = (
     "SELECT question, teacher, prompt, sampling, sample, text, finish_reason, answer, prompt_tokens,"
-    " completion_tokens, reasoning, attempts, last_error, cap FROM rationales ORDER BY prompt, sample"
+    " completion_tokens, reasoning, attempts, last_error, raised_max_tokens FROM rationales ORDER BY prompt, sample"
 )
 FAILURES = "SELECT question, teacher, prompt, sampling, sample, attempts, cost FROM failures ORDER BY prompt, sample"
 REASONS = "SELECT reason FROM failures ORDER BY reason"

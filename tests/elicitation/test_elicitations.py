@@ -201,9 +201,9 @@ def test_the_pace_of_a_run_begins_with_where_the_run_before_left_it(toy: Store) 
         teacher.history = [*before, *during] if newest(toy).id == 2 else before
 
     elicit(toy, replace(JOB, limit=4), teacher, watch)
-    assert newest(toy).pace == tuple(before)
+    assert newest(toy).concurrency == tuple(before)
     elicit(toy, JOB, teacher, watch)
-    assert newest(toy).pace == (change(2, "a", 32), change(0, "b", 16, "start"), *during)
+    assert newest(toy).concurrency == (change(2, "a", 32), change(0, "b", 16, "start"), *during)
 
 
 def test_an_endpoints_pace_and_what_its_failures_cost_are_in_the_row(toy: Store) -> None:
@@ -220,7 +220,7 @@ def test_an_endpoints_pace_and_what_its_failures_cost_are_in_the_row(toy: Store)
     row = newest(toy)
     assert (row.replies, row.failures, row.calls) == (5, 1, calls) == (5, 1, 7)
     assert (row.prompt_tokens, row.completion_tokens, row.cost) == (600, 60, pytest.approx(6.0))
-    assert [(change.endpoint, change.in_flight, change.why) for change in row.pace] == [
+    assert [(change.endpoint, change.in_flight, change.why) for change in row.concurrency] == [
         (endpoint.url, 16, "start"),
         (endpoint.url, 8, "429"),
     ]

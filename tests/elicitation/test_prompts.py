@@ -245,8 +245,8 @@ def test_recipe_names_say_what_decides_the_prompt() -> None:
         Recipe(icl=3).name,
         Recipe(teacher_forcing=False).name,
         Recipe(icl=0).name,
-        recorded_prompt(QUESTION, teacher_forcing=True).recipe,
-        recorded_prompt(QUESTION, teacher_forcing=False).recipe,
+        recorded_prompt(QUESTION, teacher_forcing=True).recipe.name,
+        recorded_prompt(QUESTION, teacher_forcing=False).recipe.name,
     ]
     assert len(set(names)) == len(names)
     assert Recipe(icl=0, seed=1).name == Recipe(icl=0, seed=2).name
@@ -257,7 +257,7 @@ def test_a_prompts_hash_is_that_of_its_content() -> None:
     assert prompt.hash == prompt_for().hash
     changed = [
         replace(prompt, question="other"),
-        replace(prompt, recipe="other"),
+        replace(prompt, recipe=replace(prompt.recipe, template="other")),
         replace(prompt, messages=(Message(role="system", content=text_of(prompt)),)),
         replace(prompt, messages=(Message(role="user", content=text_of(prompt) + " "),)),
         replace(prompt, messages=()),

@@ -21,6 +21,7 @@ from tinyllm_cli.evaluation.scoring import StudentScoring
 from tinyllm_cli.evaluation.targets import model_subject, model_target, run_target, scorings_of, teacher_target
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.records.evaluations import Evaluation, Scoring
+from tinyllm_cli.records.runs import RunIdentity
 from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, open_store
@@ -280,9 +281,18 @@ def test_a_scripted_teacher_cannot_be_ranked(inside: Command) -> None:
 def test_a_run_whose_folder_is_gone_says_how_to_make_it_again(inside: Command, store: Store, tmp_path: Path) -> None:
     imported(store, tmp_path, train=4, test=4)
     run = store.runs.start(
-        method="finetune", student="any", dataset="toy", alpha={}, seed=0, settings=RunSettings(),
-        lineage={}, command="tinyllm distill --alpha 0 --student any", versions={},
-    )  # fmt: skip
+        RunIdentity(
+            method="finetune",
+            student="any",
+            dataset="toy",
+            alpha={},
+            seed=0,
+            settings=RunSettings(),
+            sources={},
+            versions={},
+        ),
+        command="tinyllm distill --alpha 0 --student any",
+    )
     store.runs.locate(run.id, str(tmp_path / "gone"))
     store.runs.finish(run.id, "done", {})
     done = inside("eval")

@@ -327,10 +327,10 @@ def test_long_options_that_begin_alike_are_distinguished_and_a_cut_one_is_report
     short = PredictorConfig(name="run 1", model="tiny", scoring="rank", limits=Limits(input=96, target=8), prefixes={})
     [found] = answer(causal, [asked], short)
     assert found.probabilities[0] != found.probabilities[1]
-    assert not found.prediction.input_cut
+    assert not found.prediction.input_truncated
     endless = replace(asked, options=("thing " * 600 + "first", "thing " * 600 + "second"))
     [found] = answer(causal, [endless], short)
-    assert found.prediction.input_cut
+    assert found.prediction.input_truncated
 
 
 def test_the_command_ends_with_1_when_rows_were_unusable(ask: Callable[..., Result], tmp_path: Path) -> None:

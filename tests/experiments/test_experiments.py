@@ -32,10 +32,10 @@ from tinyllm_cli.experiments.trials import Search
 from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.rationales.selection import best_covered
-from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe, recipe_icl
+from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
 from tinyllm_cli.records.evaluations import Evaluation, Subject
 from tinyllm_cli.records.experiments import CellEvaluation, CellTraining, ExperimentCell, OptionValue
-from tinyllm_cli.records.runs import Run
+from tinyllm_cli.records.runs import Run, RunIdentity
 from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.store import Store
 
@@ -204,22 +204,22 @@ def test_the_valid_score_is_that_of_the_kept_checkpoint(store: Store, tmp_path: 
     run = record_run(store, tmp_path)
     assert valid_score(run) is None
     valid = [{"step": 1, "accuracy": 0.25, "loss": 1.5}, {"step": 2, "accuracy": 0.5}]
-    found = replace(run, figures={"best_step": 1, "valid": valid})
+    found = replace(run, metrics={"best_step": 1, "valid": valid})
     assert valid_score(found) == score(run.id, 0.25, 1.5)
-    assert valid_score(replace(found, figures={"best_step": 2, "valid": valid})) == score(run.id, 0.5)
+    assert valid_score(replace(found, metrics={"best_step": 2, "valid": valid})) == score(run.id, 0.5)
 
 
 def history(**speeds: tuple[dict[str, float], float]) -> History:
     runs = [
         Run(id=number, method=name, student="tiny", dataset="toy", alpha=alpha, seed=0,
-            settings=RunSettings(), lineage={},
-            state="done", figures={"questions_per_second": speed, "evaluating_seconds": 4.0}, folder="", command="",
+            settings=RunSettings(), sources={},
+            state="done", metrics={"questions_per_second": speed, "evaluating_seconds": 4.0}, folder="", command="",
             versions={}, started="2026-01-01T00:00:00.000+00:00", finished="2026-01-03T00:00:00.000+00:00")
         for number, (name, (alpha, speed)) in enumerate(speeds.items())
     ]  # fmt: skip
     tested = Evaluation(
         id=1, subject=Subject(kind="run", name="run 0", run=0), dataset="toy", split="test", scoring="rank",
-        questions=4, chance=0.25, majority=0.25, correct=1, unparseable=0, inputs_cut=0, seconds=1.0, created="",
+        questions=4, chance=0.25, majority=0.25, correct=1, unparseable=0, truncated_inputs=0, seconds=1.0, created="",
     )  # fmt: skip
     return History(runs=runs, evaluations=[tested])
 
@@ -309,8 +309,8 @@ def test_an_ablation_of_in_context_examples_needs_both_ways(store: Store, tmp_pa
     answer(store, "ann", asked(0), "train")
     assert coverage_of(store, "toy", load_settings()).without_icl == {"ann"}
     known = store.rationales.variants("toy", "train")
-    assert recipe_icl(best_covered(known, "ann", "toy").recipe) == 2
-    assert recipe_icl(best_covered(known, "ann", "toy", icl=0).recipe) == 0
+    assert best_covered(known, "ann", "toy").recipe.icl == 2
+    assert best_covered(known, "ann", "toy", icl=0).recipe.icl == 0
 
 
 def plan_of(*identities: str) -> dict[str, Any]:
@@ -483,7 +483,7 @@ def test_jobs_fit_by_what_an_earlier_training_held(
 ) -> None:
     known = history(finetune=({}, 8.0))
     if peak is not None:
-        known.runs[0].figures["peak_memory"] = peak
+        known.runs[0].metrics["peak_memory"] = peak
     monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 4)
     monkeypatch.setattr("tinyllm_cli.experiments.resources.gpus", dict)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
@@ -494,7 +494,7 @@ def test_jobs_fit_on_gpus_by_what_an_earlier_training_held_there(
     two_gpus: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = history(finetune=({}, 8.0))
-    known.runs[0].figures["peak_memory"] = {"host": int(2e9), "gpu": int(3e9)}
+    known.runs[0].metrics["peak_memory"] = {"host": int(2e9), "gpu": int(3e9)}
     monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 4)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
     assert jobs_that_fit(["tiny"], 4, known) == (1, "one needs about 3.0 GB of a GPU's memory")
@@ -502,7 +502,7 @@ def test_jobs_fit_on_gpus_by_what_an_earlier_training_held_there(
 
 def test_asking_for_more_jobs_never_gets_more_than_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     known = history(finetune=({}, 8.0))
-    known.runs[0].figures["peak_memory"] = {"host": int(15e9)}
+    known.runs[0].metrics["peak_memory"] = {"host": int(15e9)}
     monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 2)
     monkeypatch.setattr("tinyllm_cli.experiments.resources.gpus", dict)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
@@ -517,7 +517,7 @@ def test_what_a_lora_training_held_says_nothing_of_a_whole_one(monkeypatch: pyte
     small = replace(
         run,
         settings=RunSettings.from_json({"lora_rank": 8}),
-        figures={**run.figures, "peak_memory": {"host": int(2e8)}},
+        metrics={**run.metrics, "peak_memory": {"host": int(2e8)}},
     )
     monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 4)
     monkeypatch.setattr("tinyllm_cli.experiments.resources.gpus", dict)
@@ -557,9 +557,18 @@ def test_a_search_counts_no_trial_whose_run_is_another_databases(store: Store, t
         found()
     store.questions.replace("toy", "here", "1", make_questions(4))
     run = store.runs.start(
-        method="tinyllm", student="tiny", dataset="toy", alpha={"ann": alpha + 1}, seed=0, settings=RunSettings(),
-        lineage={}, command="tinyllm distill", versions={},
-    )  # fmt: skip
+        RunIdentity(
+            method="tinyllm",
+            student="tiny",
+            dataset="toy",
+            alpha={"ann": alpha + 1},
+            seed=0,
+            settings=RunSettings(),
+            sources={},
+            versions={},
+        ),
+        command="tinyllm distill",
+    )
     store.runs.finish(run.id, "done", {})
     with pytest.raises(WorldProblem, match="No trial has finished its training"):
         found()

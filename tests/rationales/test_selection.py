@@ -34,7 +34,7 @@ def wrote(store: Store, teacher: str, questions: list[Question], icl: int = 2) -
     store.rationales.add_asking(asking)
     for question in questions:
         message = Message(role="user", content=question.text)
-        prompt = Prompt(question=question.hash, recipe=Recipe(icl=icl).name, messages=(message,), teacher_forcing=True)
+        prompt = Prompt(question=question.hash, recipe=Recipe(icl=icl), messages=(message,))
         text = f"So says {teacher} of {question.key} after {icl} examples."
         keep(store, asking, prompt, 0, Completion(text=text, finish_reason="stop"))
 

@@ -31,8 +31,8 @@ from tinyllm_cli.rationales.usefulness import Scored, passed_rationales, score
 from tinyllm_cli.rationales.weights import text_hash, weights
 from tinyllm_cli.records.elicitation import ElicitationConfig, RationaleSet
 from tinyllm_cli.records.settings import TrainSettings
+from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
 from tinyllm_cli.store import Store
-from tinyllm_cli.store.usefulness import UsefulnessGain
 from tinyllm_cli.students.base import Limits, Ranker
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.predict import rank
@@ -185,7 +185,7 @@ def scored(store: Store, variant: RationaleSet, ranker: Ranker | None, *, mask: 
         return ranker
 
     texts = passed_rationales(store, store.questions.iterate("toy", "train", limit), variant, gates)
-    return list(score(store, texts, model=model, load=load, mask=mask, watch=lambda done: None))
+    return list(score(store, texts, model=scorer_named(model), load=load, mask=mask, watch=lambda done: None))
 
 
 def log_probability(ranker: Ranker, question: Question, *texts: str) -> float:
@@ -238,6 +238,11 @@ def learned(store: Store, selection: Selection) -> dict[str, list[tuple[str, flo
     }
 
 
+def scorer_named(name: str) -> Scorer:
+    model = name.removesuffix(" 0123456789ab")
+    return Scorer(model=model, fingerprint="" if model == name else "0123456789ab")
+
+
 def gains_by_hand(
     store: Store,
     variant: RationaleSet,
@@ -250,8 +255,8 @@ def gains_by_hand(
     for one in passed_rationales(store, store.questions.iterate("toy", "train", limit), variant, GateSettings()):
         value = gain(one.rationale.sample)
         hashed = text_hash(one.text, one.question, mask=True)
-        found = [] if value is None else [UsefulnessGain(rationale=one.rationale.id, text=hashed, gain=value)]
-        store.usefulness.add(model, found)
+        found = [] if value is None else [UsefulnessGain(rationale=one.rationale.id, text_hash=hashed, gain=value)]
+        store.usefulness.add(scorer_named(model), found)
         texts.setdefault(one.question.key, []).append(one.text)
     return texts
 
@@ -348,7 +353,7 @@ def test_a_model_is_found_by_its_name_though_another_ones_begins_so(store: Store
     assert gathered(store, replace(weighing, usefulness_model=tuned)).lineage["ann"]["scored_by"] == tuned
     with pytest.raises(UsageProblem) as refused:
         gathered(store, replace(weighing, usefulness_model="elsewhere 0123456789ab"))
-    assert refused.value.hint == "Run: tinyllm usefulness --dataset toy --teacher ann --model elsewhere"
+    assert refused.value.hint == "Run: tinyllm usefulness --dataset toy --teacher ann --model 'elsewhere 0123456789ab'"
     with pytest.raises(UsageProblem, match="The selection does not use the scores"):
         gathered(store, replace(weighing, usefulness="none"))
 

@@ -73,7 +73,7 @@ def test_kills_at_any_step_change_nothing(tinyllm: Command, tmp_path: Path, kind
     [expected], [found] = runs(tmp_path / "whole.db"), runs(tmp_path / "tinyllm.db")
     assert found["state"] == "done"
     assert same_weights(expected["folder"], found["folder"])
-    ours, theirs = json.loads(found["figures"]), json.loads(expected["figures"])
+    ours, theirs = json.loads(found["metrics"]), json.loads(expected["metrics"])
     assert (ours["curve"], ours["valid"]) == (theirs["curve"], theirs["valid"])
     assert not list(tmp_path.glob("tinyllm-runs/.*"))
     assert not list(tmp_path.glob("*.lock"))

@@ -203,10 +203,11 @@ def test_a_weak_trial_is_stopped_early(tinyllm: Command, scripted: Path, tmp_pat
     for _ in range(3):
         study.add_trial(did_well)
     assert search(5) == {"complete": 4, "pruned": 1}
-    [(state, figures, folder)] = rows(tmp_path, "SELECT state, figures, folder FROM runs WHERE id = 2")
+    [(state, metrics, folder)] = rows(tmp_path, "SELECT state, metrics, folder FROM runs WHERE id = 2")
     assert state == "stopped"
-    assert json.loads(figures)["steps"] < 80
-    assert not Path(folder).with_name(f".{Path(folder).name}.state").exists()
+    assert json.loads(metrics)["steps"] < 80
+    student = tmp_path / folder
+    assert not student.with_name(f".{student.name}.state").exists()
     assert rows(tmp_path, "SELECT run, state FROM cells WHERE run = 2") == [(2, "pruned")]
     assert rows(tmp_path, "SELECT count(*) FROM evaluations WHERE run = 2") == [(0,)]
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import make_questions
 from tinyllm_cli.records.evaluations import Prediction, Subject
+from tinyllm_cli.records.runs import RunIdentity
 from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.report.collect import Report, collect
 from tinyllm_cli.report.csv_files import files
@@ -19,6 +21,7 @@ from tinyllm_cli.report.main_table import MainTable
 from tinyllm_cli.report.sheets import sheets
 from tinyllm_cli.stats import mcnemar
 from tinyllm_cli.store import Store
+from tinyllm_cli.store.evaluations import EvaluatedQuestions
 
 BOTH = {"ann": 1.0, "bob": 1.0}
 
@@ -31,26 +34,34 @@ def data(store: Store, name: str, count: int, train: int = 80) -> None:
 def evaluated(
     store: Store, dataset: str, right: set[int], *, method: str = "tinyllm", seed: int = 0, count: int = 40,
     alpha: dict[str, float] | None = None, valid: float | None = None, student: str = "tiny", teacher: str = "",
-    state: str = "done", fingerprint: str = "f", **settings: object,
+    state: str = "done", subject: dict[str, Any] | None = None, **settings: object,
 ) -> None:  # fmt: skip
     """A run, an untrained model, or a teacher that answers these questions right and no others."""
-    subject = Subject(kind="model", name=student, fingerprint=fingerprint)
+    state_of = subject or {"model_fingerprint": "f"}
+    answerer = Subject(kind="model", name=student, **state_of)
     if teacher:
-        subject = Subject(kind="teacher", name=teacher, fingerprint=fingerprint)
+        answerer = Subject(kind="teacher", name=teacher, **state_of)
     elif method != "inference":
         told = {"tinyllm": BOTH, "distill-step-by-step": {"ann": 1.0}}.get(method, {})
         run = store.runs.start(
-            method=method, student=student, dataset=dataset, alpha=told if alpha is None else alpha, seed=seed,
-            settings=RunSettings.from_json({"seed": seed, **settings}), lineage={},
-            command="tinyllm distill", versions={},
-        )  # fmt: skip
+            RunIdentity(
+                method=method,
+                student=student,
+                dataset=dataset,
+                alpha=told if alpha is None else alpha,
+                seed=seed,
+                settings=RunSettings.from_json({"seed": seed, **settings}),
+                sources={},
+                versions={},
+            ),
+            command="tinyllm distill",
+        )
         figures = {"valid": [{"step": 9, "accuracy": valid}, {"step": 10, "accuracy": 0.0}], "best_step": 9}
         store.runs.finish(run.id, state, {} if valid is None else figures)
-        stands_for = fingerprint if valid is None else "step 9"
-        subject = Subject(kind="run", name=f"run {run.id}", fingerprint=stands_for, run=run.id)
-    opened = store.evaluations.open(
-        subject, dataset, "test", "generate" if teacher else "rank", questions=count, chance=0.25, majority=0.25
-    )
+        checkpoint = state_of if valid is None else {"step": 9}
+        answerer = Subject(kind="run", name=f"run {run.id}", run=run.id, **checkpoint)
+    questions = EvaluatedQuestions(dataset=dataset, split="test", count=count, chance=0.25, majority=0.25)
+    opened = store.evaluations.open(answerer, "generate" if teacher else "rank", questions)
     asked = make_questions(count, dataset=dataset, split="test")
     store.evaluations.add_predictions(
         opened.id,
@@ -86,7 +97,7 @@ def test_runs_that_differ_in_the_seed_alone_are_one_arm(store: Store) -> None:
 def test_what_an_earlier_checkpoint_answered_is_not_the_finished_runs(store: Store) -> None:
     """A run that was stopped, evaluated and taken up again: its folder holds another student in the end."""
     data(store, "toy", 40)
-    evaluated(store, "toy", first(10), fingerprint="step 4")
+    evaluated(store, "toy", first(10), subject={"step": 4})
     [one] = store.evaluations.everything()
     figures = {"valid": [{"step": 4, "accuracy": 0.2}, {"step": 8, "accuracy": 0.5}], "best_step": 8}
     store.runs.finish(one.subject.run or 0, "done", figures)
@@ -95,11 +106,10 @@ def test_what_an_earlier_checkpoint_answered_is_not_the_finished_runs(store: Sto
     assert [(one.result.accuracy, one.why) for one in found.left_out] == [
         (0.25, "an earlier checkpoint answered, before the run was done")
     ]
-    for mark in ("step 8", "step 8 reads 1234"):
-        subject = replace(one.subject, fingerprint=mark)
-        opened = store.evaluations.open(
-            subject, "toy", "test", "rank", questions=40, chance=0.25, majority=0.25
-        )  # fmt: skip
+    for extra_context in (None, "1234"):
+        subject = replace(one.subject, step=8, extra_context=extra_context)
+        questions = EvaluatedQuestions(dataset="toy", split="test", count=40, chance=0.25, majority=0.25)
+        opened = store.evaluations.open(subject, "rank", questions)
         store.evaluations.complete(opened.id, 1.0)
         assert len(report(store).arms) == 1
 
@@ -141,7 +151,7 @@ def test_other_prefixes_make_another_arm(store: Store) -> None:
 def test_two_states_of_a_model_are_two_arms_and_the_table_says_so(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(30), method="inference")
-    evaluated(store, "toy", first(3), method="inference", fingerprint="g")
+    evaluated(store, "toy", first(3), method="inference", subject={"model_fingerprint": "g"})
     [entry] = (line.entries["toy"] for line in only_table(store).blocks[0].lines)
     assert (entry.arm.mean, entry.tried, entry.on_valid) == (3 / 40, 2, False)
 
@@ -240,9 +250,9 @@ def test_what_learns_gold_answers_stands_beside_others_on_the_same_questions(
 def test_the_size_of_a_training_is_what_it_had(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(20), valid=0.5)
-    figures = store.one("SELECT figures FROM runs WHERE id = 1")
-    assert figures is not None
-    store.execute("UPDATE runs SET figures = ?", (json.dumps({**json.loads(figures["figures"]), "questions": 60}),))
+    metrics = store.one("SELECT metrics FROM runs WHERE id = 1")
+    assert metrics is not None
+    store.execute("UPDATE runs SET metrics = ?", (json.dumps({**json.loads(metrics["metrics"]), "questions": 60}),))
     assert [arm.size for arm in report(store).arms] == [60]
 
 
@@ -372,8 +382,10 @@ def test_controls_other_sizes_and_other_data_sets_stay_out_of_the_main_table(sto
     evaluated(store, "toy", first(32), limit=10)
     evaluated(store, "toy", first(33))
     run = max(one.id for one in store.runs.everything())
-    away = Subject(kind="run", name=f"run {run}", fingerprint="f", run=run)
-    opened = store.evaluations.open(away, "far", "test", "rank", questions=40, chance=0.25, majority=0.25)
+    away = Subject(kind="run", name=f"run {run}", model_fingerprint="f", run=run)
+    opened = store.evaluations.open(
+        away, "rank", EvaluatedQuestions(dataset="far", split="test", count=40, chance=0.25, majority=0.25)
+    )
     store.evaluations.complete(opened.id, 1.0)
     table = only_table(store)
     assert [(column.dataset, column.size, column.whole) for column in table.columns] == [("toy", 30, 80)]

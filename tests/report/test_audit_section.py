@@ -69,7 +69,7 @@ def test_an_example_is_of_texts_that_are_learned_now(store: Store) -> None:
     store.rationales.add_asking(asking)
     fine = "It follows from what the thing is made of."
     for text in (f"Let's think step by step. {fine}", fine):
-        prompt = recorded_prompt(train[0], teacher_forcing=True, edition=text)
+        prompt = recorded_prompt(train[0], teacher_forcing=True, content_hash=text)
         keep(store, asking, prompt, 0, Completion(text=text, finish_reason="stop"))
         assert {one.gate for one in audit_section(store, GateSettings()).examples} == (
             {"boilerplate"} if text != fine else set()

@@ -15,11 +15,13 @@ from tests.conftest import Command, keep, make_questions, write_dataset
 from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.records.elicitation import ElicitationConfig
 from tinyllm_cli.records.evaluations import Prediction, Subject
+from tinyllm_cli.records.runs import RunIdentity
 from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.report.collect import Report, collect
 from tinyllm_cli.report.html import html_page
 from tinyllm_cli.report.terminal import accuracy_tables, report_tables
 from tinyllm_cli.store import Store
+from tinyllm_cli.store.evaluations import EvaluatedQuestions
 
 HOSTILE = "<script>alert('x')</script> [bold red]loud[/bold red] & {{ 7919 * 104729 }} [/] 'quoted' \"too\""
 
@@ -54,13 +56,24 @@ def full(store: Store) -> Store:
         reply = Completion(text=HOSTILE, finish_reason="stop", prompt_tokens=10, completion_tokens=5, cost=0.25)
         keep(store, asking, prompt, 0, reply)
     run = store.runs.start(
-        method="tinyllm", student="<b>student</b>", dataset="toy", alpha={"[red]evil": 0.5}, seed=1,
-        settings=RunSettings(), lineage={}, command="tinyllm distill", versions={"tinyllm": "0"},
-    )  # fmt: skip
+        RunIdentity(
+            method="tinyllm",
+            student="<b>student</b>",
+            dataset="toy",
+            alpha={"[red]evil": 0.5},
+            seed=1,
+            settings=RunSettings(),
+            sources={},
+            versions={"tinyllm": "0"},
+        ),
+        command="tinyllm distill",
+    )
     store.runs.finish(run.id, "failed", {}, "OSError: <img src=x onerror=alert(1)>")
     for name, right in (("first", 3), ("second", 1)):
         subject = Subject(kind="model", name=name)
-        evaluation = store.evaluations.open(subject, "toy", "test", "rank", questions=4, chance=0.25, majority=0.25)
+        evaluation = store.evaluations.open(
+            subject, "rank", EvaluatedQuestions(dataset="toy", split="test", count=4, chance=0.25, majority=0.25)
+        )
         answers = [
             Prediction(key=question.key, question=question.hash, option=0, correct=number < right)
             for number, question in enumerate(tested)
@@ -148,7 +161,7 @@ def test_what_was_asked_for_one_split_costs_nothing_in_another(store: Store) -> 
     store.execute(
         "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, replies, calls, cost, started)"
         " VALUES ('dear', ?, 'toy', 'train', ?, 'done', 1, 2, 0.75, '2026')",
-        (asking.hash, prompt.recipe),
+        (asking.hash, prompt.recipe.name),
     )
     assert [(one.split, one.cost) for one in collect(store, samples=0).teachers] == [("train", 0.75), ("test", None)]
 

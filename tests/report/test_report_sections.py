@@ -18,7 +18,7 @@ from tests.report.test_report import HOSTILE, Page
 from tinyllm_cli.elicitation.prompts import build_prompt
 from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
 from tinyllm_cli.records.evaluations import Prediction, Subject
-from tinyllm_cli.records.runs import Run
+from tinyllm_cli.records.runs import Run, RunIdentity
 from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.report.cases import TO_READ
 from tinyllm_cli.report.charts import Chart
@@ -28,6 +28,8 @@ from tinyllm_cli.report.html import html_page
 from tinyllm_cli.report.pareto import Taken, Tradeoff, charts, front, legible, tradeoff_sheet, tradeoffs
 from tinyllm_cli.report.provenance import data_sheets, run_sheet, teacher_sheets
 from tinyllm_cli.store import Store
+from tinyllm_cli.store.evaluations import EvaluatedQuestions
+from tinyllm_cli.store.rationale_rows import add_recipes
 
 
 def trained(store: Store, dataset: str, right: set[int], *, seconds: float, method: str = "tinyllm", seed: int = 0,
@@ -35,15 +37,25 @@ def trained(store: Store, dataset: str, right: set[int], *, seconds: float, meth
     """A finished run with these figures that answered 40 questions."""
     alpha = {"ann": 1.0, "bob": 1.0} if method == "tinyllm" else {}
     run = store.runs.start(
-        method=method, student=student, dataset=dataset, alpha=alpha, seed=seed,
-        settings=RunSettings.from_json({"seed": seed, "max_input": 64, "max_target": 32}), lineage=lineage or {},
-        command="tinyllm distill", versions={"tinyllm": "0"},
-    )  # fmt: skip
+        RunIdentity(
+            method=method,
+            student=student,
+            dataset=dataset,
+            alpha=alpha,
+            seed=seed,
+            settings=RunSettings.from_json({"seed": seed, "max_input": 64, "max_target": 32}),
+            sources=lineage or {},
+            versions={"tinyllm": "0"},
+        ),
+        command="tinyllm distill",
+    )
     store.runs.finish(run.id, "done", {"training_seconds": seconds, **figures})
     best = figures.get("best_step")
-    subject = Subject(kind="run", name=f"run {run.id}", fingerprint="f" if best is None else f"step {best}", run=run.id)
+    subject = Subject(kind="run", name=f"run {run.id}", run=run.id, step=best)
     asked = make_questions(40, dataset=dataset, split="test")
-    opened = store.evaluations.open(subject, dataset, "test", "rank", questions=40, chance=0.25, majority=0.25)
+    opened = store.evaluations.open(
+        subject, "rank", EvaluatedQuestions(dataset=dataset, split="test", count=40, chance=0.25, majority=0.25)
+    )
     answers = [
         Prediction(key=q.key, question=q.hash, option=q.answer if n in right else 1 - q.answer % 2, correct=n in right)
         for n, q in enumerate(asked)
@@ -179,6 +191,7 @@ def test_money_is_what_the_rationales_cost_that_an_arm_chose_from(store: Store) 
     data(store, "toy", 40)
     asking = ElicitationConfig(teacher="ann", backend="openai", model="m", revision="1", sampling=Sampling())
     store.rationales.add_asking(asking)
+    store.execute("INSERT INTO recipes VALUES ('r', 'r', NULL, NULL, 1)")
     store.execute(
         "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, replies, failures, calls, cost,"
         " started) VALUES ('ann', ?, 'toy', 'train', 'r', 'done', 8, 1, 9, 2.0, 'now')",
@@ -211,12 +224,15 @@ def test_a_teachers_own_answers_cost_what_those_it_was_evaluated_on_did(store: S
         evaluated_on = Recipe(teacher_forcing=False)
         for recipe, replies in ((Recipe(icl=0, teacher_forcing=False), 80), (evaluated_on, 40)):
             cost = None if costs is None else costs * replies * (1 if recipe == evaluated_on else 3)
+            add_recipes(store, [recipe])
             store.execute(
                 "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, replies, failures, calls,"
                 " cost, started) VALUES (?, ?, 'toy', 'test', ?, 'done', ?, 0, ?, ?, 'now')",
                 (teacher, asking.hash, recipe.name, replies, replies, cost),
             )
-        evaluated(store, "toy", first(8), teacher=teacher, fingerprint=f"{asking.hash} {evaluated_on.name}")
+        evaluated(
+            store, "toy", first(8), teacher=teacher, subject={"sampling": asking.hash, "recipe": evaluated_on.name}
+        )
     for right in (5, 6):
         trained(store, "toy", first(right), seconds=5, method="finetune", student=f"tiny-{right}")
     [tradeoff] = report(store).tradeoffs

@@ -1,4 +1,4 @@
-"""A file of the first version opens: its rows are kept, and new ones go in beside them."""
+"""A database of the first version opens: its rows stay, and new ones are added."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLUMNS = {
     "datasets": "*",
     "questions": "*",
     "dataset_questions": "*",
-    "prompts": "*",
+    "prompts": "hash, question, recipe, examples, messages",
     "samplings": "*",
     "rationales": "id, question, teacher, prompt, sampling, sample, text, finish_reason, answer, prompt_tokens,"
     " completion_tokens, seconds, cost, created",
@@ -47,7 +47,7 @@ def teacher() -> ScriptedTeacher:
 
 
 def fill(db: sqlite3.Connection) -> None:
-    """What the first version kept of six questions, four of which were answered, and one of which failed."""
+    """Rows as the first version wrote them: of six questions four have a reply, and one has a failure."""
     asking, questions = asking_for(JOB, teacher()), make_questions(6)
     db.execute(
         "INSERT INTO samplings VALUES (?, 'scripted', ?, ?, 0.0, 1.0, 256, '[]', 0, '{}')",
@@ -56,7 +56,7 @@ def fill(db: sqlite3.Connection) -> None:
     for number, question in enumerate(questions[:5]):
         prompt = build_prompt(question, JOB.recipe, draw_examples(question, JOB.recipe, ring(questions)))
         messages = json.dumps([[message.role, message.content] for message in prompt.messages])
-        row = (prompt.hash, question.hash, prompt.recipe, 1, json.dumps(prompt.examples), messages)
+        row = (prompt.hash, question.hash, prompt.recipe.name, 1, json.dumps(prompt.examples), messages)
         db.execute("INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?)", row)
         address = (question.hash, "parrot", prompt.hash, asking.hash, 0)
         if number < 4:
@@ -73,7 +73,7 @@ def fill(db: sqlite3.Connection) -> None:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A file as the first version left it."""
+    """A database as the first version wrote it."""
     path = tmp_path / "tinyllm.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")
@@ -86,7 +86,7 @@ def old(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_row_is_kept(old: Path) -> None:
+def test_every_row_stays(old: Path) -> None:
     before = contents(old)
     assert {table: len(rows) for table, rows in before.items() if table in ("rationales", "failures")} == {
         "rationales": 4,
@@ -96,13 +96,13 @@ def test_every_row_is_kept(old: Path) -> None:
         assert store.one("PRAGMA integrity_check") == {"integrity_check": "ok"}
         assert list(store.rows("PRAGMA foreign_key_check")) == []
         assert store.elicitations.everything() == []
-        kept = store.one("SELECT DISTINCT reasoning, attempts, last_error, cap FROM rationales")
-        assert kept == {"reasoning": None, "attempts": 1, "last_error": None, "cap": None}
+        kept = store.one("SELECT DISTINCT reasoning, attempts, last_error, raised_max_tokens FROM rationales")
+        assert kept == {"reasoning": None, "attempts": 1, "last_error": None, "raised_max_tokens": None}
         assert store.one("SELECT prompt_tokens, cost FROM failures") == {"prompt_tokens": None, "cost": None}
     assert contents(old) == before
 
 
-def test_what_was_answered_is_not_asked_again_and_the_rest_goes_in(old: Path) -> None:
+def test_stored_replies_are_not_requested_again_and_the_others_are_added(old: Path) -> None:
     before = contents(old)["rationales"]
     with open_store(old) as store:
         tally = elicit(store, JOB, teacher(), lambda tally: None)
@@ -112,10 +112,10 @@ def test_what_was_answered_is_not_asked_again_and_the_rest_goes_in(old: Path) ->
     after = contents(old)
     assert before < after["rationales"]
     assert len(after["rationales"]) == 6
-    assert after["failures"] == set(), "the reply takes the failure's place"
+    assert after["failures"] == set(), "the reply replaces the failure"
 
 
-def test_a_second_look_migrates_nothing(old: Path) -> None:
+def test_opening_it_again_changes_nothing(old: Path) -> None:
     def schema() -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(old)) as db:
             return (
@@ -134,12 +134,12 @@ def test_a_second_look_migrates_nothing(old: Path) -> None:
     assert {row[1] for row in migrated if len(row) == 5} == names
 
 
-def test_the_report_shows_it(inside: Command, old: Path) -> None:
+def test_the_report_shows_its_rows(inside: Command, old: Path) -> None:
     [found] = json.loads(inside("report", "--json").stdout)["teachers"]
     assert (found["teacher"], found["rationales"], found["failures"], found["cost"]) == ("parrot", 4, 1, None)
 
 
-def test_what_refers_to_a_replaced_table_still_does(tmp_path: Path) -> None:
+def test_references_to_replaced_tables_stay(tmp_path: Path) -> None:
     with open_store(tmp_path / "tinyllm.db") as store:
         store.questions.replace("toy", "here", "1", make_questions(6))
         elicit(store, JOB, teacher(), lambda tally: None)

@@ -1,4 +1,4 @@
-"""The store: what goes in comes out, and each rationale is there once, whatever is asked twice."""
+"""The store: rows come back as they were written, and each rationale is stored once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinyllm_cli.datasets.layout import NO_LAYOUT
 from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt
+from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
 from tinyllm_cli.store import Store, open_store
 
 slow = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -52,9 +52,9 @@ def add(
     keep(store, asking, prompt or prompt_of(make_questions(1)[0]), sample, reply)
 
 
-def prompt_of(question: Question, *, recipe: str = "v1", content: str = "explain") -> Prompt:
+def prompt_of(question: Question, *, template: str = "v1", content: str = "explain") -> Prompt:
     messages = (Message(role="user", content=content),)
-    return Prompt(question=question.hash, recipe=recipe, messages=messages, teacher_forcing=True)
+    return Prompt(question=question.hash, recipe=Recipe(template=template, icl=0), messages=messages)
 
 
 def count(store: Store, table: str = "rationales") -> int:
@@ -65,7 +65,7 @@ def count(store: Store, table: str = "rationales") -> int:
 
 @pytest.fixture
 def asked(store: Store) -> Store:
-    """A store with four questions, about which nobody was asked yet."""
+    """A store with four questions and no rationales."""
     store.questions.replace("toy", "here", "1", make_questions(4))
     return store
 
@@ -143,7 +143,7 @@ def test_a_reply_with_the_same_identity_is_kept_once(asked: Store) -> None:
     ],
     ids=["temperature", "top_p", "max_tokens", "stop", "seed", "model", "revision", "backend", "teacher"],
 )
-def test_another_way_of_asking_makes_a_new_row_beside_the_old(asked: Store, changed: ElicitationConfig) -> None:
+def test_another_configuration_makes_a_new_row_beside_the_old(asked: Store, changed: ElicitationConfig) -> None:
     question = make_questions(1)[0].hash
     add(asked)
     assert asked.rationales.answered(changed, [question]) == set()
@@ -158,7 +158,7 @@ def test_another_prompt_recipe_or_sample_makes_a_new_row(asked: Store) -> None:
     for prompt in (
         prompt_of(first),
         prompt_of(first, content="why?"),
-        prompt_of(first, recipe="v2"),
+        prompt_of(first, template="v2"),
         prompt_of(second),
     ):
         for sample in (0, 1):
@@ -166,7 +166,7 @@ def test_another_prompt_recipe_or_sample_makes_a_new_row(asked: Store) -> None:
     assert count(asked) == 8
 
 
-def test_a_rationale_hangs_on_the_content_and_survives_a_new_import(asked: Store) -> None:
+def test_a_rationale_belongs_to_the_content_and_survives_a_new_import(asked: Store) -> None:
     add(asked)
     moved = [replace(question, key=f"new-{question.key}", split="valid") for question in make_questions(4)]
     asked.questions.replace("toy", "here", "2", moved)
@@ -196,14 +196,14 @@ def test_a_repeated_id_names_the_row_and_leaves_the_old_content(asked: Store) ->
 
 
 @pytest.mark.parametrize("field", ["id", "question", "context", "options"])
-def test_half_a_character_is_told_with_its_row_before_it_reaches_the_store(field: str) -> None:
+def test_half_a_character_is_reported_with_its_row_before_it_reaches_the_store(field: str) -> None:
     row = {"id": "1", "question": "Why?", "context": "c", "options": ["a", "b"], "answer": 0}
     half = ["a", "b\ud83d"] if field == "options" else "cut \ud83d"
     with pytest.raises(UsageProblem, match=rf"f\.jsonl, row 3, field '{field}': \\ud83d is half of a character"):
         parse_row({**row, field: half}, Where(file="f.jsonl", row=3), NO_LAYOUT, dataset="toy", split="train")
 
 
-def test_one_id_may_stand_in_two_splits(store: Store) -> None:
+def test_two_splits_may_have_the_same_id(store: Store) -> None:
     both = [replace(make_questions(1)[0], split=split) for split in SPLITS]
     assert store.questions.replace("toy", "here", "1", both) == dict.fromkeys(SPLITS, 1)
     assert count(store, "questions") == 1
@@ -238,7 +238,7 @@ def test_rationales_come_in_pages_and_both_this_and_another_process_may_write_me
     assert list(store.rationales.iterate("nothing", "train", variant)) == []
 
 
-def test_reading_a_split_goes_on_over_pages_and_stops_at_the_limit(store: Store) -> None:
+def test_a_split_is_read_in_pages_and_up_to_the_limit(store: Store) -> None:
     questions = make_questions(1234)
     store.questions.replace("toy", "here", "1", questions)
     assert list(store.questions.iterate("toy", "train")) == questions
@@ -246,7 +246,7 @@ def test_reading_a_split_goes_on_over_pages_and_stops_at_the_limit(store: Store)
     assert list(store.questions.iterate("toy", "train", 5000)) == questions
 
 
-def test_what_must_last_is_synced_with_its_commit(store: Store) -> None:
+def test_a_lasting_commit_is_synced(store: Store) -> None:
     def failing() -> None:
         with store.lasting():
             assert store.one("PRAGMA synchronous") == {"synchronous": 2}

@@ -53,7 +53,7 @@ def test_a_question_beyond_the_window_is_cut_and_answered(folder: Path) -> None:
     questions = [type(long)(**{**vars(long), "context": "word " * 3 * POSITIONS}), short]
     for answer in (rank, generate):
         for limits in (Limits(), Limits(target=1)):
-            cut = {one.key: one.input_cut for one in answer(student, questions, limits)}
+            cut = {one.key: one.input_truncated for one in answer(student, questions, limits)}
             assert cut == {long.key: True, short.key: False}
     assert set(explain(student, questions, "ann", "explain: ", Limits())) == {long.key, short.key}
     assert MAX_ANSWER_TOKENS < POSITIONS

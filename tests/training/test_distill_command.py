@@ -47,7 +47,7 @@ def last_run(tmp_path: Path) -> dict[str, Any]:
         connection.row_factory = sqlite3.Row
         row = dict(connection.execute("SELECT * FROM runs ORDER BY id DESC").fetchone())
     connection.close()
-    parsed = {name: json.loads(row[name]) for name in ("alpha", "settings", "lineage", "figures", "versions")}
+    parsed = {name: json.loads(row[name]) for name in ("alpha", "settings", "sources", "metrics", "versions")}
     return row | parsed
 
 
@@ -97,9 +97,9 @@ def test_a_run_records_how_it_was_made(tinyllm: Command, scripted: Path, tmp_pat
     assert run["command"].startswith("tinyllm distill --alpha parrot=1,owl=0.5")
     assert run["settings"]["reading"] == "token"
     assert (run["settings"]["limit"], run["settings"]["batch_size"]) == (6, 2)
-    assert {name: record["rationales"] for name, record in run["lineage"].items()} == {"parrot": 6, "owl": 6}
-    assert run["lineage"]["parrot"]["digest"] != run["lineage"]["owl"]["digest"]
-    figures = run["figures"]
+    assert {name: record["rationales"] for name, record in run["sources"].items()} == {"parrot": 6, "owl": 6}
+    assert run["sources"]["parrot"]["digest"] != run["sources"]["owl"]["digest"]
+    figures = run["metrics"]
     assert (figures["questions"], figures["valid_questions"], figures["steps"]) == (6, 4, 3)
     assert set(figures["curve"][0]) == {"step", "answer", "owl", "parrot"}
     assert figures["valid"][-1]["step"] == 3
@@ -118,7 +118,7 @@ def test_the_same_command_gives_the_same_student_and_the_lineage_the_same_digest
     for _ in range(2):
         succeed(inside, "distill", "--alpha", "parrot=1", "--student", causal, "--restart")
         run = last_run(tmp_path)
-        kept.append((run["lineage"], (Path(run["folder"]) / "model.safetensors").read_bytes()))
+        kept.append((run["sources"], (tmp_path / run["folder"] / "model.safetensors").read_bytes()))
     assert kept[0] == kept[1]
 
 
@@ -150,8 +150,8 @@ def test_the_papers_own_command_on_recorded_rationales(inside: Command, tmp_path
     assert "Data set: openbookqa (the only one that fits)." in done.stderr
     run = last_run(tmp_path)
     assert (run["method"], run["alpha"]) == ("tinyllm", {"t5": 1.0, "llama2": 0.5})
-    assert run["figures"]["questions"] == 16
-    assert run["figures"]["tasks"] == {"answer": 16, "llama2": 12, "t5": 16}
+    assert run["metrics"]["questions"] == 16
+    assert run["metrics"]["tasks"] == {"answer": 16, "llama2": 12, "t5": 16}
 
 
 def test_bfloat16_trains(inside: Command, tmp_path: Path, student: Path) -> None:
@@ -162,7 +162,7 @@ def test_bfloat16_trains(inside: Command, tmp_path: Path, student: Path) -> None
     )  # fmt: skip
     run = last_run(tmp_path)
     assert run["settings"]["precision"] == "bfloat16"
-    assert run["figures"]["curve"][-1]["answer"] < run["figures"]["curve"][0]["answer"]
+    assert run["metrics"]["curve"][-1]["answer"] < run["metrics"]["curve"][0]["answer"]
     assert json.loads((Path(run["folder"]) / "config.json").read_text("utf-8"))["dtype"] == "float32"
 
 

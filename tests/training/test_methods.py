@@ -60,7 +60,7 @@ def test_a_teacher_with_wrong_labels_makes_a_kd_student_wrong(store: Store, tmp_
     student = make_folder(tmp_path / "student", kind)  # type: ignore[arg-type]
     done = run(store, kd((answered(store, "liar", questions, list(wrong)),), student, epochs=40), lambda *_: None)
     assert done.method == "standard-kd"
-    assert done.lineage["liar"]["right"] == 0
+    assert done.sources["liar"]["right"] == 0
     evaluation = evaluate_student(
         store, run_subject(done), lambda: load_student(done.folder), QuestionSlice(dataset="toy", split="train"),
         StudentScoring(scoring="rank", limits=Limits()), lambda *_: None,

@@ -148,17 +148,17 @@ def test_patience_ends_a_training_that_gets_no_better(store: Store, folder: Path
     changes: dict[str, Any] = {"epochs": 30, "evals_per_epoch": 1, "schedule": "constant"}
     plan = planned(store, contrary(tmp_path / "toy"), folder, patience=2, **changes)
     done = run(store, plan, lambda progress, student: None)
-    curve = done.figures["valid"]
+    curve = done.metrics["valid"]
     best = max(range(len(curve)), key=lambda place: (curve[place]["accuracy"], -curve[place]["loss"]))
     assert done.state == "done"
-    assert done.figures["steps"] == curve[-1]["step"] < 90
+    assert done.metrics["steps"] == curve[-1]["step"] < 90
     assert len(curve) - 1 - best == 2
-    assert done.figures["best_step"] == curve[best]["step"]
+    assert done.metrics["best_step"] == curve[best]["step"]
 
 
 def test_patience_ends_a_training_that_stands_still(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, contrary(tmp_path / "toy"), folder, patience=2, epochs=9, evals_per_epoch=1, lr=0.0)
-    assert len(run(store, plan, lambda progress, student: None).figures["valid"]) == 3
+    assert len(run(store, plan, lambda progress, student: None).metrics["valid"]) == 3
 
 
 @pytest.mark.parametrize("wrong", [{"lr": 1e-8}, {"warmup_steps": 500}])

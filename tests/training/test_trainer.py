@@ -211,12 +211,12 @@ def test_the_checkpoint_with_the_best_valid_accuracy_is_what_is_on_disk(
 
     plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=30, evals_per_epoch=1, schedule="constant")
     done = run(store, plan, watch)
-    curve = done.figures["valid"]
+    curve = done.metrics["valid"]
     best = max(curve, key=lambda point: (point["accuracy"], -point["loss"]))
     assert curve[-1]["accuracy"] < best["accuracy"], (
         "the last checkpoint must not be the best for this to test anything"
     )
-    assert done.figures["best_step"] == best["step"]
+    assert done.metrics["best_step"] == best["step"]
     on_disk = weights(load_student(done.folder))
     assert all(torch.equal(value, on_disk[name]) for name, value in kept[best["step"]].items())
     card = (Path(done.folder) / "README.md").read_text("utf-8")
@@ -227,7 +227,7 @@ def test_without_a_valid_split_the_last_checkpoint_is_kept(store: Store, folder:
     last: list[dict[str, Any]] = []
     plan = planned(store, write_dataset(tmp_path / "toy", train=6), folder, epochs=2)
     done = run(store, plan, lambda progress, student: last.append(weights(student)))
-    assert done.figures["best_step"] == done.figures["steps"] == 4
+    assert done.metrics["best_step"] == done.metrics["steps"] == 4
     on_disk = weights(load_student(done.folder))
     assert all(torch.equal(value, on_disk[name]) for name, value in last[-1].items())
 
@@ -249,8 +249,8 @@ def test_ctrl_c_marks_the_run_as_stopped_and_keeps_its_best_checkpoint(
     [stopped] = store.runs.everything()
     assert (stopped.state, stopped.error) == ("stopped", "stopped by the user")
     assert stopped.finished
-    assert stopped.figures["steps"] == 2
-    assert stopped.figures["best_step"] == 1
+    assert stopped.metrics["steps"] == 2
+    assert stopped.metrics["best_step"] == 1
     assert load_student(stopped.folder)
     assert store.runs.latest() is None
 
@@ -273,7 +273,7 @@ def test_a_student_that_could_not_be_saved_is_not_the_best(
         run(store, plan, lambda progress, student: None)
     [failed] = store.runs.everything()
     assert failed.state == "failed"
-    assert [point["step"] for point in failed.figures["valid"]] == [failed.figures["best_step"]]
+    assert [point["step"] for point in failed.metrics["valid"]] == [failed.metrics["best_step"]]
 
 
 def test_a_failure_marks_the_run_as_failed_with_the_reason(store: Store, folder: Path, tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_a_failure_marks_the_run_as_failed_with_the_reason(store: Store, folder:
 
 def test_what_the_limits_cut_is_counted(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=5), folder, max_input=16, max_target=2)
-    figures = run(store, plan, lambda progress, student: None).figures
+    figures = run(store, plan, lambda progress, student: None).metrics
     assert (figures["questions"], figures["inputs_cut"], figures["targets_cut"]) == (5, 5, 5)
     assert figures["peak_memory"].keys() == {"host"}
     assert 10**8 < figures["peak_memory"]["host"] < 10**11, "bytes of a process that has loaded torch"
@@ -323,13 +323,13 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_weights(
     done, found = final_weights(store, plan)
     whole, expected = final_weights(store, plan, restart=True)
     assert (done.id, done.state, done.error) == (half.id, "done", None)
-    assert done.figures["steps"] == whole.figures["steps"] == 12
-    assert done.figures["valid"] == whole.figures["valid"]
-    assert done.figures["curve"] == whole.figures["curve"]
-    assert done.figures["best_step"] == whole.figures["best_step"]
+    assert done.metrics["steps"] == whole.metrics["steps"] == 12
+    assert done.metrics["valid"] == whole.metrics["valid"]
+    assert done.metrics["curve"] == whole.metrics["curve"]
+    assert done.metrics["best_step"] == whole.metrics["best_step"]
     if isinstance(error, KeyboardInterrupt):
         for stage in ("training_seconds", "evaluating_seconds"):
-            assert done.figures[stage] >= half.figures[stage], "what was spent before the end counts"
+            assert done.metrics[stage] >= half.metrics[stage], "what was spent before the end counts"
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
     assert not list(Path(done.folder).parent.glob(".*")), "the state of a run that is done is of no use"
 
@@ -348,8 +348,8 @@ def test_a_training_that_patience_ended_does_not_resume(store: Store, folder: Pa
     done, found = final_weights(store, plan)
     whole, expected = final_weights(store, plan, restart=True)
     assert done.id != whole.id
-    assert whole.figures["steps"] < 90
-    assert (done.figures["steps"], done.figures["valid"]) == (whole.figures["steps"], whole.figures["valid"])
+    assert whole.metrics["steps"] < 90
+    assert (done.metrics["steps"], done.metrics["valid"]) == (whole.metrics["steps"], whole.metrics["valid"])
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
 
@@ -419,7 +419,7 @@ def test_an_interruption_while_it_is_told_of_an_evaluation_counts_it_once(
     with pytest.raises(KeyboardInterrupt):
         trained(store, plan, watch, save_every=3600)
     done, _ = final_weights(store, plan)
-    assert [point["step"] for point in done.figures["valid"]] == [3, 6, 9, 12]
+    assert [point["step"] for point in done.metrics["valid"]] == [3, 6, 9, 12]
 
 
 def test_a_best_student_is_known_to_a_state_at_once(store: Store, folder: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def evaluate(
         watch = _watch(on_event, f"{target.subject.name} on {questions.dataset}/{questions.split}, {scoring}")
         done += stage(project.store, target, questions, [scoring], load, watch)
     runs = {run.id: run for run in project.store.runs.everything()}
-    return [EvaluationResult(id=one.id, inputs_cut=one.inputs_cut or 0, result=result(one, runs)) for one in done]
+    return [EvaluationResult(id=one.id, inputs_cut=one.truncated_inputs or 0, result=result(one, runs)) for one in done]
 
 
 def _watch(on_event: OnEvent, label: str) -> Callable[[str, int, int], None]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.audit.measure import Measure
     from tinyllm_cli.audit.question_view import QuestionView
     from tinyllm_cli.rationales.gate_summary import GateResult
-    from tinyllm_cli.rationales.usefulness_summary import LeakageResult, Scorer, TextQuery, UsefulnessResult
+    from tinyllm_cli.rationales.usefulness_summary import LeakageResult, Scoring, TextQuery, UsefulnessResult
     from tinyllm_cli.records.elicitation import RationaleSet
     from tinyllm_cli.store.question_lookup import Place
 
@@ -192,8 +192,8 @@ def usefulness(
     Raises UsageProblem when there is nothing to score."""
     from tinyllm_cli.rationales.usefulness_summary import usefulness as run
 
-    query, sets, scorer = _scoring(project, options, on_event)
-    return run(project.store, query, sets, scorer, shown=examples, on_event=on_event)
+    query, sets, scoring = _scoring(project, options, on_event)
+    return run(project.store, query, sets, scoring, shown=examples, on_event=on_event)
 
 
 def leakage(
@@ -205,15 +205,16 @@ def leakage(
     Raises UsageProblem when a teacher has no rationale to probe."""
     from tinyllm_cli.rationales.usefulness_summary import leakage as run
 
-    query, sets, scorer = _scoring(project, options, on_event)
-    return run(project.store, query, sets, scorer, count=count, on_event=on_event)
+    query, sets, scoring = _scoring(project, options, on_event)
+    return run(project.store, query, sets, scoring, count=count, on_event=on_event)
 
 
 def _scoring(
     project: Project, options: UsefulnessOptions, on_event: OnEvent
-) -> tuple[TextQuery, list[RationaleSet], Scorer]:
+) -> tuple[TextQuery, list[RationaleSet], Scoring]:
     from tinyllm_cli.rationales.rationale_sets import rationale_sets
-    from tinyllm_cli.rationales.usefulness_summary import Scorer, TextQuery
+    from tinyllm_cli.rationales.usefulness_summary import Scoring, TextQuery
+    from tinyllm_cli.records.usefulness import Scorer
     from tinyllm_cli.students.loading import model_fingerprint
     from tinyllm_cli.students.model_names import absolute, loaded_once
 
@@ -221,14 +222,13 @@ def _scoring(
     dataset = _dataset(project, split, options.get("dataset"), on_event)
     sets = rationale_sets(project.store, dataset, split, options.get("teachers", ()), options.get("icl"))
     model = absolute(options.get("model", "smollm2"))
-    scorer = Scorer(
-        model=model,
-        name=f"{model} {model_fingerprint(model)}".strip(),
+    scoring = Scoring(
+        scorer=Scorer(model=model, fingerprint=model_fingerprint(model)),
         load=loaded_once(model, trust_remote_code=options.get("trust_remote_code", False)),
         mask=options.get("mask_answer", True),
     )
     gates = project.gates(options.get("gates", True), options.get("max_target", 256))
-    return TextQuery(dataset=dataset, split=split, gates=gates, limit=options.get("limit")), sets, scorer
+    return TextQuery(dataset=dataset, split=split, gates=gates, limit=options.get("limit")), sets, scoring
 
 
 def find_questions(

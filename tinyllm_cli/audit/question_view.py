@@ -80,7 +80,7 @@ def _reply_view(question: Question, reply: question_lookup.ReplyRow, gates: Gate
         verdict=verdict.verdict,
         findings=tuple((finding.gate, finding.reason) for finding in verdict.findings),
         pieces=tuple(pieces(reply.text, "" if verdict.verdict == "rejected" else left)),
-        uses=tuple((one.gain, one.model, scored.get(one.text, "another text of it")) for one in reply.gains),
+        uses=tuple((one.gain, one.model, scored.get(one.text_hash, "another text of it")) for one in reply.gains),
     )
 
 

@@ -12,7 +12,7 @@ from tinyllm_cli.iteration import batched
 from tinyllm_cli.rationales.gates.topic import off_topic
 from tinyllm_cli.rationales.selection import best_covered
 from tinyllm_cli.rationales.verdicts import JudgedRationale
-from tinyllm_cli.records.elicitation import RECORDED_RECIPE, RationaleSet, Recipe, recipe_named
+from tinyllm_cli.records.elicitation import TEMPLATE, RationaleSet, Recipe
 from tinyllm_cli.store import Store
 
 _PAGE = 500
@@ -101,10 +101,10 @@ def quality(store: Store, own: TeacherSet, rationales: Iterable[JudgedRationale]
     for page in batched(rationales, _PAGE):
         count.add(page)
     source = own.source
-    usage = store.rationale_stats.spent(own.dataset, own.split, (source.teacher, source.sampling, source.recipe))
+    usage = store.rationale_stats.spent(own.dataset, own.split, (source.teacher, source.sampling, source.recipe.name))
     texts = count.verdicts["kept"] + count.verdicts["repaired"]
     return TeacherQuality(
-        dataset=own.dataset, split=own.split, teacher=source.teacher, model=source.model, recipe=source.recipe,
+        dataset=own.dataset, split=own.split, teacher=source.teacher, model=source.model, recipe=source.recipe.name,
         saw_answers=source.teacher_forcing, questions=own.questions, covered=count.covered, usable=count.usable,
         failed=store.rationale_stats.unanswered(own.dataset, own.split, source), rationales=count.verdicts.total(),
         samples=count.samples, kept=count.verdicts["kept"], repaired=count.verdicts["repaired"],
@@ -170,8 +170,8 @@ def elicit_command(store: Store, own: TeacherSet, samples: int) -> str | None:
     It states the defaults as well: an omitted option would come from tinyllm.toml, and another configuration is
     elicited, and paid for, from the beginning."""
     backend, sampling = store.rationale_stats.sampling_of(own.source)
-    recipe = recipe_named(own.source.recipe)
-    if recipe is None or backend == RECORDED_RECIPE:
+    recipe = own.source.recipe
+    if recipe.template != TEMPLATE or recipe.icl is None or backend == "recorded":
         return None
     words = ["tinyllm", "elicit", "--teacher", own.source.teacher, "--dataset", own.dataset, "--split", own.split]
     words += ["--icl", str(recipe.icl)] if recipe.icl != Recipe().icl else []

@@ -105,8 +105,8 @@ def _predictor(session: Session, options: PredictOptions) -> Predictor:
     if options.get("model") is None:
         with session.project() as project:
             return api.predictor(project, **options)
-    prefixes = {name: spec.prefix for name, spec in session.settings.teachers.items()}
-    return api.predictor(None, **{**options, "prefixes": prefixes})
+    options["prefixes"] = {name: spec.prefix for name, spec in session.settings.teachers.items()}
+    return api.predictor(None, **options)
 
 
 def _check_source(
@@ -174,7 +174,7 @@ def _show(console: Console, student: Predictor, one: PredictedAnswer) -> None:
         console.say(f"  {share:6.1%}  {option_line(index, options[index])}")
     for teacher, text in one.rationales.items():
         console.say(f"Explained as {teacher}: {text or '(nothing)'}")
-    if prediction.input_cut:
+    if prediction.input_truncated:
         console.say(f"The input exceeded {student.config.limits.input} tokens and was truncated.")
     console.result(
         {
@@ -186,7 +186,7 @@ def _show(console: Console, student: Predictor, one: PredictedAnswer) -> None:
             "probabilities": list(one.probabilities) or None,
             "text": prediction.text,
             "rationales": dict(one.rationales),
-            "input_cut": prediction.input_cut,
+            "input_cut": prediction.input_truncated,
         }
     )
 

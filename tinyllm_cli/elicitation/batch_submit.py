@@ -75,7 +75,7 @@ def outcome(
 @contextmanager
 def _working(store: Store, job: Job, config: ElicitationConfig) -> Iterator[Worker]:
     """An elicitation that stays open for its batches, or whose row says how it ended."""
-    with store.elicitations.working(config, job.dataset, job.split, job.recipe.name) as worker:
+    with store.elicitations.working(config, job.dataset, job.split, job.recipe) as worker:
         try:
             yield worker
         except KeyboardInterrupt:

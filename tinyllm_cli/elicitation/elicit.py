@@ -72,7 +72,7 @@ def _generate(teacher: Teacher, queue: RequestQueue, sampling: Sampling) -> Iter
 def _working(store: Store, job: Job, config: ElicitationConfig, teacher: Teacher) -> Iterator[Worker]:
     """An elicitation whose row says how it ended."""
     before = _pace(teacher)
-    with store.elicitations.working(config, job.dataset, job.split, job.recipe.name) as worker:
+    with store.elicitations.working(config, job.dataset, job.split, job.recipe) as worker:
         try:
             yield worker
         except (KeyboardInterrupt, GeneratorExit):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from backends.base import Message
 from tinyllm_cli.datasets.question import Question, option_line
-from tinyllm_cli.records.elicitation import RECORDED_RECIPE, Prompt, Recipe
+from tinyllm_cli.records.elicitation import Prompt, Recipe
 
 _FORCED = "Explain in one to three sentences why the given answer to the last question is right."
 _FREE = (
@@ -33,7 +33,7 @@ def draw_examples(question: Question, recipe: Recipe, after: QuestionAfter) -> l
     them are drawn. So the same command builds the same prompt, and adding or removing a question of the pool changes
     a few prompts, not all."""
     drawn: dict[str, Question] = {}
-    for number in range(recipe.icl):
+    for number in range(recipe.icl or 0):
         point = hashlib.sha256(f"{recipe.seed}:{question.hash}:{number}".encode()).hexdigest()
         example = after(point)
         for _ in range(_WALK):  # skip what can't be drawn
@@ -56,17 +56,17 @@ def build_prompt(question: Question, recipe: Recipe, examples: Sequence[Question
     blocks.append(_block(question, with_answer=recipe.teacher_forcing) + f"\n{_CUE}")
     return Prompt(
         question=question.hash,
-        recipe=recipe.name,
+        recipe=recipe,
         messages=(Message(role="user", content="\n\n".join(blocks)),),
-        teacher_forcing=recipe.teacher_forcing,
         examples=tuple(example.hash for example in examples),
     )
 
 
-def recorded_prompt(question: Question, edition: str = "", *, teacher_forcing: bool) -> Prompt:
-    """A placeholder for the unknown prompt of a recorded rationale. `edition` makes a changed rationale a new row."""
-    recipe = RECORDED_RECIPE if teacher_forcing else f"{RECORDED_RECIPE} free"
-    return Prompt(question=question.hash, recipe=recipe, messages=(), teacher_forcing=teacher_forcing, edition=edition)
+def recorded_prompt(question: Question, content_hash: str = "", *, teacher_forcing: bool) -> Prompt:
+    """A placeholder for the unknown prompt of a recorded rationale. With another `content_hash`, the rationale is a new
+    row."""
+    recipe = Recipe.recorded(teacher_forcing=teacher_forcing)
+    return Prompt(question=question.hash, recipe=recipe, messages=(), content_hash=content_hash)
 
 
 def _block(question: Question, *, with_answer: bool) -> str:

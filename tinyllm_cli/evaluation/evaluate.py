@@ -15,6 +15,7 @@ from tinyllm_cli.evaluation.targets import EvaluationTarget
 from tinyllm_cli.rationales.teacher_answers import TeacherAnswers, load_teacher_answers, unforced_command
 from tinyllm_cli.records.evaluations import Evaluation, Prediction, Scoring, Subject
 from tinyllm_cli.store import Store
+from tinyllm_cli.store.evaluations import EvaluatedQuestions
 from tinyllm_cli.students.base import Student
 
 OnAnswered = Callable[[int, int], None]
@@ -96,7 +97,7 @@ def evaluate_teacher(store: Store, teacher: str, questions: QuestionSlice) -> Ev
                 f"Run: {unforced_command(teacher, questions.dataset, questions.split)}",
             )
         predictions.append(_teacher_prediction(question, own))
-    subject = Subject.asked(teacher, own.variant.sampling, own.variant.recipe)
+    subject = Subject.of_replies(teacher, own.variant.sampling, own.variant.recipe.name)
     evaluation = _open(store, subject, questions, "generate", total)
     store.evaluations.forget_stale(evaluation)
     store.evaluations.add_predictions(evaluation.id, predictions)
@@ -130,9 +131,10 @@ def question_count(store: Store, questions: QuestionSlice) -> int:
 
 def _open(store: Store, subject: Subject, questions: QuestionSlice, scoring: Scoring, total: int) -> Evaluation:
     chance, majority = store.questions.answers(questions.dataset, questions.split, questions.limit)
-    return store.evaluations.open(
-        subject, questions.dataset, questions.split, scoring, questions=total, chance=chance, majority=majority
+    counted = EvaluatedQuestions(
+        dataset=questions.dataset, split=questions.split, count=total, chance=chance, majority=majority
     )
+    return store.evaluations.open(subject, scoring, counted)
 
 
 def _missing_chunks(questions: Iterator[Question], answered: set[str]) -> Iterator[list[Question]]:

@@ -270,7 +270,7 @@ def _row(one: PredictedAnswer, stamp: Mapping[str, str]) -> dict[str, Any]:
         "gold": one.question.answer if known else None,
         "correct": one.correct,
         "rationales": dict(one.rationales),
-        "input_cut": one.prediction.input_cut,
+        "input_cut": one.prediction.input_truncated,
         **stamp,
         "question_hash": one.question.hash,
     }

@@ -29,7 +29,7 @@ class EvaluationTarget:
 
     def with_context(self, extra_context: ExtraContext, digest: str) -> EvaluationTarget:
         """The same target, which reads this context; `digest` identifies it in the subject."""
-        return replace(self, subject=self.subject.reading(digest), extra_context=extra_context)
+        return replace(self, subject=replace(self.subject, extra_context=digest), extra_context=extra_context)
 
 
 def run_target(run: Run) -> EvaluationTarget:
@@ -84,16 +84,17 @@ def only_dataset(store: Store) -> str:
 
 
 def run_subject(run: Run) -> Subject:
-    """A run's student. The checkpoint of a running training changes on disk, and the fingerprint with it."""
-    fingerprint = run.checkpoint or model_fingerprint(run.folder)
-    return Subject(kind="run", name=f"run {run.id}", run=run.id, fingerprint=fingerprint)
+    """A run's student: by its step, and during the training by the files of its checkpoint."""
+    fingerprint = model_fingerprint(run.folder) if run.checkpoint is None else None
+    return Subject(kind="run", name=f"run {run.id}", run=run.id, step=run.checkpoint, model_fingerprint=fingerprint)
 
 
 def model_subject(
     kind: Literal["model", "teacher"], name: str, model: str, limits: Limits, revision: str | None = None
 ) -> Subject:
-    """A model that was not trained here. The fingerprint changes with the input limit, with a given revision and with
-    a local model's files."""
-    state = model_fingerprint(model) or (f"revision {revision}" if revision else "")
-    fingerprint = f"{model} inputs up to {limits.input} {state}".strip()
-    return Subject(kind=kind, name=name, fingerprint=fingerprint)
+    """A model that was not trained here. A local model has a fingerprint instead of a revision."""
+    fingerprint = model_fingerprint(model) or None
+    return Subject(
+        kind=kind, name=name, model=model or None, model_fingerprint=fingerprint, max_input=limits.input,
+        revision=None if fingerprint else revision or None,
+    )  # fmt: skip

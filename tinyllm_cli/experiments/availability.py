@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
 
 from tinyllm_cli.config import Settings
 from tinyllm_cli.datasets.question import canonical
@@ -12,7 +11,7 @@ from tinyllm_cli.experiments.grid import Coverage
 from tinyllm_cli.rationales.gates import gate_settings
 from tinyllm_cli.rationales.selection import best_covered
 from tinyllm_cli.rationales.teacher_answers import load_teacher_answers
-from tinyllm_cli.records.elicitation import RationaleSet, recipe_icl
+from tinyllm_cli.records.elicitation import RationaleSet
 from tinyllm_cli.store import Store
 from tinyllm_cli.training.alpha import prefix_of
 
@@ -52,8 +51,8 @@ def _asked_all(store: Store, teacher: str, dataset: str, split: str, limit: int 
 def _with_and_without_icl(variants: Sequence[RationaleSet], teacher: str, dataset: str) -> bool:
     """Whether the teacher was asked without in-context examples as well as in its main configuration with them."""
     own = [variant for variant in variants if variant.teacher == teacher]
-    main = recipe_icl(best_covered(own, teacher, dataset).recipe)
-    return main != 0 and any(recipe_icl(variant.recipe) == 0 for variant in own)
+    main = best_covered(own, teacher, dataset).recipe.icl
+    return main != 0 and any(variant.recipe.icl == 0 for variant in own)
 
 
 def _edition(store: Store, dataset: str, variants: RationaleSets, settings: Settings) -> str:
@@ -62,9 +61,15 @@ def _edition(store: Store, dataset: str, variants: RationaleSets, settings: Sett
     content = [
         known.fingerprint if known else "",
         store.questions.splits(dataset),
-        {split: sorted(map(astuple, those)) for split, those in variants.items()},
-        store.usefulness.scored(dataset),
+        {split: sorted(map(_facts, those)) for split, those in variants.items()},
+        [(one.scorer.name, one.rationales, one.latest) for one in store.usefulness.scored(dataset)],
         {variant.teacher: prefix_of(variant.teacher, settings) for those in variants.values() for variant in those},
         gate_settings(settings.gates).hash,
     ]
     return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
+
+
+def _facts(one: RationaleSet) -> tuple[str | int | bool, ...]:
+    """The order and the values are part of stored identities."""
+    return (one.teacher, one.sampling, one.recipe.name, one.model, one.revision, one.teacher_forcing, one.rationales,
+            one.questions, one.latest)  # fmt: skip

@@ -21,8 +21,8 @@ class ValidScore:
 
 def valid_score(run: Run) -> ValidScore | None:
     """None where no validation split selected the checkpoint."""
-    best = run.figures.get("best_step")
-    point = next((point for point in run.figures.get("valid", ()) if point["step"] == best), None)
+    best = run.metrics.get("best_step")
+    point = next((point for point in run.metrics.get("valid", ()) if point["step"] == best), None)
     return None if point is None else ValidScore(run=run.id, accuracy=point["accuracy"], loss=point.get("loss"))
 
 

@@ -34,7 +34,7 @@ class History:
         """The finished runs of this student with a measured speed."""
         return [
             run for run in self.runs
-            if run.student == name and run.state == "done" and run.figures.get("questions_per_second")
+            if run.student == name and run.state == "done" and run.metrics.get("questions_per_second")
         ]  # fmt: skip
 
 
@@ -79,8 +79,8 @@ def seconds(cell: ExperimentCell, sizes: Mapping[str, int], history: History) ->
         return None
     whole = sizes[training.dataset]
     questions = min(whole, training.limit or whole) * int(training.options.get("epochs", 1))
-    speed: float = median(run.figures["questions_per_second"] for run in alike)
-    valid: float = median(run.figures.get("evaluating_seconds", 0.0) for run in alike)
+    speed: float = median(run.metrics["questions_per_second"] for run in alike)
+    valid: float = median(run.metrics.get("evaluating_seconds", 0.0) for run in alike)
     numbers = {run.id for run in own}
     test = [one.seconds or 0.0 for one in history.evaluations if one.subject.run in numbers]
     return questions / speed + valid + (median(test) if test and cell.evaluate is not None else 0.0)
@@ -132,7 +132,7 @@ def _memory(student: str, history: History, place: Literal["host", "gpu"]) -> fl
     """Bytes that a training takes: the peak of earlier runs of this student on such a machine, else an estimate from
     its weights."""
     whole = [run for run in history.student(student) if not _saves_memory(run)]
-    peaks = [run.figures.get("peak_memory", {}) for run in whole]
+    peaks = [run.metrics.get("peak_memory", {}) for run in whole]
     measured = [peak[place] for peak in peaks if place in peak and ("gpu" in peak) == bool(gpus())]
     return max(measured, default=_BASE + _COPIES * (student_bytes(student, history) or 0))
 

@@ -173,7 +173,7 @@ class Search:
         run = next((run for run in self._in_work(one.alphas) if run.id not in one.others), None)
         if run is None or one.job.waits:
             return False
-        one.report(run.figures)
+        one.report(run.metrics)
         if not one.reported or not one.trial.should_prune():
             return False
         self._prune(one, run)

@@ -56,6 +56,6 @@ def probe(ranker: Ranker, pairs: Sequence[tuple[Question, str]], limits: Limits)
 
 def _result(name: str, ranker: Ranker, asked: list[Question], limits: Limits, extra_context: ExtraContext) -> Probed:
     answers = list(rank(ranker, asked, limits, extra_context))
-    correct, cut = (sum(getattr(one, what) for one in answers) for what in ("correct", "input_cut"))
+    correct, cut = (sum(getattr(one, what) for one in answers) for what in ("correct", "input_truncated"))
     low, high = wilson(correct, len(asked))
     return Probed(condition=name, n=len(asked), correct=correct, low=low, high=high, inputs_cut=cut)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,6 @@ from tinyllm_cli.rationales.best_of import Sampled, best_of
 from tinyllm_cli.rationales.selection import SelectedRationale, Selection, TeacherRationales
 from tinyllm_cli.rationales.verdicts import JudgedRationale
 from tinyllm_cli.rationales.weights import ModelScores, current_scores, weights
-from tinyllm_cli.records.elicitation import RECORDED_RECIPE
 
 NOT_USEFUL = "not useful"
 """The reason for which the usefulness filter drops a rationale, beside the names of the gates."""
@@ -64,7 +62,7 @@ def select(rows: TeacherRationales, selection: Selection, seed: int) -> TeacherS
         "empty": empty,
         **({"rejected": rejected} if selection.gates or rejected else {}),
         **({"edited": edited} if edited else {}),
-        **({"scored_by": scores.model} if scores else {}),
+        **({"scored_by": scores.scorer.name} if scores else {}),
         **({"unchosen": len(kept) - len(chosen)} if len(kept) > len(chosen) else {}),
         "digest": _digest(chosen, None if selection.usefulness == "none" else weight_of),
     }
@@ -83,7 +81,7 @@ def _first_objections(rationales: Sequence[JudgedRationale]) -> Counter[str]:
 
 def _edited(rows: TeacherRationales, chosen: Sequence[JudgedRationale]) -> int:
     """How many of the chosen ones replace a text of the teacher: they came from a file, unlike the set."""
-    if rows.source.recipe.startswith(RECORDED_RECIPE):
+    if rows.source.recipe.is_recorded:
         return 0
     return sum(one.rationale.finish_reason == "recorded" for one in chosen)
 
@@ -142,7 +140,6 @@ def _shuffled(by_question: Mapping[str, list[SelectedRationale]], seed: str) -> 
     return {key: by_question[order[index - 1]] for index, key in enumerate(order)}
 
 
-_FINGERPRINT = re.compile(r" [0-9a-f]{6,}$")
 """The end of a model's stored name, which identifies the state of its weights."""
 
 
@@ -171,7 +168,7 @@ def _choose_scores(
     if len(complete) > 1:
         raise UsageProblem(
             f"Several models scored the rationales of {rows.source.teacher} for {rows.dataset}.",
-            f"Choose one with --usefulness-model: {choices([one.model for one in complete])}.",
+            f"Choose one with --usefulness-model: {choices([one.scorer.name for one in complete])}.",
         )
     if not complete:
         raise _scores_missing(rows, selection, found, wanted)
@@ -180,8 +177,8 @@ def _choose_scores(
 
 def _of_model(typed: str, found: Sequence[ModelScores]) -> list[ModelScores]:
     """The scores of the model with this name, with or without its fingerprint; else of those whose names begin so."""
-    exact = [one for one in found if typed in (one.model, _FINGERPRINT.sub("", one.model))]
-    return exact or [one for one in found if one.model.startswith(typed)]
+    exact = [one for one in found if typed in (one.scorer.name, one.scorer.model)]
+    return exact or [one for one in found if one.scorer.name.startswith(typed)]
 
 
 def _scores_missing(
@@ -190,7 +187,7 @@ def _scores_missing(
     named = selection.usefulness_model
     best = max(found, key=lambda one: len(one.gains), default=None)
     missing = wanted - (len(best.gains) if best else 0)
-    scorer = _FINGERPRINT.sub("", best.model) if best and (best.gains or named) else named
+    scorer = best.scorer.model if best and (best.gains or named) else named
     by = named or scorer
     return UsageProblem(
         f"{missing} of {wanted} rationales of {rows.source.teacher} for {rows.dataset} have no score"
@@ -202,7 +199,7 @@ def _scores_missing(
 def _scoring_command(rows: TeacherRationales, selection: Selection, model: str | None) -> str:
     """The command with which `model` scores exactly the texts of this selection."""
     words = ["tinyllm", "usefulness", "--dataset", rows.dataset, "--teacher", rows.source.teacher]
-    words += ["--model", _FINGERPRINT.sub("", model)] if model else []
+    words += ["--model", model] if model else []
     words += ["--limit", str(rows.questions)] if rows.limited else []
     words += ["--icl", str(selection.icl)] if selection.icl is not None else []
     if selection.gates is None:

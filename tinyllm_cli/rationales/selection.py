@@ -10,8 +10,8 @@ from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.verdicts import JudgedRationale
 from tinyllm_cli.rationales.weights import Use
-from tinyllm_cli.records.elicitation import RationaleSet, recipe_icl
-from tinyllm_cli.store.usefulness import UsefulnessGain
+from tinyllm_cli.records.elicitation import RationaleSet
+from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class TeacherRationales:
     questions: int
     limited: bool
     rationales: Sequence[JudgedRationale]
-    scores: Mapping[str, Sequence[UsefulnessGain]]
+    scores: Mapping[Scorer, Sequence[UsefulnessGain]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,10 +91,10 @@ def best_covered(
             f"The database has no rationales of {teacher} for {dataset}, split {split}.",
             f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}{option}",
         )
-    fitting = [variant for variant in own if icl is None or recipe_icl(variant.recipe) == icl]
+    fitting = [variant for variant in own if icl is None or variant.recipe.icl == icl]
     if not fitting:
         raise UsageProblem(
             f"{teacher} has no rationales for {dataset} that were elicited with {icl} in-context examples.",
             f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}{option} --icl {icl}",
         )
-    return max(fitting, key=lambda one: (one.teacher_forcing, one.questions, recipe_icl(one.recipe) != 0, one.latest))
+    return max(fitting, key=lambda one: (one.teacher_forcing, one.questions, one.recipe.icl != 0, one.latest))

@@ -9,7 +9,7 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.replies import own_answer
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.rationales.pairing import rationales_by_question
-from tinyllm_cli.records.elicitation import RECORDED_RECIPE, Rationale, RationaleSet
+from tinyllm_cli.records.elicitation import Rationale, RationaleSet
 from tinyllm_cli.store import Store
 
 
@@ -79,7 +79,7 @@ def _unforced(variants: list[RationaleSet]) -> dict[str, RationaleSet]:
 
 def _never_asked(own: list[RationaleSet], teacher: str, dataset: str, split: str) -> UsageProblem:
     forced = " It saw the gold answers, so its rationales do not measure its own accuracy." if own else ""
-    if any(variant.recipe == RECORDED_RECIPE for variant in own):
+    if any(variant.recipe.is_recorded for variant in own):
         hint = "If its author did not see the answers, import the file with --no-teacher-forcing."
     else:
         hint = f"Run: {unforced_command(teacher, dataset, split)}"

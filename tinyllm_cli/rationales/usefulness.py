@@ -19,8 +19,8 @@ from tinyllm_cli.rationales.masking import masked
 from tinyllm_cli.rationales.verdicts import JudgedRationale, judged
 from tinyllm_cli.rationales.weights import text_hash
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
+from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
 from tinyllm_cli.store import Store
-from tinyllm_cli.store.usefulness import UsefulnessGain
 from tinyllm_cli.students.base import Limits, Ranker
 from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT, ExtraContext
 from tinyllm_cli.students.predict import rank
@@ -46,7 +46,7 @@ def score(
     store: Store,
     rationales: Iterable[JudgedRationale],
     *,
-    model: str,
+    model: Scorer,
     load: Callable[[], Ranker],
     mask: bool,
     watch: OnScored,
@@ -61,7 +61,7 @@ def score(
         if missing:
             ranker = ranker or load()
             computed = [
-                UsefulnessGain(rationale=id, text=hashes[id], gain=gain, cut=cut)
+                UsefulnessGain(rationale=id, text_hash=hashes[id], gain=gain, input_truncated=cut)
                 for id, (gain, cut) in _gains(ranker, missing, mask, Limits()).items()
             ]
             store.usefulness.add(model, computed)
@@ -70,7 +70,7 @@ def score(
         watch(done)
         for one in chunk:
             gain = gains[one.rationale.id]
-            yield Scored(rationale=one.rationale, text=one.text, gain=gain.gain, cut=gain.cut)
+            yield Scored(rationale=one.rationale, text=one.text, gain=gain.gain, cut=gain.input_truncated)
 
 
 def passed_rationales(
@@ -108,7 +108,7 @@ def gold_scores(
     per token), and whether its input was truncated."""
     answers = {question.key: question.answer for question in questions}
     return {
-        one.key: (_log_softmax(one.scores or (), answers[one.key]), one.input_cut)
+        one.key: (_log_softmax(one.scores or (), answers[one.key]), one.input_truncated)
         for one in rank(ranker, questions, limits, extra_context)
     }
 

@@ -16,6 +16,7 @@ from tinyllm_cli.rationales.leakage import Probed, probe
 from tinyllm_cli.rationales.teacher_answers import load_teacher_answers, unforced_sets
 from tinyllm_cli.rationales.usefulness import Scored, passed_rationales, score
 from tinyllm_cli.records.elicitation import RationaleSet
+from tinyllm_cli.records.usefulness import Scorer
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Limits, Ranker
 
@@ -98,18 +99,17 @@ class TextQuery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scorer:
-    """The model that reads, and whether the answer's name is masked in what it reads. `name` is what the store calls
-    the model; `load` is called only when a score is missing."""
+class Scoring:
+    """The model that reads, and whether the answer's name is masked in what it reads. `load` is called only when a
+    score is missing."""
 
-    model: str
-    name: str
+    scorer: Scorer
     load: Callable[[], Ranker]
     mask: bool = True
 
 
 def usefulness(
-    store: Store, query: TextQuery, sets: list[RationaleSet], scorer: Scorer, *, shown: int, on_event: OnEvent
+    store: Store, query: TextQuery, sets: list[RationaleSet], scoring: Scoring, *, shown: int, on_event: OnEvent
 ) -> UsefulnessResult:
     """Score each text, and sum up by teacher with the `shown` most and least useful.
 
@@ -119,7 +119,7 @@ def usefulness(
         questions = store.questions.iterate(query.dataset, query.split, query.limit)
         texts = passed_rationales(store, questions, one, query.gates)
         watch = partial(_progress, on_event, f"scoring {one.teacher}")
-        scored = score(store, texts, model=scorer.name, load=scorer.load, mask=scorer.mask, watch=watch)
+        scored = score(store, texts, model=scoring.scorer, load=scoring.load, mask=scoring.mask, watch=watch)
         found.append(_summed(one.teacher, scored, shown))
     if not any(one.rationales for one in found):
         raise UsageProblem(
@@ -127,13 +127,14 @@ def usefulness(
             f"See why: tinyllm gate --dataset {query.dataset} --split {query.split}",
         )
     return UsefulnessResult(
-        dataset=query.dataset, split=query.split, model=scorer.model, scorer=scorer.name, masked=scorer.mask,
+        dataset=query.dataset, split=query.split, model=scoring.scorer.model, scorer=scoring.scorer.name,
+        masked=scoring.mask,
         teachers=tuple(found), several_scorers=len(store.usefulness.models(query.dataset)) > 1,
     )  # fmt: skip
 
 
 def leakage(
-    store: Store, query: TextQuery, sets: list[RationaleSet], scorer: Scorer, *, count: int, on_event: OnEvent
+    store: Store, query: TextQuery, sets: list[RationaleSet], scoring: Scoring, *, count: int, on_event: OnEvent
 ) -> LeakageResult:
     """Probe the first `count` rationales of each teacher.
 
@@ -142,7 +143,7 @@ def leakage(
     found: dict[str, tuple[Probe, ...]] = {}
     for teacher, own_pairs in pairs.items():
         on_event(Notice(message=f"Probing {len(own_pairs)} rationales of {teacher}."))
-        found[teacher] = tuple(map(_probe, probe(scorer.load(), own_pairs, Limits())))
+        found[teacher] = tuple(map(_probe, probe(scoring.load(), own_pairs, Limits())))
     unforced = unforced_sets(store, query.dataset, query.split)
     own = {teacher: _own_accuracy(store, query, teacher) for teacher in pairs if teacher in unforced}
     return LeakageResult(dataset=query.dataset, split=query.split, teachers=found, own=own)

@@ -12,7 +12,7 @@ from typing import Literal
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.rationales.masking import masked
 from tinyllm_cli.rationales.verdicts import JudgedRationale
-from tinyllm_cli.store.usefulness import UsefulnessGain
+from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
 
 Use = Literal["none", "weight", "filter"]
 
@@ -42,12 +42,12 @@ def weights(gains: Mapping[int, float]) -> dict[int, float]:
 class ModelScores:
     """The gains that one model's scores give a teacher's texts, by rationale id, with the answer masked."""
 
-    model: str
+    scorer: Scorer
     gains: Mapping[int, float]
 
 
 def current_scores(
-    stored: Mapping[str, Sequence[UsefulnessGain]], rationales: Sequence[JudgedRationale]
+    stored: Mapping[Scorer, Sequence[UsefulnessGain]], rationales: Sequence[JudgedRationale]
 ) -> list[ModelScores]:
     """The scores of each model that are of these texts; the model that scored most of them first."""
     if not stored:
@@ -55,9 +55,9 @@ def current_scores(
     hashes = {one.rationale.id: text_hash(one.text, one.question, mask=True) for one in rationales}
     found = [
         ModelScores(
-            model=model,
-            gains={one.rationale: one.gain for one in gains if hashes.get(one.rationale) == one.text},
+            scorer=scorer,
+            gains={one.rationale: one.gain for one in gains if hashes.get(one.rationale) == one.text_hash},
         )
-        for model, gains in stored.items()
+        for scorer, gains in stored.items()
     ]
     return sorted(found, key=lambda one: -len(one.gains))

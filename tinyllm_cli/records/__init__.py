@@ -1,1 +1,1 @@
-"""What the store holds, as types: rationales and how they were asked for, runs, evaluations. No SQL."""
+"""What the store holds, as types: rationales and their prompts, runs, evaluations, usefulness. No SQL."""

@@ -1,39 +1,76 @@
-"""Prompts, rationales and elicitations, as the store holds them."""
+"""Recipes, prompts, rationales and elicitations, as the store holds them."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
 from backends.base import Message, PaceChange, Sampling
 from tinyllm_cli.datasets.question import canonical
 
+TEMPLATE = "v1"
+"""Version of the prompt's wording: another wording gets another version."""
+
+_RECORDED = "recorded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How prompts are made. `icl` in-context examples are drawn with `seed` (None where there are none). `icl` is None
+    for recordings, whose prompts are unknown."""
+
+    template: str = TEMPLATE
+    icl: int | None = 2
+    seed: int | None = 0
+    teacher_forcing: bool = True
+    """Whether the prompt contains the gold answer."""
+
+    def __post_init__(self) -> None:
+        if not self.icl:
+            object.__setattr__(self, "seed", None)
+
+    @classmethod
+    def recorded(cls, *, teacher_forcing: bool) -> Recipe:
+        """That of a recorded rationale."""
+        return cls(template=_RECORDED, icl=None, teacher_forcing=teacher_forcing)
+
+    @property
+    def is_recorded(self) -> bool:
+        return self.template == _RECORDED
+
+    @cached_property
+    def name(self) -> str:
+        """For display, and as the key of its row."""
+        if self.icl is None:
+            return self.template if self.teacher_forcing else f"{self.template} free"
+        mode = "forced" if self.teacher_forcing else "free"
+        return f"{self.template} {mode} icl={self.icl}" + (f" seed={self.seed}" if self.icl else "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """What a teacher is asked about one question. `recipe` names how it was made (template version, in-context
-    examples, teacher-forcing): all prompts of one recipe belong together. `examples` are question hashes."""
+    """What a teacher is asked about one question. `question` and `examples` are question hashes; `messages` is empty
+    for a recorded rationale, whose prompt is unknown."""
 
     question: str
-    recipe: str
+    recipe: Recipe
     messages: tuple[Message, ...]
-    teacher_forcing: bool
     examples: tuple[str, ...] = ()
-    edition: str = ""
+    content_hash: str = ""
     """For a recorded or edited rationale, whose prompt is unknown: changes with its text."""
 
     @cached_property
     def hash(self) -> str:
-        content = [self.question, self.recipe, [[m.role, m.content] for m in self.messages], self.edition]
+        messages = [[message.role, message.content] for message in self.messages]
+        content = [self.question, self.recipe.name, messages, self.content_hash]
         return hashlib.sha256(canonical(content).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElicitationConfig:
-    """How a teacher is asked: the model behind its name, and the sampling. With the prompt and the sample number,
-    this is a rationale's identity, so that a changed model or temperature makes new rows beside the old ones."""
+    """A teacher's model, and how it samples. With the prompt and the sample number this is a rationale's identity, so
+    a changed model or temperature makes new rows beside the old ones."""
 
     teacher: str
     backend: str
@@ -59,28 +96,32 @@ class ElicitationConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RationaleSet:
-    """The rationales of one teacher that were made in one way (sampling and recipe), counted within a data set."""
+    """The rationales of one teacher with one sampling and one recipe, counted within a data set. `latest` is the row ID
+    of the newest one."""
 
     teacher: str
     sampling: str
-    recipe: str
+    recipe: Recipe
     model: str
     revision: str
-    teacher_forcing: bool
     rationales: int
     questions: int
     latest: int
-    """Row id of the newest rationale: identifies the latest set."""
+
+    @property
+    def teacher_forcing(self) -> bool:
+        return self.recipe.teacher_forcing
 
     @property
     def source(self) -> dict[str, str]:
-        """Which way of asking it is, for the record of a run."""
-        return {"model": self.model, "revision": self.revision, "recipe": self.recipe, "sampling": self.sampling}
+        """For the record of a run that uses these rationales."""
+        return {"model": self.model, "revision": self.revision, "recipe": self.recipe.name, "sampling": self.sampling}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rationale:
-    """A stored reply to one question of a split: the raw text and what the source said beside it."""
+    """A stored reply to one question of a split. `text` is raw; `answer` is the option index that a recording
+    states."""
 
     id: int
     position: int
@@ -94,8 +135,8 @@ class Rationale:
 
 @dataclass(frozen=True, kw_only=True)
 class Repeated:
-    """Questions of a split that stand there more than once: `again` counts their places after the first, `disagree` the
-    questions of which another place names another option. `key` is one of these, else one of those."""
+    """Repeated questions of a split. `again` counts the positions after the first one, `disagree` the questions whose
+    positions have different answers. `key` is an example, of those that disagree if there are any."""
 
     split: str
     again: int
@@ -105,8 +146,8 @@ class Repeated:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherCosts:
-    """What one teacher's rationales for one split of a data set came to. `cost` is None when unknown; `partly`: some of
-    it is, and the cost is at least this."""
+    """What one teacher's rationales for one split cost. `recipe` is its name. `cost` is None when unknown; `partly`: it
+    is known for some calls only, so it is a lower bound."""
 
     teacher: str
     model: str
@@ -126,8 +167,8 @@ class TeacherCosts:
 
 @dataclass(frozen=True, kw_only=True)
 class Elicitation:
-    """One time that a teacher was asked about one split. Tokens and cost are those of every call, failures and
-    repeated ones included; None when unknown. `state` 'killed' is found out by the next process."""
+    """One process that requested replies for one split. `recipe` is its name. Tokens and cost include failures and
+    retries; None when unknown. The next process sets the `state` 'killed'."""
 
     id: int
     teacher: str
@@ -144,7 +185,7 @@ class Elicitation:
     prompt_tokens: int | None
     completion_tokens: int | None
     cost: float | None
-    pace: tuple[PaceChange, ...]
+    concurrency: tuple[PaceChange, ...]
     started: str
     finished: str | None
     error: str | None
@@ -152,8 +193,8 @@ class Elicitation:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Requests that lie at an endpoint. `id` is the endpoint's name for it, None until that is known; `token` is ours.
-    `state` is 'uploading', 'submitting', then the endpoint's own word; it is open while `finished` is None."""
+    """Requests at an endpoint's batch API. `id` is the endpoint's ID, None until it is known; `token` is ours. `state`
+    is 'uploading', 'submitting', then the endpoint's; the batch is open while `finished` is None."""
 
     number: int
     id: str | None
@@ -167,43 +208,3 @@ class Batch:
     submitted: str
     finished: str | None
     error: str | None
-
-
-TEMPLATE = "v1"
-
-
-RECORDED_RECIPE = "recorded"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How prompts are made. `icl` in-context examples, drawn with `seed`."""
-
-    icl: int = 2
-    seed: int = 0
-    teacher_forcing: bool = True
-
-    @property
-    def name(self) -> str:
-        mode = "forced" if self.teacher_forcing else "free"
-        return f"{TEMPLATE} {mode} icl={self.icl}" + (f" seed={self.seed}" if self.icl else "")
-
-
-_NAMED = re.compile(rf"{TEMPLATE} (forced|free) icl=(\d+)(?: seed=(-?\d+))?")
-
-
-def recipe_named(name: str) -> Recipe | None:
-    """The recipe of this name; None for one of another template, or of a recording."""
-    match = _NAMED.fullmatch(name)
-    if match is None:
-        return None
-    return Recipe(icl=int(match[2]), seed=int(match[3] or 0), teacher_forcing=match[1] == "forced")
-
-
-_ICL = re.compile(r"\bicl=(\d+)")
-
-
-def recipe_icl(name: str) -> int | None:
-    """How many in-context examples the prompts of a recipe hold; None where that is unknown, as for a recording."""
-    found = _ICL.search(name)
-    return int(found[1]) if found else None

@@ -1,9 +1,8 @@
-"""Evaluations and predictions, as the store holds them, and whose they are."""
+"""Evaluations, their subjects and their predictions, as the store holds them."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 Scoring = Literal["rank", "generate"]
@@ -11,45 +10,45 @@ Scoring = Literal["rank", "generate"]
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """Who answers the questions: a run's student, a model that was not trained here, or a teacher."""
+    """Who answers the questions: a run's student, a model that was not trained here, or a teacher. The other fields
+    distinguish two states of one name, such as two checkpoints of a run."""
 
     kind: Literal["run", "model", "teacher"]
     name: str
-    fingerprint: str = ""
-    """Tells two states of one name apart (a folder that changed, a teacher asked differently)."""
-
     run: int | None = None
+    step: int | None = None
+    """Of the run's checkpoint."""
+
+    model: str | None = None
+    model_fingerprint: str | None = None
+    """Changes with the files of a local model."""
+
+    revision: str | None = None
+    max_input: int | None = None
+    """Limit of the input in tokens."""
+
+    sampling: str | None = None
+    """Hash of the sampling of a teacher's stored replies; `recipe` is the name of their recipe."""
+
+    recipe: str | None = None
+    extra_context: str | None = None
+    """Hash of the rationales that the student reads beside the questions (PINTO)."""
 
     @classmethod
-    def asked(cls, teacher: str, sampling: str, recipe: str) -> Subject:
-        """A teacher by what it wrote when it was asked in this way."""
-        return cls(kind="teacher", name=teacher, fingerprint=f"{sampling} {recipe}")
+    def of_replies(cls, teacher: str, sampling: str, recipe: str) -> Subject:
+        """A teacher, by its stored replies."""
+        return cls(kind="teacher", name=teacher, sampling=sampling, recipe=recipe)
 
     @property
-    def way(self) -> tuple[str, str] | None:
-        """(sampling, recipe) of a teacher by what it wrote; None for one whose model answers here."""
-        told = _ASKED.fullmatch(self.fingerprint) if self.kind == "teacher" else None
-        return (told[1], told[2]) if told else None
-
-    def reading(self, digest: str) -> Subject:
-        """The same, with hints beside the questions."""
-        return replace(self, fingerprint=f"{self.fingerprint}{_READS}{digest}")
-
-    @property
-    def state(self) -> str:
-        """The fingerprint without the hints."""
-        return self.fingerprint.partition(_READS)[0]
-
-
-_READS = " reads "
-
-
-_ASKED = re.compile(r"([0-9a-f]{32}) (.+)")
+    def replies(self) -> tuple[str, str] | None:
+        """(sampling, recipe) of a teacher's stored replies; None where a model answered."""
+        return None if self.sampling is None or self.recipe is None else (self.sampling, self.recipe)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Counts over one split. `correct` and `unparseable` are None until it is complete."""
+    """Counts over one split. `chance` is the expected accuracy of guessing, `majority` that of always choosing the most
+    frequent position. `correct`, `unparseable` and `truncated_inputs` are None until it is complete."""
 
     id: int
     subject: Subject
@@ -61,15 +60,15 @@ class Evaluation:
     majority: float
     correct: int | None
     unparseable: int | None
-    inputs_cut: int | None
+    truncated_inputs: int | None
     seconds: float | None
     created: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One answer: an option index, or None when the text names no option. `scores` are mean log-likelihoods
-    (nats per token) by option."""
+    """One answer: an option index, or None when the text is unparseable. `scores` are mean log-likelihoods (nats per
+    token) by option."""
 
     key: str
     question: str
@@ -77,4 +76,4 @@ class Prediction:
     correct: bool
     scores: tuple[float, ...] | None = None
     text: str | None = None
-    input_cut: bool = False
+    input_truncated: bool = False

@@ -12,8 +12,24 @@ RunState = Literal["running", "done", "stopped", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunIdentity:
+    """What is equal for two runs of the same training. `alpha` maps teacher to weight; `sources` says by teacher which
+    rationales were used; `versions` are those of tinyllm and its libraries."""
+
+    method: str
+    student: str
+    dataset: str
+    alpha: Mapping[str, float]
+    seed: int
+    settings: RunSettings
+    sources: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """One training of one student. `alpha` maps teacher to weight; `lineage` says which rationales were used."""
+    """One training of one student. `alpha` maps teacher to weight; `sources` says by teacher which rationales were
+    used; `folder` is the absolute path of the student."""
 
     id: int
     method: str
@@ -22,9 +38,9 @@ class Run:
     alpha: Mapping[str, float]
     seed: int
     settings: RunSettings
-    lineage: Mapping[str, Any]
+    sources: Mapping[str, Any]
     state: RunState
-    figures: Mapping[str, Any]
+    metrics: Mapping[str, Any]
     folder: str
     command: str
     versions: Mapping[str, str]
@@ -33,13 +49,12 @@ class Run:
     error: str | None = None
 
     @property
-    def checkpoint(self) -> str | None:
-        """What tells its student from an earlier one in the same folder; None where none is named yet."""
-        step = self.figures.get("best_step") if self.state != "running" else None
-        return None if step is None else f"step {step}"
+    def checkpoint(self) -> int | None:
+        """The step of the student that was kept; None while the run trains, or where no step is recorded yet."""
+        return self.metrics.get("best_step") if self.state != "running" else None
 
     @property
     def valid_accuracy(self) -> float | None:
-        """Of the student on disk, also during the training; None without a valid split."""
-        best = self.figures.get("best_step")
-        return next((point["accuracy"] for point in self.figures.get("valid", ()) if point["step"] == best), None)
+        """Of the student that was kept, also while the run trains; None without a valid split."""
+        best = self.metrics.get("best_step")
+        return next((point["accuracy"] for point in self.metrics.get("valid", ()) if point["step"] == best), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean, stdev
 from typing import Any
 
@@ -129,7 +129,7 @@ def arms(evaluations: Sequence[Evaluation], runs: Mapping[int, Run], sizes: Mapp
         if (run is None and one.subject.kind == "run") or (run and why_no_seed(run, one)):
             continue
         facts = _of_run(run, sizes) if run else _untrained(one)
-        made_alike = alike(run, sizes) if run else canonical([facts, one.subject.fingerprint])
+        made_alike = alike(run, sizes) if run else canonical([facts, asdict(one.subject)])
         key = canonical([made_alike, one.dataset, one.split, one.scoring, one.questions])
         grouped[key][run.seed if run else 0] = one
         made[key] = facts
@@ -140,7 +140,7 @@ def why_no_seed(run: Run, one: Evaluation) -> str:
     """Why a run's evaluation is not a seed of an arm; empty where it is one."""
     if run.state != "done":
         return f"the run is {run.state}, not done"
-    earlier = run.checkpoint is not None and one.subject.state != run.checkpoint
+    earlier = run.checkpoint is not None and one.subject.step != run.checkpoint
     return "an earlier checkpoint answered, before the run was done" if earlier else ""
 
 
@@ -157,7 +157,7 @@ def _limited(run: Run, sizes: Mapping[str, int]) -> int:
 
 def _untrained(one: Evaluation) -> dict[str, Any]:
     if one.subject.kind == "teacher":
-        return {"label": one.subject.name, "method": "teacher", "student": one.subject.name, "way": one.subject.way}
+        return {"label": one.subject.name, "method": "teacher", "student": one.subject.name, "way": one.subject.replies}
     return {"label": "inference", "method": "inference", "student": one.subject.name}
 
 
@@ -174,7 +174,7 @@ def _of_run(run: Run, sizes: Mapping[str, int]) -> dict[str, Any]:
         "treatment": treatment_of(settings) if on_rationales else "",
         "icl": settings.get("icl"),
         "shuffled": bool(settings.get("shuffled")),
-        "size": run.figures.get("questions") or _limited(run, sizes),
+        "size": run.metrics.get("questions") or _limited(run, sizes),
         "recipe": canonical(rest),
         "gates": settings.get("gates") or "",
         "data": settings.get("data") or "",
@@ -215,5 +215,5 @@ def _arm(facts: Mapping[str, Any], by_seed: Mapping[int, Evaluation], runs: Mapp
 
 def valid_loss(run: Run) -> float | None:
     """Of the kept checkpoint on the valid split; None where the run records none."""
-    best = run.figures.get("best_step")
-    return next((point.get("loss") for point in run.figures.get("valid", ()) if point["step"] == best), None)
+    best = run.metrics.get("best_step")
+    return next((point.get("loss") for point in run.metrics.get("valid", ()) if point["step"] == best), None)

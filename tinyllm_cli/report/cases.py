@@ -141,7 +141,7 @@ class _Split:
     @classmethod
     def of(cls, store: Store, dataset: str, split: str, gates: GateSettings) -> _Split:
         chosen = chosen_variants(store, dataset, split)
-        sources = {(one.teacher, one.sampling, one.recipe) for one in chosen}
+        sources = {(one.teacher, one.sampling, one.recipe.name) for one in chosen}
         return cls(store=store, dataset=dataset, split=split, gates=gates, sources=sources)
 
     def case(self, key: str, why: str, lines: Mapping[str, Arm]) -> Case:

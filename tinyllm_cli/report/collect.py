@@ -206,7 +206,7 @@ def result(evaluation: Evaluation, runs: Mapping[int, Run], labels: Mapping[int,
         chance=evaluation.chance,
         majority=evaluation.majority,
         unparseable=(evaluation.unparseable or 0) / n,
-        inputs_cut=evaluation.inputs_cut,
+        inputs_cut=evaluation.truncated_inputs,
     )
 
 

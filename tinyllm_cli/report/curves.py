@@ -52,13 +52,13 @@ class _Trained:
 
     def valid(self) -> Points:
         return _means(
-            [[(point["step"], point["accuracy"]) for point in run.figures.get("valid", ())] for run in self.runs]
+            [[(point["step"], point["accuracy"]) for point in run.metrics.get("valid", ())] for run in self.runs]
         )
 
     def losses(self, *, of_answers: bool) -> Points:
         """Of the answers, or the mean over the teachers' rationales; each step's mean over the runs."""
         found = _means([
-            [(point["step"], loss) for point in run.figures.get("curve", ()) for name, loss in point.items()
+            [(point["step"], loss) for point in run.metrics.get("curve", ()) for name, loss in point.items()
              if name != "step" and (name == ANSWER) == of_answers]
             for run in self.runs
         ])  # fmt: skip
@@ -78,7 +78,7 @@ def panels(runs: Sequence[Run], sizes: Mapping[str, int]) -> Iterator[Panel]:
 def _by_place(runs: Iterable[Run], sizes: Mapping[str, int]) -> Mapping[tuple[str, str], list[_Trained]]:
     grouped: dict[tuple[str, str], dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
-        if len(run.figures.get("curve", ())) > 1 or run.figures.get("valid"):
+        if len(run.metrics.get("curve", ())) > 1 or run.metrics.get("valid"):
             grouped[run.student, run.dataset][alike(run, sizes)].append(run)
     return {place: list(_labelled(list(map(_of_seeds, arms.values())))) for place, arms in grouped.items()}
 

@@ -102,4 +102,4 @@ def treatment_of(settings: Mapping[str, Any]) -> str:
 
 def training_texts(run: Run) -> dict[str, Any]:
     """Digest of the training texts, by teacher."""
-    return {teacher: record.get("digest") for teacher, record in run.lineage.items()}
+    return {teacher: record.get("digest") for teacher, record in run.sources.items()}

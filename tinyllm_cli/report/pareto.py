@@ -85,7 +85,7 @@ def tradeoffs(found: Sequence[Arm], runs: Sequence[Run], asked: Sequence[Elicita
 
 def _student(arm: Arm, runs: Mapping[int, Run], prices: _Prices) -> Taken:
     own = [runs[number] for number in arm.runs]
-    seconds = [run.figures["training_seconds"] for run in own if "training_seconds" in run.figures]
+    seconds = [run.metrics["training_seconds"] for run in own if "training_seconds" in run.metrics]
     untrained = arm.method == "inference"
     money = 0.0 if untrained else prices.of_run(own[0])
     return Taken(
@@ -118,7 +118,7 @@ class _Prices:
     def of_run(self, run: Run) -> float | None:
         """Of all the rationales, labels and hints that a run was trained on; 0 without teachers."""
         total = 0.0
-        for teacher, record in run.lineage.items():
+        for teacher, record in run.sources.items():
             each = self._each(teacher, run.dataset, record)
             if each is None:
                 return None

@@ -49,21 +49,21 @@ def _truncation(runs: Sequence[Run], report: Report) -> Iterator[Sheet]:
     """By data set, student and limits: of the runs there the one with the most examples represents all."""
     by_place: dict[tuple[str, str, int, int], list[Run]] = defaultdict(list)
     for run in runs:
-        if "tasks" in run.figures:
+        if "tasks" in run.metrics:
             limits = run.settings.train.max_input, run.settings.train.max_target
             by_place[run.dataset, run.student, *limits].append(run)
     rows = []
     for (dataset, student, longest_input, longest_target), own in by_place.items():
-        most = max(own, key=lambda run: sum(run.figures["tasks"].values()))
-        examples = sum(most.figures["tasks"].values())
+        most = max(own, key=lambda run: sum(run.metrics["tasks"].values()))
+        examples = sum(most.metrics["tasks"].values())
         numbers = {f"run {run.id}" for run in own}
         evaluated = [one for one in report.results if one.subject in numbers and one.inputs_cut is not None]
         cut = max(evaluated, key=lambda one: (one.inputs_cut or 0) / one.n, default=None)
         cells = (
             TableCell(text=f"{longest_input:,}"),
-            _of(most.figures["inputs_cut"], examples),
+            _of(most.metrics["inputs_cut"], examples),
             TableCell(text=f"{longest_target:,}"),
-            _of(most.figures["targets_cut"], examples),
+            _of(most.metrics["targets_cut"], examples),
             _of(cut.inputs_cut or 0, cut.n, f"{cut.dataset}/{cut.split}") if cut else TableCell(),
         )
         rows.append(TableRow(label=dataset, note=short(student), cells=cells))
@@ -126,7 +126,7 @@ def asked_sheet(asked: Sequence[Elicitation]) -> Sheet:
 
 
 def _asked(one: Elicitation) -> TableRow:
-    limits = [change.in_flight for change in one.pace]
+    limits = [change.in_flight for change in one.concurrency]
     texts = (
         f"{one.dataset}/{one.split}",
         one.started[:16].replace("T", " "),
@@ -189,8 +189,8 @@ def run_sheet(runs: Sequence[Run]) -> Sheet:
 
 
 def _run(run: Run, label: str) -> TableRow:
-    seconds, speed = run.figures.get("training_seconds"), run.figures.get("questions_per_second")
-    peak = run.figures.get("peak_memory")
+    seconds, speed = run.metrics.get("training_seconds"), run.metrics.get("questions_per_second")
+    peak = run.metrics.get("peak_memory")
     texts = (
         str(run.id),
         label,

@@ -81,7 +81,7 @@ def asked_table(asked: Sequence[Elicitation]) -> Table:
 
 
 def _in_flight(one: Elicitation) -> str:
-    limits = [change.in_flight for change in one.pace]
+    limits = [change.in_flight for change in one.concurrency]
     if not limits:
         return ""
     return f"{min(limits)} to {max(limits)}" if min(limits) < max(limits) else str(limits[0])
@@ -95,7 +95,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
 
 
 def _run_row(run: Run, label: str) -> tuple[str, ...]:
-    figures = run.figures
+    figures = run.metrics
     return (
         str(run.id),
         short(run.student),

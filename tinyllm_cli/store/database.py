@@ -1,25 +1,38 @@
-"""One SQLite connection: transactions, rows, and what can be wrong with the file."""
+"""One SQLite connection: transactions, rows, JSON columns, and errors in the user's terms."""
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from tinyllm_cli.errors import WorldProblem
 
-_pandas = sys.modules.get("pandas")
-sys.modules["pandas"] = None  # type: ignore[assignment]  # sqlite-utils loads it wherever it is: half a second, for nothing
-import sqlite_utils  # noqa: E402
+_Shape = TypeVar("_Shape", list[Any], dict[str, Any])
 
-if _pandas is None:
-    del sys.modules["pandas"]
-else:
-    sys.modules["pandas"] = _pandas
+
+@contextmanager
+def _without_pandas() -> Iterator[None]:
+    """sqlite-utils imports pandas where it is installed: half a second, for column types that we don't use. While this
+    is open, an import of pandas fails as if it were not installed; afterwards it works."""
+    if "pandas" in sys.modules:
+        yield
+        return
+    sys.modules["pandas"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["pandas"]
+
+
+with _without_pandas():
+    import sqlite_utils
 
 BUSY_SECONDS = 30.0
 
@@ -27,23 +40,34 @@ BUSY_SECONDS = 30.0
 class Database:
     """An open SQLite file: transactions and rows. `Store` adds the queries."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self.path = path.resolve()  # what lies beside it is the same for whoever opens it by another name
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, read_only: bool = False) -> None:
+        self.path = path.resolve()  # runs and locks are beside the file, also where it was opened through a link
+        self.read_only = read_only
         self._db = sqlite_utils.Database(connection)
-        connection.create_function("casefold", 1, str.casefold, deterministic=True)  # SQLite's own knows ASCII alone
+        self._file = _file_id(path)
+        self._closed = False
+        connection.create_function("casefold", 1, str.casefold, deterministic=True)  # SQLite's own knows only ASCII
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
-        """All or nothing; nested blocks are savepoints."""
+        """A transaction; nested blocks are savepoints.
+
+        Raises WorldProblem when the file was deleted or replaced: SQLite would write to the deleted one."""
+        self._check_file()
         with self._db.atomic():
             yield
+            self._check_file()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """All or nothing, and nobody else writes from the beginning of the block on: what it reads stays true."""
+        """A transaction that holds the write lock from its beginning: what the block reads stays true until it ends.
+
+        Raises WorldProblem when the file was deleted or replaced: SQLite would write to the deleted one."""
+        self._check_file()
         try:
-            self.execute("BEGIN IMMEDIATE")  # within: Ctrl-C while it waits is raised when it has begun
+            self.execute("BEGIN IMMEDIATE")  # in the try block: Ctrl-C during the wait is raised after it has begun
             yield
+            self._check_file()
             self.execute("COMMIT")
         except BaseException:
             self._db.rollback()
@@ -51,7 +75,7 @@ class Database:
 
     @contextmanager
     def lasting(self) -> Iterator[None]:
-        """What is committed within is on the disk, whatever befalls the machine; else the last seconds may be lost."""
+        """Commits in this block survive a power failure; other commits of the last seconds may not."""
         self.execute("PRAGMA synchronous = FULL")
         try:
             yield
@@ -72,10 +96,35 @@ class Database:
             yield dict(zip(names, row, strict=True))
 
     def one(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any] | None:
+        """The first row of the result; None without one."""
         return next(self.rows(sql, parameters), None)
 
+    def decoded(self, text: str, shape: type[_Shape], column: str) -> _Shape:
+        """The JSON of a `column` (`table.name`), which holds a list or an object.
+
+        Raises WorldProblem when it does not, as in a damaged file or one that another program wrote to."""
+        try:
+            value = json.loads(text)
+        except (ValueError, TypeError, RecursionError):
+            value = None
+        if not isinstance(value, shape):
+            raise WorldProblem(
+                f"{self.path} is damaged: {column} has {str(text)[:40]!r} instead of the JSON that belongs there.",
+                "Restore a copy, or give another file with --db.",
+            )
+        return value
+
     def close(self) -> None:
+        """Close the connection, if it is open.
+
+        Raises WorldProblem when the file was deleted or replaced and what this process wrote is lost."""
+        if self._closed:
+            return
+        self._closed = True
+        wrote = self._db.conn.total_changes > 0
         self._db.close()
+        if wrote:
+            self._check_file()
 
     def __enter__(self) -> Self:
         return self
@@ -83,22 +132,37 @@ class Database:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
+    def _check_file(self) -> None:
+        if _file_id(self.path) != self._file:
+            raise WorldProblem(
+                f"{self.path} was deleted or replaced while this command was using it: its results are lost.",
+                "Run the same command again.",
+            )
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
 
 def explain(error: sqlite3.Error, path: Path) -> WorldProblem:
-    """The user's terms for what SQLite says."""
+    """SQLite's error in the user's terms."""
     text = str(error)
     if "full" in text or getattr(error, "sqlite_errorname", "").startswith("SQLITE_IOERR"):
         return WorldProblem(
             f"{path} can't be written: {text}.",
-            "Free some space, then run the same command: it goes on where it stopped.",
+            "Free some space, then run the same command: it resumes.",
         )
-    if "not a database" in text or "malformed" in text:
+    if "not a database" in text or "malformed" in text or "decode to UTF-8" in text:
         return WorldProblem(
-            f"{path} is not a readable SQLite database ({text}).",
-            "Give another file with --db, or restore a copy.",
+            f"{path} is damaged, or not a SQLite database ({text}).",
+            "Restore a copy, or give another file with --db.",
         )
     if "readonly" in text or "unable to open" in text:
-        return WorldProblem(f"{path} can't be opened for writing ({text}).", "Give a writable place with --db.")
+        return WorldProblem(f"{path} can't be opened for writing ({text}).", "Give a writable file with --db.")
     if "locked" in text:
         return WorldProblem(f"{path} is busy: another program has been writing to it for {BUSY_SECONDS:.0f} s.")
     return WorldProblem(f"{path}: {text}.")

@@ -1,8 +1,8 @@
-"""Who asks what: one row for each time that a teacher is asked about a split, and its claims on single replies.
+"""Elicitations: one row for each process that requests replies for a split, and its claims on single replies.
 
-A claim is held by a process that lives: each holds a lock on a file beside the database, which the system lets go of
-however the process ends. So two processes share the work, and what a killed one had in hand is asked again. The
-claims of a batch that lies at an endpoint outlive their process: `batches` beside this lets go of them.
+A process that elicits holds a lock on a file beside the database, which the system releases however the process ends.
+So two processes share the work, and the claims of a killed one are released. The claims of a submitted batch outlive
+their process: `batches` releases them.
 """
 
 from __future__ import annotations
@@ -13,27 +13,28 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from backends.base import Completion, PaceChange
-from tinyllm_cli.records.elicitation import Elicitation, ElicitationConfig
+from tinyllm_cli.records.elicitation import Elicitation, ElicitationConfig, Recipe
 from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store.database import Database, now
-from tinyllm_cli.store.locks import holding
-from tinyllm_cli.store.rationales import RationaleQueries, Settled
+from tinyllm_cli.store.locks import holding, lock_path
+from tinyllm_cli.store.rationale_rows import Settled, add_recipes
+from tinyllm_cli.store.rationales import RationaleQueries
 
 _NO_BATCH = "NOT EXISTS (SELECT 1 FROM batches b WHERE b.elicitation = elicitations.id AND b.finished IS NULL)"
 
 RequestId = tuple[str, int]
-"""(prompt hash, sample number): which reply of a teacher that is asked in one way."""
+"""(prompt hash, sample number): identifies a reply among those with one configuration."""
 
 
 class Worker:
-    """This process's part in one elicitation."""
+    """One elicitation, in the process that carries it out."""
 
     def __init__(self, store: Database, number: int, asking: ElicitationConfig) -> None:
         self.store, self.number, self.asking = store, number, asking
 
     def claim(self, wanted: Sequence[RequestId]) -> list[RequestId]:
-        """Take those of `wanted` that no other living process has. Call it in the transaction that found them
-        missing."""
+        """Claim those of `wanted` that no other process has claimed, and return them. Call it in the transaction that
+        found them missing."""
         asking = self.asking
         taken = []
         for prompt, sample in wanted:
@@ -48,12 +49,12 @@ class Worker:
         return taken
 
     def settle(self, settled: Sequence[Settled]) -> None:
-        """Keep what came back and let go of its claims; committed when this returns, Ctrl-C or not."""
+        """Keep outcomes and release their claims; committed when this returns, also on Ctrl-C."""
         with signals_deferred(), self.store.writing():
             self.keep(settled)
 
     def keep(self, settled: Sequence[Settled]) -> None:
-        """The same inside the caller's transaction."""
+        """The same, inside the caller's transaction."""
         asking, store = self.asking, self.store
         RationaleQueries(store).add(asking, settled)
         store.executemany(
@@ -62,14 +63,15 @@ class Worker:
         )
         self._count(settled)
 
-    def finish(self, state: str, pace: Iterable[PaceChange], error: str | None = None) -> None:
-        """Close the row; what is still claimed is free again. With an open batch, it stays open for the batch's
-        claims alone."""
-        history = [[change.seconds, change.endpoint, change.in_flight, change.why] for change in pace]
+    def finish(self, state: str, concurrency: Iterable[PaceChange], error: str | None = None) -> None:
+        """Close the row and release its claims. With an open batch the row stays open, and the batch keeps its
+        claims."""
+        history = [[change.seconds, change.endpoint, change.in_flight, change.why] for change in concurrency]
         with self.store.writing():
             ElicitationQueries(self.store)._free(self.number)
             self.store.execute(
-                f"UPDATE elicitations SET state = ?, finished = ?, pace = ?, error = ? WHERE id = ? AND {_NO_BATCH}",
+                "UPDATE elicitations SET state = ?, finished = ?, concurrency = ?, error = ?"
+                f" WHERE id = ? AND {_NO_BATCH}",
                 (state, now(), json.dumps(history), error, self.number),
             )
 
@@ -92,17 +94,17 @@ class Worker:
 
 
 def _sum(values: Sequence[float | None]) -> float | None:
-    """None when nothing is known."""
+    """None when no value is known."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
-def _elicitation(row: dict[str, Any]) -> Elicitation:
-    pace = [
+def _elicitation(db: Database, row: dict[str, Any]) -> Elicitation:
+    changes = [
         PaceChange(seconds=seconds, endpoint=endpoint, in_flight=in_flight, why=why)
-        for seconds, endpoint, in_flight, why in json.loads(row.pop("pace"))
+        for seconds, endpoint, in_flight, why in db.decoded(row["concurrency"], list, "elicitations.concurrency")
     ]
-    return Elicitation(**row, pace=tuple(pace))
+    return Elicitation(**{**row, "concurrency": tuple(changes)})
 
 
 class ElicitationQueries:
@@ -112,32 +114,34 @@ class ElicitationQueries:
         self._db = db
 
     @contextmanager
-    def working(self, asking: ElicitationConfig, dataset: str, split: str, recipe: str) -> Iterator[Worker]:
-        """A new elicitation, with the lock that shows that it lives. Frees what dead ones had claimed. The caller
-        closes it with `finish`."""
+    def working(self, asking: ElicitationConfig, dataset: str, split: str, recipe: Recipe) -> Iterator[Worker]:
+        """A new elicitation, with its lock. Releases the claims of killed ones. The caller closes it with `finish`."""
         with ExitStack() as held:
             with self._db.writing():
+                add_recipes(self._db, [recipe])
                 number = self._db.execute(
                     "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, started)"
                     " VALUES (?, ?, ?, ?, ?, 'running', ?)",
-                    (asking.teacher, asking.hash, dataset, split, recipe, now()),
+                    (asking.teacher, asking.hash, dataset, split, recipe.name, now()),
                 ).lastrowid
                 assert number is not None
-                held.enter_context(holding(self._db, str(number)))
+                held.enter_context(holding(lock_path(self._db, str(number))))
             self.mark_killed(but=number)
             yield Worker(self._db, number, asking)
 
     def everything(self) -> list[Elicitation]:
-        """All of them but those of recorded rationales, which nobody was asked for; the oldest first."""
+        """All elicitations, the oldest first; without those of recorded rationales, which request nothing."""
         rows = self._db.rows(
             "SELECT e.*, s.model, s.backend FROM elicitations e JOIN samplings s ON s.hash = e.sampling"
             " WHERE s.backend <> 'recorded' ORDER BY e.id"
         )
-        return [_elicitation(row) for row in rows]
+        return [_elicitation(self._db, row) for row in rows]
 
     def mark_killed(self, but: int | None = None) -> None:
-        """Elicitations that still say 'running' while nobody holds their lock were killed, unless they wait for a
-        batch. A batch that was not uploaded yet died with them."""
+        """Set the state of 'running' elicitations whose lock is free to 'killed', except of those that wait for a
+        batch. A batch that was not uploaded yet failed with them. In a read-only database this does nothing."""
+        if self._db.read_only:
+            return
         for row in list(self._db.rows("SELECT id FROM elicitations WHERE state = 'running' AND id IS NOT ?", (but,))):
             with self.dead(row["id"]) as is_dead:
                 if not is_dead:
@@ -163,11 +167,11 @@ class ElicitationQueries:
         )
 
     def dead(self, number: int) -> AbstractContextManager[bool]:
-        """Whether the process behind an elicitation is gone; within the block nobody else finds that out."""
-        return holding(self._db, str(number))
+        """Whether the process of an elicitation has ended; in the block no other process gets the same answer."""
+        return holding(lock_path(self._db, str(number)))
 
     def _free(self, number: int) -> None:
-        """Let go of an elicitation's claims, but for those of its open batches."""
+        """Release an elicitation's claims, except those of its open batches."""
         self._db.execute(
             "DELETE FROM claims WHERE elicitation = ? AND (batch IS NULL"
             " OR batch IN (SELECT number FROM batches WHERE elicitation = ? AND finished IS NOT NULL))",

@@ -1,4 +1,4 @@
-"""Experiments and their cells: what a plan holds, and how far it is."""
+"""Experiments and the states of their cells."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tinyllm_cli.store.database import Database, now
-from tinyllm_cli.store.locks import holding
+from tinyllm_cli.store.locks import holding, lock_path
 
 CellState = Literal["planned", "running", "done", "pruned", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredCell:
-    """One training and evaluation of an experiment. `run` and `evaluation` are None until there are any; `seconds`
-    is what it took."""
+    """One training and evaluation of an experiment. `run` and `evaluation` are None until they exist."""
 
     experiment: int
     position: int
@@ -31,7 +30,7 @@ class StoredCell:
 
 @dataclass(frozen=True, kw_only=True)
 class DoneCell:
-    """What a cell that is done came to."""
+    """The results of a cell that is done."""
 
     run: int | None
     evaluation: int | None
@@ -45,18 +44,16 @@ class ExperimentQueries:
         self._db = db
 
     def done_cells(self) -> dict[str, DoneCell]:
-        """Of every cell that is done, of whatever experiment, by the identity that its plan gives it; the newest
-        last."""
+        """The results of all cells that are done, in any experiment, by identity; of several the newest one's."""
         rows = self._db.rows(
-            "SELECT json_extract(e.plan, '$.cells[' || c.position || '].identity') AS identity, c.run, c.evaluation,"
-            " c.seconds FROM cells c JOIN experiments e ON e.id = c.experiment"
-            " WHERE c.state = 'done' AND identity IS NOT NULL ORDER BY c.experiment, c.position"
+            "SELECT identity, run, evaluation, seconds FROM cells WHERE state = 'done' AND identity IS NOT NULL"
+            " ORDER BY experiment, position"
         )
         return {row.pop("identity"): DoneCell(**row) for row in rows}
 
     def open_experiment(self, name: str, plan: Mapping[str, Any], command: str) -> int:
-        """The experiment of this plan, begun before or now. A plan is the same one when its JSON is; `cells` of it,
-        where there are any, hold a label and an identity each. Those that were done before, wherever, are done."""
+        """The number of the experiment with this plan, stored or new. Plans are equal when their JSON is. `cells` of a
+        plan have a label and an identity each; those that are done in any experiment are done in this one."""
         text = json.dumps(plan, ensure_ascii=False, sort_keys=True)
         planned: Sequence[Mapping[str, Any]] = plan.get("cells", ())
         with self._db.writing():
@@ -68,9 +65,12 @@ class ExperimentQueries:
             assert row is not None
             number = int(row["id"])
             self._db.executemany(
-                "INSERT INTO cells (experiment, position, label, state) VALUES (?, ?, ?, 'planned') ON CONFLICT DO"
-                " NOTHING",
-                [(number, place, json.dumps(cell["label"], ensure_ascii=False)) for place, cell in enumerate(planned)],
+                "INSERT INTO cells (experiment, position, identity, label, state) VALUES (?, ?, ?, ?, 'planned')"
+                " ON CONFLICT DO NOTHING",
+                [
+                    (number, place, cell["identity"], json.dumps(cell["label"], ensure_ascii=False))
+                    for place, cell in enumerate(planned)
+                ],
             )
             known = self.done_cells()
             self._db.executemany(
@@ -84,11 +84,14 @@ class ExperimentQueries:
         return number
 
     def claiming(self, experiment: int) -> AbstractContextManager[bool]:
-        """Hold the lock that shows that an experiment's process lives; False where another process has it."""
-        return holding(self._db, f"experiment-{experiment}")
+        """Hold the lock of an experiment's process; False when another process has it."""
+        return holding(lock_path(self._db, f"experiment-{experiment}"))
 
     def mark_killed(self) -> None:
-        """Cells that say 'running' while nobody holds their experiment's lock were cut off by a kill."""
+        """Set the state of 'running' cells whose experiment's lock is free to 'planned'. In a read-only database this
+        does nothing."""
+        if self._db.read_only:
+            return
         for row in list(self._db.rows("SELECT DISTINCT experiment FROM cells WHERE state = 'running'")):
             with self.claiming(row["experiment"]) as held:
                 if held:
@@ -98,17 +101,22 @@ class ExperimentQueries:
                     )
 
     def drop_unfinished(self, experiment: int) -> None:
-        """Forget cells that came to nothing, where a plan that grows as it goes makes others in their place."""
+        """Delete cells that are not finished, for searches, which add new ones."""
         self._db.execute("DELETE FROM cells WHERE experiment = ? AND state NOT IN ('done', 'pruned')", (experiment,))
 
     def cells(self, experiment: int) -> list[StoredCell]:
-        rows = self._db.rows("SELECT * FROM cells WHERE experiment = ? ORDER BY position", (experiment,))
-        return [StoredCell(**{**row, "label": json.loads(row["label"])}) for row in rows]
+        """The cells of an experiment, by position."""
+        rows = self._db.rows(
+            "SELECT experiment, position, label, run, evaluation, state, seconds, error FROM cells WHERE experiment = ?"
+            " ORDER BY position",
+            (experiment,),
+        )
+        return [StoredCell(**{**row, "label": self._db.decoded(row["label"], dict, "cells.label")}) for row in rows]
 
     def note(self, experiment: int, position: int, state: CellState, *, run: int | None = None,
         evaluation: int | None = None, seconds: float | None = None, error: str | None = None,
     ) -> None:  # fmt: skip
-        """Say how a cell stands; committed when this returns. A run once known stays known."""
+        """Set the state and the results of a cell; committed when this returns. Without `run`, its run stays."""
         with self._db.writing():
             self._db.execute(
                 "UPDATE cells SET state = ?, run = coalesce(?, run), evaluation = ?, seconds = ?, error = ?"
@@ -117,7 +125,7 @@ class ExperimentQueries:
             )
 
     def add_cell(self, experiment: int, label: Mapping[str, Any]) -> int:
-        """One more cell at the end, for plans that grow as they go; its position."""
+        """Add a running cell at the end, for searches; returns its position."""
         row = self._db.one(
             "INSERT INTO cells (experiment, position, label, state) SELECT ?, coalesce(max(position) + 1, 0), ?,"
             " 'running'"
@@ -128,7 +136,7 @@ class ExperimentQueries:
         return int(row["position"])
 
     def trials(self) -> list[dict[str, Any]]:
-        """data_set, state, n: how many trainings the searches tried, by how they ended."""
+        """Rows of data_set, state, n: the number of trials of the searches, by how they ended."""
         return list(
             self._db.rows(
                 "SELECT json_extract(c.label, '$.dataset') AS data_set, c.state, count(*) AS n FROM cells c"
@@ -138,5 +146,5 @@ class ExperimentQueries:
         )
 
     def attach_run(self, experiment: int, position: int, run: int) -> None:
-        """Say which run a cell that only evaluated spoke of."""
+        """Set the run of a cell that only evaluates."""
         self._db.execute("UPDATE cells SET run = ? WHERE experiment = ? AND position = ?", (run, experiment, position))

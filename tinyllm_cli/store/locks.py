@@ -1,4 +1,4 @@
-"""Who lives: a lock on a file beside the database, which the system lets go of however its process ends."""
+"""Locks that show that a process lives: the system releases them however the process ends."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from tinyllm_cli.store.database import Database
 
 
 def lock_path(db: Database, name: str) -> Path:
+    """The lock of something in the database: a file beside it."""
     return db.path.with_name(f"{db.path.name}-{name}.lock")
 
 
 @contextmanager
-def holding(db: Database, name: str) -> Iterator[bool]:
-    """Hold the lock `name` for the block. False, and nothing held, where another process has it."""
-    path = lock_path(db, name)
+def holding(path: Path) -> Iterator[bool]:
+    """Hold the lock on the file `path`, which this creates and removes. False when another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -28,5 +29,5 @@ def holding(db: Database, name: str) -> Iterator[bool]:
     try:
         yield True
     finally:
-        path.unlink(missing_ok=True)  # while it is ours: after the release it may be another's
+        path.unlink(missing_ok=True)  # before the release: afterwards it may be another process's
         lock.release()

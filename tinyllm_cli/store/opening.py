@@ -1,12 +1,14 @@
-"""The store: its queries by subject, and opening its file, which migrates it."""
+"""The store: its queries by subject, and how to open its file, which migrates it."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from pathlib import Path
+from urllib.parse import quote
 
-from tinyllm_cli.errors import WorldProblem
+from tinyllm_cli.errors import UsageProblem, WorldProblem
 from tinyllm_cli.store.batches import BatchQueries
 from tinyllm_cli.store.database import BUSY_SECONDS, Database, explain
 from tinyllm_cli.store.elicitations import ElicitationQueries
@@ -23,14 +25,14 @@ from tinyllm_cli.store.runs import RunQueries
 from tinyllm_cli.store.usefulness import UsefulnessQueries
 from tinyllm_cli.store.verdicts import VerdictQueries
 
-_CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log: pages that change again and again are written back once
+_CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log: pages that change often are written back once
 
 
 class Store(Database):
     """An open database with its queries: `store.questions.iterate(...)`."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        super().__init__(connection, path)
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, read_only: bool = False) -> None:
+        super().__init__(connection, path, read_only=read_only)
         self.questions = QuestionQueries(self)
         self.rationales = RationaleQueries(self)
         self.runs = RunQueries(self)
@@ -47,9 +49,15 @@ class Store(Database):
 
 
 def open_store(path: Path, *, create: bool = True) -> Store:
-    """Open `path`, creating or migrating it.
+    """Open `path`, and migrate it. With `create`, make it if it does not exist; without, a file that can't be written,
+    or in a folder that can't, is opened for reading.
 
-    Raises WorldProblem when it is not a database, not ours, of a newer version, or can't be written."""
+    Raises UsageProblem for a database in memory. Raises WorldProblem when the file is not a database, not ours or of a
+    newer version, or when it can't be written and must be."""
+    if str(path) == ":memory:":
+        raise UsageProblem(
+            "--db can't be ':memory:': a database in memory is lost when the command ends.", "Give a file with --db."
+        )
     if not create and not path.exists():
         raise WorldProblem(
             f"There is no database {path} here yet.",
@@ -58,12 +66,14 @@ def open_store(path: Path, *, create: bool = True) -> Store:
         )
     connection = None
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        read_only = not create and path.is_file() and not _writable(path)
+        connection = _connect_for_reading(path) if read_only else _connect(path)
         _refuse_foreign(connection, path)
-        _use_wal(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        store = Store(connection, path)
+        if not read_only:
+            _use_wal(connection)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        store = Store(connection, path, read_only=read_only)
         _migrate(store, path)
         connection.execute("PRAGMA foreign_keys = ON")  # after the migrations, which replace tables
     except sqlite3.Error as error:
@@ -77,6 +87,25 @@ def open_store(path: Path, *, create: bool = True) -> Store:
     return store
 
 
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+
+
+def _writable(path: Path) -> bool:
+    """SQLite makes files beside the database."""
+    effective = os.access in os.supports_effective_ids
+    return all(os.access(place, os.W_OK, effective_ids=effective) for place in (path, path.resolve().parent))
+
+
+def _connect_for_reading(path: Path) -> sqlite3.Connection:
+    """Where no other process has the file open, there is no write-ahead log, and SQLite could not make one."""
+    log = path.resolve().with_name(f"{path.resolve().name}-wal")
+    mode = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
+    return sqlite3.connect(
+        f"file:{quote(str(path.resolve()))}?{mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+    )
+
+
 def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -88,7 +117,7 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL. SQLite doesn't wait for another process that is switching the same fresh file, so this does."""
+    """Switch to WAL. SQLite doesn't wait for another process that switches the same new file, so this does."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -109,12 +138,18 @@ def _migrate(store: Store, path: Path) -> None:
             f"{path} was written by a newer tinyllm (it has the migration {newer[-1]}).",
             "Update tinyllm, or give another --db.",
         )
-    if migrations.pending(db):
-        # One transaction around all of it: a kill, or a second process starting now, sees all or nothing.
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            migrations.apply(db)
-            db.execute("COMMIT")
-        except BaseException:
-            db.rollback()
-            raise
+    if not migrations.pending(db):
+        return
+    if store.read_only:
+        raise WorldProblem(
+            f"{path} was written by an older tinyllm and can't be updated here, where it can't be written.",
+            "Copy it to a writable folder, and give the copy with --db.",
+        )
+    # One transaction for all of them: a kill, or a second process that starts now, sees all or nothing.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        migrations.apply(db)
+        db.execute("COMMIT")
+    except BaseException:
+        db.rollback()
+        raise

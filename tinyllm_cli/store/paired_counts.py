@@ -1,4 +1,4 @@
-"""Two answerers on the same questions: SQLite counts how their answers fell out."""
+"""Paired outcomes of evaluations on the same questions, counted by SQLite."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class PairedQueries:
         self._db = db
 
     def outcomes(self, pairs: Sequence[tuple[int, int]]) -> Counter[tuple[Fraction, Fraction]]:
-        """Of pairs of evaluations, each a seed: how many questions have (mean difference in being right, first minus
-        second; share of the pairs of which just one is right). Questions that all of them answered count, each once."""
+        """The number of questions by (mean difference of correctness, first minus second; share of the pairs with
+        exactly one correct answer), over pairs of evaluations, one for each seed. Only questions that all of them
+        answered count, each once."""
         rows = self._db.rows(
             "SELECT difference, discordant, count(*) AS questions FROM ("
             " SELECT sum(a.correct - b.correct) AS difference, sum(a.correct <> b.correct) AS discordant"

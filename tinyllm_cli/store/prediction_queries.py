@@ -1,4 +1,4 @@
-"""Single answers of evaluations: what was answered to a question, and the questions that tell answerers apart."""
+"""Predictions for single questions, and the questions that distinguish evaluations."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class PredictionQueries:
         self._db = db
 
     def told_apart(self, better: Sequence[int], worse: Sequence[int], count: int) -> list[str]:
-        """The keys of up to `count` questions that all the evaluations `better` got right and all of `worse` got wrong;
-        those that teachers wrote about first, else spread by their hash. What has left the data set since is left
-        out."""
+        """The keys of up to `count` questions that all evaluations `better` answer correctly and all of `worse` do not;
+        those with rationales first, then in the order of their hashes. Questions that are no longer in the data set are
+        left out."""
         right, wrong = ",".join("?" * len(better)), ",".join("?" * len(worse))
         rows = self._db.rows(
             "SELECT p.key FROM predictions p JOIN evaluations e ON e.id = p.evaluation JOIN dataset_questions dq"
@@ -30,7 +30,7 @@ class PredictionQueries:
         return [row["key"] for row in rows]
 
     def answers_to(self, evaluations: Sequence[int], key: str) -> list[tuple[int | None, bool]]:
-        """(option, whether it is right) in the order of the evaluations; None: the text names no option."""
+        """(option, whether it is correct) of a question by key, in the order of the evaluations; None: unparseable."""
         found = {
             row["evaluation"]: (row["option"], bool(row["correct"]))
             for row in self._db.rows(

@@ -1,8 +1,7 @@
-"""One question and everything that hangs on it: where it stands, what was written about it, what was answered."""
+"""One question: its positions, its rationales and its predictions."""
 
 from __future__ import annotations
 
-import json
 import string
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +9,16 @@ from typing import Any
 from backends.base import Message
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.store.database import Database
+from tinyllm_cli.store.rationale_rows import messages_of
 from tinyllm_cli.store.rationale_stats import OUTSTANDING
 
 _WORDS = "q.text || ' ' || (SELECT group_concat(value, ' ') FROM json_each(q.options))"
-_SHORTEST_HASH = 6  # fewer hexadecimal digits may as well be a word
+_SHORTEST_HASH = 6  # fewer hexadecimal digits may be a word
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a question stands. `question` is its hash."""
+    """A question of a data set. `question` is its hash."""
 
     dataset: str
     split: str
@@ -29,8 +29,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the gates, run with the settings `gates`, made of a rationale. `text`: what is left of it, None where that
-    is all."""
+    """A verdict of the gates with the settings `gates` (a hash). `text` is what is left of a repaired rationale."""
 
     gates: str
     verdict: str
@@ -41,17 +40,17 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class GainRow:
-    """How much a rationale helps `model` to the gold answer: what the gold option's log-probability among the options
-    gains, in nats. `text` is the hash of what was read."""
+    """How much a rationale raises the log-probability of the gold option among the options, in nats. `text_hash` is the
+    hash of the text that was scored."""
 
     model: str
     gain: float
-    text: str
+    text_hash: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyRow:
-    """A rationale with everything that is known of it. `text` is raw."""
+    """A rationale with its prompt, sampling, verdicts and usefulness. `text` is raw; `recipe` is a name."""
 
     id: int
     teacher: str
@@ -79,7 +78,7 @@ class ReplyRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """A teacher was asked and nothing usable came back."""
+    """A request without a usable reply."""
 
     teacher: str
     recipe: str
@@ -91,7 +90,7 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionRow:
-    """What a student, a model or a teacher answered; `option` None: its text names none."""
+    """The answer of a student, a model or a teacher; `option` is None when it is unparseable."""
 
     who: str
     kind: str
@@ -114,8 +113,8 @@ class LookupQueries:
         self._db = db
 
     def places(self, wanted: str, dataset: str | None, split: str | None) -> list[Place]:
-        """The places that `wanted` means: by a data set's own id, by the beginning of a hash, or by words that the
-        question or its options hold, whichever finds something first."""
+        """The questions that `wanted` identifies: by key, else by the beginning of a hash, else by words of the
+        question and its options."""
         found = self._places("dq.key = ?", (wanted,), dataset, split)
         if not found and len(wanted) >= _SHORTEST_HASH and set(wanted.lower()) <= set(string.hexdigits):
             found = self._places("dq.question LIKE ?", (f"{wanted}%",), dataset, split)
@@ -136,25 +135,28 @@ class LookupQueries:
         return [Place(**row) for row in rows]
 
     def question_at(self, place: Place) -> Question:
+        """The content of a question that `places` found."""
         row = self._db.one("SELECT * FROM questions WHERE hash = ?", (place.question,))
         assert row is not None
         return Question(
             dataset=place.dataset, split=place.split, key=place.key, text=row["text"],
-            options=tuple(json.loads(row["options"])), answer=row["answer"], context=row["context"],
+            options=tuple(self._db.decoded(row["options"], list, "questions.options")),
+            answer=row["answer"], context=row["context"],
         )  # fmt: skip
 
     def everywhere(self, question: str) -> list[Place]:
-        """All the places of one content."""
+        """All positions of a question, by its hash."""
         return self._places("dq.question = ?", (question,), None, None)
 
     def replies(self, question: str) -> list[ReplyRow]:
-        """Every rationale for a question, by teacher, the newest way of asking last."""
+        """Every rationale for a question, by teacher, the newest last."""
         rows = self._db.rows(
-            "SELECT r.id, r.teacher, s.model, s.backend, p.recipe, p.teacher_forcing, r.sampling, s.temperature,"
+            "SELECT r.id, r.teacher, s.model, s.backend, p.recipe, c.teacher_forcing, r.sampling, s.temperature,"
             " r.sample,"
             " r.text, r.reasoning, r.answer, r.finish_reason, r.prompt_tokens, r.completion_tokens, r.seconds, r.cost,"
             " r.attempts, r.created, p.messages FROM rationales r JOIN prompts p ON p.hash = r.prompt"
-            " JOIN samplings s ON s.hash = r.sampling WHERE r.question = ? ORDER BY r.teacher, r.id",
+            " JOIN samplings s ON s.hash = r.sampling JOIN recipes c ON c.name = p.recipe WHERE r.question = ?"
+            " ORDER BY r.teacher, r.id",
             (question,),
         )
         return [self._reply(row) for row in list(rows)]
@@ -166,16 +168,23 @@ class LookupQueries:
             (row["id"],),
         )
         gains = self._db.rows(
-            "SELECT model, gain, text FROM usefulness WHERE rationale = ? ORDER BY model, created", (row["id"],)
+            "SELECT trim(model || ' ' || model_fingerprint) AS model, gain, text_hash FROM usefulness"
+            " WHERE rationale = ? ORDER BY 1, created",
+            (row["id"],),
         )
-        messages = tuple(Message(role=role, content=content) for role, content in json.loads(row.pop("messages")))
         return ReplyRow(
-            **{**row, "teacher_forcing": bool(row["teacher_forcing"])},
-            messages=messages,
+            **{
+                **row,
+                "teacher_forcing": bool(row["teacher_forcing"]),
+                "messages": messages_of(self._db, row["messages"]),
+            },
             judgements=tuple(
                 Judgement(
                     gates=one["gates"], verdict=one["verdict"], text=one["text"],
-                    findings=tuple((found[0], found[1], bool(found[2])) for found in json.loads(one["findings"])),
+                    findings=tuple(
+                        (found[0], found[1], bool(found[2]))
+                        for found in self._db.decoded(one["findings"], list, "verdicts.findings")
+                    ),
                 )
                 for one in verdicts
             ),
@@ -183,7 +192,7 @@ class LookupQueries:
         )  # fmt: skip
 
     def refusals(self, question: str) -> list[Refusal]:
-        """Failures of a question that no reply has followed."""
+        """Failures of a question without a later reply."""
         rows = self._db.rows(
             "SELECT f.teacher, p.recipe, f.sample, f.reason, f.attempts, f.at FROM failures f"
             f" JOIN prompts p ON p.hash = f.prompt WHERE f.question = ? AND {OUTSTANDING} ORDER BY f.teacher, f.at",
@@ -192,7 +201,7 @@ class LookupQueries:
         return [Refusal(**row) for row in rows]
 
     def guesses(self, place: Place) -> list[PredictionRow]:
-        """What everybody answered to a question at one place."""
+        """All predictions for a question."""
         rows = self._db.rows(
             "SELECT e.subject AS who, e.kind, e.run, u.method, u.student, e.dataset, e.split, e.scoring, p.option,"
             " p.correct, p.text, e.created FROM evaluations e"

@@ -7,11 +7,12 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain
 from typing import Any
 
 from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.iteration import batched
 from tinyllm_cli.records.elicitation import Repeated
 from tinyllm_cli.store.database import Database, now
 
@@ -30,8 +31,8 @@ class StoredDataset:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitProfile:
-    """What a split's questions look like. Words are what spaces and line ends separate, context and options included;
-    `gold` counts the right answers by position."""
+    """Sizes of a split's questions. Words are separated by spaces and line ends, and include context and options;
+    `words` is the mean, `longest` the maximum; `gold` counts the right answers by position."""
 
     split: str
     questions: int
@@ -43,7 +44,7 @@ class SplitProfile:
 
 
 def _profile(split: str, rows: list[dict[str, Any]]) -> SplitProfile:
-    """`rows` are the sums for each position of the right answer."""
+    """From one row of sums for each position of the right answer."""
     total, most = sum(row["questions"] for row in rows), max(row["most"] for row in rows)
     by_position = {row["answer"]: row["questions"] for row in rows}
     return SplitProfile(
@@ -57,17 +58,17 @@ def _profile(split: str, rows: list[dict[str, Any]]) -> SplitProfile:
     )
 
 
-def _question(row: dict[str, Any]) -> Question:
+def _question(db: Database, row: dict[str, Any]) -> Question:
     question = Question(
         dataset=row["dataset"],
         split=row["split"],
         key=row["key"],
         text=row["text"],
-        options=tuple(json.loads(row["options"])),
+        options=tuple(db.decoded(row["options"], list, "questions.options")),
         answer=row["answer"],
         context=row["context"],
     )
-    vars(question)["hash"] = row["question"]  # the cached property, known already
+    vars(question)["hash"] = row["question"]  # the cached property
     return question
 
 
@@ -78,42 +79,45 @@ class QuestionQueries:
         self._db = db
 
     def find(self, name: str) -> StoredDataset | None:
+        """The data set of this name; None without one."""
         row = self._db.one("SELECT * FROM datasets WHERE name = ?", (name,))
         return StoredDataset(**row) if row else None
 
     def names(self) -> list[str]:
+        """The names of the data sets, sorted."""
         return [row["name"] for row in self._db.rows("SELECT name FROM datasets ORDER BY name")]
 
     def replace(self, name: str, source: str, fingerprint: str, questions: Iterable[Question]) -> Counter[str]:
-        """Make `questions` the content of data set `name`, all or nothing; counts by split. Rationales stay: they hang
-        on a question's content, not on its place.
+        """Replace the content of data set `name` in one transaction, and return the counts by split. Rationales stay:
+        they belong to a question's content, not to its position.
 
-        Raises UsageProblem when an id repeats within a split."""
+        Raises UsageProblem when an ID repeats within a split."""
         counts: Counter[str] = Counter()
-        stream = iter(questions)
-        page = list(islice(stream, _PAGE))  # before the write lock: the first rows may take a download
+        pages = batched(questions, _PAGE)
+        first = next(pages, [])  # before the write lock: the first rows may need a download
         with self._db.atomic():
             self._db.execute(
-                "INSERT INTO datasets VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
-                " source = excluded.source, fingerprint = excluded.fingerprint, imported = excluded.imported",
+                "INSERT INTO datasets (name, source, fingerprint, imported) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET source = excluded.source,"
+                " fingerprint = excluded.fingerprint, imported = excluded.imported",
                 (name, source, fingerprint, now()),
             )
             self._db.execute("DELETE FROM dataset_questions WHERE dataset = ?", (name,))
-            while page:
+            for page in chain([first], pages):
                 self._db.executemany(
-                    "INSERT INTO questions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    "INSERT INTO questions (hash, text, options, answer, context) VALUES (?, ?, ?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
                     [(q.hash, q.text, json.dumps(q.options, ensure_ascii=False), q.answer, q.context) for q in page],
                 )
                 for question in page:
                     self._place(name, question, counts[question.split])
                     counts[question.split] += 1
-                page = list(islice(stream, _PAGE))
         return counts
 
     def _place(self, name: str, question: Question, position: int) -> None:
         try:
             self._db.execute(
-                "INSERT INTO dataset_questions VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO dataset_questions (dataset, split, position, key, question) VALUES (?, ?, ?, ?, ?)",
                 (name, question.split, position, question.key, question.hash),
             )
         except sqlite3.IntegrityError as error:
@@ -123,7 +127,7 @@ class QuestionQueries:
             ) from error
 
     def splits(self, dataset: str) -> dict[str, int]:
-        """Number of questions by split."""
+        """The number of questions by split, in the order train, valid, test."""
         rows = self._db.rows(
             "SELECT split, count(*) AS n FROM dataset_questions WHERE dataset = ? GROUP BY split", (dataset,)
         )
@@ -131,12 +135,12 @@ class QuestionQueries:
         return {split: found[split] for split in SPLITS if split in found}
 
     def ambiguous_ids(self, dataset: str) -> Iterator[str]:
-        """Ids that mean different questions in different splits."""
+        """IDs that belong to different questions in different splits."""
         query = "SELECT key FROM dataset_questions WHERE dataset = ? GROUP BY key HAVING count(DISTINCT question) > 1"
         return (row["key"] for row in self._db.rows(query, (dataset,)))
 
     def repeated(self, dataset: str) -> list[Repeated]:
-        """Word for word, options in the same order."""
+        """Repeated questions by split: the same text, context and options in the same order."""
         rows = self._db.rows(
             "SELECT split, sum(places) - sum(contents) AS again, sum(contents > 1) AS disagree,"
             " coalesce(min(CASE WHEN contents > 1 THEN key END), min(key)) AS key"
@@ -149,7 +153,7 @@ class QuestionQueries:
         return [found[split] for split in SPLITS if split in found]
 
     def profiles(self, dataset: str) -> list[SplitProfile]:
-        """Summed in the database."""
+        """Sizes of the questions by split, summed in the database."""
         flat = "replace(trim(t), char(10), ' ')"
         words = f"length({flat}) - length(replace({flat}, ' ', '')) + 1"
         rows = self._db.rows(
@@ -166,7 +170,8 @@ class QuestionQueries:
         return [_profile(split, found[split]) for split in SPLITS if split in found]
 
     def iterate(self, dataset: str, split: str, limit: int | None = None) -> Iterator[Question]:
-        """The split in its order, a page in memory at a time. The store may be written to meanwhile."""
+        """The questions of a split in their order, at most `limit` of them, one page in memory at a time. The caller
+        may write to the store in between."""
         position, left = 0, limit
         while left is None or left > 0:
             size = _PAGE if left is None else min(_PAGE, left)
@@ -179,32 +184,35 @@ class QuestionQueries:
             )
             if not page:
                 return
-            yield from map(_question, page)
+            yield from (_question(self._db, row) for row in page)
             position += len(page)
             left = None if left is None else left - len(page)
 
     def at(self, dataset: str, split: str, position: int) -> Question:
-        """The question at `position` of a split (from 0)."""
+        """The question at `position` of a split (from 0).
+
+        Raises IndexError without one."""
         row = self._db.one(
             f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.position = ?",
             (dataset, split, position),
         )
         if row is None:
             raise IndexError(f"{dataset}/{split} has no question at {position}")
-        return _question(row)
+        return _question(self._db, row)
 
     def after(self, dataset: str, split: str, point: str) -> Question | None:
-        """The question of a split whose hash comes next after `point`, round the end to the beginning; None when the
+        """The question of a split with the next hash after `point`, or the first hash when there is none; None when the
         split is empty."""
         query = (
             f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.question > ?"
             " ORDER BY dq.question LIMIT 1"
         )
         row = self._db.one(query, (dataset, split, point)) or self._db.one(query, (dataset, split, ""))
-        return _question(row) if row else None
+        return _question(self._db, row) if row else None
 
     def answers(self, dataset: str, split: str, limit: int | None = None) -> tuple[float, float]:
-        """(chance, majority): the expected accuracy of guessing, and of the most frequent answer position."""
+        """(chance, majority): the expected accuracy of guessing, and that of the most frequent answer position, for the
+        first `limit` questions."""
         rows = self._db.rows(
             f"SELECT q.answer AS answer, json_array_length(q.options) AS options {_FROM}"
             " WHERE dq.dataset = ? AND dq.split = ? ORDER BY dq.position LIMIT ?",

@@ -1,8 +1,7 @@
-"""Counts over what teachers wrote, for judging it as a whole: what is missing, what failed, what it cost."""
+"""Counts over rationales and failures: what is missing, what failed, what it cost."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from backends.base import Sampling
@@ -14,15 +13,15 @@ _REPLIES = (
     " AND r.teacher = f.teacher AND r.sampling = f.sampling AND own.recipe = p.recipe"
 )
 OUTSTANDING = f"NOT EXISTS ({_REPLIES} AND r.sample = f.sample)"
-"""Of a failure f and its prompt p: no reply has come since, be it to another prompt of the same recipe, such as one
-with other in-context examples, or an edited recording."""
+"""Of a failure f and its prompt p: there is no reply, also to no other prompt of the same recipe, such as one with
+other in-context examples."""
 
-_ASKED_SO = "f.teacher = ? AND f.sampling = ? AND p.recipe = ?"
+_SAME_SET = "f.teacher = ? AND f.sampling = ? AND p.recipe = ?"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElicitationUsage:
-    """What asking took in all; None where nobody knows. `partly`: some of it cost nobody knows how much more."""
+    """Tokens and cost; None when unknown. `partly`: the cost is known for some calls only, so it is a lower bound."""
 
     prompt_tokens: int | None
     completion_tokens: int | None
@@ -32,7 +31,7 @@ class ElicitationUsage:
 
 @dataclass(frozen=True, kw_only=True)
 class Faulty:
-    """A rationale in which `gate` found something."""
+    """A rationale with a finding of `gate`."""
 
     gate: str
     rationale: int
@@ -46,18 +45,18 @@ class StatsQueries:
         self._db = db
 
     def unanswered(self, dataset: str, split: str, variant: RationaleSet) -> int:
-        """Questions of a split that were asked in this way and have a failure and no reply."""
+        """The number of questions of a split with a failure and no reply in this set."""
         row = self._db.one(
             "SELECT count(DISTINCT dq.position) AS n FROM dataset_questions dq JOIN failures f ON f.question ="
             " dq.question"
-            f" JOIN prompts p ON p.hash = f.prompt WHERE dq.dataset = ? AND dq.split = ? AND {_ASKED_SO}"
+            f" JOIN prompts p ON p.hash = f.prompt WHERE dq.dataset = ? AND dq.split = ? AND {_SAME_SET}"
             f" AND NOT EXISTS ({_REPLIES})",
-            (dataset, split, variant.teacher, variant.sampling, variant.recipe),
+            (dataset, split, variant.teacher, variant.sampling, variant.recipe.name),
         )
         return int(row["n"]) if row else 0
 
     def silent(self, dataset: str, split: str) -> list[str]:
-        """Teachers that were asked about a split and gave no reply to any of its questions."""
+        """Teachers with failures and without any reply for a split."""
         rows = self._db.rows(
             "SELECT f.teacher FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
             " WHERE dq.dataset = ? AND dq.split = ? EXCEPT"
@@ -68,9 +67,9 @@ class StatsQueries:
         return [row["teacher"] for row in rows]
 
     def spent(self, dataset: str, split: str, how: tuple[str, str, str]) -> ElicitationUsage:
-        """By what every call came to, failed and repeated ones included; where no asking of this kind is on record,
-        as for replies of an earlier tinyllm, by the replies alone. A reply that counts for several data sets is paid
-        in one. `how` is a teacher with the sampling and the recipe that it was asked with."""
+        """The tokens and cost of every call, failures and retries included; where no elicitation is recorded, of the
+        replies alone. A reply that counts for several data sets is paid in one of them. `how` is (teacher, sampling,
+        name of the recipe)."""
         columns = ("prompt_tokens", "completion_tokens", "cost")
         sums = ", ".join(f"sum({{0}}{name}) AS {name}" for name in columns)
         asked = "teacher = ? AND sampling = ? AND recipe = ?"
@@ -92,18 +91,18 @@ class StatsQueries:
         return ElicitationUsage(**{**row, "partly": bool(row["partly"]) and row["cost"] is not None})
 
     def sampling_of(self, variant: RationaleSet) -> tuple[str, Sampling]:
-        """The backend that was asked, and how it sampled."""
+        """The backend and the sampling parameters."""
         row = self._db.one(
             "SELECT backend, temperature, top_p, max_tokens, stop, seed FROM samplings WHERE hash = ?",
             (variant.sampling,),
         )
         assert row is not None
         backend = row.pop("backend")
-        return backend, Sampling(**{**row, "stop": tuple(json.loads(row["stop"]))})
+        return backend, Sampling(**{**row, "stop": tuple(self._db.decoded(row["stop"], list, "samplings.stop"))})
 
     def one_by_gate(self, dataset: str, variant: RationaleSet, gates: str) -> list[Faulty]:
-        """For each gate the first training rationale of this variant, as `rationales.iterate` gives them, in which it
-        found something, run with the settings `gates`; the gate that found most comes first."""
+        """For each gate the first training rationale of this set with a finding of it, run with the settings `gates`
+        (a hash); the gate with most findings first. The rationales are those of `rationales.iterate`."""
         rows = self._db.rows(
             "WITH learned AS (SELECT max(r.id) AS id, dq.key FROM dataset_questions dq"
             " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ?"
@@ -112,6 +111,6 @@ class StatsQueries:
             " SELECT json_extract(f.value, '$[0]') AS gate, min(learned.id) AS rationale, learned.key"
             " FROM learned JOIN verdicts v ON v.rationale = learned.id, json_each(v.findings) f WHERE v.gates = ?"
             " GROUP BY 1 ORDER BY count(*) DESC",
-            (dataset, variant.teacher, variant.sampling, variant.recipe, gates),
+            (dataset, variant.teacher, variant.sampling, variant.recipe.name, gates),
         )
         return [Faulty(**row) for row in rows]

@@ -1,4 +1,4 @@
-"""Prompts, samplings, rationales and failures: what teachers were asked and what they wrote."""
+"""Recipes, prompts, samplings, rationales and failures: what teachers were asked and what they wrote."""
 
 from __future__ import annotations
 
@@ -7,47 +7,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backends.base import Completion, Failure, Message, Outcome
+from backends.base import Completion, Failure, Message
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Rationale, RationaleSet, TeacherCosts
 from tinyllm_cli.store.database import Database, now
+from tinyllm_cli.store.rationale_rows import (
+    RATIONALE_COLUMNS,
+    Settled,
+    add_recipes,
+    identity_of,
+    messages_of,
+    prompt_row,
+    rationale_row,
+    rationale_set_of,
+)
 from tinyllm_cli.store.rationale_stats import OUTSTANDING, StatsQueries
 
-# A content that stands in two places of a split was asked, and paid, once.
+__all__ = ["Exchange", "RationaleQueries", "Seen", "Settled"]
+
+# A question at two positions of a split was requested, and paid for, once.
 _CONTENTS = "(SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
-_encode = json.JSONEncoder(ensure_ascii=False).encode  # made once: `dumps` makes one for each call
 _PAGE = 500  # questions
-_SAME_VARIANT = "r.teacher = ? AND r.sampling = ? AND p.recipe = ?"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settled:
-    """What became of one prompt. `failed_before`: an earlier run left a failure, which a reply removes."""
-
-    prompt: Prompt
-    sample: int
-    outcome: Outcome
-    failed_before: bool = False
-
-
-def _address(asking: ElicitationConfig, one: Settled) -> tuple[str, str, str, str, int]:
-    return one.prompt.question, asking.teacher, one.prompt.hash, asking.hash, one.sample
-
-
-def _prompt_row(prompt: Prompt) -> tuple[Any, ...]:
-    messages = [[message.role, message.content] for message in prompt.messages]
-    return (prompt.hash, prompt.question, prompt.recipe, prompt.teacher_forcing, json.dumps(prompt.examples),
-            _encode(messages))  # fmt: skip
-
-
-def _rationale_row(asking: ElicitationConfig, one: Settled, reply: Completion, moment: str) -> tuple[Any, ...]:
-    return (*_address(asking, one), reply.text, reply.finish_reason, reply.answer, reply.prompt_tokens,
-            reply.completion_tokens, reply.seconds, reply.cost, moment, reply.reasoning, reply.attempts,
-            reply.last_error, reply.cap)  # fmt: skip
+_SAME_SET = "r.teacher = ? AND r.sampling = ? AND p.recipe = ?"
+_MADE_BY = " JOIN prompts p ON p.hash = r.prompt JOIN samplings s ON s.hash = r.sampling"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What the replies so far to one way of asking tell of the next ones: how many, and tokens on average."""
+    """The replies so far to one configuration: how many, and the mean number of tokens."""
 
     replies: int
     prompt_tokens: float | None
@@ -62,134 +48,131 @@ class Exchange:
     text: str
 
 
-_MADE_BY = " JOIN prompts p ON p.hash = r.prompt JOIN samplings s ON s.hash = r.sampling"
-_PLACES = f"FROM dataset_questions dq JOIN rationales r ON r.question = dq.question{_MADE_BY}"
-
-
 class RationaleQueries:
     """Queries of `store.rationales`."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def add_asking(self, asking: ElicitationConfig) -> None:
-        s = asking.sampling
+    def add_asking(self, config: ElicitationConfig) -> None:
+        """Keep a teacher's model and sampling, to which rationales refer."""
+        s = config.sampling
         self._db.execute(
             "INSERT INTO samplings (hash, backend, model, revision, temperature, top_p, max_tokens, stop, seed)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (asking.hash, asking.backend, asking.model, asking.revision, s.temperature, s.top_p, s.max_tokens,
+            (config.hash, config.backend, config.model, config.revision, s.temperature, s.top_p, s.max_tokens,
              json.dumps(s.stop, ensure_ascii=False), s.seed),
         )  # fmt: skip
 
-    def describe_engine(self, asking: ElicitationConfig, engine: Mapping[str, Any]) -> None:
-        """Keep what the adapter said of its engine once it was running."""
-        self._db.execute("UPDATE samplings SET engine = ? WHERE hash = ?", (json.dumps(engine), asking.hash))
+    def describe_engine(self, config: ElicitationConfig, engine: Mapping[str, Any]) -> None:
+        """Keep the description of the engine that the adapter started."""
+        self._db.execute("UPDATE samplings SET engine = ? WHERE hash = ?", (json.dumps(engine), config.hash))
 
-    def answered(self, asking: ElicitationConfig, questions: Sequence[str]) -> set[tuple[str, int]]:
-        """(prompt hash, sample) of every stored reply of this teacher, asked so, to any of these question hashes."""
+    def answered(self, config: ElicitationConfig, questions: Sequence[str]) -> set[tuple[str, int]]:
+        """(prompt hash, sample) of every stored reply with this configuration to any of these question hashes."""
         marks = ",".join("?" * len(questions))
         rows = self._db.rows(
             f"SELECT prompt, sample FROM rationales WHERE question IN ({marks}) AND teacher = ? AND sampling = ?",
-            (*questions, asking.teacher, asking.hash),
+            (*questions, config.teacher, config.hash),
         )
         return {(row["prompt"], row["sample"]) for row in rows}
 
     def answered_by_recipe(
-        self, asking: ElicitationConfig, questions: Sequence[str], recipe: str
+        self, config: ElicitationConfig, questions: Sequence[str], recipe: str
     ) -> set[tuple[str, int]]:
-        """(question hash, sample) of every stored reply of this teacher to a prompt of this recipe."""
+        """(question hash, sample) of the stored replies with this configuration and the recipe of this name."""
         marks = ",".join("?" * len(questions))
         rows = self._db.rows(
             "SELECT r.question, r.sample FROM rationales r JOIN prompts p ON p.hash = r.prompt"
             f" WHERE r.question IN ({marks}) AND r.teacher = ? AND r.sampling = ? AND p.recipe = ?",
-            (*questions, asking.teacher, asking.hash, recipe),
+            (*questions, config.teacher, config.hash, recipe),
         )
         return {(row["question"], row["sample"]) for row in rows}
 
-    def add(self, asking: ElicitationConfig, settled: Sequence[Settled]) -> None:
-        """Keep replies and failures, inside the caller's transaction. A second reply with one identity is dropped."""
+    def add(self, config: ElicitationConfig, settled: Sequence[Settled]) -> None:
+        """Keep replies and failures, inside the caller's transaction. A second reply with the same identity is
+        dropped."""
         self.add_prompts([one.prompt for one in settled])
         moment = now()
         self._db.executemany(
-            "INSERT INTO rationales (question, teacher, prompt, sampling, sample, text, finish_reason, answer,"
-            " prompt_tokens, completion_tokens, seconds, cost, created, reasoning, attempts, last_error, cap)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            [
-                _rationale_row(asking, one, one.outcome, moment)
-                for one in settled
-                if isinstance(one.outcome, Completion)
-            ],
+            f"INSERT INTO rationales ({RATIONALE_COLUMNS}) VALUES ({', '.join('?' * 17)}) ON CONFLICT DO NOTHING",
+            [rationale_row(config, one, one.outcome, moment) for one in settled if isinstance(one.outcome, Completion)],
         )
         self._db.executemany(
             "DELETE FROM failures WHERE question = ? AND teacher = ? AND prompt = ? AND sampling = ? AND sample = ?",
-            [_address(asking, one) for one in settled if one.failed_before and isinstance(one.outcome, Completion)],
+            [identity_of(config, one) for one in settled if one.failed_before and isinstance(one.outcome, Completion)],
         )
         self._db.executemany(
-            "INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO failures (question, teacher, prompt, sampling, sample, reason, attempts, at, prompt_tokens,"
+            " completion_tokens, cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " reason = excluded.reason, attempts = attempts + excluded.attempts, at = excluded.at,"
             " prompt_tokens = coalesce(prompt_tokens + excluded.prompt_tokens, prompt_tokens, excluded.prompt_tokens),"
             " completion_tokens = coalesce(completion_tokens + excluded.completion_tokens, completion_tokens,"
             " excluded.completion_tokens), cost = coalesce(cost + excluded.cost, cost, excluded.cost)",
             [
-                (*_address(asking, one), one.outcome.reason, one.outcome.attempts, moment, one.outcome.prompt_tokens,
+                (*identity_of(config, one), one.outcome.reason, one.outcome.attempts, moment, one.outcome.prompt_tokens,
                  one.outcome.completion_tokens, one.outcome.cost)
                 for one in settled if isinstance(one.outcome, Failure)
             ],
         )  # fmt: skip
 
     def add_prompts(self, prompts: Sequence[Prompt]) -> None:
+        """Keep prompts and their recipes, inside the caller's transaction."""
+        add_recipes(self._db, (one.recipe for one in prompts))
         self._db.executemany(
-            "INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            [_prompt_row(one) for one in prompts],
+            "INSERT INTO prompts (hash, question, recipe, examples, messages) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            [prompt_row(one) for one in prompts],
         )
 
-    def failed(self, asking: ElicitationConfig, questions: Sequence[str]) -> set[tuple[str, int]]:
-        """(prompt hash, sample) of every failure of this teacher, asked so, on any of these question hashes."""
+    def failed(self, config: ElicitationConfig, questions: Sequence[str]) -> set[tuple[str, int]]:
+        """(prompt hash, sample) of every failure with this configuration for any of these question hashes."""
         marks = ",".join("?" * len(questions))
         rows = self._db.rows(
             f"SELECT prompt, sample FROM failures WHERE question IN ({marks}) AND teacher = ? AND sampling = ?",
-            (*questions, asking.teacher, asking.hash),
+            (*questions, config.teacher, config.hash),
         )
         return {(row["prompt"], row["sample"]) for row in rows}
 
-    def seen(self, asking: ElicitationConfig, dataset: str, split: str, recipe: str) -> Seen:
-        """Over the replies for one split whose prompts were made by `recipe`."""
+    def seen(self, config: ElicitationConfig, dataset: str, split: str, recipe: str) -> Seen:
+        """Means over the replies for one split whose prompts have the recipe of this name."""
         row = self._db.one(
             "SELECT count(*) AS replies, avg(r.prompt_tokens) AS prompt_tokens,"
             f" avg(r.completion_tokens) AS completion_tokens FROM {_CONTENTS}"
             " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt"
             " WHERE dq.dataset = ? AND dq.split = ? AND r.teacher = ? AND r.sampling = ? AND p.recipe = ?",
-            (dataset, split, asking.teacher, asking.hash, recipe),
+            (dataset, split, config.teacher, config.hash, recipe),
         )
         assert row is not None
         return Seen(**row)
 
-    def newest(self, asking: ElicitationConfig) -> Exchange | None:
-        """The last exchange with a teacher that was asked so."""
+    def newest(self, config: ElicitationConfig) -> Exchange | None:
+        """The last prompt and reply with this configuration; None without one."""
         row = self._db.one(
             "SELECT p.messages, r.text FROM rationales r JOIN prompts p ON p.hash = r.prompt"
             " WHERE r.teacher = ? AND r.sampling = ? ORDER BY r.id DESC LIMIT 1",
-            (asking.teacher, asking.hash),
+            (config.teacher, config.hash),
         )
         if row is None:
             return None
-        messages = tuple(Message(role=role, content=content) for role, content in json.loads(row["messages"]))
-        return Exchange(messages=messages, text=row["text"])
+        return Exchange(messages=messages_of(self._db, row["messages"]), text=row["text"])
 
     def variants(self, dataset: str, split: str | None = None) -> list[RationaleSet]:
-        """Every way in which rationales for this data set were made, the newest first."""
+        """Every set of rationales for this data set: one for each teacher, sampling and recipe, the newest first."""
         rows = self._db.rows(
-            "SELECT r.teacher, r.sampling, p.recipe, s.model, s.revision, max(p.teacher_forcing) AS teacher_forcing,"
-            " count(*) AS rationales, count(DISTINCT dq.split || '/' || dq.key) AS questions, max(r.id) AS latest"
-            f" {_PLACES}"
-            " WHERE dq.dataset = ? AND (? IS NULL OR dq.split = ?)"
-            " GROUP BY r.teacher, r.sampling, p.recipe ORDER BY latest DESC",
+            "SELECT found.*, s.model, s.revision, c.template, c.icl, c.seed, c.teacher_forcing FROM ("
+            " SELECT r.teacher, r.sampling, p.recipe, count(*) AS rationales,"
+            " count(DISTINCT dq.split || '/' || dq.key) AS questions, max(r.id) AS latest"
+            " FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
+            " JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ? AND (? IS NULL OR dq.split = ?)"
+            " GROUP BY r.teacher, r.sampling, p.recipe) found"
+            " JOIN samplings s ON s.hash = found.sampling JOIN recipes c ON c.name = found.recipe ORDER BY latest DESC",
             (dataset, split, split),
         )
-        return [RationaleSet(**{**row, "teacher_forcing": bool(row["teacher_forcing"])}) for row in rows]
+        return [rationale_set_of(row) for row in rows]
 
     def count(self, dataset: str, split: str, teacher: str) -> int:
-        """How many rationales of `teacher` there are for a split, however they were made."""
+        """The number of rationales of `teacher` for a split, with any configuration."""
         row = self._db.one(
             "SELECT count(*) AS n FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
             " WHERE dq.dataset = ? AND dq.split = ? AND r.teacher = ?",
@@ -198,7 +181,7 @@ class RationaleQueries:
         return int(row["n"]) if row else 0
 
     def datasets_with_rationales(self, split: str = "train") -> dict[str, set[str]]:
-        """Data set -> the teachers that have rationales for the questions of its `split`."""
+        """The teachers that have rationales for the questions of `split`, by data set."""
         found: dict[str, set[str]] = {}
         rows = self._db.rows(
             "SELECT DISTINCT dq.dataset, r.teacher FROM dataset_questions dq JOIN rationales r ON r.question ="
@@ -211,44 +194,48 @@ class RationaleQueries:
         return found
 
     def iterate(self, dataset: str, split: str, variant: RationaleSet) -> Iterator[Rationale]:
-        """One variant's rationales for a split, in the order of its questions and samples; of several that differ in
-        the prompt alone (other in-context examples, an edited recording) the newest. A page of questions at a time,
-        so that the store may be written to meanwhile: a query that is still open would hold on to an old state of the
-        database, from which SQLite lets nobody write once another process has."""
+        """The rationales of one set for a split, in the order of its questions and samples; of several that differ only
+        in the prompt (other in-context examples, an edited recording) the newest.
+
+        It reads a page of questions at a time, so that the caller may write to the store in between: an open query
+        would keep an old snapshot of the database, and SQLite refuses to write from it once another process has."""
         last = self._db.one(
             "SELECT max(position) AS position FROM dataset_questions WHERE dataset = ? AND split = ?", (dataset, split)
         )
         for first in range(0, (-1 if last is None or last["position"] is None else last["position"]) + 1, _PAGE):
             page = self._db.rows(
                 "SELECT max(r.id) AS id, dq.position, dq.key, r.question, r.sample, r.text, r.finish_reason, r.answer"
-                f" {_PLACES} WHERE dq.dataset = ? AND dq.split = ? AND dq.position BETWEEN ? AND ? AND {_SAME_VARIANT}"
+                " FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
+                " JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ? AND dq.split = ?"
+                f" AND dq.position BETWEEN ? AND ? AND {_SAME_SET}"
                 " GROUP BY dq.position, r.sample ORDER BY dq.position, r.sample",
-                (dataset, split, first, first + _PAGE - 1, variant.teacher, variant.sampling, variant.recipe),
+                (dataset, split, first, first + _PAGE - 1, variant.teacher, variant.sampling, variant.recipe.name),
             )
             yield from [Rationale(**row) for row in page]
 
     def failed_keys(self, dataset: str, split: str, variant: RationaleSet) -> set[str]:
-        """Questions that were asked in this way and got no usable reply yet."""
+        """The keys of the questions of a split whose request with this configuration failed."""
         rows = self._db.rows(
             "SELECT dq.key FROM dataset_questions dq JOIN failures f ON f.question = dq.question"
             " JOIN prompts p ON p.hash = f.prompt"
             " WHERE dq.dataset = ? AND dq.split = ? AND f.teacher = ? AND f.sampling = ? AND p.recipe = ?"
             f" AND {OUTSTANDING}",
-            (dataset, split, variant.teacher, variant.sampling, variant.recipe),
+            (dataset, split, variant.teacher, variant.sampling, variant.recipe.name),
         )
         return {row["key"] for row in rows}
 
     def costs(self) -> list[TeacherCosts]:
-        """What each teacher wrote for each split and what it came to, summed in the database."""
+        """Counts, tokens and cost of each teacher's rationales for each split, summed in the database."""
         rows = self._db.rows(
-            "SELECT r.teacher, s.model, dq.dataset, dq.split, p.recipe,"
-            " count(DISTINCT r.question || ' ' || r.sample) AS rationales,"
-            " avg(length(r.text)) AS mean_characters, sum(CASE r.finish_reason WHEN 'recorded' THEN NULL ELSE"
-            " r.finish_reason = 'length' END) AS cut_off,"
-            f" sum(r.seconds) AS seconds, r.sampling FROM {_CONTENTS}"
-            f" JOIN rationales r ON r.question = dq.question{_MADE_BY}"
-            " GROUP BY dq.dataset, dq.split, r.teacher, r.sampling, p.recipe"
-            " ORDER BY dq.dataset, r.teacher, dq.split DESC, max(r.id)"
+            # Lengths first: SQLite would sort whole texts.
+            "WITH measured AS MATERIALIZED (SELECT dq.dataset, dq.split, r.teacher, r.sampling, p.recipe, s.model,"
+            " r.id, r.question, r.sample, length(r.text) AS characters, r.seconds,"
+            " CASE r.finish_reason WHEN 'recorded' THEN NULL ELSE r.finish_reason = 'length' END AS cut_off"
+            f" FROM {_CONTENTS} JOIN rationales r ON r.question = dq.question{_MADE_BY})"
+            " SELECT teacher, model, dataset, split, recipe, count(DISTINCT question || ' ' || sample) AS rationales,"
+            " avg(characters) AS mean_characters, sum(cut_off) AS cut_off, sum(seconds) AS seconds, sampling"
+            " FROM measured GROUP BY dataset, split, teacher, sampling, recipe"
+            " ORDER BY dataset, teacher, split DESC, max(id)"
         )
         failures = {
             (row["dataset"], row["split"], row["teacher"], row["sampling"], row["recipe"]): row["n"]
@@ -269,7 +256,7 @@ class RationaleQueries:
         return result
 
     def explained(self, dataset: str, count: int) -> list[str]:
-        """The keys of up to `count` training questions that have rationales, spread evenly."""
+        """The keys of up to `count` training questions with rationales, evenly spaced."""
         rows = self._db.rows(
             "WITH numbered AS (SELECT position, key, row_number() OVER (ORDER BY position) - 1 AS number,"
             " count(*) OVER () AS total FROM dataset_questions dq WHERE dataset = ? AND split = 'train'"

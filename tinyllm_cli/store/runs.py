@@ -1,23 +1,20 @@
-"""Runs, evaluations and predictions: what was trained and what it answered."""
+"""Runs: trainings of students, their states and metrics."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from tinyllm_cli.records.runs import Run, RunState
+from tinyllm_cli.records.runs import Run, RunIdentity, RunState
 from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.store.database import Database, now
-from tinyllm_cli.store.locks import holding
+from tinyllm_cli.store.locks import holding, lock_path
 
-_JSON_COLUMNS = ("alpha", "settings", "lineage", "figures", "versions")
-
-
-def _run(row: dict[str, Any]) -> Run:
-    parsed = {name: json.loads(row[name]) for name in _JSON_COLUMNS}
-    return Run(**{**row, **parsed, "settings": RunSettings.from_json(parsed["settings"])})
+_JSON_COLUMNS = ("alpha", "settings", "sources", "metrics", "versions")
 
 
 class RunQueries:
@@ -26,52 +23,48 @@ class RunQueries:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def start(
-        self,
-        *,
-        method: str,
-        student: str,
-        dataset: str,
-        alpha: Mapping[str, float],
-        seed: int,
-        settings: RunSettings,
-        lineage: Mapping[str, Any],
-        command: str,
-        versions: Mapping[str, str],
-    ) -> Run:
+    def start(self, identity: RunIdentity, *, command: str) -> Run:
         """A new run in state 'running'. Its folder is set by `locate`, since it is named by the run's number."""
-        texts = [json.dumps(value, ensure_ascii=False) for value in (alpha, settings.to_json(), lineage, {}, versions)]
+        values = {
+            **vars(identity), "settings": identity.settings.to_json(), "metrics": {}, "command": command,
+            "started": now(), "state": "running", "folder": "",
+        }  # fmt: skip
+        encoded = [_encoded(value) if name in _JSON_COLUMNS else value for name, value in values.items()]
         row = self._db.one(
-            "INSERT INTO runs (method, student, dataset, seed, state, folder, command, started,"
-            " alpha, settings, lineage, figures, versions)"
-            " VALUES (?, ?, ?, ?, 'running', '', ?, ?, ?, ?, ?, ?, ?) RETURNING *",
-            (method, student, dataset, seed, command, now(), *texts),
+            f"INSERT INTO runs ({', '.join(values)}) VALUES ({', '.join('?' * len(values))}) RETURNING *", encoded
         )
         assert row is not None
-        return _run(row)
+        return self._run(row)
 
-    def same(self, wanted: Mapping[str, Any]) -> list[Run]:
-        """The runs of exactly this (method, student, dataset, alpha, seed, settings, lineage, versions): those that are
-        done first, then the newest first."""
-        values = (wanted["alpha"], wanted["settings"].to_json(), wanted["lineage"], wanted["versions"])
-        texts = [json.dumps(value, ensure_ascii=False) for value in values]
+    def same(self, identity: RunIdentity) -> list[Run]:
+        """The runs with this identity: those that are done first, then the newest first. One whose environment was not
+        recorded may have any."""
         rows = self._db.rows(
             "SELECT * FROM runs WHERE method = ? AND student = ? AND dataset = ? AND seed = ?"
-            " AND alpha = ? AND settings = ? AND lineage = ? AND versions = ? ORDER BY state = 'done' DESC, id DESC",
-            (wanted["method"], wanted["student"], wanted["dataset"], wanted["seed"], *texts),
+            " ORDER BY state = 'done' DESC, id DESC",
+            (identity.method, identity.student, identity.dataset, identity.seed),
         )
-        return list(map(_run, rows))
+        wanted = {name: json.loads(_encoded(getattr(identity, name))) for name in ("alpha", "sources", "versions")}
+        settings = (identity.settings, replace(identity.settings, environment=None))
+        return [
+            run
+            for run in map(self._run, rows)
+            if run.settings in settings and {name: getattr(run, name) for name in wanted} == wanted
+        ]
 
     def resume(self, run: int) -> Run:
-        """Go on with a run that was broken off."""
+        """Set the state of an interrupted run to 'running'."""
         row = self._db.one(
             "UPDATE runs SET state = 'running', error = NULL, finished = NULL WHERE id = ? RETURNING *", (run,)
         )
         assert row is not None
-        return _run(row)
+        return self._run(row)
 
     def mark_killed(self) -> None:
-        """Runs that say 'running' while nobody holds their lock were killed."""
+        """Set the state of 'running' runs whose lock is free to 'stopped'. In a read-only database this does
+        nothing."""
+        if self._db.read_only:
+            return
         for row in list(self._db.rows("SELECT id FROM runs WHERE state = 'running'")):
             with self.claiming(row["id"]) as held:
                 if held:
@@ -82,39 +75,62 @@ class RunQueries:
                     )
 
     def claiming(self, run: int) -> AbstractContextManager[bool]:
-        """Hold the lock that shows that a run's process lives; False where another process has it."""
-        return holding(self._db, f"run-{run}")
+        """Hold the lock of a run's process; False when another process has it. The lock protects the run's folder, and
+        is beside it: two databases may share the folder."""
+        row = self._db.one("SELECT folder FROM runs WHERE id = ?", (run,))
+        if row is None or not row["folder"]:
+            return holding(lock_path(self._db, f"run-{run}"))
+        folder = self._folder(row["folder"])
+        return holding(folder.with_name(f".{folder.name}.lock"))
 
     def locate(self, run: int, folder: str) -> None:
-        self._db.execute("UPDATE runs SET folder = ? WHERE id = ?", (folder, run))
+        """Set the folder of a run. One below the folder of the database is copied and moved with it, so it is stored
+        relative to that."""
+        place, home = Path(folder).absolute(), self._db.path.parent
+        stored = place.relative_to(home) if place.is_relative_to(home) else place
+        self._db.execute("UPDATE runs SET folder = ? WHERE id = ?", (stored.as_posix(), run))
 
-    def note_figures(self, run: int, figures: Mapping[str, Any]) -> None:
-        """Keep the figures of a run that goes on."""
-        self._db.execute("UPDATE runs SET figures = ? WHERE id = ?", (json.dumps(figures, allow_nan=False), run))
+    def note_metrics(self, run: int, metrics: Mapping[str, Any]) -> None:
+        """Keep the metrics of a running run."""
+        self._db.execute("UPDATE runs SET metrics = ? WHERE id = ?", (json.dumps(metrics, allow_nan=False), run))
 
     def in_work(self, student: str, dataset: str, alpha: Mapping[str, float], seed: int) -> list[Run]:
-        """The runs of this student with these alphas that are in work, the newest first."""
+        """The running runs of this student with these weights, the newest first."""
         rows = self._db.rows(
-            "SELECT * FROM runs WHERE state = 'running' AND student = ? AND dataset = ? AND alpha = ? AND seed = ?"
-            " ORDER BY id DESC",
-            (student, dataset, json.dumps(alpha, ensure_ascii=False), seed),
+            "SELECT * FROM runs WHERE state = 'running' AND student = ? AND dataset = ? AND seed = ? ORDER BY id DESC",
+            (student, dataset, seed),
         )
-        return list(map(_run, rows))
+        return [run for run in map(self._run, rows) if run.alpha == alpha]
 
-    def finish(self, run: int, state: RunState, figures: Mapping[str, Any], error: str | None = None) -> None:
+    def finish(self, run: int, state: RunState, metrics: Mapping[str, Any], error: str | None = None) -> None:
+        """Set the final state and the metrics of a run."""
         self._db.execute(
-            "UPDATE runs SET state = ?, figures = ?, error = ?, finished = ? WHERE id = ?",
-            (state, json.dumps(figures, allow_nan=False), error, now(), run),
+            "UPDATE runs SET state = ?, metrics = ?, error = ?, finished = ? WHERE id = ?",
+            (state, json.dumps(metrics, allow_nan=False), error, now(), run),
         )
 
     def find(self, run: int) -> Run | None:
+        """The run of this number; None without one."""
         row = self._db.one("SELECT * FROM runs WHERE id = ?", (run,))
-        return _run(row) if row else None
+        return self._run(row) if row else None
 
     def latest(self) -> Run | None:
-        """The newest one that is done."""
+        """The newest run that is done; None without one."""
         row = self._db.one("SELECT * FROM runs WHERE state = 'done' ORDER BY id DESC LIMIT 1")
-        return _run(row) if row else None
+        return self._run(row) if row else None
 
     def everything(self) -> list[Run]:
-        return [_run(row) for row in self._db.rows("SELECT * FROM runs ORDER BY id")]
+        """All runs, the oldest first."""
+        return [self._run(row) for row in self._db.rows("SELECT * FROM runs ORDER BY id")]
+
+    def _run(self, row: dict[str, Any]) -> Run:
+        decoded = {name: self._db.decoded(row[name], dict, f"runs.{name}") for name in _JSON_COLUMNS}
+        folder = str(self._folder(row["folder"])) if row["folder"] else ""
+        return Run(**{**row, **decoded, "settings": RunSettings.from_json(decoded["settings"]), "folder": folder})
+
+    def _folder(self, relative: str) -> Path:
+        return self._db.path.parent / relative
+
+
+def _encoded(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Verdicts: what the gates made of rationales, kept by the settings that they ran with."""
+"""Verdicts: results of the gates for rationales, by the settings that they ran with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinyllm_cli.store.database import Database, now
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredVerdict:
-    """`text` is None where the rationale was kept as it is; `findings` are [gate, reason, repaired]."""
+    """`text` is None when the rationale was kept unchanged; `findings` are [gate, reason, repaired]."""
 
     rationale: int
     verdict: str
@@ -27,25 +27,36 @@ class VerdictQueries:
         self._db = db
 
     def add_gates(self, hash: str, settings: Mapping[str, Any]) -> None:
-        """Say what a hash of gate settings stands for; asked for again, they are the newest."""
+        """Keep the settings of a hash, and when they were last used. In a read-only database this does nothing."""
+        if self._db.read_only:
+            return
         self._db.execute(
-            "INSERT INTO gates VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created",
+            "INSERT INTO gates (hash, settings, created) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET created = excluded.created",
             (hash, json.dumps(settings), now()),
         )
 
     def stored(self, gates: str, rationales: Sequence[int]) -> dict[int, StoredVerdict]:
-        """The verdicts on these rationales, by their ids, as far as there are any."""
+        """The stored verdicts on these rationales, by ID."""
         marks = ",".join("?" * len(rationales))
         rows = self._db.rows(
             f"SELECT rationale, verdict, text, findings FROM verdicts WHERE gates = ? AND rationale IN ({marks})",
             (gates, *rationales),
         )
-        return {row["rationale"]: StoredVerdict(**{**row, "findings": json.loads(row["findings"])}) for row in rows}
+        return {
+            row["rationale"]: StoredVerdict(
+                **{**row, "findings": self._db.decoded(row["findings"], list, "verdicts.findings")}
+            )
+            for row in rows
+        }
 
     def add(self, gates: str, verdicts: Sequence[StoredVerdict]) -> None:
-        """Keep verdicts; committed when this returns, unless the caller holds a transaction."""
+        """Keep verdicts; committed when this returns, unless the caller holds a transaction. In a read-only database
+        this does nothing: they are computed again."""
+        if self._db.read_only:
+            return
         with self._db.atomic():
             self._db.executemany(
-                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO verdicts (rationale, gates, verdict, text, findings) VALUES (?, ?, ?, ?, ?)",
                 [(one.rationale, gates, one.verdict, one.text, json.dumps(one.findings)) for one in verdicts],
             )

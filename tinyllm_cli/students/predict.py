@@ -55,7 +55,7 @@ def rank(
                 option=best,
                 correct=best == question.answer,
                 scores=tuple(scores),
-                input_cut=any(option.input_cut or option.target_cut for option in encoded[question.key]),
+                input_truncated=any(option.input_cut or option.target_cut for option in encoded[question.key]),
             )
 
 
@@ -82,7 +82,7 @@ def generate(
                 option=option,
                 correct=option == question.answer,
                 text=text,
-                input_cut=encoded[question.key].input_cut,
+                input_truncated=encoded[question.key].input_cut,
             )
 
 

@@ -24,8 +24,8 @@ from tinyllm_cli.rationales.teacher_answers import load_teacher_answers
 from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.records.elicitation import RationaleSet
 from tinyllm_cli.records.settings import TrainSettings
+from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
 from tinyllm_cli.store import Store
-from tinyllm_cli.store.usefulness import UsefulnessGain
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, NO_EXTRA_CONTEXT, ExtraContext, Task, student_input
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.methods import METHODS
@@ -135,7 +135,7 @@ def _rationales_of(
 ) -> TeacherRationales:
     """One teacher's rationales with their verdicts and, if the selection reads them, their usefulness scores."""
     rationales = list(judged(store, train, source, plan.selection.gates))
-    gains: dict[str, Sequence[UsefulnessGain]] = {}
+    gains: dict[Scorer, Sequence[UsefulnessGain]] = {}
     if plan.selection.reads_scores:
         found = store.usefulness.of([one.rationale.id for one in rationales if one.passed])
         gains = {model: found.get(model, ()) for model in store.usefulness.models(plan.dataset)}

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from tinyllm_cli.errors import Busy, UsageProblem
-from tinyllm_cli.records.runs import Run
+from tinyllm_cli.records.runs import Run, RunIdentity
 from tinyllm_cli.records.settings import RunSettings, SelectionRecord
 from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store import Store
@@ -92,7 +91,7 @@ def _train(store: Store, run: Run, trainer: Trainer, watch: OnProgress) -> None:
         for progress in trainer.run():
             if len(progress.valid) > evaluated:  # a run that is not over shows its valid accuracies
                 evaluated = len(progress.valid)
-                store.runs.note_figures(run.id, trainer.figures())
+                store.runs.note_metrics(run.id, trainer.figures())
             watch(progress)
     except KeyboardInterrupt:
         with signals_deferred():  # a second Ctrl-C waits for what the first one saves
@@ -134,7 +133,7 @@ def _refuse_sharding() -> None:
 
 
 def _resumed_or_begun(
-    store: Store, plan: TrainingPlan, wanted: dict[str, Any], held: ExitStack, control: RunControl
+    store: Store, plan: TrainingPlan, wanted: RunIdentity, held: ExitStack, control: RunControl
 ) -> Run:
     """The run, and its lock in `held` unless it is done. With `restart`, only a run that the same command, also with
     --restart, began is resumed."""
@@ -159,15 +158,15 @@ def _resumed_or_begun(
     return store.runs.resume(earlier.id)
 
 
-def identity(plan: TrainingPlan, data: TrainingData) -> dict[str, Any]:
+def identity(plan: TrainingPlan, data: TrainingData) -> RunIdentity:
     """What makes two trainings the same one: the plan, the data, and what of this machine can change the weights."""
-    return {
-        "method": plan.method,
-        "student": plan.student,
-        "dataset": plan.dataset,
-        "alpha": {one.teacher: one.alpha for one in plan.active},
-        "seed": plan.settings.seed,
-        "settings": RunSettings(
+    return RunIdentity(
+        method=plan.method,
+        student=plan.student,
+        dataset=plan.dataset,
+        alpha={one.teacher: one.alpha for one in plan.active},
+        seed=plan.settings.seed,
+        settings=RunSettings(
             train=plan.settings,
             limit=plan.limit,
             prefixes={one.teacher: one.prefix for one in plan.active} if plan.learns_rationales else {},
@@ -176,13 +175,13 @@ def identity(plan: TrainingPlan, data: TrainingData) -> dict[str, Any]:
             data=data.digest,
             environment=environment_of(plan.settings.precision),
         ),
-        "lineage": data.lineage,
-        "versions": versions(),
-    }
+        sources=data.lineage,
+        versions=versions(),
+    )
 
 
-def _begin(store: Store, plan: TrainingPlan, wanted: dict[str, Any]) -> Run:
-    run = store.runs.start(**wanted, command=plan.command)
+def _begin(store: Store, plan: TrainingPlan, wanted: RunIdentity) -> Run:
+    run = store.runs.start(wanted, command=plan.command)
     store.runs.locate(run.id, str(run_folder(store.path, run, plan)))
     begun = store.runs.find(run.id)
     assert begun is not None

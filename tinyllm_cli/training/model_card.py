@@ -23,7 +23,7 @@ def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
         ("started", run.started),
         ("versions", ", ".join(f"{name} {number}" for name, number in run.versions.items())),
     ]
-    for teacher, record in run.lineage.items():
+    for teacher, record in run.sources.items():
         what = "rationales" if "rationales" in record else "answers"
         source = f"{record[what]} by {escaped(str(record['model']))}, prompt '{escaped(str(record['recipe']))}'"
         rows.append((f"{what} of {escaped(teacher)}", f"{source}, digest {record['digest']}"))
@@ -73,7 +73,7 @@ def input_lines(run: Run) -> list[str]:
 
 def read_beside(run: Run) -> tuple[str, ...]:
     """The teachers whose texts are in every input of the run's student, in their order."""
-    return tuple(run.lineage) if run.method == "pinto" else ()
+    return tuple(run.sources) if run.method == "pinto" else ()
 
 
 def escaped(text: str) -> str:

@@ -36,7 +36,7 @@ def _counted(teacher: str, record: Mapping[str, Any]) -> str:
 
 
 def show_run(console: Console, run: Run) -> None:
-    figures, train = run.figures, run.settings.train
+    figures, train = run.metrics, run.settings.train
     cut = [
         f"{figures[key]} {name}" for key, name in (("inputs_cut", "inputs"), ("targets_cut", "targets")) if figures[key]
     ]
