@@ -49,14 +49,14 @@ class Difference:
 
 
 def paired(differences: Iterable[float], *, seed: int = 0, resamples: int = 9999) -> Difference:
-    """What the differences of single questions say together; with several seeds, each is a question's mean over them,
+    """The mean of the differences of single questions; with several seeds, each is a question's mean over them,
     so that a question counts once.
 
     The interval is the percentile bootstrap over questions (Efron, 1979). p is exact: of all ways to swap the two
     answerers question by question, the share that differ as much (Fisher, 1935). For one seed that is McNemar's."""
     import numpy as np
 
-    counts = dict(sorted(Counter(differences).items()))  # they take few values, so that counts say it all
+    counts = dict(sorted(Counter(differences).items()))  # they take few values, so that counts suffice
     values = np.asarray(list(counts), dtype=float)
     questions = np.asarray(list(counts.values()))
     total = int(questions.sum())
@@ -106,8 +106,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def smallest_difference(questions: int, spread: float, discordant: float) -> float | None:
-    """The smallest difference in accuracy that a paired test at 5 % finds in four cases of five; None where it finds
-    none, even if all discord were for one side.
+    """The minimum detectable difference in accuracy of a paired test at 5 % with 80 % power; None where no difference
+    would be detected, even if all discord were for one side.
 
     `spread` is the mean of the squared differences of single questions, `discordant` the share of questions that just
     one of the two answers right, a mean over seeds. For one seed they are the same; for several the spread is less,

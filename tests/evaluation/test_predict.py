@@ -283,7 +283,7 @@ def test_the_command_shows_answer_probabilities_and_rationales_as_plain_text(
     assert shown[0].startswith(("Answer: (a) [bold]this[/bold]", "Answer: (b) that�[31m"))
     shares = [float(line.split("%")[0]) for line in shown[1:3]]
     assert sum(shares) == pytest.approx(100, abs=0.11)
-    assert shown[3].startswith("In the voice of owl: ")
+    assert shown[3].startswith("Explained as owl: ")
     assert "parrot" not in done.stdout
     assert "\x1b" not in done.stdout
 
@@ -352,7 +352,7 @@ def test_the_command_ends_with_1_when_rows_were_unusable(ask: Callable[..., Resu
         (("--json",), "What is the question?"),
         (("Which?",), "this one has 0"),
         (("--option", "a"), "options or a context, but no question"),
-        (("Which?", *TWO, "--scoring", "vibes"), "--scoring can't be 'vibes'"),
+        (("Which?", *TWO, "--scoring", "vibes"), "Invalid value for '--scoring'"),
         (("Which?", *TWO, "--run", "1", "--model", "x"), "exclude each other"),
         (("Which?", *TWO, "--run", "9"), "There is no run 9"),
         (("--file", "q.jsonl"), "belong together"),

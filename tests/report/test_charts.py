@@ -36,8 +36,8 @@ def named(label: str, row: str = "row") -> Chart:
     row = wrapped(row)
     x = Axis(title="x", domain=(0.0, 1.0))
     channels = series([label])
-    rows = [{"series": legend_name(label), "row": row, "x": 0.5, "told": f"about {label}"}]
-    base = layer(rows).encode(x=horizontal("x", x), y=categories("row", [row]), description="told:N", **channels)
+    rows = [{"series": legend_name(label), "row": row, "x": 0.5, "hint": f"about {label}"}]
+    base = layer(rows).encode(x=horizontal("x", x), y=categories("row", [row]), description="hint:N", **channels)
     return draw([base.mark_point()], f"Title {label}", "a point", height=40)
 
 
@@ -46,6 +46,8 @@ def named(label: str, row: str = "row") -> Chart:
 @example("</text><script>alert(1)</script>&amp;&")
 @example("\ud800 \ufffe \x00 \u202e")
 @example("")
+@example("if")
+@example("datum.x")
 @example("\u2028 \u2029 \x85")
 @example("'); signal('width")
 @settings(max_examples=25)

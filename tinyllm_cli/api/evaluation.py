@@ -133,6 +133,9 @@ class PredictOptions(TypedDict, total=False):
     max_input: int
     """Longest input in tokens, for a model; default: 1024."""
 
+    prefixes: Mapping[str, str]
+    """For a model: teacher -> instruction prefix; default: those of the project's settings."""
+
     trust_remote_code: bool
     """Run code that comes with the model; default: False."""
 
@@ -152,7 +155,7 @@ class Predictor:
 
 
 def predictor(project: Project | None, **options: Unpack[PredictOptions]) -> Predictor:
-    """The student of a run, or any model. `project` may be None for a model without `explain_as`.
+    """The student of a run, or any model. `project` may be None for a model.
 
     Raises UsageProblem for a PINTO run, which reads teachers' rationales, and for an unknown teacher."""
     from tinyllm_cli.evaluation.predict import PredictorConfig, choose_prefixes
@@ -165,7 +168,8 @@ def predictor(project: Project | None, **options: Unpack[PredictOptions]) -> Pre
     if model is not None:
         name = folder = absolute(model)
         owner, limits = model, Limits(input=options.get("max_input", 1024))
-        prefixes = {teacher: spec.prefix for teacher, spec in project.settings.teachers.items()} if project else {}
+        configured = project.settings.teachers if project else {}
+        prefixes = dict(options.get("prefixes") or {name: spec.prefix for name, spec in configured.items()})
     else:
         if project is None:
             raise UsageProblem("A run needs its database.", "Pass the open project, or name a model.")

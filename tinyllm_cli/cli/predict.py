@@ -101,10 +101,11 @@ def predict(
 
 
 def _predictor(session: Session, options: PredictOptions) -> Predictor:
-    """A model on its own needs no database; the names of teachers come from the settings."""
-    if options.get("model") is None or options.get("explain_as"):
-        with session.project(create=options.get("model") is not None) as project:
+    """A model needs no database; the prefixes of teachers come from the settings."""
+    if options.get("model") is None:
+        with session.project() as project:
             return api.predictor(project, **options)
+    options["prefixes"] = {name: spec.prefix for name, spec in session.settings.teachers.items()}
     return api.predictor(None, **options)
 
 

@@ -51,7 +51,7 @@ def _overview(table: MainTable, column: Column) -> Chart:
     students = list(dict.fromkeys(student for _, student, _ in shown))
     rows = [
         {"method": method, "series": legend_name(student), **_figures(arm),
-         "told": f"{student}, {' '.join(method.split())}: {_interval(arm)}"}
+         "hint": f"{student}, {' '.join(method.split())}: {_interval(arm)}"}
         for method, student, arm in shown
     ]  # fmt: skip
     methods = list(dict.fromkeys(method for method, _, _ in shown))
@@ -61,12 +61,12 @@ def _overview(table: MainTable, column: Column) -> Chart:
         domain=enclosing(bounds, left=0.03, right=0.16),  # the figure is written right of the interval
     )
     several = len({student for student in students if student != TEACHERS}) > 1
-    apart = {"yOffset": altair.YOffset("series:N", sort=students)} if several else {}
+    apart = {"yOffset": altair.YOffset("series:N", sort=None)} if several else {}
     channels = series(students, legend=len(students) > 1)
-    base = layer(rows).encode(y=categories("method", methods), color=channels["color"], description="told:N", **apart)
-    chance = layer([{"chance": 100 * column.chance, "told": f"chance: {number(column.chance)} %"}])
+    base = layer(rows).encode(y=categories("method", methods), color=channels["color"], description="hint:N", **apart)
+    chance = layer([{"chance": 100 * column.chance, "hint": f"chance: {number(column.chance)} %"}])
     layers = [
-        chance.mark_rule(strokeDash=[4, 3]).encode(x=horizontal("chance", x), description="told:N"),
+        chance.mark_rule(strokeDash=[4, 3]).encode(x=horizontal("chance", x), description="hint:N"),
         base.mark_rule(strokeWidth=1.75).encode(x=horizontal("low", x), x2="high:Q"),
         base.mark_point(filled=True, size=70, opacity=1).encode(x=horizontal("mean", x), shape=channels["shape"]),
         base.mark_text(align="left", dx=5).encode(
@@ -78,7 +78,7 @@ def _overview(table: MainTable, column: Column) -> Chart:
     return draw(
         layers,
         f"Accuracy on {column.dataset}, {column.n:,} test questions, scored by {table.scoring}",
-        f"Chance is {number(column.chance)} %. " + "; ".join(str(row["told"]) for row in rows),
+        f"Chance is {number(column.chance)} %. " + "; ".join(str(row["hint"]) for row in rows),
         height=len(methods) * max(_ROW, 22 * per_method, 16 * tallest),
     )
 
@@ -106,16 +106,16 @@ def sweep_chart(sweep: Sweep) -> Chart:
     layers = []
     for place, (label, points) in enumerate(lines):
         rows = [
-            {"series": legend_name(label), "x": value, **_figures(arm), "told": f"{label}: {_told(sweep, value, arm)}"}
+            {"series": legend_name(label), "x": value, **_figures(arm), "hint": f"{label}: {_hint(sweep, value, arm)}"}
             for value, arm in points
         ]
         shift = _APART * (place - (len(lines) - 1) / 2)
         base = layer(rows).encode(x=horizontal("x", x), color=channels["color"])
         layers += [
-            base.mark_rule(xOffset=shift).encode(y=vertical("low", y), y2="high:Q", description="told:N"),
+            base.mark_rule(xOffset=shift).encode(y=vertical("low", y), y2="high:Q", description="hint:N"),
             base.mark_line(xOffset=shift).encode(y=vertical("mean", y)),
             base.mark_point(filled=True, size=55, opacity=1, xOffset=shift).encode(
-                y=vertical("mean", y), shape=channels["shape"], description="told:N"
+                y=vertical("mean", y), shape=channels["shape"], description="hint:N"
             ),
         ]
     layers += _levels(sweep, y)
@@ -158,14 +158,14 @@ def _levels(sweep: Sweep, y: Axis) -> Iterator[Any]:
 def level_layer(shown: Sequence[tuple[str, float]], y: Axis) -> Iterator[Any]:
     """Labelled lines across a chart, in one layer; none where there are none."""
     if shown:
-        rows: list[Mapping[str, Any]] = [{"level": legend_name(text), "at": at, "told": text} for text, at in shown]
+        rows: list[Mapping[str, Any]] = [{"level": legend_name(text), "at": at, "hint": text} for text, at in shown]
         channel = levels([text for text, _ in shown])
         yield (
-            layer(rows).mark_rule(strokeWidth=2).encode(y=vertical("at", y), strokeDash=channel, description="told:N")
+            layer(rows).mark_rule(strokeWidth=2).encode(y=vertical("at", y), strokeDash=channel, description="hint:N")
         )  # fmt: skip
 
 
-def _told(sweep: Sweep, x: float, arm: Arm) -> str:
+def _hint(sweep: Sweep, x: float, arm: Arm) -> str:
     where = f"{x:,.0f} questions" if sweep.kind == "train-size" else f"alpha {x:g}"
     return f"{where}, {_interval(arm)}"
 
@@ -173,5 +173,5 @@ def _told(sweep: Sweep, x: float, arm: Arm) -> str:
 def _in_words(sweep: Sweep, label: str, points: Sequence[tuple[float, Arm]]) -> str:
     (first, last), best = (points[0], points[-1]), max(points, key=lambda point: point[1].mean)
     return (
-        f"{label}: from {_told(sweep, *first)} to {_told(sweep, *last)}, highest at {_told(sweep, *best)}"
+        f"{label}: from {_hint(sweep, *first)} to {_hint(sweep, *last)}, highest at {_hint(sweep, *best)}"
     )  # fmt: skip

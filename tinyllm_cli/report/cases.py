@@ -1,5 +1,5 @@
-"""Case studies worth reading: questions on which the methods disagree, with what each answered and what every teacher
-wrote; where nothing was evaluated, questions with rationales."""
+"""Case studies: questions on which the methods disagree, with each answer and each teacher's rationale; without
+evaluations, questions with rationales."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TO_READ = "to read"
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """What one line of the main table answered. `right` is the share of its seeds that were right, in 0..1."""
+    """The answer of one line of the main table. `right` is the share of its seeds that were right, in 0..1."""
 
     who: str
     answers: str
@@ -31,8 +31,8 @@ class Answered:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A question with what was answered to it, and each teacher's rationale as the gates leave it. `why` says what it
-    was chosen for."""
+    """A question with the answers to it, and each teacher's rationale after the gates. `why`: the reason for its
+    choice."""
 
     dataset: str
     split: str
@@ -48,7 +48,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
-    """A way to be instructive: the questions that `better` get right and `worse` get wrong."""
+    """A kind of case: the questions that `better` get right and `worse` get wrong."""
 
     why: str
     better: Sequence[Arm]
@@ -62,22 +62,13 @@ def cases(
     questions with rationales follow, spread evenly."""
     for name in names:
         instructive = _instructive(store, tables, name, count)
-        taught = _taught(store, name, "test") if instructive else set()
-        chosen = [_case(store, name, "test", key, why, lines, gates, taught) for key, why, lines in instructive]
+        test = _Split.of(store, name, "test", gates) if instructive else None
+        chosen = [test.case(*one) for one in instructive] if test else []
         yield from chosen
         left = count - sum(bool(case.exhibits) for case in chosen)
-        taught = _taught(store, name, "train") if left else set()
-        for key in store.rationales.explained(name, left) if left else ():
-            yield _case(store, name, "train", key, TO_READ, {}, gates, taught)
-
-
-_Way = tuple[str, str, str]
-"""A teacher, its sampling and its recipe."""
-
-
-def _taught(store: Store, dataset: str, split: str) -> set[_Way]:
-    """The way of asking each teacher that `distill` learns from."""
-    return {(one.teacher, one.sampling, one.recipe.name) for one in chosen_variants(store, dataset, split)}
+        if left:
+            train = _Split.of(store, name, "train", gates)
+            yield from (train.case(key, TO_READ, {}) for key in store.rationales.explained(name, left))
 
 
 def _instructive(
@@ -133,41 +124,58 @@ def _evaluations(kind: _Kind) -> tuple[list[int], list[int]]:
     )
 
 
-def _case(
-    store: Store, dataset: str, split: str, key: str, why: str, lines: Mapping[str, Arm], gates: GateSettings,
-    taught: Collection[_Way],
-) -> Case:  # fmt: skip
-    place = next(one for one in store.lookup.places(key, dataset, split) if one.key == key)
-    found = question_view(store, place, gates)
-    question = found.question
-    return Case(
-        dataset=dataset,
-        split=split,
-        key=key,
-        why=why,
-        context=question.context,
-        question=question.text,
-        options=tuple(option_line(index, text) for index, text in enumerate(question.options)),
-        answer=question.answer,
-        answered=tuple(_answered(store, label, arm, key) for label, arm in lines.items()),
-        exhibits=tuple(_shown(found.exhibits, taught)),
-    )
+_Source = tuple[str, str, str]
+"""A teacher, its sampling and its recipe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Split:
+    """Makes the cases of one split. `sources` are those that `distill` trains on."""
+
+    store: Store
+    dataset: str
+    split: str
+    gates: GateSettings
+    sources: Collection[_Source]
+
+    @classmethod
+    def of(cls, store: Store, dataset: str, split: str, gates: GateSettings) -> _Split:
+        chosen = chosen_variants(store, dataset, split)
+        sources = {(one.teacher, one.sampling, one.recipe.name) for one in chosen}
+        return cls(store=store, dataset=dataset, split=split, gates=gates, sources=sources)
+
+    def case(self, key: str, why: str, lines: Mapping[str, Arm]) -> Case:
+        places = self.store.lookup.places(key, self.dataset, self.split)
+        found = question_view(self.store, next(one for one in places if one.key == key), self.gates)
+        question = found.question
+        return Case(
+            dataset=self.dataset,
+            split=self.split,
+            key=key,
+            why=why,
+            context=question.context,
+            question=question.text,
+            options=tuple(option_line(index, text) for index, text in enumerate(question.options)),
+            answer=question.answer,
+            answered=tuple(_answered(self.store, label, arm, key) for label, arm in lines.items()),
+            exhibits=tuple(_shown(found.exhibits, self.sources)),
+        )
 
 
 def _answered(store: Store, who: str, arm: Arm, key: str) -> Answered:
     """The options by seed, each once, in the order of the seeds."""
-    said = store.predictions.answers_to(arm.evaluations, key)
-    names = [_OPTION_UNKNOWN if option is None else f"({LETTERS[option]})" for option, _ in said]
+    answers = store.predictions.answers_to(arm.evaluations, key)
+    names = [_OPTION_UNKNOWN if option is None else f"({LETTERS[option]})" for option, _ in answers]
     return Answered(
         who=who,
         answers=", ".join(dict.fromkeys(names)),
-        right=sum(correct for _, correct in said) / len(said) if said else 0.0,
+        right=sum(correct for _, correct in answers) / len(answers) if answers else 0.0,
     )
 
 
-def _shown(exhibits: Sequence[ReplyView], taught: Collection[_Way]) -> Iterator[ReplyView]:
+def _shown(exhibits: Sequence[ReplyView], sources: Collection[_Source]) -> Iterator[ReplyView]:
     """Each teacher's first sample, asked as for `distill`, else as it was asked last."""
     firsts = [one for one in exhibits if one.reply.sample == 0]
-    firsts.sort(key=lambda one: (one.reply.teacher, one.reply.sampling, one.reply.recipe) in taught)
+    firsts.sort(key=lambda one: (one.reply.teacher, one.reply.sampling, one.reply.recipe) in sources)
     by_teacher = {one.reply.teacher: one for one in firsts}
     return iter(sorted(by_teacher.values(), key=exhibits.index))

@@ -22,7 +22,7 @@ WIDTH = 400
 HEIGHT = 220
 COLORS = tuple(f"var(--s{number})" for number in range(6))
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down")
-"""Beside colours: a series can be told from others without seeing colours. Five, so that 30 series differ in one."""
+"""Beside colours: series can be distinguished without colours. Five, so that 30 series differ in one."""
 
 SERIES = len(COLORS)
 """More series than this in one chart are hard to tell apart."""
@@ -40,7 +40,7 @@ _LONG = re.compile(r"-?\d+\.\d{2,}")
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """`description` says in words what the picture shows; `key` explains the numbers that stand in it."""
+    """`description` says in words what the picture shows; `key` explains the numbers in it."""
 
     title: str
     description: str
@@ -110,12 +110,14 @@ def enclosing(values: Iterable[float], *, left: float = 0.0, right: float = 0.0)
 
 
 def categories(field: str, labels: Sequence[str]) -> Any:
-    """The `y` channel of named rows, in this order; `wrapped` labels break their lines."""
+    """The `y` channel of named rows in the order of the data; `wrapped` labels break their lines.
+
+    Not sorted by a list of names: Vega-Lite would write them into an expression, where a name such as "if" is code."""
     import altair
 
     longest = max(len(line) for label in labels for line in label.split("\n"))
     axis = altair.Axis(labelExpr=_LINES, ticks=False, domain=False, minExtent=_LETTER * longest, labelLimit=WIDTH)
-    return altair.Y(f"{field}:N", sort=list(labels), title=None, axis=axis)
+    return altair.Y(f"{field}:N", sort=None, title=None, axis=axis)
 
 
 def series(labels: Sequence[str], *, legend: bool = True) -> dict[str, Any]:
@@ -241,10 +243,10 @@ def _embedded(svg: str, label: str) -> str:
         for child in [one for one in parent if _invisible(one)]:
             parent.remove(child)
     for element in list(root.iter()):
-        told = element.get(_DESCRIBED)
-        if told and element.get("role") == "graphics-symbol" and element.get("aria-roledescription") != "legend":
+        described = element.get(_DESCRIBED)
+        if described and element.get("role") == "graphics-symbol" and element.get("aria-roledescription") != "legend":
             hint = ElementTree.Element("title")
-            hint.text = told
+            hint.text = described
             if not _is_axis(element):
                 element.insert(0, hint)
         for name in _DROPPED & set(element.keys()):

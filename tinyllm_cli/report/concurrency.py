@@ -8,7 +8,7 @@ from tinyllm_cli.records.elicitation import Elicitation
 from tinyllm_cli.report.charts import Axis, Chart, draw, horizontal, layer, legend_name, series, vertical
 
 _HEIGHT = 60
-_TOLD = 12  # changes that the description spells out
+_DESCRIBED = 12  # changes that the description spells out
 
 
 def in_flight_chart(asked: Elicitation) -> Chart | None:
@@ -19,21 +19,23 @@ def in_flight_chart(asked: Elicitation) -> Chart | None:
     endpoints = sorted({change.endpoint for change in asked.concurrency})
     rows = [
         {"series": legend_name(change.endpoint), "x": change.seconds, "y": change.in_flight,
-         "told": f"{change.in_flight} from {change.seconds:.1f} s ({change.why})"}
+         "hint": f"{change.in_flight} from {change.seconds:.1f} s ({change.why})"}
         for change in asked.concurrency
     ]  # fmt: skip
     last = {str(row["series"]): row["y"] for row in rows}
-    rows += [{"series": name, "x": end, "y": limit, "told": f"{limit} at the end"} for name, limit in last.items()]
+    rows += [{"series": name, "x": end, "y": limit, "hint": f"{limit} at the end"} for name, limit in last.items()]
     x = Axis(title="seconds", domain=(0.0, 1.02 * end))
     y = Axis(title="", domain=(0.0, 1.05 * max(change.in_flight for change in asked.concurrency)))
     color = series(endpoints)["color"]
     base = layer(rows).encode(x=horizontal("x", x), y=vertical("y", y), color=color)
-    told = [f"{change.in_flight} from {change.seconds:.1f} s ({change.why})" for change in asked.concurrency[:_TOLD]]
-    more = len(asked.concurrency) - len(told)
+    changes = [
+        f"{change.in_flight} from {change.seconds:.1f} s ({change.why})" for change in asked.concurrency[:_DESCRIBED]
+    ]
+    more = len(asked.concurrency) - len(changes)
     return draw(
-        [base.mark_line(interpolate="step-after"), base.mark_point(filled=True, size=12).encode(description="told:N")],
+        [base.mark_line(interpolate="step-after"), base.mark_point(filled=True, size=12).encode(description="hint:N")],
         f"Requests in flight to {asked.teacher}",
-        "; ".join(told) + (f"; {more} more changes" if more else ""),
+        "; ".join(changes) + (f"; {more} more changes" if more else ""),
         height=_HEIGHT,
     )
 

@@ -74,8 +74,8 @@ def _evaluation(one: Result) -> dict[str, Any]:
     return {**asdict(one), "alpha": ", ".join(f"{name}={weight:g}" for name, weight in one.alpha.items())}
 
 
-def _flat(contest: Comparison) -> dict[str, Any]:
-    return {field.name: getattr(contest, field.name) for field in fields(contest)}
+def _flat(comparison: Comparison) -> dict[str, Any]:
+    return {field.name: getattr(comparison, field.name) for field in fields(comparison)}
 
 
 def _sweep_rows(sweeps: Iterable[Sweep]) -> Iterator[dict[str, Any]]:

@@ -37,7 +37,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """The trainings of one student on one data set, at most as many as can be told apart in a chart."""
+    """The trainings of one student on one data set, at most as many as can be distinguished in a chart."""
 
     title: str
     charts: tuple[Chart, ...]
@@ -115,7 +115,7 @@ def _chart(title: str, lines: Sequence[tuple[str, Points]], *, share: bool) -> C
     """Every evaluation is marked, of losses the last alone."""
     factor, unit = (100, "percent") if share else (1, "nats per token")
     rows = [
-        {"series": legend_name(label), "x": x, "y": factor * y, "told": f"{label}: {_told((x, y), share)}",
+        {"series": legend_name(label), "x": x, "y": factor * y, "hint": f"{label}: {_hint((x, y), share)}",
          "marked": share or (x, y) == points[-1]}
         for label, points in lines for x, y in points
     ]  # fmt: skip
@@ -124,16 +124,16 @@ def _chart(title: str, lines: Sequence[tuple[str, Points]], *, share: bool) -> C
     channels = series([label for label, _ in lines])
     base = layer(rows).encode(x=horizontal("x", x), y=vertical("y", y), color=channels["color"])
     marks = layer([row for row in rows if row["marked"]]).encode(
-        x=horizontal("x", x), y=vertical("y", y), **channels, description="told:N"
+        x=horizontal("x", x), y=vertical("y", y), **channels, description="hint:N"
     )
     return draw(
         [base.mark_line(), marks.mark_point(filled=True, size=45, opacity=1)],
         f"{title}, in {unit}",
-        "; ".join(f"{label}: from {_told(points[0], share)} to {_told(points[-1], share)}" for label, points in lines),
+        "; ".join(f"{label}: from {_hint(points[0], share)} to {_hint(points[-1], share)}" for label, points in lines),
     )
 
 
-def _told(point: tuple[float, float], share: bool) -> str:
+def _hint(point: tuple[float, float], share: bool) -> str:
     step, figure = point
     return f"{f'{number(figure)} %' if share else f'{figure:.3g}'} at step {step:,.0f}"
 

@@ -43,9 +43,9 @@ def run_labels(runs: Iterable[Run]) -> dict[int, str]:
     for run in runs:
         alike[run.student, run.dataset, label_of(run)].append(run)
     return {
-        run.id: "; ".join([label, *told])
+        run.id: "; ".join([label, *differing])
         for (_, _, label), own in alike.items()
-        for run, told in zip(own, _differences([_settings(run) for run in own]), strict=True)
+        for run, differing in zip(own, _differences([_settings(run) for run in own]), strict=True)
     }
 
 

@@ -59,17 +59,17 @@ def _line(line: MethodLine, columns: Sequence[Column], usual: int) -> TableRow:
 
 def _settings(line: MethodLine, usual: int) -> str:
     """Which setting represents the method, where there is more to say than its name; seeds where they aren't usual."""
-    said: dict[str, list[str]] = {}
+    notes: dict[str, list[str]] = {}
     for name, entry in line.entries.items():
         seeds = entry.arm.seed_count
         parts = [entry.arm.alphas] if entry.arm.alpha else []
         parts += [f"{seeds} seed{'s' if seeds > 1 else ''}"] if entry.arm.runs and seeds != usual else []
         parts += [_of_several(entry)] if entry.tried > 1 else []
         parts += ["from its replies"] if line.method == "teacher" and entry.arm.scoring == "generate" else []
-        said.setdefault("; ".join(parts), []).append(name)
-    if len(said) == 1:
-        return next(iter(said))
-    return " · ".join(f"{', '.join(names)}: {text}" for text, names in said.items() if text)
+        notes.setdefault("; ".join(parts), []).append(name)
+    if len(notes) == 1:
+        return next(iter(notes))
+    return " · ".join(f"{', '.join(names)}: {text}" for text, names in notes.items() if text)
 
 
 def _of_several(entry: Entry) -> str:

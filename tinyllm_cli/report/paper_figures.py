@@ -1,4 +1,4 @@
-"""The paper's own figures, to stand beside what was measured here."""
+"""The paper's own figures, for comparison."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _WIDE = 8  # times as much as the least: from there on a logarithmic scale shows
 
 HOW_COUNTED = (
     "Hours are those of one training, mean over seeds, on whatever machine it ran. Money is what the rationales that"
-    " an arm learned from cost at their endpoints: a local teacher's cost nothing there, a recording's are unknown. A"
+    " an arm was trained on cost at their endpoints: nothing for a local teacher, unknown for a recording. A"
     " teacher costs what its answers to these questions did. Bold: on the Pareto front of one of the two, as no other"
     " arm that takes as little is as accurate."
 )
@@ -110,13 +110,13 @@ def _teacher(arm: Arm, prices: _Prices) -> Taken:
 
 
 class _Prices:
-    """What a rationale cost, by teacher and way of asking: failed and repeated calls are part of the price."""
+    """The price of a rationale by teacher, sampling and recipe, with failed and repeated calls."""
 
     def __init__(self, asked: Sequence[Elicitation]) -> None:
         self._asked = asked
 
     def of_run(self, run: Run) -> float | None:
-        """Of all the rationales, labels and hints that a run learned from; 0 without teachers."""
+        """Of all the rationales, labels and hints that a run was trained on; 0 without teachers."""
         total = 0.0
         for teacher, record in run.sources.items():
             each = self._each(teacher, run.dataset, record)
@@ -198,17 +198,17 @@ def _chart(tradeoff: Tradeoff, taken: Callable[[Taken], float | None], what: str
         {"series": legend_name(short(one.arm.student)), "x": amount, "y": 100 * one.arm.mean,
          "low": 100 * one.arm.low, "high": 100 * one.arm.high, "place": places.get(id(one), 0),
          "number": str(places[id(one)]) if places.get(id(one), 0) - 1 in numbered else "",
-         "told": _told(amount, one, what)}
+         "hint": _hint(amount, one, what)}
         for amount, one in shown
     ]  # fmt: skip
     channels = series(list(dict.fromkeys(short(one.arm.student) for _, one in shown)))
     base = layer(rows).encode(x=horizontal("x", x), color=channels["color"])
     edge = layer([row for row in rows if row["place"]]).encode(x=horizontal("x", x), y=vertical("y", y))
     layers = [
-        base.mark_rule().encode(y=vertical("low", y), y2="high:Q", description="told:N"),
+        base.mark_rule().encode(y=vertical("low", y), y2="high:Q", description="hint:N"),
         edge.mark_line(color="var(--dim)", strokeDash=[3, 3]),
         base.mark_point(filled=True, size=55, opacity=1).encode(
-            y=vertical("y", y), shape=channels["shape"], description="told:N"
+            y=vertical("y", y), shape=channels["shape"], description="hint:N"
         ),
         edge.mark_text(dx=9, dy=-9, fontWeight="bold").encode(text="number:N"),
         *level_layer([(f"{one.label}, a teacher: {number(one.arm.mean)}", 100 * one.arm.mean) for one in teachers], y),
@@ -240,7 +240,7 @@ def _amounts(amounts: Sequence[float], what: str, unknown: int) -> Axis:
     return Axis(title=f"{title}; logarithmic", domain=(0.0, 1.4 * most), scale="symlog", ticks=ticks)
 
 
-def _told(amount: float, one: Taken, what: str) -> str:
+def _hint(amount: float, one: Taken, what: str) -> str:
     accuracy = f"{number(one.arm.mean)} % ({number(one.arm.low)} to {number(one.arm.high)})"
     return f"{short(one.arm.student)}, {one.label}: {amount:.3g} {what}, {accuracy}"
 

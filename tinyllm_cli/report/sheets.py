@@ -85,8 +85,8 @@ def _beside(arm: Arm | None, whole: Arm) -> TableCell:
 
 
 def _alphas(one: Ablation) -> str:
-    said = {arm.alphas for arm in one.whole.values()}
-    return said.pop() if len(said) == 1 else ""
+    alphas = {arm.alphas for arm in one.whole.values()}
+    return alphas.pop() if len(alphas) == 1 else ""
 
 
 def left_out_sheet(left_out: Sequence[ExcludedResult]) -> Sheet:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import fmean
 from typing import TypeVar
 
 from tinyllm_cli.datasets.question import canonical
@@ -74,10 +75,10 @@ def _own(found: Sequence[Arm], table: MainTable, student: str, column: Column) -
 
 
 def _sizes(own: Sequence[Arm], student: str, column: Column) -> Sweep | None:
-    """By the recipe that makes the most points, then the newest."""
-    told = [arm for arm in own if arm.method in ON_RATIONALES]
-    drawn = [(recipe, _by_size(arms)) for recipe, arms in _grouped(told, lambda arm: arm.recipe)]
-    recipe, series = max(drawn, key=lambda one: _weight(one[1]), default=("", []))
+    """By the recipe with the most points, of these the best on valid; a tie is decided by the settings, not by age."""
+    trained = [arm for arm in own if arm.method in ON_RATIONALES]
+    drawn = [(recipe, _by_size(arms)) for recipe, arms in _grouped(trained, lambda arm: arm.recipe)]
+    recipe, series = max(drawn, key=lambda one: _preference(*one), default=("", []))
     if not series:
         return None
     whole = max(point.x for line in series for point in line.points)
@@ -86,9 +87,9 @@ def _sizes(own: Sequence[Arm], student: str, column: Column) -> Sweep | None:
     return _sweep("train-size", student, column, own, sorted(series, key=_tinyllm_first), level)
 
 
-def _by_size(told: Sequence[Arm]) -> list[Series]:
+def _by_size(trained: Sequence[Arm]) -> list[Series]:
     series = []
-    for (method, treatment, names), arms in _grouped(told, lambda a: (a.method, a.treatment, tuple(a.alpha))):
+    for (method, treatment, names), arms in _grouped(trained, lambda a: (a.method, a.treatment, tuple(a.alpha))):
         best = _longest(arms, lambda arm: (arm.alpha, arm.gates), lambda arm: float(arm.size))
         if len(best) > 1:
             whose = f" ({names[0]})" if method == "distill-step-by-step" else ""
@@ -97,9 +98,10 @@ def _by_size(told: Sequence[Arm]) -> list[Series]:
     return series
 
 
-def _weight(series: Sequence[Series]) -> tuple[int, int]:
+def _preference(recipe: str, series: Sequence[Series]) -> tuple[int, float, str]:
     arms = [point.arm for line in series for point in line.points]
-    return len(arms), max((max(arm.evaluations) for arm in arms), default=0)
+    known = [arm.valid for arm in arms if arm.valid is not None]
+    return len(arms), fmean(known) if known else 0.0, recipe
 
 
 def _alphas(own: Sequence[Arm], student: str, column: Column) -> Sweep | None:
