@@ -107,9 +107,7 @@ def edited(store: Store, teacher: str, corrections: dict[Question, str]) -> None
     """Corrections of the teacher's rationales, in the set that they correct, as `tinyllm import` stores them."""
     config = ElicitationConfig(teacher=teacher, backend="recorded", model="m", revision="1", sampling=Sampling())
     for question, text in corrections.items():
-        prompt = Prompt(
-            question=question.hash, recipe=Recipe(icl=2).name, messages=(), teacher_forcing=True, edition=text
-        )
+        prompt = Prompt(question=question.hash, recipe=Recipe(icl=2), messages=(), content_hash=text)
         keep(store, config, prompt, 0, Completion(text=text, finish_reason="recorded"))
 
 
