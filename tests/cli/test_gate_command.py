@@ -36,8 +36,7 @@ EVIL = "[/b]ev[red]il\x1b[2J"
 def test_the_names_of_data_sets_and_teachers_are_no_markup_and_steer_no_terminal(
     inside: Command, tmp_path: Path
 ) -> None:
-    teacher = json.dumps(f"t{EVIL}")
-    toml = f'[teachers.{teacher}]\nbackend = "scripted"\nreplies = {json.dumps(REPLIES)}\n'
+    toml = f'[teachers.teacher]\nbackend = "scripted"\nreplies = {json.dumps(REPLIES)}\n'
     (tmp_path / "tinyllm.toml").write_text(toml, encoding="utf-8")
     folder = write_dataset(tmp_path / "toy", train=24, valid=4, test=4)
     refused = inside("import", str(folder), "--name", f"d{EVIL}")
@@ -47,9 +46,12 @@ def test_the_names_of_data_sets_and_teachers_are_no_markup_and_steer_no_terminal
         connection.execute("UPDATE datasets SET name = ?", (f"d{EVIL}",))
         connection.execute("UPDATE dataset_questions SET dataset = ?", (f"d{EVIL}",))
     for split in ("train", "test"):
-        ask = ["elicit", "--teacher", f"t{EVIL}", "--dataset", f"d{EVIL}", "--split", split, "--no-teacher-forcing"]
+        ask = ["elicit", "--teacher", "teacher", "--dataset", f"d{EVIL}", "--split", split, "--no-teacher-forcing"]
         asked = inside(*ask)
         assert asked.returncode == 0, asked.stderr
+    with sqlite3.connect(tmp_path / "tinyllm.db") as connection:
+        for table in ("rationales", "elicitations"):
+            connection.execute(f"UPDATE {table} SET teacher = ?", (f"t{EVIL}",))
     answered = inside("eval", "--teacher", f"t{EVIL}", "--dataset", f"d{EVIL}")
     assert answered.returncode == 0, answered.stderr
     for command in (["gate"], ["audit"], ["report", "--html", "page.html"], ["inspect", "train-1"]):

@@ -120,7 +120,7 @@ def test_a_run_that_is_not_there(tinyllm: Command) -> None:
 
 def test_a_file_that_is_no_database(tinyllm: Command, tmp_path: Path) -> None:
     (tmp_path / "tinyllm.db").write_text("not a database, but long enough to look like a file of some kind\n" * 20)
-    failed(tinyllm("report"), 1, "not a readable SQLite database", "--db")
+    failed(tinyllm("report"), 1, "not a SQLite database", "--db")
 
 
 def test_debug_shows_the_traceback(tinyllm: Command) -> None:
