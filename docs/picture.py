@@ -1,8 +1,6 @@
 """Draw docs/terminal.svg: run a command in a terminal of 92 columns and draw its output, or parts of it.
 
-.venv/bin/python docs/picture.py --part "Accuracy on everyday/test" "Accuracy on test" \\
-    --part "Accuracy on everyday in" "Paired comparisons of TinyLLM (4): smollm2, rank: parts" \\
-    tinyllm report --db demo/tinyllm.db
+.venv/bin/python docs/picture.py --part "Finding" "Data sets" tinyllm report --db demo/tinyllm.db
 """
 
 from __future__ import annotations
