@@ -57,8 +57,8 @@ def test_the_section_shows_the_figures_and_hostile_text_as_text(section: AuditSe
 
 def test_the_example_is_the_one_that_a_gate_found(section: AuditSection) -> None:
     [example] = [one for one in section.examples if one.gate == "run-on"]
-    assert (example.gate, example.key, example.exhibit.reply.teacher) == ("run-on", "train-0", "<i>evil</i>")
-    assert example.exhibit.pieces == ((HOSTILE.removesuffix(' "too"'), True), (' "too"', False))
+    assert (example.gate, example.key, example.reply_view.reply.teacher) == ("run-on", "train-0", "<i>evil</i>")
+    assert example.reply_view.pieces == ((HOSTILE.removesuffix(' "too"'), True), (' "too"', False))
 
 
 def test_an_example_is_of_texts_that_are_learned_now(store: Store) -> None:
