@@ -125,6 +125,17 @@ def test_a_package_has_no_excluded_phrase(package: str) -> None:
     assert found == {}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It goes\n    on after a kill.",
+        "# which a person is\n# told about",
+        "A run that was broken off",
+        "Resumes by itself.",
+        "mended, where it can be had",
+        "│ and it comes  │\n│ to nothing    │",
+    ],
+)
 def test_excluded_phrases_are_found_across_lines(text: str) -> None:
     assert excluded_in(text)
 

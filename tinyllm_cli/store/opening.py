@@ -61,8 +61,8 @@ def open_store(path: Path, *, create: bool = True) -> Store:
     if not create and not path.exists():
         raise WorldProblem(
             f"There is no database {path} here yet.",
-            "Is it in another folder? Name it with --db. To begin: tinyllm import, or tinyllm elicit --teacher expert --dataset"
-            " everyday",
+            "Is it in another folder? Name it with --db. To begin: tinyllm import, or"
+            " tinyllm elicit --teacher expert --dataset everyday",
         )
     connection = None
     try:
