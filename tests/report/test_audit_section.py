@@ -12,6 +12,7 @@ from tests.report.test_report import HOSTILE, Page
 from tinyllm_cli.elicitation.prompts import build_prompt, recorded_prompt
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
+from tinyllm_cli.report import audit_section as audit_module
 from tinyllm_cli.report.audit_section import AuditSection, audit_section, audit_sheets, copies_sheet
 from tinyllm_cli.report.collect import collect
 from tinyllm_cli.report.html import environment, html_page
@@ -95,7 +96,7 @@ def test_of_a_large_split_the_first_questions_are_read_and_the_page_says_so(
 ) -> None:
     """Whatever the size of a data set, a report judges no more than so many rationales of a teacher."""
     gates = GateSettings(off=("echo",))
-    monkeypatch.setattr("tinyllm_cli.report.audit_section.FIRST", 5)
+    monkeypatch.setattr(audit_module, "FIRST", 5)
     found = audit_section(store, gates)
     assert [(one.questions, one.covered, one.rationales) for one in found.surveys[0].teachers if one.split == "train"]
     assert all(one.questions <= 5 and one.rationales <= 5 for one in found.surveys[0].teachers)
