@@ -16,6 +16,7 @@ from tinyllm_cli.datasets.procedural.problem import Family, Problem, conclusion
 _FIRST, _LAST = date(1950, 1, 1), date(2049, 12, 31)
 _OPTIONS = 6
 _SPAN = 40  # days between the earliest and the latest option, at most
+_LENGTHS = [(days, "day") for days in range(1, 31) if days % 7] + [(weeks, "week") for weeks in range(1, 13)]
 _TODAY = {"Yesterday was": 1, "Today is": 0, "Tomorrow is": -1}
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -41,13 +42,13 @@ def _make(rng: Random, size: int, _gold: str) -> Problem:
     today = _FIRST + timedelta(days=rng.randrange((_LAST - _FIRST).days + 1))
     phrase = rng.choice(list(_TODAY))
     stated = today - timedelta(days=_TODAY[phrase])
-    shifts = [_shift(rng) for _ in range(size)]
+    shifts = [_Shift(amount=amount, unit=unit, sign=rng.choice((1, -1))) for amount, unit in rng.sample(_LENGTHS, size)]
     half = size // 2
     dates = _dates(today, shifts)
     offsets = _offsets(rng)
     slip = rng.choice(offsets)
     mistaken = _dates(today, shifts, mistake=rng.randrange(size), slip=slip)
-    opening = f"{phrase} {_usual(stated)}, so the meeting is planned for {_usual(today)}."
+    opening = f"{phrase} {_usual(stated)}, so the meeting first falls on {_usual(today)}."
     moves = " ".join(f"{'Then it' if number else 'It'} is moved {shift}." for number, shift in enumerate(shifts))
     return Problem(
         text=f"{phrase} {_MONTHS[stated.month - 1]} {stated.day}, {stated.year}. A meeting is planned for today."
@@ -55,16 +56,11 @@ def _make(rng: Random, size: int, _gold: str) -> Problem:
         gold=_usual(dates[-1]),
         distractors=tuple(_usual(dates[-1] + timedelta(days=offset)) for offset in offsets),
         stepwise=" ".join([opening, *_steps(shifts, dates), conclusion(_usual(dates[-1]))]),
-        first_half=" ".join([opening, *_steps(shifts[:half], dates), f"This is move {half} of {size}."]),
+        first_half=" ".join([opening, *_steps(shifts[:half], dates), f"{size - half} of the {size} moves follow."]),
         second_half=_second_half(shifts[half:], half),
         mistaken=" ".join([opening, *_steps(shifts, mistaken), conclusion(_usual(mistaken[-1]))]),
         mistake=_usual(mistaken[-1]),
     )
-
-
-def _shift(rng: Random) -> _Shift:
-    unit = rng.choice(("day", "week"))
-    return _Shift(amount=rng.randint(1, 6 if unit == "week" else 30), unit=unit, sign=rng.choice((1, -1)))
 
 
 def _offsets(rng: Random) -> list[int]:
@@ -94,22 +90,26 @@ def _counted(amount: int, unit: str) -> str:
     return f"{amount} {unit}{'' if amount == 1 else 's'}"
 
 
-def _in_days(shift: _Shift) -> str:
+def _move(number: int, shift: _Shift) -> str:
     if shift.unit == "day":
-        return f"It is moved {shift}"
-    return f"It is moved {shift}, which is {_counted(abs(shift.days), 'day')}"
+        return f"Move {number}, {shift}"
+    length = _counted(shift.amount, shift.unit)
+    return f"Move {number}, {length} or {_counted(abs(shift.days), 'day')} {_direction(shift.sign)}"
 
 
 def _steps(shifts: Sequence[_Shift], dates: Sequence[date]) -> list[str]:
-    return [f"{_in_days(shift)}: {_usual(day)}." for shift, day in zip(shifts, dates, strict=False)]
+    return [
+        f"{_move(number, shift)}: {_usual(day)}."
+        for number, (shift, day) in enumerate(zip(shifts, dates, strict=False), start=1)
+    ]
 
 
 def _second_half(shifts: Sequence[_Shift], half: int) -> str:
     """The sum of the days after every shift."""
     sentences, total = [], 0
-    for shift in shifts:
+    for number, shift in enumerate(shifts, start=half + 1):
         total += shift.days
-        sentences.append(f"{_in_days(shift)}: in total {_counted(abs(total), 'day')} {_direction(total)}.")
+        sentences.append(f"{_move(number, shift)}: in total {_counted(abs(total), 'day')} {_direction(total)}.")
     return " ".join(
         [*sentences, f"So the meeting is {_counted(abs(total), 'day')} {_direction(total)} than after move {half}."]
     )

@@ -1,7 +1,7 @@
 """`last-letters`: join the last letters of several words.
 
 After Wei et al. 2022, "Chain-of-Thought Prompting Elicits Reasoning in Large Language Models", section 5. The options
-combine two letters at each of two positions, so that no option is closer to the others than the rest.
+combine two letters at each of two positions, and no option has a letter twice: nothing but the words tells them apart.
 """
 
 from __future__ import annotations
@@ -12,24 +12,27 @@ from random import Random
 from tinyllm_cli.datasets.procedural.problem import Family, Problem, conclusion, listed
 
 WORDS = (
-    "idea", "sofa", "pizza", "camera", "bread", "cloud", "field", "sand", "apple", "house", "table", "stone",
-    "frog", "song", "flag", "egg", "fish", "beach", "tooth", "cloth", "clock", "milk", "book", "desk",
-    "wheel", "nail", "pearl", "shell", "farm", "drum", "storm", "room", "lemon", "train", "moon", "queen",
-    "piano", "radio", "photo", "potato", "lamp", "ship", "soup", "map", "river", "paper", "door", "sugar",
-    "glass", "grass", "bus", "dress", "boat", "shirt", "night", "plant", "window", "snow", "arrow", "yellow",
-    "baby", "city", "honey", "candy",
+    "idea", "sofa", "pizza", "camera", "panda", "opera", "bread", "cloud", "field", "sand", "bird", "wood",
+    "frog", "song", "flag", "egg", "leg", "ring", "fish", "beach", "tooth", "cloth", "path", "lunch",
+    "clock", "milk", "book", "desk", "duck", "fork", "wheel", "nail", "pearl", "shell", "camel", "towel",
+    "farm", "drum", "storm", "room", "team", "dream", "lemon", "train", "moon", "queen", "spoon", "garden",
+    "piano", "radio", "photo", "potato", "zero", "tomato", "lamp", "ship", "soup", "map", "sheep", "cup",
+    "river", "paper", "door", "sugar", "bear", "flower", "boat", "shirt", "night", "plant", "carrot", "hat",
+    "window", "snow", "arrow", "yellow", "straw", "pillow",
 )  # fmt: skip
-"""Four words for each of sixteen last letters: letters are equally frequent, so a frequent one says nothing."""
+"""Six words for each of 13 last letters: all letters are equally frequent, so a frequent one says nothing. None ends in
+e, s or y: the gates compare stems, and these letters are endings."""
 
 LETTERS = tuple(dict.fromkeys(word[-1] for word in WORDS))
 
 
 def _make(rng: Random, size: int, _gold: str) -> Problem:
-    words = rng.sample(WORDS, size)
-    letters = [word[-1] for word in words]
+    letters = rng.sample(LETTERS, size)
+    words = [rng.choice([word for word in WORDS if word[-1] == letter]) for letter in letters]
     half = size // 2
     first, second = rng.randrange(half), rng.randrange(half, size)
-    others = {spot: rng.choice([one for one in LETTERS if one != letters[spot]]) for spot in (first, second)}
+    unused = [letter for letter in LETTERS if letter not in letters]
+    others = dict(zip((first, second), rng.sample(unused, 2), strict=True))
     mistaken = _replaced(letters, (rng.choice((first, second)),), others)
     spelt = listed([f'"{word}"' for word in words])
     return Problem(
@@ -53,7 +56,7 @@ def _replaced(letters: Sequence[str], spots: Sequence[int], others: Mapping[int,
 def _steps(words: Sequence[str], letters: Sequence[str]) -> str:
     """The joined letters after every word."""
     sentences = [
-        f'The last letter of "{word}" is "{letter}": {"".join(letters[: number + 1])}.'
+        f'"{word}" ends in "{letter}", giving {"".join(letters[: number + 1])}.'
         for number, (word, letter) in enumerate(zip(words, letters, strict=True))
     ]
     return " ".join([*sentences, conclusion("".join(letters))])
@@ -61,9 +64,9 @@ def _steps(words: Sequence[str], letters: Sequence[str]) -> str:
 
 def _part(words: Sequence[str], letters: Sequence[str], edge: str) -> str:
     """The letters of some of the words, each alone."""
-    sentences = [f'The last letter of "{word}" is "{letter}".' for word, letter in zip(words, letters, strict=True)]
+    sentences = [f'"{word}" ends in "{letter}".' for word, letter in zip(words, letters, strict=True)]
     joined = ", ".join(f'"{letter}"' for letter in letters)
     return " ".join([*sentences, f"The result {edge} with {joined}."])
 
 
-LAST_LETTERS = Family(name="last-letters", unit="words", sizes=tuple(range(2, 9)), default_size=4, make=_make)
+LAST_LETTERS = Family(name="last-letters", unit="words", sizes=tuple(range(3, 9)), default_size=4, make=_make)
