@@ -50,7 +50,7 @@ def test_a_family_has_the_name_that_the_command_takes() -> None:
 @every_family
 def test_stepwise_writes_every_state_and_ends_in_the_right_answer(family: str) -> None:
     solver = SOLVERS[family]
-    for one in of_every_size(family, 40):
+    for one in of_every_size(family, 25):
         text, states = one.rationales["stepwise"], solver.states(one.question.text)
         assert solver.written(text) == states
         assert solver.answer(states[-1], one.question.text) == one.question.gold
@@ -59,7 +59,7 @@ def test_stepwise_writes_every_state_and_ends_in_the_right_answer(family: str) -
 
 @every_family
 def test_the_halves_together_determine_the_answer_and_neither_states_it(family: str) -> None:
-    for one in of_every_size(family, 40):
+    for one in of_every_size(family, 25):
         halves = one.rationales["first-half"], one.rationales["second-half"]
         assert SOLVERS[family].join(*halves) == one.question.gold
         assert [stated_option(half, one.question.options) for half in halves] == [None, None]
@@ -95,7 +95,7 @@ def test_one_in_ten_wrong_is_wrong_where_the_generator_says(family: str) -> None
 
 @every_family
 def test_the_gates_reject_exactly_the_wrong_tenth(family: str) -> None:
-    for one in of_every_size(family, 50):
+    for one in of_every_size(family, 20):
         for teacher, text in one.rationales.items():
             verdict = judge(text, one.question, GateSettings())
             is_wrong = one.claims.get(teacher, one.question.answer) != one.question.answer
@@ -197,7 +197,7 @@ SIZED = [(family, size) for family in FAMILIES for size in (FAMILIES[family].def
 
 @pytest.mark.parametrize(("family", "size"), dict.fromkeys(SIZED))
 def test_no_baseline_beats_chance(family: str, size: int) -> None:
-    questions = [one.question for one in made(family, size=size, train=2000, test=2000)]
+    questions = [one.question for one in made(family, size=size, train=1000, test=2000)]
     train, test = ([q for q in questions if q.split == split] for split in ("train", "test"))
     chance = sum(1 / len(question.options) for question in test) / len(test)
     for baseline in BASELINES:
@@ -215,11 +215,6 @@ def test_gold_texts_of_families_with_few_are_equally_frequent() -> None:
 def test_last_letters_are_equally_frequent_among_the_words() -> None:
     assert len(set(WORDS)) == len(WORDS)
     assert set(Counter(word[-1] for word in WORDS).values()) == {len(WORDS) // len(LETTERS)}
-
-
-def test_a_family_without_enough_questions_says_so() -> None:
-    with pytest.raises(UsageProblem, match=r"not enough different coin-flip questions with 2 people: 51.. were found"):
-        made("coin-flip", size=2, train=6000)
 
 
 def test_wrong_parameters_are_named() -> None:

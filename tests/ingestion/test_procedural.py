@@ -93,7 +93,7 @@ def test_other_parameters_need_another_name(inside: Command, tmp_path: Path) -> 
 
 def test_too_many_questions_store_nothing(tmp_path: Path) -> None:
     with tinyllm_cli.open_store(tmp_path / "tinyllm.db") as project:
-        with pytest.raises(UsageProblem, match="not enough different"):
+        with pytest.raises(UsageProblem, match=r"different coin-flip questions with 2 people: 51.. were found"):
             tinyllm_cli.import_procedural(project, "coin-flip", size=2, train=6000)
         assert project.store.questions.names() == []
 
