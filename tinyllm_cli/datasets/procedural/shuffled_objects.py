@@ -51,14 +51,14 @@ def _start(rng: Random, people: Sequence[str], owner: str, gold: str) -> Holding
 
 
 def _states(start: Mapping[str, str], swaps: Sequence[Swap], *, missed: int | None = None) -> list[Holding]:
-    """The state after every swap, without the effect of the swap `missed`. Without swaps: the state at the start."""
+    """The state after every swap, without the effect of the swap `missed`."""
     states = [dict(start)]
     for number, (a, b) in enumerate(swaps):
         state = dict(states[-1])
         if number != missed:
             state[a], state[b] = state[b], state[a]
         states.append(state)
-    return states[1:] or states
+    return states[1:]
 
 
 def _mistake(rng: Random, start: Mapping[str, str], swaps: Sequence[Swap], asked: str) -> list[Holding]:
