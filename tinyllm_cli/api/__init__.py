@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinyllm_cli.api.data import import_folder, import_questions, import_rationales
+    from tinyllm_cli.api.data import import_folder, import_procedural, import_questions, import_rationales
     from tinyllm_cli.api.elicitation import elicit, pilot, preview_elicitation
     from tinyllm_cli.api.evaluation import evaluate, predict, predict_file, predictor
     from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
@@ -31,6 +31,7 @@ VERBS = {
     "import_questions": "data",
     "import_folder": "data",
     "import_rationales": "data",
+    "import_procedural": "data",
     "elicit": "elicitation",
     "pilot": "elicitation",
     "preview_elicitation": "elicitation",
@@ -57,9 +58,9 @@ VERBS = {
 
 __all__ = [
     "Project", "audit", "distill", "elicit", "evaluate", "export", "find_questions", "gate", "import_folder",
-    "import_questions", "import_rationales", "inspect_question", "leakage", "open_store", "pilot",
-    "plan_distillation", "plan_experiment", "plan_search", "predict", "predict_file", "predictor",
-    "preview_elicitation", "report", "run_experiment", "run_search", "usefulness",
+    "import_procedural", "import_questions", "import_rationales", "inspect_question", "leakage",
+    "open_store", "pilot", "plan_distillation", "plan_experiment", "plan_search", "predict", "predict_file",
+    "predictor", "preview_elicitation", "report", "run_experiment", "run_search", "usefulness",
 ]  # fmt: skip
 
 
