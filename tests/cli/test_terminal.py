@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.terminal import plain_table
 
 NAME = st.from_regex(r"[A-Za-z][A-Za-z0-9./-]{0,40}", fullmatch=True)

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from tinyllm_cli import api
-from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Gates, Json, Quiet
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.audit import show_audit
+from tinyllm_cli.cli.views.console import Console
 
 _DEFAULT_STUDENT = "google/flan-t5-small"
 

@@ -10,9 +10,9 @@ import typer
 from tinyllm_cli import api
 from tinyllm_cli.api.training import DistillationPlan, DistillOptions, check_options
 from tinyllm_cli.cli.completion import dataset_names
-from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Gates, Json, Quiet, TrustRemoteCode
 from tinyllm_cli.cli.session import Session, command_line, guarded
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.distill import show_plan, show_run
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.settings import TrainSettings

@@ -11,9 +11,9 @@ import typer
 from tinyllm_cli import api
 from tinyllm_cli.api.elicitation import ElicitOptions
 from tinyllm_cli.cli.completion import dataset_names, teacher_names
-from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, QuestionLimit, Quiet, Split
 from tinyllm_cli.cli.session import Session, command_line, guarded
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.elicit import TerminalConsent, show_part, show_preview
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 

@@ -9,7 +9,6 @@ import typer
 
 from tinyllm_cli import api
 from tinyllm_cli.cli.completion import dataset_names, teacher_names
-from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import (
     DEFAULT_DB,
     AnyModel,
@@ -25,6 +24,7 @@ from tinyllm_cli.cli.options import (
     TrustRemoteCode,
 )
 from tinyllm_cli.cli.session import Session, guarded
+from tinyllm_cli.cli.views.console import Console
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.evaluation import EvaluationResult

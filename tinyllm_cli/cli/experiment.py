@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import typer
 
 from tinyllm_cli import api
-from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
 from tinyllm_cli.cli.session import Session, command_line, guarded
+from tinyllm_cli.cli.views.console import Console
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.experiments import ExperimentOptions
@@ -113,25 +113,25 @@ def experiment(
     with session.project(create=bool(dataset)) as project, console.events() as on_event:
         if search is not None:
             scheduled = api.plan_search(project, request, search, jobs=jobs)
-            show_search(session, scheduled, jobs)
-            if dry_run or not view.confirmed(session, scheduled.trials, yes=yes):
-                planned_search(session, scheduled)
+            show_search(console, scheduled, jobs)
+            if dry_run or not view.confirmed(console, scheduled.trials, yes=yes):
+                planned_search(console, scheduled)
                 return
             best, found = api.run_search(project, scheduled, command=command_line(), on_event=on_event)
-            show_best(session, best, found)
+            show_best(console, best, found)
             return
         options = _grids(methods, fractions, grid)
         options["jobs"] = jobs
         planned = api.plan_experiment(project, name, request, **options)
         if not student and planned.plan.cells:
             console.note(f"Student: {planned.student}")
-        view.show_plan(session, planned.plan)
-        view.show_schedule(session, planned.schedule, jobs)
-        if dry_run or not view.confirmed(session, len(planned.schedule.todo), yes=yes):
-            view.planned_result(session, planned.schedule)
+        view.show_plan(console, planned.plan, project.settings.teachers)
+        view.show_schedule(console, planned.schedule, jobs)
+        if dry_run or not view.confirmed(console, len(planned.schedule.todo), yes=yes):
+            view.planned_result(console, planned.schedule)
             return
         found = api.run_experiment(project, planned, command=command_line(), on_event=on_event)
-        view.show_results(session, found)
+        view.show_results(console, found)
 
 
 def distill_options(words: Sequence[str]) -> Mapping[str, OptionValue]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinyllm_cli import api
-from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import (
     DEFAULT_DB,
     Config,
@@ -24,6 +23,7 @@ from tinyllm_cli.cli.options import (
     TeacherFilter,
 )
 from tinyllm_cli.cli.session import Session, guarded
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.gate import show_verdicts
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.views.console import Console
 
 
 class CommandGroup(TyperGroup):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from tinyllm_cli import api
-from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
 from tinyllm_cli.cli.session import Session, guarded
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.elicit import show_part
 from tinyllm_cli.datasets.layout import parse_mapping, parse_options, parse_shares
 from tinyllm_cli.datasets.procedural.problem import FamilyName

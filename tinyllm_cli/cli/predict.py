@@ -12,7 +12,6 @@ import typer
 from tinyllm_cli import api
 from tinyllm_cli.api.evaluation import PredictOptions
 from tinyllm_cli.cli.completion import teacher_names
-from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import (
     DEFAULT_DB,
     AnyModel,
@@ -26,6 +25,7 @@ from tinyllm_cli.cli.options import (
     TrustRemoteCode,
 )
 from tinyllm_cli.cli.session import Session, guarded
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import typer
 
 from tinyllm_cli import api
-from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import DEFAULT_DB
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.errors import InterruptedByUser, TinyLLMError, UsageProblem, WorldProblem
 from tinyllm_cli.terminal import printable
 

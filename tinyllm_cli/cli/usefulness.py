@@ -10,7 +10,6 @@ import typer
 
 from tinyllm_cli import api
 from tinyllm_cli.api.rationales import UsefulnessOptions
-from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import (
     DEFAULT_DB,
     Config,
@@ -27,6 +26,7 @@ from tinyllm_cli.cli.options import (
     TrustRemoteCode,
 )
 from tinyllm_cli.cli.session import Session, guarded
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.usefulness import show_leakage, show_usefulness
 from tinyllm_cli.errors import UsageProblem
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.rationales.gates.settings import GATES
 from tinyllm_cli.report.table_model import money
 from tinyllm_cli.terminal import plain_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.views.console import Console
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.training import DistillationPlan

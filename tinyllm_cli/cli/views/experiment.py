@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tinyllm_cli.cli.console import clock
-from tinyllm_cli.cli.session import Session
 from tinyllm_cli.cli.views.cells import named, plan_table, results_table
+from tinyllm_cli.cli.views.console import Console, clock
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.experiments import ExperimentResult
@@ -18,26 +17,24 @@ if TYPE_CHECKING:
     from tinyllm_cli.experiments.runner import Schedule
 
 
-def show_plan(session: Session, plan: ExperimentPlan) -> None:
-    """The excluded parts of a plan, each with the command that makes it possible.
+def show_plan(console: Console, plan: ExperimentPlan, teachers: Collection[str]) -> None:
+    """The excluded parts of a plan, each with the command that makes it possible; `teachers` are configured.
 
     Raises UsageProblem when the plan is empty."""
     from tinyllm_cli.errors import UsageProblem, choices
 
-    console = session.console
     for excluded in plan.left_out:
         commands = " && ".join(command + console.place for command in excluded.command.split(" && "))
         console.note(f"Excluded: {excluded.what}.\n  To include it: {commands}")
-    unknown = {one.teacher for one in plan.left_out} - session.settings.teachers.keys()
+    unknown = {one.teacher for one in plan.left_out} - set(teachers)
     if unknown:
         console.note(f"Add to tinyllm.toml first where {choices(unknown)} can be asked: [teachers.NAME].")
     if not plan.cells:
         raise UsageProblem("This experiment has nothing to train.", "See the excluded parts above.")
 
 
-def show_schedule(session: Session, scheduled: Schedule, wanted: int) -> None:
+def show_schedule(console: Console, scheduled: Schedule, wanted: int) -> None:
     """The plan as a table, and the estimate; `wanted` is --jobs."""
-    console = session.console
     console.show(plan_table(scheduled.plan, {place for place, _ in scheduled.todo}))
     counts = f"{len(scheduled.todo)} to do, {scheduled.done} done."
     console.note(f"{counts} {estimate_text(scheduled.estimate, wanted)}")
@@ -56,11 +53,10 @@ def estimate_text(estimate: Estimate, wanted: int) -> str:
     return f"{time}.{disk} No tokens are spent.{fewer}"
 
 
-def confirmed(session: Session, count: int, *, yes: bool) -> bool:
+def confirmed(console: Console, count: int, *, yes: bool) -> bool:
     """Whether to start. Raises UsageProblem where that can't be asked."""
     from tinyllm_cli.errors import UsageProblem
 
-    console = session.console
     if not count or yes:
         return True
     if console.json or not console.can_ask:
@@ -71,22 +67,21 @@ def confirmed(session: Session, count: int, *, yes: bool) -> bool:
     return console.confirm("Start?")
 
 
-def planned_result(session: Session, scheduled: Schedule) -> None:
+def planned_result(console: Console, scheduled: Schedule) -> None:
     """The plan under --json, where nothing is started."""
     todo = {place for place, _ in scheduled.todo}
     plan = scheduled.plan
-    session.console.result({
+    console.result({
         "experiment": plan.name,
         "cells": [{**cell.as_json(), "done": place not in todo} for place, cell in enumerate(plan.cells)],
         "left_out": [asdict(one) for one in plan.left_out],
     })  # fmt: skip
 
 
-def show_results(session: Session, found: ExperimentResult, more: Mapping[str, Any] | None = None) -> None:
+def show_results(console: Console, found: ExperimentResult, more: Mapping[str, Any] | None = None) -> None:
     """Show the results; `more` are further keys of the JSON object.
 
     Raises WorldProblem when cells failed."""
-    console = session.console
     console.show(results_table(found.name, list(found.cells), found.runs, found.results))
     for one in found.best:
         console.say(_best_text(one))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinyllm_cli.cli.console import Console
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.rationales.gates.settings import GATES
 from tinyllm_cli.terminal import plain, plain_table, printable
 

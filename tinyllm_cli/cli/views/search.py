@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from tinyllm_cli.cli.session import Session
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.experiment import estimate_text, show_results
 
 if TYPE_CHECKING:
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
     from tinyllm_cli.experiments.trials import SearchResult
 
 
-def show_search(session: Session, scheduled: ScheduledSearch, jobs: int) -> None:
+def show_search(console: Console, scheduled: ScheduledSearch, jobs: int) -> None:
     """What a search would do; `jobs` are the wanted processes."""
     from tinyllm_cli.experiments.search import NAME
 
     training = scheduled.config.training
-    session.console.note(
+    console.note(
         f"{NAME}: up to {scheduled.trials} trials of the alphas of {' and '.join(training.alpha)}, selected on"
         f" {training.dataset}/valid; only the best is evaluated on test. {estimate_text(scheduled.estimate, jobs)}"
     )
 
 
-def planned_search(session: Session, scheduled: ScheduledSearch) -> None:
+def planned_search(console: Console, scheduled: ScheduledSearch) -> None:
     """The search under --json, where nothing is started."""
     from tinyllm_cli.experiments.search import NAME
 
     teachers = list(scheduled.config.training.alpha)
-    session.console.result({"experiment": NAME, "trials": scheduled.trials, "teachers": teachers})
+    console.result({"experiment": NAME, "trials": scheduled.trials, "teachers": teachers})
 
 
-def show_best(session: Session, best: SearchResult, found: ExperimentResult) -> None:
+def show_best(console: Console, best: SearchResult, found: ExperimentResult) -> None:
     """The best alphas, and the results of all trials.
 
     Raises WorldProblem when trials failed."""
-    session.console.say(_best_text(best))
-    show_results(session, found, {"best": asdict(best)})
+    console.say(_best_text(best))
+    show_results(console, found, {"best": asdict(best)})
 
 
 def _best_text(found: SearchResult) -> str:
