@@ -16,7 +16,7 @@ from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.elicit import show_part
 from tinyllm_cli.datasets.layout import parse_mapping, parse_options, parse_shares
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.data import ImportResult
@@ -107,11 +107,22 @@ def import_data(
         sizes = ", ".join(f"{split} {count}" for split, count in found.splits.items())
         console.say(f"{found.dataset}: {sizes}" + ("" if found.changed else " (unchanged)"))
     console.result(results[0] if len(results) == 1 else {"datasets": [asdict(found) for found in results]})
+    if teacher:
+        _check_imported(results[0])
     last = results[-1]
     named = shlex.quote(last.dataset)
     console.next(
         f"tinyllm audit --dataset {named}" if last.teachers else f"tinyllm elicit --teacher NAME --dataset {named}"
     )
+
+
+def _check_imported(found: ImportResult) -> None:
+    """Raises WorldProblem when no row of a teacher's file could be used."""
+    for one in found.teachers:
+        if one.failed and not one.has_rationales:
+            raise WorldProblem(
+                f"No rationale of {one.teacher} could be imported: {one.reason}.", "Correct the file and import it again."
+            )
 
 
 def _parse_renames(items: list[str]) -> dict[str, str]:

@@ -17,11 +17,17 @@ Precision = Literal["auto", "float32", "bfloat16"]
 SelectBy = Literal["accuracy", "loss"]
 
 
+def check_seed(seed: int) -> None:
+    """Raises UsageProblem for a seed that the database and torch can't hold."""
+    if not -(2**63) <= seed < 2**63:
+        raise UsageProblem("A seed has at most 64 bits.", "Give one from -9223372036854775808 to 9223372036854775807.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """How to train. The defaults are the paper's where it gives one.
 
-    Raises UsageProblem for a number that is not finite."""
+    Raises UsageProblem for a number that is not finite, and for a seed of more than 64 bits."""
 
     epochs: int = 1
     batch_size: int = 8
@@ -68,6 +74,8 @@ class TrainSettings:
             if not math.isfinite(value) or value < 0:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageProblem(f"{option} can't be {value:g}.", "It must be a finite number, 0 or more.")
+
+        check_seed(self.seed)
 
     def budget_on(self, device: str) -> int:
         """Tokens in a micro-batch: by default what a CPU's caches hold, or what keeps a GPU busy."""
