@@ -163,7 +163,9 @@ def distill_options(words: Sequence[str]) -> Mapping[str, OptionValue]:
                 f"{max(one.opts, key=len)} is not allowed after --.", "The plan sets it; see tinyllm experiment --help."
             )
         found[one.name] = context.params[one.name]
-    check_names(str(found.get("schedule", TrainSettings.schedule)), str(found.get("optimizer", TrainSettings.optimizer)))
+    check_names(
+        str(found.get("schedule", TrainSettings.schedule)), str(found.get("optimizer", TrainSettings.optimizer))
+    )
     TrainSettings(**{one.name: found[one.name] for one in fields(TrainSettings) if one.name in found})
     return found
 
@@ -177,7 +179,9 @@ def numbers(text: str, kind: type[_Number], option: str) -> list[_Number]:
     try:
         return [kind(item) for item in text.split(",")]
     except ValueError as error:
-        raise UsageProblem(f"{option}: '{text[:80]}' is not a list of numbers.", f"For example: {option} 0,1,2") from error
+        raise UsageProblem(
+            f"{option}: '{text[:80]}' is not a list of numbers.", f"For example: {option} 0,1,2"
+        ) from error
 
 
 def _plan(name: str, setup: Setup, methods: str | None, fractions: str | None, grid: str | None) -> ExperimentPlan:

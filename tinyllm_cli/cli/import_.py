@@ -83,14 +83,14 @@ def import_data(
         raise UsageProblem(
             "--teacher and --dataset go together.", "They name whose rationales PATH holds, and for what."
         )
-    if teacher and (name or column or rename or options or answers_from is not None or split_off):
+    if teacher is not None and (name or column or rename or options or answers_from is not None or split_off):
         raise UsageProblem(
             "--name, --map, --rename, --options, --answers-from and --split-off are for a data set, and --teacher says"
             " that PATH holds rationales.",
             "Remove them; rows of rationales need the fields id and rationale.",
         )
     with session.project(create=True) as project, console.events(partial(show_part, console)) as on_event:
-        if teacher and dataset:
+        if teacher is not None and dataset is not None:
             results: tuple[ImportResult, ...] = (
                 api.import_rationales(
                     project, path, teacher, dataset, teacher_forcing=teacher_forcing, on_event=on_event
@@ -103,11 +103,11 @@ def import_data(
                 split_off=parse_shares(split_off or []), renames=_parse_renames(rename or []),
                 teacher_forcing=teacher_forcing, on_event=on_event,
             )  # fmt: skip
-    for found in results if not teacher else ():
+    for found in results if teacher is None else ():
         sizes = ", ".join(f"{split} {count}" for split, count in found.splits.items())
         console.say(f"{found.dataset}: {sizes}" + ("" if found.changed else " (unchanged)"))
     console.result(results[0] if len(results) == 1 else {"datasets": [asdict(found) for found in results]})
-    if teacher:
+    if teacher is not None:
         _check_imported(results[0])
     last = results[-1]
     named = shlex.quote(last.dataset)
@@ -121,7 +121,8 @@ def _check_imported(found: ImportResult) -> None:
     for one in found.teachers:
         if one.failed and not one.has_rationales:
             raise WorldProblem(
-                f"No rationale of {one.teacher} could be imported: {one.reason}.", "Correct the file and import it again."
+                f"No rationale of {one.teacher} could be imported: {one.reason}.",
+                "Correct the file and import it again.",
             )
 
 

@@ -41,7 +41,9 @@ def env_file_values(path: Path = ENV_FILE) -> dict[str, str]:
         text = read_text(path)
     except FileNotFoundError as error:
         if path.is_symlink():
-            raise UsageProblem(f"{path} is a link to a file that does not exist.", "Restore it, or remove it.") from error
+            raise UsageProblem(
+                f"{path} is a link to a missing file.", "Restore the file, or remove the link."
+            ) from error
         return {}
     except (OSError, UnreadableFile) as error:
         raise UsageProblem(f"{path} can't be read: {error}.", "Save it as UTF-8, or remove it.") from error
