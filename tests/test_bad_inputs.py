@@ -154,6 +154,12 @@ def broken_json(path: Path) -> None:
     db.close()
 
 
+def wrong_settings(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE runs SET settings = json_set(settings, '$.lr', 'fast')")
+    db.close()
+
+
 def broken_metrics(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("UPDATE runs SET metrics = '[1]'")
@@ -960,6 +966,8 @@ BAD = [
         "-ob", "-oc", "--run", "2", code=1, **{"tinyllm.db": broken_json}),
     bad("report-broken-metrics", "is damaged: runs.metrics has '[1]' instead of the JSON that belongs", "report",
         **{"tinyllm.db": broken_metrics}, code=1),
+    bad("report-wrong-settings", "is damaged: in runs.settings of run 1, lr is 'fast'.", "report", code=1,
+        **{"tinyllm.db": wrong_settings}),
     bad("env-dangling", ".env is a link to a missing file.", "report", **{".env": dangling}),
     bad("toml-loop", "tinyllm.toml can't be read: [Errno 40] Too many levels of symbolic", "report",
         **{"tinyllm.toml": loop}),
@@ -1038,6 +1046,30 @@ def test_a_bad_input_is_a_sentence_and_an_exit_code(
     begin = next(number for number, line in enumerate(lines) if line.startswith("Error: "))
     assert row.expected in lines[begin]
     assert len(lines) - begin <= 2, stderr
+
+
+OUTPUTS = [row for row in BAD if row.id.startswith(("report-html", "report-md", "report-latex", "report-csv", "predict-out",
+                                                    "export-out", "db-report"))]  # fmt: skip
+"""Commands that would write to a file of somebody else."""
+
+
+def contents(folder: Path) -> dict[str, bytes | str]:
+    """The content of the regular files of a folder, and where its links lead. SQLite's -wal and -shm are of no account."""
+    return {
+        str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if (path.is_symlink() or path.is_file()) and not path.name.endswith(("-wal", "-shm"))
+    }
+
+
+@pytest.mark.parametrize("row", OUTPUTS, ids=lambda row: row.id)
+def test_a_refused_input_changes_no_file(
+    row: Bad, inside: Command, tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(row, tmp_path, base)
+    before = contents(tmp_path)
+    assert run(row, inside, monkeypatch)[0] == row.code
+    assert contents(tmp_path) == before
 
 
 JSON_ROWS = [row for row in BAD if ".env" not in row.files][::12]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tinyllm_cli.errors import UsageProblem
 
@@ -137,16 +138,43 @@ class RunSettings:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> RunSettings:
-        """What `to_json` wrote; the default for whatever is missing."""
-        own = {name: row[name] for name in ("limit", "prefixes", "fingerprint", "data") if name in row}
+        """What `to_json` wrote; the default for whatever is missing.
+
+        Raises ValueError for a value of the wrong type, UsageProblem for one that no training can have."""
         environment = row.get("environment")
+        if environment is not None and not isinstance(environment, Mapping):
+            raise ValueError("environment is not an object")
+        if environment and not {one.name for one in fields(Environment)} <= set(environment):
+            raise ValueError("environment is incomplete")
         return cls(
-            **own,
+            **_part(RunSettings, row),
             train=TrainSettings(**_part(TrainSettings, row)),
             selection=SelectionRecord(**_part(SelectionRecord, row)),
-            environment=Environment(**environment) if environment else None,
+            environment=Environment(**_part(Environment, environment)) if environment else None,
         )
 
 
 def _part(kind: Any, row: Mapping[str, Any]) -> dict[str, Any]:
-    return {one.name: row[one.name] for one in fields(kind) if one.name in row}
+    """The fields of a dataclass that a row holds. Raises ValueError for a value of another type."""
+    hints = get_type_hints(kind)
+    found = {one.name: row[one.name] for one in fields(kind) if one.name in row and one.name not in _NESTED}
+    for name, value in found.items():
+        if not _fits(value, hints[name]):
+            raise ValueError(f"{name} is {str(value)[:40]!r}")
+    return found
+
+
+_NESTED = frozenset({"train", "selection", "environment"})
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value from JSON has the type of a field."""
+    if isinstance(hint, UnionType):
+        return any(_fits(value, one) for one in get_args(hint))
+    if get_origin(hint) is Literal:
+        return isinstance(value, str)
+    if get_origin(hint) is Mapping:
+        return isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values())
+    if hint is float:
+        return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
+    return type(value) is hint
