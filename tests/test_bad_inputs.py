@@ -1048,13 +1048,13 @@ def test_a_bad_input_is_a_sentence_and_an_exit_code(
     assert len(lines) - begin <= 2, stderr
 
 
-OUTPUTS = [row for row in BAD if row.id.startswith(("report-html", "report-md", "report-latex", "report-csv", "predict-out",
-                                                    "export-out", "db-report"))]  # fmt: skip
+WRITING = ("report-html", "report-md", "report-latex", "report-csv", "predict-out", "export-out", "db-report")
+OUTPUTS = [row for row in BAD if row.id.startswith(WRITING)]
 """Commands that would write to a file of somebody else."""
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:
-    """The content of the regular files of a folder, and where its links lead. SQLite's -wal and -shm are of no account."""
+    """The content of the regular files of a folder, and where its links lead, without SQLite's -wal and -shm."""
     return {
         str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_bytes()
         for path in sorted(folder.rglob("*"))

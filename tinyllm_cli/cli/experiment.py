@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -166,7 +166,8 @@ def distill_options(words: Sequence[str]) -> Mapping[str, OptionValue]:
     check_names(
         str(found.get("schedule", TrainSettings.schedule)), str(found.get("optimizer", TrainSettings.optimizer))
     )
-    TrainSettings(**{one.name: found[one.name] for one in fields(TrainSettings) if one.name in found})
+    own: dict[str, Any] = {one.name: found[one.name] for one in fields(TrainSettings) if one.name in found}
+    TrainSettings(**own)
     return found
 
 
