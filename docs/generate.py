@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 TARGET = Path(__file__).parent / "commands.md"
 COMMANDS = (
@@ -44,11 +47,79 @@ def reference() -> str:
     return "\n".join(parts)
 
 
+_JSON_HEAD = """# JSON output
+
+With `--json` a command prints one JSON object on stdout. This page and the schemas in [schemas](schemas) (JSON Schema,
+draft 2020-12) are generated from the typed results by `make docs`; a test validates real output against them.
+
+When a command fails, the last line of stderr is an object with `error`, `hint` and `exit_code` (end of the page).
+"""
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """JSON Schema by type name."""
+    from pydantic import TypeAdapter
+
+    from tinyllm_cli.api.json_results import RESULTS
+
+    types = {kind.__name__: kind for kinds in RESULTS.values() for kind in kinds}
+    return {name: TypeAdapter(kind).json_schema(mode="serialization") for name, kind in types.items()}
+
+
+def json_page() -> str:
+    """The objects of each command, with their fields."""
+    from tinyllm_cli.api.json_results import RESULTS
+
+    known = schemas()
+    parts = [_JSON_HEAD]
+    for command, kinds in RESULTS.items():
+        parts.append(f"## {command if ' ' in command else f'tinyllm {command}'}\n")
+        for kind in kinds:
+            schema = known[kind.__name__]
+            about = " ".join((kind.__doc__ or "").split())
+            parts.append(f"[{kind.__name__}](schemas/{kind.__name__}.json): {about}\n")
+            rows = [f"| `{name}` | {_type_of(field)} |" for name, field in schema["properties"].items()]
+            parts.append("\n".join(["| field | type |", "| --- | --- |", *rows]) + "\n")
+    return "\n".join(parts)
+
+
+def _type_of(field: Mapping[str, Any]) -> str:
+    """A field's type in words."""
+    if "$ref" in field:
+        return f"{field['$ref'].rpartition('/')[2]} object"
+    if "anyOf" in field:
+        return " or ".join(map(_type_of, field["anyOf"]))
+    if "enum" in field:
+        return "one of " + ", ".join(f"`{value}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    kind = field.get("type", "any")
+    if kind == "array":
+        return f"array of {_type_of(field['items'])}" if "items" in field else "array"
+    if kind == "object" and isinstance(field.get("additionalProperties"), Mapping):
+        return f"object with values: {_type_of(field['additionalProperties'])}"
+    return str(kind)
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file with its text."""
+    folder = TARGET.parent
+    made = {TARGET: reference(), folder / "json.md": json_page()}
+    for name, schema in schemas().items():
+        made[folder / "schemas" / f"{name}.json"] = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+    return made
+
+
 def main() -> int:
-    text = reference()
+    made = pages()
     if "--check" in sys.argv:
-        return 0 if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text else 1
-    TARGET.write_text(text, encoding="utf-8")
+        stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+        for path in stale:
+            sys.stderr.write(f"{path.name} is stale: run make docs\n")
+        return 1 if stale else 0
+    for path, text in made.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -28,7 +28,6 @@ settings.load_profile("tinyllm")
 pytest.register_assert_rewrite("tests.batch_endpoint")  # what a helper found is told, too
 
 ROOT = Path(__file__).parent.parent
-SHARED = ROOT.parent / "shared"
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -229,12 +228,3 @@ def write_host(folder: Path, url: str, name: str = "host", **options: object) ->
     lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
     with (folder / "tinyllm.toml").open("a", encoding="utf-8") as file:
         file.write(f"\n[teachers.{name}]\n{lines}")
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real questions and rationales beside the project."""
-    folder = SHARED / "data"
-    if not folder.is_dir():
-        pytest.skip("the real data (../shared/data) is not here")
-    return folder

@@ -226,7 +226,7 @@ BAD = [
     bad("import-nul", "Invalid value for 'path': embedded null byte", "import", "a\0b.jsonl", base=False),
     bad("import-long-path", "File name too long:", "import", "a" * 300 + ".jsonl", base=False, code=1),
     bad("import-empty-path", ". holds no data set.", "import", "", base=False),
-    bad("import-no-path", "Missing argument 'path'.", "import", base=False),
+    bad("import-no-path", "There is nothing to import.", "import", base=False),
     one("text", "q.txt is not a file that tinyllm reads.", "a", name="q.txt"),
     one("xlsx", "q.xlsx is a spreadsheet, which tinyllm does not read.", b"PK", name="q.xlsx"),
     one("fifo", "q.jsonl can't be read: it is not a regular file.", FIFO),

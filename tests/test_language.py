@@ -43,18 +43,6 @@ available, useful, without effect, amounts to, exists, trained on, this, includi
 
 _PATTERN = re.compile(rf"\b(?:{'|'.join(EXCLUDED.values())})\b", re.IGNORECASE)
 
-PENDING: frozenset[str] = frozenset(
-    {
-        "tinyllm_cli/cli",
-        "tinyllm_cli/cli/views",
-        "tinyllm_cli/report",
-    }
-)
-"""Packages with excluded phrases. The test of a package that has become clean fails until it is removed here."""
-
-PENDING_HELP: frozenset[str] = frozenset()
-"""The same for the help of commands; "" is `tinyllm --help`."""
-
 PAGES = sorted(
     [
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")),
@@ -115,10 +103,7 @@ def test_a_page_has_no_excluded_phrase(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True) if name in PENDING_HELP else (), id=name or "tinyllm")
-        for name in COMMANDS
-    ],
+    [pytest.param(name, id=name or "tinyllm") for name in COMMANDS],
 )
 def test_a_help_text_has_no_excluded_phrase(command: str) -> None:
     shown = CliRunner().invoke(app, [*filter(None, [command]), "--help"], env={"COLUMNS": "400", "NO_COLOR": "1"})
@@ -128,7 +113,7 @@ def test_a_help_text_has_no_excluded_phrase(command: str) -> None:
 
 @pytest.mark.parametrize(
     "package",
-    [pytest.param(name, marks=pytest.mark.xfail(strict=True) if name in PENDING else ()) for name in _packages()],
+    _packages(),
 )
 def test_a_package_has_no_excluded_phrase(package: str) -> None:
     found = {
@@ -138,11 +123,6 @@ def test_a_package_has_no_excluded_phrase(package: str) -> None:
         if (phrases := excluded_in(text))
     }
     assert found == {}
-
-
-def test_pending_entries_exist() -> None:
-    assert set(_packages()) >= PENDING
-    assert set(COMMANDS) >= PENDING_HELP
 
 
 @pytest.mark.parametrize(

@@ -121,13 +121,17 @@ def test_a_dossier_holds_all_that_hangs_on_the_content(store: Store, asked: list
     [place] = store.lookup.places("train-1", None, None)
     whole = question_view(store, place, GateSettings())
     assert [(one.split, one.key) for one in whole.places] == [("train", "train-1"), ("test", "again")]
-    [exhibit] = whole.exhibits
-    assert (exhibit.stated, exhibit.verdict, exhibit.findings) == (1, "repaired", (("run-on", "a next question"),))
-    assert exhibit.pieces == (("It is plain.", True), (" Answer: (b)", False))
-    assert exhibit.reply.gains == (question_lookup.GainRow(model="tiny 1", gain=0.25, text_hash="h"),)
-    assert exhibit.uses == ((0.25, "tiny 1", "another text of it"),)
-    assert exhibit.reply.messages[0].content.startswith("Explain in one")
-    assert [(one.who, one.method, one.split, one.correct) for one in whole.guesses] == [
+    [reply_view] = whole.reply_views
+    assert (reply_view.stated, reply_view.verdict, reply_view.findings) == (
+        1,
+        "repaired",
+        (("run-on", "a next question"),),
+    )
+    assert reply_view.pieces == (("It is plain.", True), (" Answer: (b)", False))
+    assert reply_view.reply.gains == (question_lookup.GainRow(model="tiny 1", gain=0.25, text_hash="h"),)
+    assert reply_view.uses == ((0.25, "tiny 1", "another text of it"),)
+    assert reply_view.reply.messages[0].content.startswith("Explain in one")
+    assert [(one.who, one.method, one.split, one.correct) for one in whole.predictions] == [
         (f"run {run.id}", "tinyllm", "train", True), (f"run {run.id}", "tinyllm", "test", True),
     ]  # fmt: skip
     assert [(one.sample, one.attempts) for one in whole.refusals] == [(1, 3)]
@@ -137,15 +141,15 @@ def test_what_is_rejected_is_cut_whole(store: Store, asked: list[Question]) -> N
     rationale = say(store, asked[0], "Nonsense.")
     judged(store, rationale, "rejected", None)
     judged(store, rationale, "kept", None, gates="other settings, later")
-    [exhibit] = question_view(store, store.lookup.places("train-0", None, None)[0], GateSettings()).exhibits
-    assert exhibit.pieces == (("Nonsense.", False),)
+    [reply_view] = question_view(store, store.lookup.places("train-0", None, None)[0], GateSettings()).reply_views
+    assert reply_view.pieces == (("Nonsense.", False),)
 
 
 def test_what_was_never_judged_is_judged_for_the_reader(store: Store, asked: list[Question]) -> None:
     say(store, asked[0], f"{LIGHT}\nQuestion: What is next?")
-    [exhibit] = question_view(store, store.lookup.places("train-0", None, None)[0], GateSettings()).exhibits
-    assert exhibit.verdict == "repaired"
-    assert exhibit.pieces == ((LIGHT, True), ("\nQuestion: What is next?", False))
+    [reply_view] = question_view(store, store.lookup.places("train-0", None, None)[0], GateSettings()).reply_views
+    assert reply_view.verdict == "repaired"
+    assert reply_view.pieces == ((LIGHT, True), ("\nQuestion: What is next?", False))
     assert list(store.rows("SELECT * FROM gates")) == [], "reading stores nothing"
 
 
@@ -189,7 +193,7 @@ def test_nothing_untrusted_steers_the_terminal(inside: Command, store: Store, as
         if (unicodedata.category(c) == "Cc" and c not in "\n\t") or c in "\u202e\u2066"
     }
     assert not steering
-    assert json.loads(machine.stdout)["exhibits"][0]["reply"]["text"] == ESCAPES, "and nothing is lost"
+    assert json.loads(machine.stdout)["reply_views"][0]["reply"]["text"] == ESCAPES, "and nothing is lost"
 
 
 def test_the_command_shows_the_exchange(inside: Command, store: Store, asked: list[Question]) -> None:
@@ -235,7 +239,7 @@ def test_json_is_the_whole_dossier(inside: Command, store: Store, asked: list[Qu
     found = json.loads(inside("inspect", asked[1].hash[:10], "--json", "--quiet").stdout)
     assert found["question"]["hash"] == asked[1].hash
     assert [place["split"] for place in found["places"]] == ["train", "test"]
-    assert found["exhibits"][0]["reply"]["text"] == "It is plain. Answer: (b)"
+    assert found["reply_views"][0]["reply"]["text"] == "It is plain. Answer: (b)"
 
 
 def test_what_is_not_there_says_where_it_is(inside: Command, store: Store, asked: list[Question]) -> None:

@@ -44,7 +44,7 @@ def sending(reply: bytes, *, at_once: bool = False) -> Iterator[str]:
             if not at_once:
                 self.request.recv(65536)
             self.request.sendall(reply)
-            self.request.settimeout(0.2)
+            self.request.settimeout(2.0)
             try:
                 self.request.recv(65536)
             except OSError:

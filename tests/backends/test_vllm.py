@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -37,12 +38,11 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that temporary files go into."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    return folder
+def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder that temporary files go into, with a path that leaves room for a socket's name."""
+    with tempfile.TemporaryDirectory(prefix="tl", dir="/tmp") as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        yield Path(folder)
 
 
 def teacher(**settings: Any) -> VLLMTeacher:

@@ -238,26 +238,3 @@ def test_a_folder_without_paired_strings_is_no_authors_folder(tmp_path: Path) ->
     (tmp_path / "llm").mkdir()
     assert not is_authors_layout(tmp_path)
     assert is_authors_layout(authors_folder(tmp_path / "toy", train=1))
-
-
-def test_the_real_openbookqa_comes_with_both_teachers(inside: Command, shared_data: Path, tmp_path: Path) -> None:
-    folder = shared_data / "openbookqa"
-    first = json.loads(inside("import", folder, "--json", "--quiet").stdout)
-    assert first["splits"] == {"train": 4957, "valid": 500, "test": 500}
-    counts = {(item["teacher"], item["split"]): item for item in first["teachers"]}
-    assert set(counts) == {(name, split) for name in ("flan-t5-xl", "llama-2-7b-chat") for split in ("train", "valid")}
-    assert {item["new"] for (_, split), item in counts.items() if split == "valid"} == {500}
-    with open_store(tmp_path / "tinyllm.db", create=False) as store:
-        questions = sum(1 for _ in store.questions.iterate("openbookqa", "train"))
-        written = [variant.questions for variant in store.rationales.variants("openbookqa", "train")]
-        before = store.one("SELECT count(*) AS n, sum(length(text)) AS size, max(id) AS last FROM rationales")
-    assert questions == 4957
-    assert written == [4957, 4957]
-    for teacher in ("flan-t5-xl", "llama-2-7b-chat"):
-        item = counts[teacher, "train"]
-        assert (item["new"] + item["already"], item["failed"]) == (4957, 0)
-    again = json.loads(inside("import", folder, "--json", "--quiet").stdout)
-    assert [item["new"] for item in again["teachers"]] == [0] * 4
-    with open_store(tmp_path / "tinyllm.db", create=False) as store:
-        after = store.one("SELECT count(*) AS n, sum(length(text)) AS size, max(id) AS last FROM rationales")
-    assert after == before

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import make_questions
-from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.duplicates import NEAR, Repeats, repeats
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.ingestion.ingest import ingest
-from tinyllm_cli.store import Store
 
 SNAKES = Question(
     dataset="d", split="train", key="1", text="Where do grass snakes like to live in summer?",
@@ -110,14 +104,3 @@ def test_the_index_finds_what_comparing_all_with_all_finds(seed: int) -> None:
         if any(len(words(one) & words(other)) >= NEAR * len(words(one) | words(other)) for one in train)
     ]
     assert sum(one.same + one.near for one in found) == len(close)
-
-
-@pytest.mark.parametrize(("name", "valid", "test"), [("openbookqa", (7, 1), (14, 2)), ("pubmedqa", (0, 0), (0, 0))])
-def test_the_known_copies_of_real_sets_are_found(
-    store: Store, shared_data: Path, name: str, valid: tuple[int, int], test: tuple[int, int]
-) -> None:
-    ingested = ingest(store, from_path(shared_data / name, name=name)).name
-    opened = {split: partial(store.questions.iterate, ingested, split) for split in ("train", "valid", "test")}
-    found = {one.second: (one.same, one.near) for one in repeats(opened) if one.first == "train"}
-    assert found.get("valid", (0, 0)) == valid
-    assert found.get("test", (0, 0)) == test

@@ -284,15 +284,6 @@ def test_a_download_that_breaks_off_is_told_and_the_next_run_goes_on(hub: Hub, e
     assert imported(tmp_path / "tinyllm.db", "obqa") == {"train": 3, "valid": 2, "test": 2}
 
 
-def test_the_halves_are_those_of_the_paper(shared_data: Path) -> None:
-    place = halves("validation", 1838)
-    for split in ("valid", "test"):
-        lines = (shared_data / "piqa" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
-        numbers = [int(json.loads(line)["id"].removeprefix("dev-")) for line in lines]
-        assert len(numbers) == 919
-        assert {place(number) for number in numbers} == {split}
-
-
 def test_the_rules_for_splits_have_the_papers_sizes() -> None:
     parts = [pubmedqa_split("train", 1000)(number) for number in range(1000)]
     assert (parts.count("train"), parts.count("valid"), parts.count("test")) == (500, 100, 400)

@@ -38,6 +38,7 @@ from tinyllm_cli.records.experiments import CellEvaluation, CellTraining, Experi
 from tinyllm_cli.records.runs import Run, RunIdentity
 from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.store import Store
+from tinyllm_cli.store.experiments import CellOutcome
 
 BOTH = frozenset({"ann", "bob"})
 
@@ -320,8 +321,8 @@ def plan_of(*identities: str) -> dict[str, Any]:
 def test_what_was_done_in_one_plan_is_done_in_the_next(store: Store, tmp_path: Path) -> None:
     run = record_run(store, tmp_path).id
     first = store.experiments.open_experiment("seeds", plan_of("a", "b"), "tinyllm")
-    store.experiments.note(first, 0, "done", run=run, seconds=2.0)
-    store.experiments.note(first, 1, "failed", error="broken")
+    store.experiments.note(first, 0, "done", CellOutcome(run=run, seconds=2.0))
+    store.experiments.note(first, 1, "failed", CellOutcome(error="broken"))
     wider = store.experiments.open_experiment("seeds", plan_of("c", "b", "a"), "tinyllm")
     assert wider != first
     states = [(cell.state, cell.run) for cell in store.experiments.cells(wider)]

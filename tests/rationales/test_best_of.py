@@ -34,10 +34,10 @@ def test_alpha_is_that_of_a_published_example() -> None:
 
 def test_raters_who_guess_have_an_alpha_of_0_and_who_agree_of_1() -> None:
     draw = random.Random(3)
-    guesses = agreement([[draw.randrange(4), draw.randrange(4)] for _ in range(2000)])
-    assert guesses is not None
-    assert guesses.low < 0 < guesses.high
-    assert guesses.high - guesses.low < 0.15
+    predictions = agreement([[draw.randrange(4), draw.randrange(4)] for _ in range(2000)])
+    assert predictions is not None
+    assert predictions.low < 0 < predictions.high
+    assert predictions.high - predictions.low < 0.15
     same = agreement([[number % 4, number % 4, None] for number in range(40)])
     assert same is not None
     assert (same.alpha, same.low, same.high, same.same) == (1, 1, 1, 1)

@@ -166,8 +166,8 @@ def test_ctrl_c_while_waiting_says_how_to_go_on(tinyllm: Command, tmp_path: Path
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
         assert process.returncode == 130, error
-        assert "Stopped: 1 batch (20 requests) left at the endpoint; what was collected is kept." in error
-        assert f"Run the same command to go on: tinyllm {' '.join(BATCH)}" in error
+        assert "Stopped: 1 batch (20 requests) remain at the endpoint; what was collected is stored." in error
+        assert "Run the same command to continue." in error
         assert "Traceback" not in error
         server.held = False
         assert "20 new rationales" in finish(tinyllm, tmp_path, 20)

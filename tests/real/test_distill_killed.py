@@ -40,7 +40,8 @@ def runs(db: Path) -> list[dict[str, Any]]:
     with closing(sqlite3.connect(db)) as connection:
         connection.row_factory = sqlite3.Row
         try:
-            return [dict(row) for row in connection.execute("SELECT * FROM runs ORDER BY id")]
+            rows = [dict(row) for row in connection.execute("SELECT * FROM runs ORDER BY id")]
+            return [{**row, "folder": str(db.parent / row["folder"])} for row in rows]
         except sqlite3.OperationalError:
             return []  # not migrated yet
 
@@ -86,13 +87,13 @@ def test_a_machine_that_announces_its_end_loses_no_step(tinyllm: Command, tmp_pa
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
-    assert "go on where it stopped" in error
+    assert "Run the same command to resume." in error
     [state] = states(tmp_path)
     [run] = runs(tmp_path / "tinyllm.db")
     assert run["state"] == "stopped"
-    assert state.name.startswith(f"step-{json.loads(run['figures'])['steps']:09d}-")
+    assert state.name.startswith(f"step-{json.loads(run['metrics'])['steps']:09d}-")
     done = tinyllm(*distill())
-    assert f"Run 1 resumes after step {json.loads(run['figures'])['steps']}." in done.stderr
+    assert f"Run 1 resumes after step {json.loads(run['metrics'])['steps']}." in done.stderr
 
 
 def test_signals_that_do_not_stop_lose_no_step(tinyllm: Command, tmp_path: Path) -> None:
@@ -139,7 +140,7 @@ def test_a_disk_that_fills_up_keeps_the_state_before_and_says_so(tmp_path: Path)
         fill(taken, process)
         _, error = process.communicate(timeout=300)
         assert "Traceback" not in error, error
-        assert "the one before is kept" in error
+        assert "the previous one is kept" in error
         assert process.returncode == 1, error
         assert len(list(tmp_path.glob("disk/tinyllm-runs/.*.state/step-*"))) == 1
         taken.unlink()

@@ -56,7 +56,7 @@ def fill_up_and_go_on(folder: Path, *, file_size: int | None, enlarged: bool) ->
         code, _, error = run(folder, *ELICIT, file_size=file_size)
         assert code == 1, error
         assert "disk/tinyllm.db can't be written" in error
-        assert "Free some space, then run the same command: it goes on where it stopped." in error
+        assert "Free some space, then run the same command: it resumes." in error
         assert "Traceback" not in error, error
         if enlarged:
             enlarge(folder / "disk")

@@ -71,7 +71,7 @@ def test_ctrl_c_keeps_what_was_answered_and_the_same_command_goes_on(tinyllm: Co
         kept = rows(tmp_path).total()
         asked = len(endpoint.bodies)
         assert process.returncode == 130, out + error
-        assert f"Stopped: {kept} rationales of host are kept" in error
+        assert f"Stopped: {kept} rationales of host are stored" in error
         assert not any(noise in error for noise in ("Traceback", "never retrieved", "was destroyed", "Unclosed"))
         assert 0 < asked - kept <= IN_FLIGHT, "only what was in flight is lost"
         summary = json.loads(tinyllm(*ELICIT, "--json").stdout)["teachers"][0]

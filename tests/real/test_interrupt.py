@@ -87,7 +87,7 @@ def test_elicit_goes_on(tinyllm: Command, tmp_path: Path) -> None:
     arguments = ("elicit", "--teacher", "slow", "--dataset", "toy")
     done = interrupt(tmp_path, 1.0, *arguments, ready=lambda folder: has_rows(folder, "rationales"))
     stopped(done)
-    assert "rationales of slow are kept" in done.stderr
+    assert "rationales of slow are stored" in done.stderr
     rest = json.loads(tinyllm(*arguments, "--json").stdout)["teachers"][0]
     assert 0 < rest["already"] < 200
     assert rest["already"] + rest["new"] == 200

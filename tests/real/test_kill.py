@@ -134,8 +134,8 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(tinyllm: Command,
         _, error = process.communicate(timeout=60)
         assert process.returncode == 130, error
         kept = rows(tmp_path).total()
-        assert f"Stopped: {kept} rationales of slow are kept for toy/train." in error
-        assert "Run the same command to go on." in error
+        assert f"Stopped: {kept} rationales of slow are stored for toy/train." in error
+        assert "Run the same command to continue." in error
         assert "Traceback" not in error
         assert asked(tmp_path).total() - kept <= stop
     assert tinyllm(*ELICIT).returncode == 0

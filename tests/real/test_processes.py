@@ -48,7 +48,7 @@ def test_two_processes_end_with_the_weights_of_one(tinyllm: Command, tmp_path: P
     assert done.stdout.count("Run 1 (finetune)") == 1
     one, two = (load_file(Path(run["folder"]) / "model.safetensors") for run in (expected, found))
     assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
-    curves = [json.loads(run["figures"])["valid"] for run in (expected, found)]
+    curves = [json.loads(run["metrics"])["valid"] for run in (expected, found)]
     assert [(point["step"], point["accuracy"]) for point in curves[0]] == [
         (p["step"], p["accuracy"]) for p in curves[1]
     ]

@@ -232,7 +232,7 @@ def test_however_a_run_is_cut_nothing_stays_behind_and_the_next_one_goes_on(
 
     code, said = interrupted(tmp_path, mark, temporary, lambda process: os.killpg(process.pid, signal.SIGINT))  # Ctrl-C
     assert code == 130
-    assert "rationales of smol are kept" in said
+    assert "rationales of smol are stored" in said
     assert not list(temporary.iterdir())
 
     code, _ = interrupted(tmp_path, mark, temporary, lambda process: process.send_signal(signal.SIGKILL))

@@ -12,6 +12,7 @@ from tests.report.test_report import HOSTILE, Page
 from tinyllm_cli.elicitation.prompts import build_prompt, recorded_prompt
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
+from tinyllm_cli.report import audit_section as audit_module
 from tinyllm_cli.report.audit_section import AuditSection, audit_section, audit_sheets, copies_sheet
 from tinyllm_cli.report.collect import collect
 from tinyllm_cli.report.html import environment, html_page
@@ -57,8 +58,8 @@ def test_the_section_shows_the_figures_and_hostile_text_as_text(section: AuditSe
 
 def test_the_example_is_the_one_that_a_gate_found(section: AuditSection) -> None:
     [example] = [one for one in section.examples if one.gate == "run-on"]
-    assert (example.gate, example.key, example.exhibit.reply.teacher) == ("run-on", "train-0", "<i>evil</i>")
-    assert example.exhibit.pieces == ((HOSTILE.removesuffix(' "too"'), True), (' "too"', False))
+    assert (example.gate, example.key, example.reply_view.reply.teacher) == ("run-on", "train-0", "<i>evil</i>")
+    assert example.reply_view.pieces == ((HOSTILE.removesuffix(' "too"'), True), (' "too"', False))
 
 
 def test_an_example_is_of_texts_that_are_learned_now(store: Store) -> None:
@@ -95,7 +96,7 @@ def test_of_a_large_split_the_first_questions_are_read_and_the_page_says_so(
 ) -> None:
     """Whatever the size of a data set, a report judges no more than so many rationales of a teacher."""
     gates = GateSettings(off=("echo",))
-    monkeypatch.setattr("tinyllm_cli.report.audit_section.FIRST", 5)
+    monkeypatch.setattr(audit_module, "FIRST", 5)
     found = audit_section(store, gates)
     assert [(one.questions, one.covered, one.rationales) for one in found.surveys[0].teachers if one.split == "train"]
     assert all(one.questions <= 5 and one.rationales <= 5 for one in found.surveys[0].teachers)

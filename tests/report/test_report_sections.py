@@ -276,7 +276,7 @@ def test_a_case_shows_the_reply_that_distill_learns(store: Store) -> None:
     same = ElicitationConfig(teacher=teacher, backend="scripted", model="m", revision="1", sampling=Sampling())
     store.rationales.add_asking(same)
     keep(store, same, prompt, 0, Completion(text="Answer: (b)", finish_reason="stop"))
-    shown = {case.key: [one.reply.text for one in case.exhibits] for case in collect(store, samples=4).cases}
+    shown = {case.key: [one.reply.text for one in case.reply_views] for case in collect(store, samples=4).cases}
     assert shown["train-1"] == ["Because so it is."]
 
 

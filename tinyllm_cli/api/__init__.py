@@ -15,10 +15,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinyllm_cli.api.data import import_folder, import_questions, import_rationales
+    from tinyllm_cli.api.data import import_folder, import_procedural, import_questions, import_rationales
     from tinyllm_cli.api.elicitation import elicit, pilot, preview_elicitation
     from tinyllm_cli.api.evaluation import evaluate, predict, predict_file, predictor
-    from tinyllm_cli.api.experiments import plan_experiment, run_experiment
+    from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
     from tinyllm_cli.api.exports import export
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.rationales import audit, find_questions, gate, inspect_question, leakage, usefulness
@@ -31,6 +31,7 @@ VERBS = {
     "import_questions": "data",
     "import_folder": "data",
     "import_rationales": "data",
+    "import_procedural": "data",
     "elicit": "elicitation",
     "pilot": "elicitation",
     "preview_elicitation": "elicitation",
@@ -49,15 +50,17 @@ VERBS = {
     "export": "exports",
     "plan_experiment": "experiments",
     "run_experiment": "experiments",
+    "plan_search": "experiments",
+    "run_search": "experiments",
     "report": "reports",
 }
 """Public name -> the module of this package that holds it."""
 
 __all__ = [
     "Project", "audit", "distill", "elicit", "evaluate", "export", "find_questions", "gate", "import_folder",
-    "import_questions", "import_rationales", "inspect_question", "leakage", "open_store", "pilot",
-    "plan_distillation", "plan_experiment", "predict", "predict_file", "predictor", "preview_elicitation",
-    "report", "run_experiment", "usefulness",
+    "import_procedural", "import_questions", "import_rationales", "inspect_question", "leakage",
+    "open_store", "pilot", "plan_distillation", "plan_experiment", "plan_search", "predict", "predict_file",
+    "predictor", "preview_elicitation", "report", "run_experiment", "run_search", "usefulness",
 ]  # fmt: skip
 
 

@@ -1,11 +1,11 @@
-"""`import_questions` and `import_rationales`: the user's own questions and recorded rationales into the database."""
+"""`import_questions`, `import_rationales`, `import_procedural`: questions and recorded rationales into the database."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 from tinyllm_cli.api.project import Project
 from tinyllm_cli.elicitation.results import TeacherElicitation
@@ -94,6 +94,44 @@ def import_folder(
     return tuple(
         _import(project, source, renames, options.get("teacher_forcing", True), on_event) for source in sources
     )
+
+
+class ProceduralOptions(TypedDict, total=False):
+    """Keywords of `import_procedural`."""
+
+    name: str | None
+    """The data set's name; default: the family's name."""
+
+    train: int
+    """Training questions; default: 2000."""
+
+    valid: int
+    """Validation questions; default: 200."""
+
+    test: int
+    """Test questions; default: 400."""
+
+    size: int | None
+    """People, words, objects or moves in a question; default: the family's."""
+
+    seed: int
+    """Seed of the generator; default: 0."""
+
+
+def import_procedural(
+    project: Project, family: str, *, on_event: OnEvent = ignore_events, **options: Unpack[ProceduralOptions]
+) -> ImportResult:
+    """Generate the questions of a family, such as `coin-flip`, with the rationales of its rule-based teachers. The
+    parameters are the data set's source: the same ones again change nothing.
+
+    Raises UsageProblem for an unknown family, a size that it lacks, more questions than it has, and for a name that
+    another data set has."""
+    from tinyllm_cli.datasets.procedural.generate import parameters, source
+
+    defaults = {"train": 2000, "valid": 200, "test": 400}
+    counts = {split: cast(int, options.get(split, count)) for split, count in defaults.items()}
+    chosen = parameters(family, counts, size=options.get("size"), seed=options.get("seed", 0))
+    return _import(project, source(chosen, options.get("name")), {}, False, on_event)
 
 
 def _import(

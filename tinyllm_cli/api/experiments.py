@@ -1,27 +1,34 @@
-"""`plan_experiment` and `run_experiment`: the paper's experiments as plans of trainings and evaluations."""
+"""`plan_experiment`, `run_experiment`, `plan_search`, `run_search`: the paper's experiments as plans of runs."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
-from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.events import OnEvent, Progress, ignore_events
 
 if TYPE_CHECKING:
+    from tinyllm_cli.experiments.best_alpha import BestAlpha
     from tinyllm_cli.experiments.grid import ExperimentPlan
     from tinyllm_cli.experiments.runner import ExperimentProgress, Schedule
+    from tinyllm_cli.experiments.search import ScheduledSearch
     from tinyllm_cli.experiments.setup import ExperimentRequest
+    from tinyllm_cli.experiments.trials import SearchProgress, SearchResult
+    from tinyllm_cli.records.experiments import Label
+    from tinyllm_cli.records.runs import Run
+    from tinyllm_cli.report.collect import Result
     from tinyllm_cli.store.experiments import StoredCell
+
+_WIDTH = 60  # characters of a process's last line
 
 ExperimentName = Literal["table1", "ablation", "train-size", "alpha", "seeds"]
 
 
 class ExperimentOptions(TypedDict, total=False):
-    """Keywords of `plan_experiment` and `run_experiment`."""
+    """Keywords of `plan_experiment`."""
 
     methods: Sequence[str] | None
     """table1: methods; default: all."""
@@ -35,9 +42,6 @@ class ExperimentOptions(TypedDict, total=False):
     jobs: int
     """Runs at the same time, where memory allows; default: 1."""
 
-    command: str
-    """The command line to record; default: none."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedExperiment:
@@ -45,23 +49,31 @@ class PlannedExperiment:
 
     plan: ExperimentPlan
     schedule: Schedule
+    student: str
+    """The first student, which may not have been named."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentResult:
-    """The cells of a plan with their runs and evaluations, as the store holds them."""
+    """The cells of a plan as the store holds them, with their runs and results by row id. `best`: of an alpha grid,
+    what valid selects. `not_started`: cells that would have failed as another one did."""
 
     experiment: int
     name: str
     cells: tuple[StoredCell, ...]
+    runs: Mapping[int, Run]
+    results: Mapping[int, Result]
+    best: tuple[BestAlpha, ...] = ()
+    not_started: tuple[Label, ...] = ()
 
 
 def plan_experiment(
     project: Project, name: ExperimentName, request: ExperimentRequest, **options: Unpack[ExperimentOptions]
 ) -> PlannedExperiment:
-    """The plan of an experiment: its cells, what is done already, and an estimate. Starts nothing.
+    """The plan of an experiment: its cells, what is done already, what is excluded and why, and an estimate. Starts
+    nothing.
 
-    Raises UsageProblem when nothing can be planned."""
+    Raises UsageProblem for a data set without the splits or rationales that the experiment needs."""
     from tinyllm_cli.experiments import plans
     from tinyllm_cli.experiments.runner import schedule
     from tinyllm_cli.experiments.setup import resolve_setup
@@ -77,30 +89,90 @@ def plan_experiment(
         plan = plans.alpha_grid(setup, options.get("grid") or plans.GRID)
     else:
         plan = plans.seeds(setup)
-    if not plan.cells:
-        excluded = "; ".join(f"{one.what} (add it with: {one.command})" for one in plan.left_out)
-        raise UsageProblem("This experiment has nothing to train.", f"Excluded: {excluded}." if excluded else "")
-    return PlannedExperiment(
-        plan=plan, schedule=schedule(project.store, project.settings, setup, plan, options.get("jobs", 1))
-    )
+    scheduled = schedule(project.store, project.settings, setup, plan, options.get("jobs", 1))
+    return PlannedExperiment(plan=plan, schedule=scheduled, student=setup.students[0])
 
 
 def run_experiment(
-    project: Project, name: ExperimentName, request: ExperimentRequest, *, on_event: OnEvent = ignore_events,
-    **options: Unpack[ExperimentOptions],
-) -> ExperimentResult:  # fmt: skip
-    """Plan an experiment and run what is not done, each cell in a process of its own. A failed cell is a cell of the
-    result with its reason; the same call runs it again."""
-    planned = plan_experiment(project, name, request, **options)
-    number = 0
-    with closing(_steps(project, planned, options.get("command", ""))) as steps:
-        for step in steps:
-            number = step.experiment
-            on_event(Progress(label=name, done=step.over, total=step.total))
-    return ExperimentResult(experiment=number, name=name, cells=tuple(project.store.experiments.cells(number)))
+    project: Project, planned: PlannedExperiment, *, command: str = "", on_event: OnEvent = ignore_events
+) -> ExperimentResult:
+    """Run what is not done of a plan, each cell in a process of its own. `command` is recorded with the experiment. A
+    failed cell is part of the result with its reason; running the plan again repeats only what is not done.
+
+    Raises Busy when another process runs this experiment, and InterruptedByUser on Ctrl-C, after which the same plan
+    resumes."""
+    from tinyllm_cli.experiments.runner import RunOptions, interrupted, run
+
+    name = planned.plan.name
+    step: ExperimentProgress | None = None
+    try:
+        with closing(run(project.store, planned.schedule, RunOptions(config=project.config, command=command))) as steps:
+            for step in steps:
+                on_event(Progress(label=name, done=step.over, total=step.total, detail=_working(step)))
+    except KeyboardInterrupt as error:
+        if step is None:
+            raise
+        raise interrupted(project.store, step.experiment) from error
+    assert step is not None
+    return _result(project, name, step.experiment, step.not_started)
 
 
-def _steps(project: Project, planned: PlannedExperiment, command: str) -> Generator[ExperimentProgress, None, None]:
-    from tinyllm_cli.experiments.runner import RunOptions, run
+def plan_search(project: Project, request: ExperimentRequest, trials: int, *, jobs: int = 1) -> ScheduledSearch:
+    """A search for alphas on valid with Optuna, and an estimate. Starts nothing.
 
-    return run(project.store, planned.schedule, RunOptions(config=project.config, command=command))
+    Raises UsageProblem without a valid split or several teachers, and where Optuna is not installed."""
+    from tinyllm_cli.experiments.search import schedule_search
+    from tinyllm_cli.experiments.setup import resolve_setup
+
+    setup = resolve_setup(project.store, project.settings, request)
+    return schedule_search(project.store, project.settings, setup, trials, jobs)
+
+
+def run_search(
+    project: Project, scheduled: ScheduledSearch, *, command: str = "", on_event: OnEvent = ignore_events
+) -> tuple[SearchResult, ExperimentResult]:
+    """Search, and evaluate only the best setting on test.
+
+    Raises Busy and InterruptedByUser as `run_experiment`."""
+    from tinyllm_cli.experiments.runner import RunOptions, interrupted
+    from tinyllm_cli.experiments.search import NAME, search
+
+    step: SearchProgress | None = None
+    try:
+        with closing(search(project.store, scheduled, RunOptions(config=project.config, command=command))) as steps:
+            for step in steps:
+                detail = "" if step.best is None else f"best valid {step.best:.1%}"
+                on_event(Progress(label=NAME, done=step.over, total=step.total, detail=detail))
+    except KeyboardInterrupt as error:
+        if step is None:
+            raise
+        raise interrupted(project.store, step.experiment) from error
+    assert step is not None
+    assert step.result is not None
+    return step.result, _result(project, NAME, step.experiment, ())
+
+
+def _working(step: ExperimentProgress) -> str:
+    """The last line of each running process, shortened."""
+    lines = []
+    for cell in step.working:
+        label = " ".join(str(value) for value in cell.label.values())
+        line = cell.line if len(cell.line) <= _WIDTH else f"{cell.line[:_WIDTH]}..."
+        lines.append(f"{label}: {line}" if line else label)
+    return "; ".join(lines)
+
+
+def _result(project: Project, name: str, experiment: int, not_started: tuple[Label, ...]) -> ExperimentResult:
+    from tinyllm_cli.experiments.best_alpha import best_on_valid, valid_score
+    from tinyllm_cli.report.collect import result
+
+    store = project.store
+    cells = tuple(store.experiments.cells(experiment))
+    runs = {run.id: run for run in store.runs.everything()}
+    results = {one.id: result(one, runs) for one in store.evaluations.everything()}
+    scores = {number: score for number, run in runs.items() if (score := valid_score(run)) is not None}
+    tried = [(cell.label, scores[cell.run]) for cell in cells if cell.run in scores]
+    return ExperimentResult(
+        experiment=experiment, name=name, cells=cells, runs=runs, results=results,
+        best=tuple(best_on_valid(tried)) if name == "alpha" else (), not_started=not_started,
+    )  # fmt: skip

@@ -39,9 +39,9 @@ class ReplyView:
 class QuestionView:
     question: Question
     places: tuple[question_lookup.Place, ...]
-    exhibits: tuple[ReplyView, ...]
+    reply_views: tuple[ReplyView, ...]
     refusals: tuple[question_lookup.Refusal, ...]
-    guesses: tuple[question_lookup.PredictionRow, ...]
+    predictions: tuple[question_lookup.PredictionRow, ...]
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "question": {**asdict(self.question), "hash": self.question.hash}}
@@ -54,9 +54,9 @@ def question_view(store: Store, place: question_lookup.Place, gates: GateSetting
     return QuestionView(
         question=question,
         places=tuple(places),
-        exhibits=tuple(_reply_view(question, reply, gates) for reply in store.lookup.replies(place.question)),
+        reply_views=tuple(_reply_view(question, reply, gates) for reply in store.lookup.replies(place.question)),
         refusals=tuple(store.lookup.refusals(place.question)),
-        guesses=tuple(guess for one in places for guess in store.lookup.guesses(one)),
+        predictions=tuple(guess for one in places for guess in store.lookup.predictions(one)),
     )
 
 

@@ -24,12 +24,12 @@ _LINE_EVERY = 10.0
 """Seconds between progress lines when stderr is not a terminal."""
 
 _PROSE = 100
-"""Columns of what stands below a table."""
+"""Columns of the text below a table."""
 
 
 class Meter(Protocol):
     def __call__(self, done: int, total: int, detail: str = "") -> None:
-        """Show that `done` of `total` is reached (0: unknown); `detail` stands at the end of the line."""
+        """Show `done` of `total` (0: unknown), and `detail` at the end of the line."""
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Console:
 
     @property
     def width(self) -> int:
-        """Columns of the terminal, or of what stands for one."""
+        """Columns of the terminal; 80 where there is none."""
         return int(self._rich(error=False).width)
 
     @property

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from tinyllm_cli import api
 from tinyllm_cli.cli.console import Console
 from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
-from tinyllm_cli.cli.session import Session, guarded
+from tinyllm_cli.cli.session import Session, command_line, guarded
 
 if TYPE_CHECKING:
-    from tinyllm_cli.experiments.grid import ExperimentPlan, Setup
+    from tinyllm_cli.api.experiments import ExperimentOptions
     from tinyllm_cli.records.experiments import OptionValue
 
 Experiment = Literal["table1", "ablation", "train-size", "alpha", "seeds"]
@@ -84,11 +84,9 @@ def experiment(
     Example: tinyllm experiment table1 --dataset obqa --seeds 0,1,2 --methods inference,finetune,tinyllm
     """
     from tinyllm_cli.cli.views import experiment as view
-    from tinyllm_cli.cli.views.search import search as search_view
+    from tinyllm_cli.cli.views.search import planned_search, show_best, show_search
     from tinyllm_cli.errors import UsageProblem
-    from tinyllm_cli.experiments.runner import schedule
-    from tinyllm_cli.experiments.search import schedule_search
-    from tinyllm_cli.experiments.setup import ExperimentRequest, resolve_setup
+    from tinyllm_cli.experiments.setup import ExperimentRequest
     from tinyllm_cli.students.model_names import absolute
     from tinyllm_cli.training.alpha import parse_alpha
 
@@ -111,24 +109,29 @@ def experiment(
         options=distill_options(more or []),
     )
     session = Session(db, config, Console(json=json, quiet=quiet))
-    with closing(session.open_store(create=bool(dataset))) as store:
-        setup = resolve_setup(store, session.settings, request)
-        if not student:
-            session.console.note(f"Student: {setup.students[0]}")
+    console = session.console
+    with session.project(create=bool(dataset)) as project, console.events() as on_event:
         if search is not None:
-            search_view(
-                session, store, schedule_search(store, session.settings, setup, search, jobs),
-                jobs=jobs, yes=yes, dry_run=dry_run,
-            )  # fmt: skip
+            scheduled = api.plan_search(project, request, search, jobs=jobs)
+            show_search(session, scheduled, jobs)
+            if dry_run or not view.confirmed(session, scheduled.trials, yes=yes):
+                planned_search(session, scheduled)
+                return
+            best, found = api.run_search(project, scheduled, command=command_line(), on_event=on_event)
+            show_best(session, best, found)
             return
-        plan = _plan(name, setup, methods, fractions, grid)
-        view.show_plan(session, plan)
-        scheduled = schedule(store, session.settings, setup, plan, jobs)
-        view.show_schedule(session, scheduled, jobs)
-        if dry_run or not view.confirmed(session, len(scheduled.todo), yes=yes):
-            view.planned_result(session, scheduled)
+        options = _grids(methods, fractions, grid)
+        options["jobs"] = jobs
+        planned = api.plan_experiment(project, name, request, **options)
+        if not student and planned.plan.cells:
+            console.note(f"Student: {planned.student}")
+        view.show_plan(session, planned.plan)
+        view.show_schedule(session, planned.schedule, jobs)
+        if dry_run or not view.confirmed(session, len(planned.schedule.todo), yes=yes):
+            view.planned_result(session, planned.schedule)
             return
-        view.carry_out(session, store, scheduled)
+        found = api.run_experiment(project, planned, command=command_line(), on_event=on_event)
+        view.show_results(session, found)
 
 
 def distill_options(words: Sequence[str]) -> Mapping[str, OptionValue]:
@@ -185,24 +188,19 @@ def numbers(text: str, kind: type[_Number], option: str) -> list[_Number]:
         ) from error
 
 
-def _plan(name: str, setup: Setup, methods: str | None, fractions: str | None, grid: str | None) -> ExperimentPlan:
+def _grids(methods: str | None, fractions: str | None, grid: str | None) -> ExperimentOptions:
+    """The values that a plan varies."""
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.experiments import plans
 
-    wanted = plans.METHODS if methods is None else tuple(method.strip() for method in methods.split(","))
-    unknown = sorted(set(wanted) - set(plans.METHODS))
+    wanted = None if methods is None else tuple(method.strip() for method in methods.split(","))
+    unknown = sorted(set(wanted or ()) - set(plans.METHODS))
     if unknown:
         raise UsageProblem(f"There is no method '{unknown[0]}'.", f"Methods: {', '.join(plans.METHODS)}.")
-    shares = plans.FRACTIONS if fractions is None else [s / 100 for s in numbers(fractions, float, "--fractions")]
-    if not all(0 < share <= 1 for share in shares):
+    shares = None if fractions is None else [share / 100 for share in numbers(fractions, float, "--fractions")]
+    if not all(0 < share <= 1 for share in shares or ()):
         raise UsageProblem("--fractions are percentages above 0, up to 100.", "For example: --fractions 25,50,100")
-    values = plans.GRID if grid is None else numbers(grid, float, "--grid")
-    if not all(0 <= value < inf for value in values):
+    values = None if grid is None else numbers(grid, float, "--grid")
+    if not all(0 <= value < inf for value in values or ()):
         raise UsageProblem("--grid: an alpha is 0 or more, and finite.", "For example: --grid 0.1,1,3")
-    return {
-        "table1": lambda: plans.table1(setup, wanted),
-        "ablation": lambda: plans.ablation(setup),
-        "train-size": lambda: plans.train_size(setup, shares),
-        "alpha": lambda: plans.alpha_grid(setup, values),
-        "seeds": lambda: plans.seeds(setup),
-    }[name]()
+    return {"methods": wanted, "fractions": shares, "grid": values}

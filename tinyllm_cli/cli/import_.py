@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,17 +17,21 @@ from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.elicit import show_part
 from tinyllm_cli.datasets.layout import parse_mapping, parse_options, parse_shares
+from tinyllm_cli.datasets.procedural.problem import FamilyName
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 if TYPE_CHECKING:
-    from tinyllm_cli.api.data import ImportResult
+    from tinyllm_cli.api.data import ImportResult, ProceduralOptions
 
 
 @guarded
 def import_data(
     path: Annotated[
-        Path, typer.Argument(help="A file, a folder with train/valid/test files, or a file of rationales.")
-    ],
+        Path | None,
+        typer.Argument(
+            help="A file, a folder with train/valid/test files, or a file of rationales. Not with --procedural."
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="What to call the data set.", show_default="the folder's or the file's name")
     ] = None,
@@ -64,6 +69,25 @@ def import_data(
             help="Whether the authors of the rationales saw the gold answers.",
         ),
     ] = True,
+    procedural: Annotated[
+        FamilyName | None,
+        typer.Option(help="Generate the questions of this family, with the rationales of its rule-based teachers."),
+    ] = None,
+    train: Annotated[int | None, typer.Option(min=0, help="Generated training questions.", show_default="2000")] = None,
+    valid: Annotated[
+        int | None, typer.Option(min=0, help="Generated validation questions.", show_default="200")
+    ] = None,
+    test: Annotated[int | None, typer.Option(min=0, help="Generated test questions.", show_default="400")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="People (coin-flip), words (last-letters), objects (shuffled-objects: 3, 5 or 7) or moves"
+            " (date-understanding) in a generated question.",
+            show_default="6, 4, 3, 4",
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the generator.", show_default="0")] = None,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,
@@ -74,6 +98,8 @@ def import_data(
 
     Reads JSONL, JSON, CSV, TSV and parquet; rationales/TEACHER.SPLIT.jsonl beside the questions; the folders of the
     TinyLLM authors' repository, one or all; and the organisers' JSON of BioASQ task B.
+
+    With --procedural, the questions are generated and PATH is omitted. The same parameters give the same questions.
 
     Example: tinyllm import my-questions/ --name mine
     """
@@ -89,9 +115,18 @@ def import_data(
             " that PATH holds rationales.",
             "Remove them; rows of rationales need the fields id and rationale.",
         )
+    generation = {"train": train, "valid": valid, "test": test, "size": size, "seed": seed}
+    generated = {name: value for name, value in generation.items() if value is not None}
+    given = {"PATH": path, "--teacher": teacher, "--map": column, "--rename": rename, "--options": options,
+             "--answers-from": answers_from, "--split-off": split_off}  # fmt: skip
+    _check_kind(procedural, generated, [name for name, value in given.items() if value is not None])
     with session.project(create=True) as project, console.events(partial(show_part, console)) as on_event:
-        if teacher is not None and dataset is not None:
-            results: tuple[ImportResult, ...] = (
+        results: tuple[ImportResult, ...]
+        if path is None:
+            chosen = cast("ProceduralOptions", {"name": name, **generated})
+            results = (api.import_procedural(project, str(procedural), on_event=on_event, **chosen),)
+        elif teacher is not None and dataset is not None:
+            results = (
                 api.import_rationales(
                     project, path, teacher, dataset, teacher_forcing=teacher_forcing, on_event=on_event
                 ),
@@ -124,6 +159,17 @@ def _check_imported(found: ImportResult) -> None:
                 f"No rationale of {one.teacher} could be imported: {one.reason}.",
                 "Correct the file and import it again.",
             )
+
+
+def _check_kind(procedural: str | None, generated: Mapping[str, int], given: Sequence[str]) -> None:
+    """Raises UsageProblem for options of generated questions without --procedural, for other ones (`given`) with it,
+    and when nothing says what to import."""
+    if procedural is None and generated:
+        raise UsageProblem(f"--{next(iter(generated))} is for generated questions.", "Add --procedural FAMILY.")
+    if procedural is None and "PATH" not in given:
+        raise UsageProblem("There is nothing to import.", "Give a PATH, or --procedural FAMILY.")
+    if procedural is not None and given:
+        raise UsageProblem(f"{given[0]} and --procedural exclude each other.", "Generated questions need no file.")
 
 
 def _parse_renames(items: list[str]) -> dict[str, str]:

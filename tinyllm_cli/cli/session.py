@@ -83,7 +83,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             raise
         except KeyboardInterrupt as error:
             problem: TinyLLMError = InterruptedByUser(
-                "Stopped. What was finished is kept.", "Run the same command to go on."
+                "Stopped. Finished work is stored.", "Run the same command to continue."
             )
             problem.__cause__ = error
         except Exception as error:  # noqa: BLE001 - the border: everything else is a defect, and says so

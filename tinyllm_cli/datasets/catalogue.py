@@ -38,6 +38,9 @@ class Source:
     """Recorded rationales beside the questions: teacher -> files."""
 
     authors_folder: Path | None = None
+    write_rationales: Callable[[Path], Mapping[str, list[Path]]] | None = None
+    """Writes the recorded rationales of a generated data set into a folder: teacher -> files."""
+
     notes: Callable[[], tuple[str, ...]] = tuple
     """What the user should know of how the files were read; complete when all questions are."""
 

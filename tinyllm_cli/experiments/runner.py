@@ -21,6 +21,7 @@ from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv, stop
 from tinyllm_cli.records.experiments import ExperimentCell, Label
 from tinyllm_cli.signals import ended_like_interrupted
 from tinyllm_cli.store import Store
+from tinyllm_cli.store.experiments import CellOutcome
 
 _POLL = 0.1
 
@@ -173,7 +174,7 @@ def run_cells(
                 time.sleep(_POLL)
         except BaseException:
             for job in working:
-                store.experiments.note(experiment, job.position, "planned", run=job.run)
+                store.experiments.note(experiment, job.position, "planned", CellOutcome(run=job.run))
             raise
 
 
@@ -240,7 +241,5 @@ def _loaded(cell: ExperimentCell) -> tuple[str | None, str | None, str | None]:
 
 
 def record_end(store: Store, experiment: int, job: CellProcess) -> None:
-    store.experiments.note(
-        experiment, job.position, "failed" if job.error else "done", run=job.run, evaluation=job.evaluation,
-        seconds=job.seconds, error=job.error,
-    )  # fmt: skip
+    outcome = CellOutcome(run=job.run, evaluation=job.evaluation, seconds=job.seconds, error=job.error)
+    store.experiments.note(experiment, job.position, "failed" if job.error else "done", outcome)

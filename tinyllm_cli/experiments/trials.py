@@ -15,6 +15,7 @@ from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv, stop
 from tinyllm_cli.records.experiments import ExperimentCell
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
+from tinyllm_cli.store.experiments import CellOutcome
 from tinyllm_cli.training.checkpoint import discard_state, state_folder
 
 if TYPE_CHECKING:
@@ -209,7 +210,9 @@ class Search:
                 discard_state(state_folder(Path(run.folder)))
 
     def _note(self, one: _Trial, state: CellState, **more: Any) -> None:
-        self.store.experiments.note(self.experiment, one.job.position, state, seconds=one.job.seconds, **more)
+        self.store.experiments.note(
+            self.experiment, one.job.position, state, CellOutcome(seconds=one.job.seconds, **more)
+        )
 
 
 def rounded(alphas: Mapping[str, float]) -> dict[str, float]:

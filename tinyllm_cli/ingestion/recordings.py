@@ -118,13 +118,15 @@ def _matches(store: Store, dataset: str, recorded: RecordedTeacher) -> dict[str,
 
 @contextmanager
 def files_beside(store: Store, source: Source) -> Iterator[Mapping[str, list[Path]]]:
-    """The rationale files that came with a data set, by teacher; those of the authors' layout are unpacked into a
-    folder that lasts as long as the context."""
+    """The rationale files that came with a data set, by teacher; those of the authors' layout and of generated
+    questions are written into a folder that lasts as long as the context."""
     with ExitStack() as stack:
         files = dict(source.rationale_files)
         if source.authors_folder is not None:
             folder = Path(stack.enter_context(TemporaryDirectory()))
             files |= _unpack(store, source.name, source.authors_folder, folder)
+        if source.write_rationales is not None:
+            files |= source.write_rationales(Path(stack.enter_context(TemporaryDirectory())))
         yield files
 
 

@@ -35,7 +35,7 @@ class Arm:
 
     Accuracies are shares in 0..1; `low` and `high` bound the 95 % interval of the mean, by the number of questions;
     `spread` is the standard deviation over seeds, None for a single one; `valid` and `valid_loss` are the means over
-    the kept checkpoints on the valid split. `treatment` says how raw rationales were processed, `recipe` stands for
+    the kept checkpoints on the valid split. `treatment` says how raw rationales were processed, `recipe` means
     the training settings without a field of their own, `size` counts training questions; `gates` changes with the
     gates' settings, `data` with the training and valid questions; `way` is the (sampling, recipe) of a teacher's
     replies. An arm of several `settings` pools arms that nothing but test could choose between."""

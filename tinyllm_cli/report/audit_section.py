@@ -27,7 +27,7 @@ class AuditExample:
     dataset: str
     key: str
     question: str
-    exhibit: ReplyView
+    reply_view: ReplyView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +69,10 @@ def _examples(store: Store, dataset: str, gates: GateSettings) -> Iterator[Audit
             shown.setdefault(faulty.gate, faulty)
     for faulty in shown.values():
         [place] = store.lookup.places(faulty.key, dataset, "train")
-        for exhibit in question_view(store, place, gates).exhibits:
-            if exhibit.reply.id == faulty.rationale:
+        for reply_view in question_view(store, place, gates).reply_views:
+            if reply_view.reply.id == faulty.rationale:
                 yield AuditExample(
-                    gate=faulty.gate, dataset=dataset, key=faulty.key, question=place.text, exhibit=exhibit
+                    gate=faulty.gate, dataset=dataset, key=faulty.key, question=place.text, reply_view=reply_view
                 )
 
 

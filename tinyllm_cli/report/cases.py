@@ -43,7 +43,7 @@ class Case:
     options: tuple[str, ...]
     answer: int
     answered: tuple[Answered, ...]
-    exhibits: tuple[ReplyView, ...]
+    reply_views: tuple[ReplyView, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def cases(
         test = _Split.of(store, name, "test", gates) if instructive else None
         chosen = [test.case(*one) for one in instructive] if test else []
         yield from chosen
-        left = count - sum(bool(case.exhibits) for case in chosen)
+        left = count - sum(bool(case.reply_views) for case in chosen)
         if left:
             train = _Split.of(store, name, "train", gates)
             yield from (train.case(key, TO_READ, {}) for key in store.rationales.explained(name, left))
@@ -77,7 +77,8 @@ def _instructive(
     """(key, why, arms by their line's label) of test questions, the kinds in turn, none twice."""
     lines = next((found for table in tables if len(found := _lines(table, dataset)) > 1), {})
     by_kind = [
-        [(key, kind.why) for key in store.predictions.told_apart(*_evaluations(kind), count)] for kind in _kinds(lines)
+        [(key, kind.why) for key in store.predictions.disagreements(*_evaluations(kind), count)]
+        for kind in _kinds(lines)
     ]
     chosen: dict[str, str] = {}
     for turn in zip_longest(*by_kind):
@@ -158,7 +159,7 @@ class _Split:
             options=tuple(option_line(index, text) for index, text in enumerate(question.options)),
             answer=question.answer,
             answered=tuple(_answered(self.store, label, arm, key) for label, arm in lines.items()),
-            exhibits=tuple(_shown(found.exhibits, self.sources)),
+            reply_views=tuple(_shown(found.reply_views, self.sources)),
         )
 
 
@@ -173,9 +174,9 @@ def _answered(store: Store, who: str, arm: Arm, key: str) -> Answered:
     )
 
 
-def _shown(exhibits: Sequence[ReplyView], sources: Collection[_Source]) -> Iterator[ReplyView]:
+def _shown(reply_views: Sequence[ReplyView], sources: Collection[_Source]) -> Iterator[ReplyView]:
     """Each teacher's first sample, asked as for `distill`, else as it was asked last."""
-    firsts = [one for one in exhibits if one.reply.sample == 0]
+    firsts = [one for one in reply_views if one.reply.sample == 0]
     firsts.sort(key=lambda one: (one.reply.teacher, one.reply.sampling, one.reply.recipe) in sources)
     by_teacher = {one.reply.teacher: one for one in firsts}
-    return iter(sorted(by_teacher.values(), key=exhibits.index))
+    return iter(sorted(by_teacher.values(), key=reply_views.index))

@@ -15,6 +15,16 @@ CellState = Literal["planned", "running", "done", "pruned", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class CellOutcome:
+    """What became of a cell: the rows of its run and evaluation, its seconds, and why it failed."""
+
+    run: int | None = None
+    evaluation: int | None = None
+    seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredCell:
     """One training and evaluation of an experiment. `run` and `evaluation` are None until they exist."""
 
@@ -113,15 +123,13 @@ class ExperimentQueries:
         )
         return [StoredCell(**{**row, "label": self._db.decoded(row["label"], dict, "cells.label")}) for row in rows]
 
-    def note(self, experiment: int, position: int, state: CellState, *, run: int | None = None,
-        evaluation: int | None = None, seconds: float | None = None, error: str | None = None,
-    ) -> None:  # fmt: skip
-        """Set the state and the results of a cell; committed when this returns. Without `run`, its run stays."""
+    def note(self, experiment: int, position: int, state: CellState, outcome: CellOutcome = CellOutcome()) -> None:
+        """Set the state and the results of a cell; committed when this returns. Without a run, its run stays."""
         with self._db.writing():
             self._db.execute(
                 "UPDATE cells SET state = ?, run = coalesce(?, run), evaluation = ?, seconds = ?, error = ?"
                 " WHERE experiment = ? AND position = ?",
-                (state, run, evaluation, seconds, error, experiment, position),
+                (state, outcome.run, outcome.evaluation, outcome.seconds, outcome.error, experiment, position),
             )
 
     def add_cell(self, experiment: int, label: Mapping[str, Any]) -> int:

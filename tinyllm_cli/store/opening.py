@@ -61,8 +61,8 @@ def open_store(path: Path, *, create: bool = True) -> Store:
     if not create and not path.exists():
         raise WorldProblem(
             f"There is no database {path} here yet.",
-            "Another folder, or --db? Else begin with: tinyllm import, or tinyllm elicit --teacher expert --dataset"
-            " everyday",
+            "Is it in another folder? Name it with --db. To begin: tinyllm import, or"
+            " tinyllm elicit --teacher expert --dataset everyday",
         )
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise WorldProblem(f"{path} is not a regular file, so it can't be a database.", "Give another file with --db.")

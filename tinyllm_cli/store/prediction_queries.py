@@ -13,7 +13,7 @@ class PredictionQueries:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def told_apart(self, better: Sequence[int], worse: Sequence[int], count: int) -> list[str]:
+    def disagreements(self, better: Sequence[int], worse: Sequence[int], count: int) -> list[str]:
         """The keys of up to `count` questions that all evaluations `better` answer correctly and all of `worse` do not;
         those with rationales first, then in the order of their hashes. Questions that are no longer in the data set are
         left out."""

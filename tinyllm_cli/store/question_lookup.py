@@ -200,7 +200,7 @@ class LookupQueries:
         )
         return [Refusal(**row) for row in rows]
 
-    def guesses(self, place: Place) -> list[PredictionRow]:
+    def predictions(self, place: Place) -> list[PredictionRow]:
         """All predictions for a question."""
         rows = self._db.rows(
             "SELECT e.subject AS who, e.kind, e.run, u.method, u.student, e.dataset, e.split, e.scoring, p.option,"

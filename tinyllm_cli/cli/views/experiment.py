@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tinyllm_cli.cli.console import clock
-from tinyllm_cli.cli.session import Session, command_line
+from tinyllm_cli.cli.session import Session
 from tinyllm_cli.cli.views.cells import named, plan_table, results_table
 
 if TYPE_CHECKING:
+    from tinyllm_cli.api.experiments import ExperimentResult
     from tinyllm_cli.experiments.best_alpha import BestAlpha
     from tinyllm_cli.experiments.grid import ExperimentPlan
     from tinyllm_cli.experiments.resources import Estimate
-    from tinyllm_cli.experiments.runner import CellStatus, ExperimentProgress, Schedule
-    from tinyllm_cli.records.experiments import Label
-    from tinyllm_cli.records.runs import Run
-    from tinyllm_cli.store import Store
-    from tinyllm_cli.store.experiments import StoredCell
-
-_WIDTH = 60
-"""Characters of a process's last line; a progress line has several of them."""
+    from tinyllm_cli.experiments.runner import Schedule
 
 
 def show_plan(session: Session, plan: ExperimentPlan) -> None:
@@ -89,73 +82,37 @@ def planned_result(session: Session, scheduled: Schedule) -> None:
     })  # fmt: skip
 
 
-def carry_out(session: Session, store: Store, scheduled: Schedule) -> None:
-    """Run the schedule, with its progress, and show its results.
+def show_results(session: Session, found: ExperimentResult, more: Mapping[str, Any] | None = None) -> None:
+    """Show the results; `more` are further keys of the JSON object.
 
     Raises WorldProblem when cells failed."""
-    from tinyllm_cli.experiments.runner import RunOptions, interrupted, run
-
-    name = scheduled.plan.name
-    options = RunOptions(config=session.config, command=command_line())
-    step: ExperimentProgress | None = None
-    try:
-        with session.console.meter(name) as meter, closing(run(store, scheduled, options)) as steps:
-            for step in steps:
-                meter(step.over, step.total, "; ".join(map(_status, step.working)))
-    except KeyboardInterrupt as error:
-        if step is None:
-            raise
-        raise interrupted(store, step.experiment) from error
-    assert step is not None
-    conclude(session, store, name, step.experiment, not_started=step.not_started)
-
-
-def conclude(
-    session: Session, store: Store, name: str, experiment: int, *, not_started: tuple[Label, ...] = (),
-    more: Mapping[str, Any] | None = None,
-) -> None:  # fmt: skip
-    """Show the results.
-
-    Raises WorldProblem when cells failed."""
-    from tinyllm_cli.report.collect import result
-
     console = session.console
-    cells = store.experiments.cells(experiment)
-    runs = {run.id: run for run in store.runs.everything()}
-    results = {one.id: result(one, runs) for one in store.evaluations.everything()}
-    console.show(results_table(name, cells, runs, results))
-    best = _best(cells, runs) if name == "alpha" else []
-    for one in best:
+    console.show(results_table(found.name, list(found.cells), found.runs, found.results))
+    for one in found.best:
         console.say(_best_text(one))
     rows = [
-        {**asdict(cell), "result": asdict(results[cell.evaluation]) if cell.evaluation in results else None}
-        for cell in cells
+        {**asdict(cell), "result": asdict(result) if (result := found.results.get(cell.evaluation or 0)) else None}
+        for cell in found.cells
     ]
-    selected = {"best_on_valid": [asdict(one) for one in best]} if name == "alpha" else {}
-    console.result({"experiment": experiment, "name": name, "cells": rows, **selected, **(more or {})})
-    _raise_for_failures(cells, not_started)
+    selected = {"best_on_valid": [asdict(one) for one in found.best]} if found.name == "alpha" else {}
+    console.result({"experiment": found.experiment, "name": found.name, "cells": rows, **selected, **(more or {})})
+    _raise_for_failures(found)
     console.next("tinyllm report --html report.html")
 
 
-def _raise_for_failures(cells: list[StoredCell], not_started: tuple[Label, ...]) -> None:
+def _raise_for_failures(found: ExperimentResult) -> None:
     from tinyllm_cli.errors import WorldProblem
 
-    failed = [cell for cell in cells if cell.state == "failed"]
+    failed = [cell for cell in found.cells if cell.state == "failed"]
     if not failed:
         return
     reasons = "".join(f"\n  {named(cell.label)}: {cell.error}" for cell in failed)
-    skipped = f"\n{len(not_started)} were not started: they would fail in the same way." if not_started else ""
+    count = len(found.not_started)
+    skipped = f"\n{count} were not started: they would fail in the same way." if count else ""
     raise WorldProblem(
-        f"{len(failed)} of {len(cells)} failed:{reasons}{skipped}", "The same command runs what is not done again."
+        f"{len(failed)} of {len(found.cells)} failed:{reasons}{skipped}",
+        "The same command runs what is not done again.",
     )
-
-
-def _best(cells: list[StoredCell], runs: Mapping[int, Run]) -> list[BestAlpha]:
-    """Of a grid, the alphas that the valid split selects; test scores are not used for selection."""
-    from tinyllm_cli.experiments.best_alpha import best_on_valid, valid_score
-
-    scores = {number: score for number, run in runs.items() if (score := valid_score(run)) is not None}
-    return best_on_valid([(cell.label, scores[cell.run]) for cell in cells if cell.run in scores])
 
 
 def _best_text(best: BestAlpha) -> str:
@@ -165,8 +122,3 @@ def _best_text(best: BestAlpha) -> str:
     if len(settings) == 1:
         return f"Best on valid for {where}: {settings[0]} ({score}), of {best.tried} tried."
     return f"Tie on valid for {where}: {', '.join(settings)} ({score} each), of {best.tried} tried."
-
-
-def _status(cell: CellStatus) -> str:
-    line = cell.line if len(cell.line) <= _WIDTH else f"{cell.line[:_WIDTH]}..."
-    return f"{named(cell.label)}: {line}" if line else named(cell.label)

@@ -1,4 +1,4 @@
-"""One question's dossier in the terminal. Everything in it is untrusted: plain text, without control characters."""
+"""One question in the terminal. Everything in it is untrusted: plain text, without control characters."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def show(found: QuestionView, *, prompts: bool) -> Iterator[RenderableType]:
     from rich.padding import Padding
 
     yield _question(found)
-    if any(not kept for one in found.exhibits for _, kept in one.pieces):
-        yield _text("What nobody learns from stands in [- -].", "dim")
-    for one in found.exhibits:
+    if any(not kept for one in found.reply_views for _, kept in one.pieces):
+        yield _text("What the gates cut is in [- -].", "dim")
+    for one in found.reply_views:
         yield _heading(one, found)
         yield Padding(_marked(one), (0, 0, 0, 2))
         if prompts:
             yield Padding(_prompt(one), (0, 0, 0, 4))
-    if not found.exhibits:
+    if not found.reply_views:
         yield _text("No teacher has written about it.", "dim")
     for refusal in found.refusals:
         yield _text(
@@ -38,14 +38,14 @@ def show(found: QuestionView, *, prompts: bool) -> Iterator[RenderableType]:
             f" usable reply, {refusal.attempts} times asked, last"
             f" {refusal.at[:16]}: {refusal.reason}"
         )
-    if found.guesses:
+    if found.predictions:
         yield plain_table(
-            "\nWho answered what",
+            "\nAnswers",
             ["who", "method", "split", "scoring", "answer", "", "text"],
-            [_guess_row(guess) for guess in found.guesses],
+            [_prediction_row(guess) for guess in found.predictions],
         )
     else:
-        yield _text("\nNobody was evaluated on it.", "dim")
+        yield _text("\nNot evaluated yet.", "dim")
 
 
 def _text(text: str, style: str = "") -> Text:
@@ -112,7 +112,7 @@ def _prompt(one: ReplyView) -> Text:
     return _text("\n".join(f"{message.role}: {message.content}" for message in one.reply.messages), "dim")
 
 
-def _guess_row(guess: PredictionRow) -> list[str]:
+def _prediction_row(guess: PredictionRow) -> list[str]:
     who = guess.who if guess.student is None else f"{guess.who}, {guess.student.rpartition('/')[2]}"
     said: Any = guess.text or ""
     return [
