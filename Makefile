@@ -6,13 +6,18 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TRANSFORMERS4 := $(VENV)/transformers4
 
-.PHONY: demo test lint docs lock clean
+.PHONY: demo test fuzz lint docs lock clean
 
 demo: $(VENV)/.installed
 	@PATH="$(abspath $(BIN)):$$PATH" sh demo.sh
 
 test: $(VENV)/.installed-dev $(VENV)/.installed-vllm
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# Try the properties of everything that reads foreign text on new examples, for so many seconds in all.
+SECONDS ?= 60
+fuzz: $(VENV)/.installed-dev
+	TINYLLM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/fuzz
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -259,6 +259,7 @@ def _looks_like_path(where: str) -> bool:
 def _existing(path: Path) -> Path:
     if not path.exists():
         raise ModelUnavailable(f"There is no model at {path}.", ALTERNATIVES)
+    model_files.check_regular(path)
     return path
 
 

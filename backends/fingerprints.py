@@ -33,10 +33,10 @@ def fingerprint(name: str) -> str:
     if not name or name in EMBEDDED or not path.exists():
         return ""
     files = (
-        [path] if path.is_file() else sorted(file for file in path.iterdir() if file.name.endswith(_WEIGHTS + _OTHERS))
+        sorted(file for file in path.iterdir() if file.name.endswith(_WEIGHTS + _OTHERS)) if path.is_dir() else [path]
     )
     digest = hashlib.sha256()
-    for file in files:
+    for file in filter(Path.is_file, files):  # others, such as pipes, are refused when the model is loaded
         size = file.stat().st_size
         digest.update(f"{file.name if path.is_dir() else ''} {size} ".encode())
         with file.open("rb") as opened:

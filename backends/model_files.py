@@ -17,6 +17,7 @@ __all__ = [
     "CHECKED",
     "check_declared_files",
     "check_folder",
+    "check_regular",
     "check_tokenizer",
     "check_weights",
     "read_json",
@@ -42,6 +43,8 @@ _LARGEST_FILE = 64 * 2**20
 
 def read_json(path: Path) -> Any:
     """The content of a model's JSON file. Raises ValueError when it is not JSON, nested too deeply or too large."""
+    if not path.is_file():
+        raise ValueError(f"{path.name} is not a regular file")
     if path.stat().st_size > _LARGEST_FILE:
         raise ValueError(f"{path.name} is too large")
     try:
@@ -50,8 +53,17 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path.name} is nested too deeply") from error
 
 
+def check_regular(place: Path) -> None:
+    """Raises ModelUnavailable when a model's file, or a file in its folder, is a pipe or a device: reading it would
+    never end."""
+    for file in sorted(place.iterdir()) if place.is_dir() else [place]:
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise ModelUnavailable(f"The model {place} can't be loaded: {file.name} is not a regular file.")
+
+
 def check_folder(folder: Path, *, trust_remote_code: bool) -> None:
     """`check_declared_files` for a local folder. Raises ModelUnavailable also for a file that can't be read."""
+    check_regular(folder)
     try:
         files = {file: read_json(folder / file) for file in CHECKED if (folder / file).exists()}
     except (OSError, ValueError) as error:

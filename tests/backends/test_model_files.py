@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from backends import model_files
 from backends.base import ModelUnavailable
 from backends.checkpoints import load, load_tokenizer
+from backends.fingerprints import fingerprint
 from tests.conftest import environment
 from tests.models import KINDS, Kind, make_folder
 
@@ -242,3 +244,13 @@ def test_an_adapter_is_refused_with_the_way_to_merge_it(copy: Callable[[Kind], P
     folder = copy("causal")
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/other"}')
     assert "holds an adapter" in refused(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_special_file_in_a_models_folder_is_refused(copy: Callable[[Kind], Path], name: str, kind: str) -> None:
+    folder = copy("causal")
+    (folder / name).unlink()
+    {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero")}[kind](folder / name)
+    fingerprint(str(folder))  # neither blocks nor reads without end
+    assert f"{name} is not a regular file" in refused(folder)

@@ -141,11 +141,15 @@ def distill(
     session = Session(db, config, Console(json=json and first, quiet=quiet or not first))
     console = session.console
     if method == "inference":
+        from tinyllm_cli.training.alpha import parse_alpha
+
+        if alpha is not None and parse_alpha(alpha) != 0:
+            raise UsageProblem("Inference trains nothing, so --alpha has no effect.", "Remove --alpha or --method.")
         console.say(f"Inference trains nothing: evaluate {student} as it is.")
         console.result({"run": None, "method": "inference", "student": student})
         console.next(f"tinyllm eval --model {student}" + (f" --dataset {dataset}" if dataset else ""))
         return
-    _check_names(schedule, optimizer)
+    check_names(schedule, optimizer)
     settings = TrainSettings(
         epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule, warmup_steps=warmup_steps,
         optimizer=optimizer, weight_decay=weight_decay, lora_rank=lora_rank, lora_alpha=lora_alpha,
@@ -179,7 +183,7 @@ def _show_part(console: Console, part: object) -> None:
         show_plan(console, part)
 
 
-def _check_names(schedule: str, optimizer: str) -> None:
+def check_names(schedule: str, optimizer: str) -> None:
     """Names that transformers defines, before anything is loaded."""
     from tinyllm_cli.training.optimizers import SCHEDULES, optimizer_names
 

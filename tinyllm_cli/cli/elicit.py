@@ -79,6 +79,8 @@ def elicit(
 
     Example: tinyllm elicit --teacher llama2 --dataset riddle
     """
+    if pilot and dry_run:
+        raise UsageProblem("--pilot and --dry-run exclude each other.", "A pilot asks questions; a dry run asks none.")
     session = Session(db, config, Console(json=json, quiet=quiet))
     console = session.console
     options = ElicitOptions(

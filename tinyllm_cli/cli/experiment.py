@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -137,12 +137,15 @@ def experiment(
 def distill_options(words: Sequence[str]) -> Mapping[str, OptionValue]:
     """Options of distill as parameters with their values.
 
-    Raises UsageProblem for options that distill lacks, or that a plan sets."""
+    Raises UsageProblem for options that distill lacks, that a plan sets, or whose values distill refuses."""
+    from dataclasses import fields
+
     from typer.exceptions import TyperException
     from typer.main import get_command
 
-    from tinyllm_cli.cli.distill import distill
+    from tinyllm_cli.cli.distill import check_names, distill
     from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.records.settings import TrainSettings
 
     alone = typer.Typer(add_completion=False)
     alone.command()(distill)
@@ -163,6 +166,11 @@ def distill_options(words: Sequence[str]) -> Mapping[str, OptionValue]:
                 f"{max(one.opts, key=len)} is not allowed after --.", "The plan sets it; see tinyllm experiment --help."
             )
         found[one.name] = context.params[one.name]
+    check_names(
+        str(found.get("schedule", TrainSettings.schedule)), str(found.get("optimizer", TrainSettings.optimizer))
+    )
+    own: dict[str, Any] = {one.name: found[one.name] for one in fields(TrainSettings) if one.name in found}
+    TrainSettings(**own)
     return found
 
 
@@ -175,7 +183,9 @@ def numbers(text: str, kind: type[_Number], option: str) -> list[_Number]:
     try:
         return [kind(item) for item in text.split(",")]
     except ValueError as error:
-        raise UsageProblem(f"{option}: '{text}' is not a list of numbers.", f"For example: {option} 0,1,2") from error
+        raise UsageProblem(
+            f"{option}: '{text[:80]}' is not a list of numbers.", f"For example: {option} 0,1,2"
+        ) from error
 
 
 def _grids(methods: str | None, fractions: str | None, grid: str | None) -> ExperimentOptions:

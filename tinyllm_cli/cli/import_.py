@@ -18,7 +18,7 @@ from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.elicit import show_part
 from tinyllm_cli.datasets.layout import parse_mapping, parse_options, parse_shares
 from tinyllm_cli.datasets.procedural.problem import FamilyName
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.data import ImportResult, ProceduralOptions
@@ -109,7 +109,7 @@ def import_data(
         raise UsageProblem(
             "--teacher and --dataset go together.", "They name whose rationales PATH holds, and for what."
         )
-    if teacher and (name or column or rename or options or answers_from is not None or split_off):
+    if teacher is not None and (name or column or rename or options or answers_from is not None or split_off):
         raise UsageProblem(
             "--name, --map, --rename, --options, --answers-from and --split-off are for a data set, and --teacher says"
             " that PATH holds rationales.",
@@ -125,7 +125,7 @@ def import_data(
         if path is None:
             chosen = cast("ProceduralOptions", {"name": name, **generated})
             results = (api.import_procedural(project, str(procedural), on_event=on_event, **chosen),)
-        elif teacher and dataset:
+        elif teacher is not None and dataset is not None:
             results = (
                 api.import_rationales(
                     project, path, teacher, dataset, teacher_forcing=teacher_forcing, on_event=on_event
@@ -138,15 +138,27 @@ def import_data(
                 split_off=parse_shares(split_off or []), renames=_parse_renames(rename or []),
                 teacher_forcing=teacher_forcing, on_event=on_event,
             )  # fmt: skip
-    for found in results if not teacher else ():
+    for found in results if teacher is None else ():
         sizes = ", ".join(f"{split} {count}" for split, count in found.splits.items())
         console.say(f"{found.dataset}: {sizes}" + ("" if found.changed else " (unchanged)"))
     console.result(results[0] if len(results) == 1 else {"datasets": [asdict(found) for found in results]})
+    if teacher is not None:
+        _check_imported(results[0])
     last = results[-1]
     named = shlex.quote(last.dataset)
     console.next(
         f"tinyllm audit --dataset {named}" if last.teachers else f"tinyllm elicit --teacher NAME --dataset {named}"
     )
+
+
+def _check_imported(found: ImportResult) -> None:
+    """Raises WorldProblem when no row of a teacher's file could be used."""
+    for one in found.teachers:
+        if one.failed and not one.has_rationales:
+            raise WorldProblem(
+                f"No rationale of {one.teacher} could be imported: {one.reason}.",
+                "Correct the file and import it again.",
+            )
 
 
 def _check_kind(procedural: str | None, generated: Mapping[str, int], given: Sequence[str]) -> None:

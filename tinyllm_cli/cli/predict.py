@@ -86,6 +86,9 @@ def predict(
         raise UsageProblem(
             "What is the question?", 'Give it: tinyllm predict "QUESTION" --option A --option B, or give a --file.'
         )
+    asked = None
+    if question is not None and (option or json or not console.can_ask):  # a wrong one is reported before a model loads
+        asked = _question(console, question, option or [], context)
     student = _predictor(
         session, PredictOptions(run=run, model=model, explain_as=explain_as or [], scoring=scoring,
                                 max_input=max_input, trust_remote_code=trust_remote_code)
@@ -94,7 +97,7 @@ def predict(
         assert out is not None
         _answer_file(console, student, file, out, mapping or [])
     elif question is not None:
-        _show(console, student, student.ask(_question(console, question, option or [], context)))
+        _show(console, student, student.ask(asked or _question(console, question, [], context)))
     else:
         _converse(console, student)
     console.next(_next(student, model))

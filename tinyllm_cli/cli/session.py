@@ -119,6 +119,8 @@ def _as_problem(error: Exception, db: Path) -> TinyLLMError:
         )
     elif isinstance(error, OSError):
         problem = WorldProblem(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+    elif isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # of Path.resolve, before 3.13
+        problem = WorldProblem(f"{error}: the link leads back to itself.")
     elif isinstance(error, OverflowError) and "SQLite" in str(error):
         problem = UsageProblem("A number that was given is larger than the database can hold.", "--debug shows where.")
     elif "No space left" in str(error):  # safetensors wraps the system's error in its own

@@ -6,6 +6,7 @@ A command-line flag wins over the environment (and .env) and over tinyllm.toml, 
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -111,7 +112,7 @@ def load_settings(path: Path | None = None) -> Settings:
     """Read `path`, or tinyllm.toml of this folder when there is one.
 
     Raises UsageProblem naming the file, the table and the field."""
-    chosen = path or (Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None)
+    chosen = path or (Path(DEFAULT_CONFIG) if os.path.lexists(DEFAULT_CONFIG) else None)
     teachers = built_in_teachers()
     if chosen is None:
         return Settings(teachers=teachers, datasets={}, source=None)

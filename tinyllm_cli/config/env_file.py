@@ -39,7 +39,11 @@ def env_file_values(path: Path = ENV_FILE) -> dict[str, str]:
 
     try:
         text = read_text(path)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise UsageProblem(
+                f"{path} is a link to a missing file.", "Restore the file, or remove the link."
+            ) from error
         return {}
     except (OSError, UnreadableFile) as error:
         raise UsageProblem(f"{path} can't be read: {error}.", "Save it as UTF-8, or remove it.") from error
@@ -48,10 +52,11 @@ def env_file_values(path: Path = ENV_FILE) -> dict[str, str]:
 
 
 def apply_env_file(environment: MutableMapping[str, str], path: Path = ENV_FILE) -> None:
-    """Set what the environment leaves open."""
+    """Set what the environment leaves open. Raises UsageProblem as `env_file_values`, and for a NUL character."""
     for name, value in env_file_values(path).items():
-        if "\0" not in value:
-            environment.setdefault(name, value)
+        if "\0" in value:
+            raise UsageProblem(f"{path} can't be read: the value of {name} holds a NUL character.", "Remove it.")
+        environment.setdefault(name, value)
 
 
 def endpoint_from_env_file(path: Path = ENV_FILE) -> str | None:

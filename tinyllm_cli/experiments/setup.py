@@ -13,7 +13,7 @@ from tinyllm_cli.ingestion.ingest import ingest_named
 from tinyllm_cli.rationales.gates import gate_settings
 from tinyllm_cli.rationales.selection import Selection
 from tinyllm_cli.records.experiments import CellTraining, OptionValue, Scorings
-from tinyllm_cli.records.settings import TrainSettings
+from tinyllm_cli.records.settings import TrainSettings, check_seed
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.loading import model_fingerprint
 from tinyllm_cli.training.alpha import Alpha, WeightedTeacher, named_weights, prefix_of
@@ -40,7 +40,9 @@ class ExperimentRequest:
 def resolve_setup(store: Store, settings: Settings, request: ExperimentRequest) -> Setup:
     """Data sets that are in the store, teachers by their full names, and what each has.
 
-    Raises UsageProblem for an unknown name, and when no data set has rationales."""
+    Raises UsageProblem for an unknown name, a seed that is too large, and when no data set has rationales."""
+    for seed in request.seeds:
+        check_seed(seed)
     with_rationales = store.rationales.datasets_with_rationales()
     names = list(dict.fromkeys(ingest_named(store, name, settings).name for name in request.datasets))
     names = names or sorted(with_rationales)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tinyllm_cli.errors import UsageProblem
 
@@ -17,11 +18,17 @@ Precision = Literal["auto", "float32", "bfloat16"]
 SelectBy = Literal["accuracy", "loss"]
 
 
+def check_seed(seed: int) -> None:
+    """Raises UsageProblem for a seed that the database and torch can't hold."""
+    if not -(2**63) <= seed < 2**63:
+        raise UsageProblem("A seed has at most 64 bits.", "Give one from -9223372036854775808 to 9223372036854775807.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """How to train. The defaults are the paper's where it gives one.
 
-    Raises UsageProblem for a number that is not finite."""
+    Raises UsageProblem for a number that is not finite, and for a seed of more than 64 bits."""
 
     epochs: int = 1
     batch_size: int = 8
@@ -68,6 +75,8 @@ class TrainSettings:
             if not math.isfinite(value) or value < 0:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageProblem(f"{option} can't be {value:g}.", "It must be a finite number, 0 or more.")
+
+        check_seed(self.seed)
 
     def budget_on(self, device: str) -> int:
         """Tokens in a micro-batch: by default what a CPU's caches hold, or what keeps a GPU busy."""
@@ -129,16 +138,43 @@ class RunSettings:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> RunSettings:
-        """What `to_json` wrote; the default for whatever is missing."""
-        own = {name: row[name] for name in ("limit", "prefixes", "fingerprint", "data") if name in row}
+        """What `to_json` wrote; the default for whatever is missing.
+
+        Raises ValueError for a value of the wrong type, UsageProblem for one that no training can have."""
         environment = row.get("environment")
+        if environment is not None and not isinstance(environment, Mapping):
+            raise ValueError("environment is not an object")
+        if environment and not {one.name for one in fields(Environment)} <= set(environment):
+            raise ValueError("environment is incomplete")
         return cls(
-            **own,
+            **_part(RunSettings, row),
             train=TrainSettings(**_part(TrainSettings, row)),
             selection=SelectionRecord(**_part(SelectionRecord, row)),
-            environment=Environment(**environment) if environment else None,
+            environment=Environment(**_part(Environment, environment)) if environment else None,
         )
 
 
 def _part(kind: Any, row: Mapping[str, Any]) -> dict[str, Any]:
-    return {one.name: row[one.name] for one in fields(kind) if one.name in row}
+    """The fields of a dataclass that a row holds. Raises ValueError for a value of another type."""
+    hints = get_type_hints(kind)
+    found = {one.name: row[one.name] for one in fields(kind) if one.name in row and one.name not in _NESTED}
+    for name, value in found.items():
+        if not _fits(value, hints[name]):
+            raise ValueError(f"{name} is {str(value)[:40]!r}")
+    return found
+
+
+_NESTED = frozenset({"train", "selection", "environment"})
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value from JSON has the type of a field."""
+    if isinstance(hint, UnionType):
+        return any(_fits(value, one) for one in get_args(hint))
+    if get_origin(hint) is Literal:
+        return isinstance(value, str)
+    if get_origin(hint) is Mapping:
+        return isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values())
+    if hint is float:
+        return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
+    return type(value) is hint

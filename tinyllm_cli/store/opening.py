@@ -64,6 +64,8 @@ def open_store(path: Path, *, create: bool = True) -> Store:
             "Is it in another folder? Name it with --db. To begin: tinyllm import, or"
             " tinyllm elicit --teacher expert --dataset everyday",
         )
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise WorldProblem(f"{path} is not a regular file, so it can't be a database.", "Give another file with --db.")
     connection = None
     try:
         read_only = not create and path.is_file() and not _writable(path)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.records.runs import Run, RunIdentity, RunState
 from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.store.database import Database, now
@@ -126,7 +127,14 @@ class RunQueries:
     def _run(self, row: dict[str, Any]) -> Run:
         decoded = {name: self._db.decoded(row[name], dict, f"runs.{name}") for name in _JSON_COLUMNS}
         folder = str(self._folder(row["folder"])) if row["folder"] else ""
-        return Run(**{**row, **decoded, "settings": RunSettings.from_json(decoded["settings"]), "folder": folder})
+        try:
+            settings = RunSettings.from_json(decoded["settings"])
+        except ValueError as error:
+            raise WorldProblem(
+                f"{self._db.path} is damaged: in runs.settings of run {row['id']}, {error}.",
+                "Restore a copy, or give another file with --db.",
+            ) from error
+        return Run(**{**row, **decoded, "settings": settings, "folder": folder})
 
     def _folder(self, relative: str) -> Path:
         return self._db.path.parent / relative
