@@ -126,7 +126,7 @@ ALLOWED = {
     "datasets.procedural": {"datasets", "errors"},
     "elicitation": {"config", "datasets", "errors", "events", "iteration", "records", "store"},
     "errors": set(),
-    "evaluation": {"config", "datasets", "errors", "files", "rationales", "records", "store", "students"},
+    "evaluation": {"config", "datasets", "errors", "files", "iteration", "rationales", "records", "store", "students"},
     "events": set(),
     "experiments": {
         "config",

@@ -6,12 +6,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.evaluation.scoring import StudentScoring, predictions_of
 from tinyllm_cli.evaluation.targets import EvaluationTarget
+from tinyllm_cli.iteration import batched
 from tinyllm_cli.rationales.teacher_answers import TeacherAnswers, load_teacher_answers, unforced_command
 from tinyllm_cli.records.evaluations import Evaluation, Prediction, Scoring, Subject
 from tinyllm_cli.store import Store
@@ -138,6 +138,4 @@ def _open(store: Store, subject: Subject, questions: QuestionSlice, scoring: Sco
 
 
 def _missing_chunks(questions: Iterator[Question], answered: set[str]) -> Iterator[list[Question]]:
-    missing = (question for question in questions if question.key not in answered)
-    while chunk := list(islice(missing, _CHUNK)):
-        yield chunk
+    return batched((question for question in questions if question.key not in answered), _CHUNK)

@@ -9,7 +9,6 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tinyllm_cli.errors import Busy, UsageProblem
 from tinyllm_cli.evaluation.predictions_file import PredictionLine, append, resume
 from tinyllm_cli.evaluation.scoring import StudentScoring, predictions_of
 from tinyllm_cli.files import exclusive
+from tinyllm_cli.iteration import batched
 from tinyllm_cli.records.evaluations import Prediction, Scoring
 from tinyllm_cli.students.base import Limits, Student
 from tinyllm_cli.students.loading import model_fingerprint
@@ -239,7 +239,7 @@ def _answer_missing(
     missing = (
         question for question in _questions(files.questions, files.columns) if not _answered(question, stored, summary)
     )
-    while chunk := list(islice(missing, _CHUNK)):
+    for chunk in batched(missing, _CHUNK):
         student = student or load()
         summary.lines.update(append(files.out, [_row(one, stamp) for one in answer(student, chunk, config)]))
         watch(len(summary.lines), found.questions)
