@@ -657,6 +657,7 @@ BAD = [
     bad("experiment-ambiguous-teacher", "bo' could be any of these teachers: boss, bossy.", "experiment", "seeds",
         "--alpha", "bo=1", *TOY),
     bad("gate-unknown-teacher", "There is no teacher called 'x'.", "gate", "--teacher", "x", *TOY),
+    bad("distill-empty-student", "The name of a model is empty.", "distill", "--student", "", *TOY),
     bad("distill-unknown-teacher", "There is no teacher called 'x'.", "distill", "--alpha", "x=1", *TOY),
     bad("eval-unknown-teacher", "There is no teacher called 'x'.", "eval", "--teacher", "x", *TOY),
     bad("usefulness-unknown-teacher", "There is no teacher called 'x'.", "usefulness", "--teacher", "x", *TOY),

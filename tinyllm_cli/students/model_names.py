@@ -7,12 +7,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyllm_cli.errors import UsageProblem
+
 if TYPE_CHECKING:
     from tinyllm_cli.students.base import Student
 
 
 def absolute(model: str) -> str:
-    """A local model by its absolute path, so that its name means the same from another folder; a hub name unchanged."""
+    """A local model by its absolute path, so that its name means the same from another folder; a hub name unchanged.
+
+    Raises UsageProblem for an empty name."""
+    if not model.strip():
+        raise UsageProblem("The name of a model is empty.", "Give a hub name, a folder, a .gguf file, or smollm2.")
     path = Path(model).expanduser()
     return str(path.resolve()) if path.exists() else model
 
