@@ -24,8 +24,6 @@ from tinyllm_cli.terminal import printable
 if TYPE_CHECKING:
     from tinyllm_cli.api import Project
     from tinyllm_cli.config import Settings
-    from tinyllm_cli.rationales.gates import GateSettings
-    from tinyllm_cli.store import Store
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,7 +31,7 @@ R = TypeVar("R")
 
 @dataclass
 class Session:
-    """One command's view of the world: its store, its settings, its terminal."""
+    """What a command works with: the database, the settings file and the terminal."""
 
     db: Path
     config: Path | None
@@ -54,20 +52,9 @@ class Session:
 
         return load_settings(self.config)
 
-    def open_store(self, *, create: bool = True) -> Store:
-        from tinyllm_cli.store import open_store
-
-        return open_store(self.db, create=create)
-
-    def gates(self, wanted: bool, max_target: int) -> GateSettings | None:
-        """The configured gates for a student that learns `max_target` tokens; None under `--no-gates`."""
-        from tinyllm_cli.rationales.gates import gate_settings
-
-        return gate_settings(self.settings.gates, max_target) if wanted else None
-
 
 def command_line() -> str:
-    """This command, as it was typed."""
+    """This command as it was typed."""
     return shlex.join(["tinyllm", *sys.argv[1:]])
 
 
