@@ -104,7 +104,7 @@ BOMB = gzip.compress(b"{" + b" " * 40_000_000)
 
 
 def test_a_compressed_answer_is_refused_before_it_fills_the_memory() -> None:
-    reply = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(BOMB), BOMB)
+    reply = HEAD + b"Connection: close\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(BOMB), BOMB)
     with sending(reply) as url:
         with pytest.raises(TeacherError, match=r"the answer is compressed \(gzip\)"):
             answers(teacher(url), ask(20), SAMPLING)

@@ -122,7 +122,7 @@ def test_a_killed_ones_questions_are_left_to_the_next_run(tmp_path: Path) -> Non
         killed.kill()
         killed.communicate()
         assert killed.returncode == -signal.SIGKILL
-        assert "in another process's hands" in finished(other)
+        assert "are being asked by another process" in finished(other)
         assert [state for (state,) in rows(tmp_path, "SELECT state FROM elicitations")] == ["running", "done"]
         assert [path.name for path in tmp_path.glob("*.lock")] == ["tinyllm.db-1.lock"]
         before = answered(tmp_path)

@@ -105,7 +105,7 @@ def test_a_run_records_how_it_was_made(tinyllm: Command, scripted: Path, tmp_pat
     assert figures["valid"][-1]["step"] == 3
     assert figures["tasks"] == {"answer": 6, "owl": 6, "parrot": 6}
     assert figures["tokens"] > 0
-    card = (Path(run["folder"]) / "README.md").read_text("utf-8")
+    card = (tmp_path / run["folder"] / "README.md").read_text("utf-8")
     assert run["command"] in card
     assert "owl=0.5, parrot=1" in card
 
@@ -163,7 +163,7 @@ def test_bfloat16_trains(inside: Command, tmp_path: Path, student: Path) -> None
     run = last_run(tmp_path)
     assert run["settings"]["precision"] == "bfloat16"
     assert run["metrics"]["curve"][-1]["answer"] < run["metrics"]["curve"][0]["answer"]
-    assert json.loads((Path(run["folder"]) / "config.json").read_text("utf-8"))["dtype"] == "float32"
+    assert json.loads((tmp_path / run["folder"] / "config.json").read_text("utf-8"))["dtype"] == "float32"
 
 
 def test_inputs_and_targets_over_the_limit_are_counted(inside: Command, tmp_path: Path, causal: Path) -> None:

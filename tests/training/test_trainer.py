@@ -490,7 +490,7 @@ def test_a_run_records_its_machine_and_is_another_run_elsewhere(
     native = torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16")
     assert (here.precision, here.threads) == ("bfloat16" if native else "float32", torch.get_num_threads())
     assert done.versions.keys() >= {"tinyllm", "torch", "transformers", "numpy"}
-    assert done.figures["packed"] is True
+    assert done.metrics["packed"] is True
     for other in (replace(here, threads=here.threads + 1), replace(here, device="cuda (NVIDIA H200)")):
         monkeypatch.setattr("tinyllm_cli.training.distill.environment_of", lambda _, other=other: other)
         assert finished(store, plan, load_training_data(store, plan)) is None
@@ -509,14 +509,14 @@ def test_a_training_that_diverges_in_its_last_step_fails_and_keeps_no_student(
     with pytest.raises(TinyLLMError, match=r"diverged|not finite"):
         final_weights(store, plan)
     [failed] = store.runs.everything()
-    assert (failed.state, failed.figures["steps"], failed.figures["best_step"]) == ("failed", 1, None)
+    assert (failed.state, failed.metrics["steps"], failed.metrics["best_step"]) == ("failed", 1, None)
     assert not Path(failed.folder).exists()
 
 
 def test_equal_checkpoints_keep_the_first_one(store: Store, folder: Path, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "toy", train=12, valid=4)
     plan = planned(store, data, folder, lr=0.0, epochs=3, evals_per_epoch=1)
-    figures = final_weights(store, plan)[0].figures
+    figures = final_weights(store, plan)[0].metrics
     assert len({(point["accuracy"], point["loss"]) for point in figures["valid"]}) == 1
     assert (figures["best_step"], figures["steps"]) == (3, 9)
 
@@ -541,8 +541,8 @@ def test_the_first_of_the_best_is_kept(points: list[tuple[float, float]], select
 def test_valid_loss_chooses_the_checkpoint_where_it_is_asked_to(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, contrary(tmp_path / "toy"), folder, epochs=6, evals_per_epoch=1, select_by="loss")
     done, _ = final_weights(store, plan)
-    losses = [point["loss"] for point in done.figures["valid"]]
-    assert done.figures["best_step"] == done.figures["valid"][losses.index(min(losses))]["step"]
+    losses = [point["loss"] for point in done.metrics["valid"]]
+    assert done.metrics["best_step"] == done.metrics["valid"][losses.index(min(losses))]["step"]
     student = load_student(done.folder)
     [valid] = [list(store.questions.iterate("toy", "valid"))]
     found = [-(one.scores or ())[q.answer] for q in valid for one in rank(student, [q], Limits())]
@@ -552,8 +552,8 @@ def test_valid_loss_chooses_the_checkpoint_where_it_is_asked_to(store: Store, fo
 def test_a_model_card_shows_names_and_texts_as_they_are(store: Store, tmp_path: Path) -> None:
     run = record_run(store, tmp_path / "student", dataset="a|b <i>c</i>", prefixes={"x|y\n# z": "p: "})
     versions = {"tinyllm": "1"}
-    lineage = {"x|y\n# z": {"rationales": 3, "model": "m|`n`", "recipe": "r_s", "digest": "d"}}
-    named = replace(run, versions=versions, lineage=lineage, command="tinyllm distill \u202e -d 'x\n\ny'")
+    sources = {"x|y\n# z": {"rationales": 3, "model": "m|`n`", "recipe": "r_s", "digest": "d"}}
+    named = replace(run, versions=versions, sources=sources, command="tinyllm distill \u202e -d 'x\n\ny'")
     card = model_card(named, 4, 0.5)
     [row] = [line for line in card.splitlines() if line.startswith("| rationales of")]
     assert row == r"| rationales of x\|y \# z | 3 by m\|\`n\`, prompt 'r\_s', digest d |"
