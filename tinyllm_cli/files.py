@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -80,11 +80,10 @@ def belongs_to_database(path: Path, database: Path) -> bool:
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[bool]:
-    """Hold the lock `.NAME.lock` beside `path`, a file or folder to write, for the block. False, and no lock, when
-    another process holds it. The system releases the lock when its process ends."""
-    beside = path.with_name(f".{path.name}.lock")
-    lock = FileLock(beside)
+def holding(path: Path) -> Iterator[bool]:
+    """Hold the lock on the file `path` for the block; creates the file, with its folder, and removes it. False, and no
+    lock, when another process holds it. The system releases the lock however its process ends."""
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -93,5 +92,10 @@ def exclusive(path: Path) -> Iterator[bool]:
     try:
         yield True
     finally:
-        beside.unlink(missing_ok=True)  # while we hold it: after the release it may be another's
+        path.unlink(missing_ok=True)  # before the release: afterwards it may be another process's
         lock.release()
+
+
+def exclusive(path: Path) -> AbstractContextManager[bool]:
+    """Hold the lock `.NAME.lock` beside `path`, a file or folder to write; see `holding`."""
+    return holding(path.with_name(f".{path.name}.lock"))

@@ -25,7 +25,7 @@ from tinyllm_cli.elicitation.requests import Job
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Recipe
 from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.store.elicitations import RequestId, Worker
-from tinyllm_cli.store.locks import holding, lock_path
+from tinyllm_cli.store.locks import claiming
 from tinyllm_cli.store.rationales import Settled
 
 ASKING = ElicitationConfig(teacher="owl", backend="scripted", model="m", revision="1", sampling=Sampling())
@@ -303,7 +303,7 @@ def test_a_lock_file_that_is_left_alone_holds_nobody_up(toy: Store) -> None:
 def test_another_name_of_the_database_has_the_same_locks(store: Store) -> None:
     link = store.path.with_name("link.db")
     link.symlink_to(store.path)
-    with open_store(link) as other, holding(lock_path(store, "1")) as ours, holding(lock_path(other, "1")) as theirs:
+    with open_store(link) as other, claiming(store, "1") as ours, claiming(other, "1") as theirs:
         assert (ours, theirs) == (True, False)
 
 
@@ -314,7 +314,7 @@ def test_a_lock_is_never_held_twice(store: Store) -> None:
     def contend(_number: int) -> None:
         nonlocal inside, most, held_at_all
         for _ in range(150):
-            with holding(lock_path(store, "lock")) as held:
+            with claiming(store, "lock") as held:
                 if held:
                     inside += 1
                     time.sleep(0.0001)

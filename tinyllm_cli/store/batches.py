@@ -16,7 +16,7 @@ from tinyllm_cli.records.elicitation import Batch, ElicitationConfig, Prompt, Ra
 from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store.database import Database, now
 from tinyllm_cli.store.elicitations import ElicitationQueries, RequestId, Worker
-from tinyllm_cli.store.locks import holding, lock_path
+from tinyllm_cli.store.locks import claiming
 from tinyllm_cli.store.rationale_rows import Settled, messages_of, recipe_of
 from tinyllm_cli.store.rationales import RationaleQueries
 
@@ -177,7 +177,7 @@ class BatchQueries:
 
     def collecting(self, batch: Batch) -> AbstractContextManager[bool]:
         """Hold the lock of collecting this batch; False when another process has it."""
-        return holding(lock_path(self._db, f"batch-{batch.number}"))
+        return claiming(self._db, f"batch-{batch.number}")
 
     def _claimed(self, batch: Batch, asking: ElicitationConfig, request: RequestId) -> Prompt | None:
         prompt, sample = request

@@ -16,7 +16,7 @@ from backends.base import Completion, PaceChange
 from tinyllm_cli.records.elicitation import Elicitation, ElicitationConfig, Recipe
 from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store.database import Database, now
-from tinyllm_cli.store.locks import holding, lock_path
+from tinyllm_cli.store.locks import claiming
 from tinyllm_cli.store.rationale_rows import Settled, add_recipes
 from tinyllm_cli.store.rationales import RationaleQueries
 
@@ -125,7 +125,7 @@ class ElicitationQueries:
                     (asking.teacher, asking.hash, dataset, split, recipe.name, now()),
                 ).lastrowid
                 assert number is not None
-                held.enter_context(holding(lock_path(self._db, str(number))))
+                held.enter_context(claiming(self._db, str(number)))
             self.mark_killed(but=number)
             yield Worker(self._db, number, asking)
 
@@ -168,7 +168,7 @@ class ElicitationQueries:
 
     def dead(self, number: int) -> AbstractContextManager[bool]:
         """Whether the process of an elicitation has ended; in the block no other process gets the same answer."""
-        return holding(lock_path(self._db, str(number)))
+        return claiming(self._db, str(number))
 
     def _free(self, number: int) -> None:
         """Release an elicitation's claims, except those of its open batches."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tinyllm_cli.store.database import Database, now
-from tinyllm_cli.store.locks import holding, lock_path
+from tinyllm_cli.store.locks import claiming
 
 CellState = Literal["planned", "running", "done", "pruned", "failed"]
 
@@ -95,7 +95,7 @@ class ExperimentQueries:
 
     def claiming(self, experiment: int) -> AbstractContextManager[bool]:
         """Hold the lock of an experiment's process; False when another process has it."""
-        return holding(lock_path(self._db, f"experiment-{experiment}"))
+        return claiming(self._db, f"experiment-{experiment}")
 
     def mark_killed(self) -> None:
         """Set the state of 'running' cells whose experiment's lock is free to 'planned'. In a read-only database this

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tinyllm_cli.errors import WorldProblem
+from tinyllm_cli.files import exclusive
 from tinyllm_cli.records.runs import Run, RunIdentity, RunState
 from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.store.database import Database, now
-from tinyllm_cli.store.locks import holding, lock_path
+from tinyllm_cli.store.locks import claiming
 
 _JSON_COLUMNS = ("alpha", "settings", "sources", "metrics", "versions")
 
@@ -80,9 +81,9 @@ class RunQueries:
         is beside it: two databases may share the folder."""
         row = self._db.one("SELECT folder FROM runs WHERE id = ?", (run,))
         if row is None or not row["folder"]:
-            return holding(lock_path(self._db, f"run-{run}"))
+            return claiming(self._db, f"run-{run}")
         folder = self._folder(row["folder"])
-        return holding(folder.with_name(f".{folder.name}.lock"))
+        return exclusive(folder)
 
     def locate(self, run: int, folder: str) -> None:
         """Set the folder of a run. One below the folder of the database is copied and moved with it, so it is stored
