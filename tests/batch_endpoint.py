@@ -7,10 +7,9 @@ from __future__ import annotations
 import json
 import random
 import re
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import write_dataset
+from tests.files import rows
 
 Body = dict[str, Any]
 Reply = tuple[int, Body]
@@ -272,13 +272,6 @@ def configure(folder: Path, url: str, *, questions: int = 0, **settings: object)
     (folder / "tinyllm.toml").write_text(f"[teachers.gpt]\n{lines}", encoding="utf-8")
     if questions:
         write_dataset(folder / "toy", train=questions)
-
-
-def rows(folder: Path, query: str, db: str = "tinyllm.db") -> list[tuple[Any, ...]]:
-    """Of a database that must be whole."""
-    with closing(sqlite3.connect(folder / db)) as connection:
-        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-        return connection.execute(query).fetchall()
 
 
 def settled(folder: Path, wanted: int) -> None:

@@ -1,4 +1,4 @@
-"""Rows into files of every format that tinyllm reads, for the tests that read them back."""
+"""Files and rows: rows in files of every format that tinyllm reads, and what a query finds in a database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import csv
 import gzip
 import io
 import json
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +56,10 @@ def _content(path: Path, rows: Sequence[dict[str, Any]]) -> bytes:
 
 def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def rows(folder: Path, query: str, db: str = "tinyllm.db") -> list[tuple[Any, ...]]:
+    """Of a database that must be whole."""
+    with closing(sqlite3.connect(folder / db)) as connection:
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        return connection.execute(query).fetchall()

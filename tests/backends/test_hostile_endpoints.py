@@ -216,22 +216,27 @@ def test_a_request_fails_after_max_attempts() -> None:
     assert endpoint.asked().count("Why 1?") == 3
 
 
-def test_replies_that_arrive_with_a_fatal_error_are_returned() -> None:
-    options = {
-        "model": "m",
-        "api": "chat",
-        "timeout": 60.0,
-        "give_up_after": 60.0,
-        "max_attempts": 3,
-        "length_retry_factor": 1.0,
-    }
-    options |= {"max_tokens_field": "max_tokens", "omit": [], "extra": {}}
-    options |= {"requests_per_minute": None, "tokens_per_minute": None}
+OPTIONS = {
+    "model": "m",
+    "api": "chat",
+    "timeout": 60.0,
+    "give_up_after": 60.0,
+    "max_attempts": 3,
+    "length_retry_factor": 1.0,
+    "max_tokens_field": "max_tokens",
+    "omit": [],
+    "extra": {},
+    "requests_per_minute": None,
+    "tokens_per_minute": None,
+}
+"""Of a scheduler that a test drives itself."""
 
+
+def test_replies_that_arrive_with_a_fatal_error_are_returned() -> None:
     async def run(url: str) -> tuple[list[Answered], Scheduler]:
         loop = asyncio.get_running_loop()
         place = Place(url=url, concurrency=ConcurrencyLimit(8))
-        scheduler = Scheduler(options, [place], SAMPLING, key=ApiKey(name="K"), prices=None, clock=loop.time)
+        scheduler = Scheduler(OPTIONS, [place], SAMPLING, key=ApiKey(name="K"), prices=None, clock=loop.time)
         try:
             for request in ask(5):
                 scheduler.start(loop, request)
@@ -273,21 +278,11 @@ def test_requests_in_flight_finish_when_the_run_ends() -> None:
 
 def test_finished_replies_are_returned_before_slow_ones_when_the_run_ends() -> None:
     """Ctrl-C while the rest is waited for must not lose it."""
-    options = {
-        "model": "m",
-        "api": "chat",
-        "timeout": 60.0,
-        "give_up_after": 60.0,
-        "max_attempts": 3,
-        "length_retry_factor": 1.0,
-    }
-    options |= {"max_tokens_field": "max_tokens", "omit": [], "extra": {}}
-    options |= {"requests_per_minute": None, "tokens_per_minute": None}
 
     async def run(url: str) -> list[list[str]]:
         loop = asyncio.get_running_loop()
         place = Place(url=url, concurrency=ConcurrencyLimit(8))
-        scheduler = Scheduler(options, [place], SAMPLING, key=ApiKey(name="K"), prices=None, clock=loop.time)
+        scheduler = Scheduler(OPTIONS, [place], SAMPLING, key=ApiKey(name="K"), prices=None, clock=loop.time)
         for request in ask(4):
             scheduler.start(loop, request)
         while len(endpoint.bodies) < 4 or place.in_flight > 1:

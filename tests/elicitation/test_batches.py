@@ -17,12 +17,12 @@ from tests.batch_endpoint import (
     Reply,
     configure,
     good,
-    rows,
     serving_batches,
     settled,
     told,
 )
 from tests.conftest import Command
+from tests.files import rows
 
 pytestmark = pytest.mark.usefixtures("key")
 PRICES = {"price_prompt": 2.0, "price_completion": 10.0}

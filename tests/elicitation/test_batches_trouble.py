@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch_endpoint import BATCH, KEY, ORDINARY, Ending, configure, rows, serving_batches, settled, told
+from tests.batch_endpoint import BATCH, KEY, ORDINARY, Ending, configure, serving_batches, settled, told
 from tests.conftest import Command
+from tests.files import rows
 
 pytestmark = pytest.mark.usefixtures("key")
 

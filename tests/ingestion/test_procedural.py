@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +10,11 @@ import pytest
 
 import tinyllm_cli
 from tests.conftest import Command
+from tests.files import rows
 from tinyllm_cli.datasets.procedural.generate import FAMILIES, TEACHERS, generate, parameters
 from tinyllm_cli.errors import UsageProblem
 
 COUNTS = {"train": 20, "valid": 4, "test": 10}
-
-
-def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(folder / "tinyllm.db")) as connection:
-        return connection.execute(query).fetchall()
 
 
 def content(folder: Path) -> list[list[tuple[Any, ...]]]:

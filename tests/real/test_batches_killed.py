@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch_endpoint import BATCH, KEY, ORDINARY, BatchServer, configure, rows, serving_batches, settled
+from tests.batch_endpoint import BATCH, KEY, ORDINARY, BatchServer, configure, serving_batches, settled
 from tests.conftest import Command, environment
+from tests.files import rows
 from tests.real.test_kill import peak
 
 pytestmark = pytest.mark.real

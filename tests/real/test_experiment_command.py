@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Command, environment, start, write_dataset
+from tests.files import rows
 from tests.models import make_folder
 from tests.processes import MARK, marked, new_mark, wait_until
 
@@ -27,11 +26,6 @@ def prepared(tinyllm: Command, folder: Path) -> None:
     write_dataset(folder / "toy", train=16, valid=8, test=8)
     make_folder(folder / "student", "causal")
     assert tinyllm("elicit", "--teacher", "parrot", "--dataset", "toy").returncode == 0
-
-
-def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(folder / "tinyllm.db")) as connection:
-        return connection.execute(query).fetchall()
 
 
 def experiment(*words: str) -> tuple[str, ...]:
@@ -216,10 +210,10 @@ def test_failed_trials_are_reported_and_a_search_without_hope_ends(
     tinyllm: Command, scripted: Path, tmp_path: Path
 ) -> None:
     prepared(tinyllm, tmp_path)
-    command = experiment("alpha", "--student", "student", "--search", "3", *TRAIN, "--schedule", "none")
+    command = experiment("alpha", "--student", "student", "--search", "3", *TRAIN, "--optimizer", "adamw_bnb_8bit")
     done = tinyllm(*command)
     assert done.returncode == 1
-    assert "No trial has finished its training: There is no schedule 'none'." in done.stderr
+    assert "No trial has finished its training: The optimizer adamw_bnb_8bit is not available here:" in done.stderr
     assert cells(tmp_path) == [("failed", 1)]
     assert tinyllm(*command).returncode == 1
     assert cells(tmp_path) == [("failed", 1)]
@@ -230,10 +224,10 @@ def test_cells_that_would_fail_in_the_same_way_are_not_started(
 ) -> None:
     """Fine-tuning needs less than a run with a teacher, so it is tried as well."""
     prepared(tinyllm, tmp_path)
-    done = tinyllm(*experiment("train-size", "--student", "student", *TRAIN, "--schedule", "none"))
+    done = tinyllm(*experiment("train-size", "--student", "student", *TRAIN, "--optimizer", "adamw_bnb_8bit"))
     assert done.returncode == 1, done.stderr
     assert "2 of 6 failed:" in done.stderr
-    assert "There is no schedule 'none'." in done.stderr
+    assert "The optimizer adamw_bnb_8bit is not available here:" in done.stderr
     assert "4 were not started: they would fail in the same way." in done.stderr
     assert cells(tmp_path) == [("failed", 2), ("planned", 4)]
 
