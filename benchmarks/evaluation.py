@@ -68,7 +68,7 @@ def batches(items: Sequence[Any]) -> Iterator[list[Any]]:
 
 def encoded(student: Student, question: Question, targets: Sequence[str]) -> list[Example]:
     text = student_input(ANSWER_PREFIX, question)
-    return student.encode([Task(name=ANSWER, input=text, target=target) for target in targets], LIMITS)
+    return student.encode([Task.single(ANSWER, text, target) for target in targets], LIMITS)
 
 
 def plain_rank(student: Student, model: Any, questions: Sequence[Question]) -> dict[str, list[float]]:

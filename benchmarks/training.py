@@ -113,7 +113,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
         flat = [example for step in step_batches(rows, settings) for example in step]
         tasks = len(WEIGHTS)
-        ordered = [{e.name: e for e in flat[at : at + tasks]} for at in range(0, len(flat), tasks)]
+        ordered = [{e.spans[0].name: e for e in flat[at : at + tasks]} for at in range(0, len(flat), tasks)]
         reference_trainer.train(
             learner.model, ordered, WEIGHTS, max_input=settings.max_input, batch_size=settings.batch_size,
             lr=settings.lr, bf16=options.side.endswith("bf16"), watch=watch,

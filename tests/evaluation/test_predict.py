@@ -114,7 +114,7 @@ def test_a_rationale_is_the_students_text_after_that_teachers_prefix(student: St
     questions = make_questions(5)
     for one in answer(student, questions, config(prefixes=PREFIXES)):
         for teacher, prefix in PREFIXES.items():
-            task = Task(name=teacher, input=student_input(prefix, one.question), target="")
+            task = Task.single(teacher, student_input(prefix, one.question))
             [alone] = student.generate([student.encode([task], LIMITS)[0].input], LIMITS.target)
             assert one.rationales[teacher] == alone
 

@@ -53,7 +53,7 @@ def learned(store: Store, selection: Selection, *names: str, seed: int = 0, limi
 
 def texts(material: TrainingData) -> dict[str, list[str]]:
     return {
-        lesson.question.key: [task.target for task in lesson.tasks if task.name != "answer"]
+        lesson.question.key: [task.segments[0].text for task in lesson.tasks if task.begins_with != "answer"]
         for lesson in material.training_questions
     }
 

@@ -32,7 +32,7 @@ def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def task(text: str, target: str, name: str = ANSWER) -> Task:
-    return Task(name=name, input=text, target=target)
+    return Task.single(name, text, target)
 
 
 def ids(student: Student, text: str) -> list[int]:

@@ -28,7 +28,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_what_is_longer_than_the_limit_is_what_the_student_cuts(both: Both, text: str, target: str, limit: int) -> None:
     student, ruler = both
     for name in (ANSWER, "t5"):
-        [example] = student.encode([Task(name=name, input=text, target=target)], Limits(input=limit, target=limit))
+        [example] = student.encode([Task.single(name, text, target)], Limits(input=limit, target=limit))
         assert (ruler.inputs([text], name)[0] > limit) == example.input_cut
         assert (ruler.targets([target])[0] > limit) == example.target_cut
         if not example.input_cut and not example.target_cut:

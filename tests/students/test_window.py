@@ -62,7 +62,7 @@ def test_a_question_beyond_the_window_is_cut_and_answered(folder: Path) -> None:
 def test_what_is_learnt_fits_the_window_and_is_counted_as_cut(folder: Path) -> None:
     student = load_student(str(folder))
     limits = Limits(input=TrainSettings().max_input, target=TrainSettings().max_target)
-    task = Task(name=ANSWER, input="number " * POSITIONS, target="thing " * POSITIONS)
+    task = Task.single(ANSWER, "number " * POSITIONS, "thing " * POSITIONS)
     [example] = student.encode([task], limits)
     assert (example.input_cut, example.target_cut) == (True, True)
     assert torch.isfinite(student.target_logits([example])[0]).all()
@@ -71,7 +71,7 @@ def test_what_is_learnt_fits_the_window_and_is_counted_as_cut(folder: Path) -> N
 def test_lengths_are_measured_against_the_window_before_any_weights_are_loaded(folder: Path) -> None:
     ruler, student = load_ruler(str(folder)), load_student(str(folder))
     limits = ruler.limits(Limits())
-    [example] = student.encode([Task(name=ANSWER, input="number " * POSITIONS, target="thing " * POSITIONS)], Limits())
+    [example] = student.encode([Task.single(ANSWER, "number " * POSITIONS, "thing " * POSITIONS)], Limits())
     assert (limits.input, limits.target) == (len(example.input), len(example.target))
 
 

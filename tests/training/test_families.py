@@ -118,11 +118,12 @@ def nll_of_transformers(student: Student, example: Example) -> torch.Tensor:
 
 def expected(student: Student, batch: Sequence[Example]) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
     losses: dict[str, float] = {}
-    names = [example.name for example in batch]
+    names = [example.spans[0].name for example in batch]
     for example in batch:
-        loss = nll_of_transformers(student, example) / example.length / names.count(example.name)
+        name = example.spans[0].name
+        loss = nll_of_transformers(student, example) / example.length / names.count(name)
         loss.backward()  # type: ignore[no-untyped-call]
-        losses[example.name] = losses.get(example.name, 0.0) + float(loss.detach())
+        losses[name] = losses.get(name, 0.0) + float(loss.detach())
     return losses, gradients(student.model)
 
 

@@ -38,12 +38,10 @@ def student(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def examples(lengths: Sequence[tuple[int, int]]) -> list[Example]:
     ids = iter(range(10**6))
     return [
-        Example(
-            name=("answer", "t5")[number % 2],
-            weight=1.0,
-            share=1.0,
-            input=tuple(2 + next(ids) % 390 for _ in range(into)),
-            target=tuple(2 + next(ids) % 390 for _ in range(out)),
+        Example.single(
+            ("answer", "t5")[number % 2],
+            tuple(2 + next(ids) % 390 for _ in range(into)),
+            tuple(2 + next(ids) % 390 for _ in range(out)),
         )
         for number, (into, out) in enumerate(lengths)
     ]
@@ -51,7 +49,7 @@ def examples(lengths: Sequence[tuple[int, int]]) -> list[Example]:
 
 def objective(batch: Sequence[Example], reading: Reading = "example") -> Objective:
     """Of a step that is the whole training set: the mean of each task's examples, whatever their numbers are."""
-    names = [example.name for example in batch]
+    names = [example.spans[0].name for example in batch]
     return Objective(reading=reading, coverage={name: names.count(name) / names.count("answer") for name in names})
 
 
@@ -90,8 +88,8 @@ def test_every_way_gives_the_gradient_of_each_example_alone(
     if way == "whole logits":
         learner.head = None
     batch = examples(lengths)
-    names = [example.name for example in batch]
-    totals = {name: sum(e.length for e in batch if e.name == name) for name in names}
+    names = [example.spans[0].name for example in batch]
+    totals = {name: sum(e.length for e in batch if e.spans[0].name == name) for name in names}
     expected = plainly(student, batch, [1 / totals[name] for name in names])
     backward(learner, batch, objective(batch, "token"), MicroBatches(budget=budget))
     assert_same(gradients(student.model), expected)

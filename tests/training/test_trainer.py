@@ -148,13 +148,13 @@ def test_checkpoints_are_spread_evenly_and_the_last_step_is_one(settings: TrainS
 @given(settings=SETTINGS, count=st.integers(1, 60))
 def test_every_epoch_has_every_lesson_once_with_all_its_tasks(settings: TrainSettings, count: int) -> None:
     def example(number: int, name: str) -> Example:
-        return Example(name=name, weight=1, share=1, input=(number,), target=(1,))
+        return Example.single(name, (number,), (1,))
 
     taught = [[example(number, name) for name in ("answer", "t5")] for number in range(count)]
     batches = list(step_batches(taught, settings))
     assert len(batches) == settings.steps(count)
     assert all(len(batch) <= 2 * settings.batch_size for batch in batches)
-    seen = [(one.input[0], one.name) for batch in batches for one in batch]
+    seen = [(one.input[0], one.spans[0].name) for batch in batches for one in batch]
     everything = [(number, name) for number in range(count) for name in ("answer", "t5")]
     for epoch in range(settings.epochs):
         assert sorted(seen[epoch * 2 * count : (epoch + 1) * 2 * count]) == everything
@@ -162,7 +162,7 @@ def test_every_epoch_has_every_lesson_once_with_all_its_tasks(settings: TrainSet
 
 
 def test_epochs_have_different_orders() -> None:
-    alone = [[Example(name="answer", weight=1, share=1, input=(n,), target=(1,))] for n in range(20)]
+    alone = [[Example.single("answer", (n,), (1,))] for n in range(20)]
     [first], [second] = (
         [[one.input[0] for one in batch] for batch in step_batches(alone, TrainSettings(batch_size=20, seed=seed))]
         for seed in (0, 1)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.evaluation.evaluate import QuestionSlice
     from tinyllm_cli.evaluation.predict import FileCheck, PredictedAnswer, PredictionSummary, PredictorConfig
     from tinyllm_cli.evaluation.targets import EvaluationTarget
+    from tinyllm_cli.records.evaluations import Scoring
     from tinyllm_cli.report.collect import Result
     from tinyllm_cli.students.base import Student
 
@@ -36,8 +37,16 @@ class EvaluateOptions(TypedDict, total=False):
     split: Literal["train", "valid", "test"]
     """Default: test."""
 
-    scoring: Literal["rank", "generate", "both"]
-    """Default: both."""
+    scoring: Literal["rank", "generate", "both", "explain"] | None
+    """rank: the most likely option; generate: greedy text; both: these two; explain: a text that explains and answers.
+    Default: explain for a student that explains before it answers, else both."""
+
+    explain_as: str | None
+    """With "explain": the teacher in whose style it explains; default: the one with the highest alpha."""
+
+    votes: int
+    """With "explain": sampled rationales for each question, of whose answers the most frequent one counts; default: 1,
+    one greedy text."""
 
     limit: int | None
     """Only the first N questions; default: all."""
@@ -74,15 +83,34 @@ def evaluate(
             "--run, --model and --teacher exclude each other.", "Give one of them, or none for the latest run."
         )
     target, questions = _target(project, options)
+    scorings = scorings_of(target, options.get("scoring"))
+    target = _explaining(project, target, options) if "explain" in scorings else _not_explaining(target, options)
     load = loaded_once(
         target.model, revision=target.revision, trust_remote_code=options.get("trust_remote_code", False)
     )
     done = []
-    for scoring in scorings_of(target, options.get("scoring", "both")):
+    for scoring in scorings:
         watch = _watch(on_event, f"{target.subject.name} on {questions.dataset}/{questions.split}, {scoring}")
         done += stage(project.store, target, questions, [scoring], load, watch)
     runs = {run.id: run for run in project.store.runs.everything()}
     return [EvaluationResult(id=one.id, inputs_cut=one.truncated_inputs or 0, result=result(one, runs)) for one in done]
+
+
+def _explaining(project: Project, target: EvaluationTarget, options: EvaluateOptions) -> EvaluationTarget:
+    from tinyllm_cli.evaluation.targets import explaining_model, explaining_run
+
+    run = None if target.subject.run is None else project.store.runs.find(target.subject.run)
+    style, votes = options.get("explain_as"), options.get("votes", 1)
+    if run is None:
+        prefixes = {name: spec.prefix for name, spec in project.settings.teachers.items()}
+        return target.explains(*explaining_model(prefixes, style, votes))
+    return target.explains(*explaining_run(run, style, votes))
+
+
+def _not_explaining(target: EvaluationTarget, options: EvaluateOptions) -> EvaluationTarget:
+    if options.get("explain_as") is not None or options.get("votes", 1) != 1:
+        raise UsageProblem("--explain-as and --votes are about explained answers.", "Add --scoring explain.")
+    return target
 
 
 def _watch(on_event: OnEvent, label: str) -> Callable[[str, int, int], None]:
@@ -127,8 +155,11 @@ class PredictOptions(TypedDict, total=False):
     explain_as: Sequence[str]
     """Teachers in whose style a rationale is written too; ["all"]: every teacher."""
 
-    scoring: Literal["rank", "generate"]
-    """Default: rank."""
+    scoring: Literal["rank", "generate", "explain"] | None
+    """Default: explain for a student that explains before it answers, else rank."""
+
+    votes: int
+    """With "explain": sampled rationales for each question; default: 1, one greedy text."""
 
     max_input: int
     """Longest input in tokens, for a model; default: 1024."""
@@ -155,21 +186,29 @@ class Predictor:
 
 
 def predictor(project: Project | None, **options: Unpack[PredictOptions]) -> Predictor:
-    """The student of a run, or any model. `project` may be None for a model.
+    """The student of a run, or any model. `project` may be None for a model. With "explain" and one style in
+    `explain_as`, the answer is explained in this style.
 
     Raises UsageProblem for a PINTO run, which reads teachers' rationales, and for an unknown teacher."""
     from tinyllm_cli.evaluation.predict import PredictorConfig, choose_prefixes
+    from tinyllm_cli.evaluation.targets import explaining_model, explaining_run, run_target, scorings_of
     from tinyllm_cli.students.base import Limits
+    from tinyllm_cli.students.explain import ANSWERS_ALONE
     from tinyllm_cli.students.model_names import absolute, loaded_once
     from tinyllm_cli.training.run_lookup import run_with_student
 
-    model = options.get("model")
+    model, styles, votes = options.get("model"), options.get("explain_as", ()), options.get("votes", 1)
+    style = styles[0] if len(styles) == 1 and styles[0] != "all" else None
+    scoring = options.get("scoring")
+    explaining = ANSWERS_ALONE
     prefixes: dict[str, str]
     if model is not None:
         name = folder = absolute(model)
         owner, limits = model, Limits(input=options.get("max_input", 1024))
         configured = project.settings.teachers if project else {}
         prefixes = dict(options.get("prefixes") or {name: spec.prefix for name, spec in configured.items()})
+        if scoring == "explain":
+            explaining, _ = explaining_model(prefixes, style, votes)
     else:
         if project is None:
             raise UsageProblem("A run needs its database.", "Pass the open project, or name a model.")
@@ -181,10 +220,15 @@ def predictor(project: Project | None, **options: Unpack[PredictOptions]) -> Pre
             )
         name, folder, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings.prefixes)
         limits = Limits.of(run.settings.train)
-    chosen = choose_prefixes(options.get("explain_as", ()), prefixes, owner)
+        explaining, _ = explaining_run(run, style, votes)
+        usual: Scoring = "explain" if run.explains == "rationale-first" else "rank"
+        [scoring] = scorings_of(run_target(run), scoring or usual)
+    if votes != 1 and scoring != "explain":
+        raise UsageProblem("--votes is about explained answers.", "Add --scoring explain.")
     config = PredictorConfig(
-        name=name, model=folder, scoring=options.get("scoring", "rank"), limits=limits, prefixes=chosen
-    )
+        name=name, model=folder, scoring=scoring or "rank", limits=limits, explaining=explaining,
+        prefixes=choose_prefixes(styles, prefixes, owner),
+    )  # fmt: skip
     load = loaded_once(folder, trust_remote_code=options.get("trust_remote_code", False))
     return Predictor(config=config, teachers=sorted(prefixes), load=load)
 

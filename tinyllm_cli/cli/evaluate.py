@@ -44,9 +44,23 @@ def evaluate(
     ] = None,
     split: Split = "test",
     scoring: Annotated[
-        Literal["rank", "generate", "both"],
-        typer.Option(help="rank: the most likely option; generate: greedy text matched to an option."),
-    ] = "both",
+        Literal["rank", "generate", "both", "explain"] | None,
+        typer.Option(
+            help="rank: the most likely option; generate: greedy text matched to an option; explain: the student writes"
+            " a rationale and answers.",
+            show_default="both; explain for a student that explains first",
+        ),
+    ] = None,
+    explain_as: Annotated[
+        str | None,
+        typer.Option(
+            help="With explain: the teacher in whose style the student explains.",
+            show_default="that with the highest alpha", autocompletion=teacher_names,
+        ),
+    ] = None,
+    votes: Annotated[
+        int, typer.Option(min=1, help="With explain: answer by the majority of K sampled rationales.")
+    ] = 1,
     limit: QuestionLimit = None,
     max_input: MaxInput = 1024,
     trust_remote_code: TrustRemoteCode = False,
@@ -55,7 +69,7 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
-) -> None:
+) -> None:  # fmt: skip
     """Measure accuracy, with chance, majority class, interval and unparseable answers. Keeps every prediction.
 
     Example: tinyllm eval --run 3 --split test
@@ -65,7 +79,8 @@ def evaluate(
     create = model is not None and dataset is not None
     with session.project(create=create) as project, console.events() as on_event:
         done = api.evaluate(
-            project, run=run, model=model, teacher=teacher, dataset=dataset, split=split, scoring=scoring, limit=limit,
+            project, run=run, model=model, teacher=teacher, dataset=dataset, split=split, scoring=scoring,
+            explain_as=explain_as, votes=votes, limit=limit,
             max_input=max_input, trust_remote_code=trust_remote_code, on_event=on_event,
         )  # fmt: skip
     _show(console, done)

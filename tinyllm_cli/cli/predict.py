@@ -52,9 +52,16 @@ def predict(
                      " Repeatable.", autocompletion=teacher_names),
     ] = None,
     scoring: Annotated[
-        Literal["rank", "generate"],
-        typer.Option(help="rank: the most likely option; generate: greedy text matched to an option."),
-    ] = "rank",
+        Literal["rank", "generate", "explain"] | None,
+        typer.Option(
+            help="rank: the most likely option; generate: greedy text matched to an option; explain: the student writes"
+            " a rationale and answers.",
+            show_default="rank; explain for a student that explains first",
+        ),
+    ] = None,
+    votes: Annotated[
+        int, typer.Option(min=1, help="With explain: answer by the majority of K sampled rationales.")
+    ] = 1,
     file: Annotated[
         Path | None,
         _file(help="Questions as .jsonl, .json, .csv, .tsv or .parquet; gold answers are optional."),
@@ -90,7 +97,7 @@ def predict(
     if question is not None and (option or json or not console.can_ask):  # a wrong one is reported before a model loads
         asked = _question(console, question, option or [], context)
     student = _predictor(
-        session, PredictOptions(run=run, model=model, explain_as=explain_as or [], scoring=scoring,
+        session, PredictOptions(run=run, model=model, explain_as=explain_as or [], scoring=scoring, votes=votes,
                                 max_input=max_input, trust_remote_code=trust_remote_code)
     )  # fmt: skip
     if file is not None:
@@ -175,6 +182,8 @@ def _show(console: Console, student: Predictor, one: PredictedAnswer) -> None:
         console.say(f"Answer: {option_line(prediction.option, options[prediction.option])}")
     for index, share in enumerate(one.probabilities):
         console.say(f"  {share:6.1%}  {option_line(index, options[index])}")
+    if student.config.scoring == "explain":
+        console.say(f"Explanation: {prediction.text or '(nothing)'}")
     for teacher, text in one.rationales.items():
         console.say(f"Explained as {teacher}: {text or '(nothing)'}")
     if prediction.input_truncated:

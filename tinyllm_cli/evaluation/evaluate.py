@@ -56,7 +56,9 @@ def evaluate(
         def answered(count: int, total: int, label: str = label) -> None:
             watch(label, count, total)
 
-        how = StudentScoring(scoring=scoring, limits=target.limits, extra_context=target.extra_context)
+        how = StudentScoring(
+            scoring=scoring, limits=target.limits, explaining=target.explaining, extra_context=target.extra_context
+        )
         done.append(evaluate_student(store, target.subject, load, questions, how, answered))
     return done
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tinyllm_cli.files import exclusive
 from tinyllm_cli.iteration import batched
 from tinyllm_cli.records.evaluations import Prediction, Scoring
 from tinyllm_cli.students.base import Limits, Student
+from tinyllm_cli.students.explain import ANSWERS_ALONE, Explaining
 from tinyllm_cli.students.loading import model_fingerprint
 from tinyllm_cli.students.predict import explain
 
@@ -42,15 +43,15 @@ class PredictorConfig:
     model: str
     scoring: Scoring
     limits: Limits
+    explaining: Explaining = ANSWERS_ALONE
     prefixes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """Changes with everything that answers depend on, the model's files included."""
-        content = [
-            model_fingerprint(self.model) or self.model, self.scoring, self.limits.input, self.limits.target,
-            dict(self.prefixes),
-        ]  # fmt: skip
+        limits, explaining = self.limits, [asdict(self.explaining)] if self.scoring == "explain" else []
+        model = model_fingerprint(self.model) or self.model
+        content = [model, self.scoring, limits.input, limits.target, dict(self.prefixes), *explaining]
         return hashlib.sha256(canonical(content).encode()).hexdigest()[:12]
 
 
@@ -167,7 +168,7 @@ def answer(student: Student, questions: Sequence[Question], config: PredictorCon
     """Answers in the order of the questions, whose keys must differ.
 
     Raises WorldProblem when a score of the student is not finite."""
-    how = StudentScoring(scoring=config.scoring, limits=config.limits)
+    how = StudentScoring(scoring=config.scoring, limits=config.limits, explaining=config.explaining)
     predictions = {one.key: one for one in predictions_of(student, questions, how, config.name)}
     rationales = {
         teacher: explain(student, questions, teacher, prefix, config.limits)

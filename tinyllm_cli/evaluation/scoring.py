@@ -10,28 +10,33 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.records.evaluations import Prediction, Scoring
 from tinyllm_cli.students.base import Limits, Student
+from tinyllm_cli.students.explain import ANSWERS_ALONE, Explaining, explain_and_answer
 from tinyllm_cli.students.inputs import ExtraContext
 from tinyllm_cli.students.predict import ScoresNotFinite, generate, rank
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudentScoring:
-    """How a student answers. `extra_context` is in its input beside the questions (PINTO)."""
+    """How a student answers. `explaining` says how it explains ("explain"), and where its text has the answer
+    ("generate"). `extra_context` is in its input beside the questions (PINTO)."""
 
     scoring: Scoring
     limits: Limits
+    explaining: Explaining = ANSWERS_ALONE
     extra_context: ExtraContext = field(default_factory=dict)
 
 
 def predictions_of(student: Student, questions: Sequence[Question], how: StudentScoring, name: str) -> list[Prediction]:
-    """One prediction for each question. A generating student ranks the first question as well: text shows no NaN.
+    """One prediction for each question. A student that writes ranks the first question as well: text shows no NaN.
 
     Raises WorldProblem that names the student when a score is not finite."""
     with named(name):
         if how.scoring == "rank":
             return list(rank(student, questions, how.limits, how.extra_context))
         list(rank(student, questions[:1], how.limits, how.extra_context))
-    return list(generate(student, questions, how.limits, how.extra_context))
+    if how.scoring == "explain":
+        return list(explain_and_answer(student, questions, how.explaining, how.limits, how.extra_context))
+    return list(generate(student, questions, how.limits, how.extra_context, how.explaining.option))
 
 
 @contextmanager

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tinyllm_cli.config import Settings, match_name
 from tinyllm_cli.errors import UsageProblem, choices
 from tinyllm_cli.records.evaluations import Scoring, Subject
+from tinyllm_cli.records.experiments import Scorings
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Limits
+from tinyllm_cli.students.explain import ANSWERS_ALONE, Explaining
 from tinyllm_cli.students.inputs import ExtraContext
 from tinyllm_cli.students.loading import is_local, model_fingerprint
 
@@ -25,16 +28,54 @@ class EvaluationTarget:
     limits: Limits
     teacher: str | None = None
     revision: str | None = None
+    explaining: Explaining = ANSWERS_ALONE
     extra_context: ExtraContext = field(default_factory=dict)
 
     def with_context(self, extra_context: ExtraContext, digest: str) -> EvaluationTarget:
         """The same target, which reads this context; `digest` identifies it in the subject."""
         return replace(self, subject=replace(self.subject, extra_context=digest), extra_context=extra_context)
 
+    def explains(self, explaining: Explaining, teacher: str | None) -> EvaluationTarget:
+        """The same target, which explains its answers so, in this teacher's style if it has several."""
+        votes = explaining.votes if explaining.votes > 1 else None
+        return replace(self, subject=replace(self.subject, explain_as=teacher, votes=votes), explaining=explaining)
+
 
 def run_target(run: Run) -> EvaluationTarget:
     """The student of a run, with the limits of its training."""
-    return EvaluationTarget(subject=run_subject(run), model=run.folder, limits=Limits.of(run.settings.train))
+    return EvaluationTarget(
+        subject=run_subject(run), model=run.folder, limits=Limits.of(run.settings.train),
+        explaining=ANSWERS_ALONE if run.explains is None else Explaining(target=run.explains),
+    )  # fmt: skip
+
+
+def explaining_run(run: Run, explain_as: str | None = None, votes: int = 1) -> tuple[Explaining, str | None]:
+    """How the student of a run explains, and the teacher whose style that is, by default the one with the highest
+    alpha; None where its training had all teachers in one text, or none.
+
+    Raises UsageProblem for a teacher that the student can't imitate alone."""
+    target = run.explains
+    if target != "multitask":
+        if explain_as is not None:
+            why = "it writes what all its teachers write" if target else "it was trained on answers alone"
+            raise UsageProblem(f"Run {run.id} has no style of one teacher: {why}.", "Remove --explain-as.")
+        return (ANSWERS_ALONE if target is None else Explaining(target=target, votes=votes)), None
+    prefixes = run.settings.prefixes
+    if explain_as is None:
+        teacher = max(sorted(prefixes), key=lambda name: run.alpha.get(name, 0.0))
+    else:
+        teacher = match_name(explain_as, prefixes, "teacher")
+    return Explaining(target=target, prefix=prefixes[teacher], votes=votes), teacher
+
+
+def explaining_model(prefixes: Mapping[str, str], explain_as: str | None, votes: int = 1) -> tuple[Explaining, str]:
+    """How a model that was not trained here explains: after the prefix of a teacher, of which `prefixes` has several.
+
+    Raises UsageProblem when no teacher is named, or an unknown one."""
+    if explain_as is None:
+        raise UsageProblem("Which instruction should the model explain after?", "Name a teacher: --explain-as NAME.")
+    teacher = match_name(explain_as, prefixes, "teacher")
+    return Explaining(target="multitask", prefix=prefixes[teacher], votes=votes), teacher
 
 
 def model_target(model: str, max_input: int) -> EvaluationTarget:
@@ -57,11 +98,22 @@ def teacher_target(store: Store, settings: Settings, name: str, dataset: str, ma
     return EvaluationTarget(subject=subject, model=model, limits=limits, teacher=teacher, revision=revision)
 
 
-def scorings_of(target: EvaluationTarget, wanted: Literal["rank", "generate", "both"]) -> tuple[Scoring, ...]:
-    """The scorings to carry out. Of a teacher its stored replies come first; `both` ranks it too only where its model
-    is on this machine.
+def scorings_of(target: EvaluationTarget, wanted: Scorings | None) -> tuple[Scoring, ...]:
+    """The scorings to carry out; None is "explain" for a student that explains before it answers, else "both". Of a
+    teacher its stored replies come first; "both" ranks it too only where its model is on this machine.
 
-    Raises UsageProblem for `rank` of a teacher that is not a Hugging Face model."""
+    Raises UsageProblem for a scoring that has no meaning for the target."""
+    explains_first = target.explaining.target == "rationale-first"
+    wanted = wanted or ("explain" if explains_first else "both")
+    if wanted == "explain" and target.teacher is not None:
+        raise UsageProblem(
+            f"{target.teacher} is evaluated by its stored replies, which explain.", "Use --scoring generate."
+        )
+    if wanted in ("generate", "both") and explains_first:
+        raise UsageProblem(
+            f"The student of {target.subject.name} explains before it answers, so its text is no answer.",
+            "Use --scoring explain.",
+        )
     if wanted != "both":
         if target.teacher is not None and wanted == "rank" and not target.model:
             raise UsageProblem(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Scoring = Literal["rank", "generate"]
+Scoring = Literal["rank", "generate", "explain"]
+"""How an answer is chosen: the most likely option; greedy text that is an option; or a text that explains and
+answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,12 @@ class Subject:
     """Hash of the sampling of a teacher's stored replies; `recipe` is the name of their recipe."""
 
     recipe: str | None = None
+    explain_as: str | None = None
+    """The teacher in whose style a student explains, where it writes one at a time."""
+
+    votes: int | None = None
+    """Rationales that were sampled for each question; None: one greedy text, or none."""
+
     extra_context: str | None = None
     """Hash of the rationales that the student reads beside the questions (PINTO)."""
 
@@ -61,8 +69,16 @@ class Evaluation:
     correct: int | None
     unparseable: int | None
     truncated_inputs: int | None
+    written_tokens: int | None
+    """Tokens of the texts that the student wrote; None where it wrote none."""
+
     seconds: float | None
     created: str
+
+    @property
+    def scored_by(self) -> str:
+        """The scoring, with the number of votes: accuracies by the same one can be compared."""
+        return f"{self.scoring}, {self.subject.votes} votes" if self.subject.votes else self.scoring
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,4 +92,7 @@ class Prediction:
     correct: bool
     scores: tuple[float, ...] | None = None
     text: str | None = None
+    written_tokens: int | None = None
+    """Of all texts that were written for it, where these are counted."""
+
     input_truncated: bool = False

@@ -14,7 +14,7 @@ OptionValue = str | int | float | bool
 Label = Mapping[str, str | int | float]
 """What distinguishes a cell from the others of its plan, by column of the plan's table."""
 
-Scorings = Literal["rank", "generate", "both"]
+Scorings = Literal["rank", "generate", "both", "explain"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tinyllm_cli.records.settings import RunSettings
+from tinyllm_cli.records.settings import RunSettings, Target
 
 RunState = Literal["running", "done", "stopped", "failed"]
 
@@ -47,6 +47,11 @@ class Run:
     started: str
     finished: str | None = None
     error: str | None = None
+
+    @property
+    def explains(self) -> Target | None:
+        """What the student has learned to write: the target of its training; None where it learned no rationales."""
+        return self.settings.train.target if self.settings.prefixes else None
 
     @property
     def checkpoint(self) -> int | None:

@@ -14,6 +14,10 @@ Reading = Literal["example", "token"]
 """Two readings of the cross-entropy l. "example" (the paper): the mean over a task's examples of each example's mean
 over its target tokens. "token" (the authors' code): the mean over all of a task's target tokens."""
 
+Target = Literal["multitask", "rationale-first", "answer-first"]
+"""What the student learns to write of a question: the answer and each rationale as tasks of their own (the paper), or
+both in one sequence, in either order."""
+
 Precision = Literal["auto", "float32", "bfloat16"]
 SelectBy = Literal["accuracy", "loss"]
 
@@ -26,17 +30,23 @@ def check_seed(seed: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """How to train. The defaults are the paper's where it gives one.
+    """How to train. The defaults are the paper's where it gives one; `training.recipes` has others.
 
     Raises UsageProblem for a number that is not finite, and for a seed of more than 64 bits."""
 
     epochs: int = 1
+    max_steps: int = 0
+    """Optimizer steps, instead of epochs (0: as many as the epochs have)."""
+
     batch_size: int = 8
     """Questions in an optimizer step; each brings its answer and its rationales."""
 
     lr: float = 5e-5
     schedule: str = "linear"
     warmup_steps: int = 0
+    warmup_ratio: float = 0.0
+    """The warm-up as a fraction of all steps, where `warmup_steps` is 0."""
+
     weight_decay: float = 0.0
     """Of matrices; norms and biases do not decay."""
 
@@ -58,24 +68,30 @@ class TrainSettings:
 
     max_input: int = 1024
     max_target: int = 256
+    target: Target = "multitask"
     reading: Reading = "example"
     precision: Precision = "auto"
     token_budget: int = 0
     """Tokens in a micro-batch: memory against speed, with no effect on the gradient. 0 is what suits the device."""
 
     evals_per_epoch: int = 2
+    eval_every: int = 0
+    """Steps between two evaluations, instead of evaluations per epoch (0: these)."""
+
     select_by: SelectBy = "accuracy"
     """What of the valid split chooses the checkpoint; the other one decides between equals."""
 
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("lr", "weight_decay", "lora_alpha", "max_grad_norm"):
+        for name in ("lr", "weight_decay", "lora_alpha", "max_grad_norm", "warmup_ratio"):
             value = getattr(self, name)
             if not math.isfinite(value) or value < 0:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageProblem(f"{option} can't be {value:g}.", "It must be a finite number, 0 or more.")
 
+        if self.warmup_ratio > 1:
+            raise UsageProblem(f"--warmup-ratio can't be {self.warmup_ratio:g}.", "It is a fraction of all steps.")
         check_seed(self.seed)
 
     def budget_on(self, device: str) -> int:
@@ -83,7 +99,28 @@ class TrainSettings:
         return self.token_budget or (3000 if device == "cpu" else 16_000)
 
     def steps(self, training_questions: int) -> int:
-        return self.epochs * math.ceil(training_questions / self.batch_size)
+        """Optimizer steps of the whole training, without early stopping."""
+        return self.max_steps or self.epochs * self.steps_per_epoch(training_questions)
+
+    def steps_per_epoch(self, training_questions: int) -> int:
+        return math.ceil(training_questions / self.batch_size)
+
+    def warmup(self, steps: int) -> int:
+        """Steps of the warm-up in a training of `steps`."""
+        return self.warmup_steps or round(self.warmup_ratio * steps)
+
+    def evaluations(self, training_questions: int) -> int:
+        """Evaluations on valid in the whole training; at most one for each step."""
+        steps = self.steps(training_questions)
+        if self.eval_every:
+            return math.ceil(steps / self.eval_every)
+        wanted = self.evals_per_epoch * steps / self.steps_per_epoch(training_questions)
+        return min(steps, max(1, round(wanted)))
+
+    def questions_after(self, steps: int, training_questions: int) -> int:
+        """Questions that so many steps have seen; the last step of an epoch may have fewer than the others."""
+        epochs, rest = divmod(steps, self.steps_per_epoch(training_questions))
+        return epochs * training_questions + min(rest * self.batch_size, training_questions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,10 @@ class Result:
     majority: float
     unparseable: float
     inputs_cut: int | None
+    written_tokens: int | None = None
+    """Of the texts that explain the answers; None where none were written."""
+
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +201,7 @@ def result(evaluation: Evaluation, runs: Mapping[int, Run], labels: Mapping[int,
         seed=run.seed if run else None,
         dataset=evaluation.dataset,
         split=evaluation.split,
-        scoring=evaluation.scoring,
+        scoring=evaluation.scored_by,
         n=n,
         correct=correct,
         accuracy=correct / n,
@@ -207,6 +211,8 @@ def result(evaluation: Evaluation, runs: Mapping[int, Run], labels: Mapping[int,
         majority=evaluation.majority,
         unparseable=(evaluation.unparseable or 0) / n,
         inputs_cut=evaluation.truncated_inputs,
+        written_tokens=evaluation.written_tokens,
+        seconds=evaluation.seconds,
     )
 
 

@@ -96,12 +96,18 @@ class MainTable:
     blocks: tuple[Block, ...]
 
 
+def scoring_order(scoring: str) -> tuple[int, str]:
+    """A key to sort scorings by; one that is not ranked or generated comes last."""
+    known = ("rank", "generate")
+    return (known.index(scoring) if scoring in known else len(known)), scoring
+
+
 def main_tables(found: Sequence[Arm], sizes: Mapping[str, int]) -> list[MainTable]:
     """One for each scoring of students on test; none where nothing was evaluated there."""
     tested = [arm for arm in found if arm.split == "test"]
     students = [arm for arm in tested if arm.method in TITLES and arm.trained_on in (None, arm.dataset)]
     tables = []
-    for scoring in sorted({arm.scoring for arm in students}, key=("rank", "generate").index):
+    for scoring in sorted({arm.scoring for arm in students}, key=scoring_order):
         own = [arm for arm in students if arm.scoring == scoring]
         columns = tuple(_columns(own, sizes))
         teachers = [arm for arm in tested if arm.method == "teacher"]

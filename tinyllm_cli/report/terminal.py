@@ -116,9 +116,11 @@ def accuracy_tables(results: Iterable[Result]) -> list[Table]:
 
 def _accuracy_table(comparison: ComparableResults) -> Table:
     first = comparison.results[0]
-    free_text = first.scoring == "generate"  # a ranked answer is always an option
+    free_text = first.scoring != "rank"  # a ranked answer is always an option
+    written = any(result.written_tokens is not None for result in comparison.results)
     head = ["subject", "settings", "alpha", ">seed", ">accuracy", "95 % interval"]
     head += [">unparseable"] if free_text else []
+    head += [">tokens", ">seconds"] if written else []
     always = "" if free_text else ", unparseable 0 %"
     by_chance = f"chance {percent(first.chance)}, majority class {percent(first.majority)}{always}"
     table = plain_table(f"Accuracy on {comparison.title}", head, caption=by_chance)
@@ -132,5 +134,9 @@ def _accuracy_table(comparison: ComparableResults) -> Table:
             Text(percent(result.accuracy), style=style),
             Text(f"{100 * result.low:.1f} to {100 * result.high:.1f} %"),
         ]
-        table.add_row(*cells, *([Text(percent(result.unparseable))] if free_text else []))
+        cells += [Text(percent(result.unparseable))] if free_text else []
+        if written:
+            cost = (result.written_tokens, result.seconds)
+            cells += [Text("-" if value is None else f"{value:,.0f}") for value in cost]
+        table.add_row(*cells)
     return table

@@ -209,15 +209,18 @@ CREATE TABLE evaluations (
     sampling TEXT REFERENCES samplings(hash), -- with recipe: of a teacher's stored replies
     recipe TEXT REFERENCES recipes(name),
     extra_context TEXT, -- hash of the rationales that the student reads beside the questions (PINTO)
+    explain_as TEXT, -- teacher in whose style the student explains
+    votes INTEGER, -- sampled rationales for each question
     dataset TEXT NOT NULL REFERENCES datasets(name),
     split TEXT NOT NULL,
-    scoring TEXT NOT NULL CHECK (scoring IN ('rank', 'generate')),
+    scoring TEXT NOT NULL CHECK (scoring IN ('rank', 'generate', 'explain')),
     questions INTEGER NOT NULL,
     chance REAL NOT NULL, -- expected accuracy of guessing
     majority REAL NOT NULL, -- accuracy of always choosing the most frequent position
     correct INTEGER, -- NULL: not complete
     unparseable INTEGER,
     truncated_inputs INTEGER,
+    written_tokens INTEGER, -- of the texts that explain the answers
     seconds REAL,
     created TEXT NOT NULL
 ) STRICT;
@@ -230,6 +233,7 @@ CREATE TABLE predictions (
     correct INTEGER NOT NULL,
     scores TEXT, -- JSON array: mean log-likelihood (nats per token) of each option
     text TEXT,
+    written_tokens INTEGER, -- of the texts that explain the answer
     input_truncated INTEGER NOT NULL, -- 1: the input was longer than the limit
     PRIMARY KEY (evaluation, key)
 ) STRICT, WITHOUT ROWID;
@@ -269,6 +273,6 @@ CREATE INDEX cells_by_identity ON cells(identity) WHERE state = 'done';
 CREATE UNIQUE INDEX evaluations_by_subject ON evaluations(
     kind, subject, dataset, split, scoring, questions, coalesce(step, -1), coalesce(model, ''),
     coalesce(model_fingerprint, ''), coalesce(revision, ''), coalesce(max_input, -1), coalesce(sampling, ''),
-    coalesce(recipe, ''), coalesce(extra_context, '')
+    coalesce(recipe, ''), coalesce(extra_context, ''), coalesce(explain_as, ''), coalesce(votes, 0)
 );
 """

@@ -12,7 +12,7 @@ from tinyllm_cli.store.database import Database, now
 
 _SUBJECT = (
     "kind", "subject", "run", "step", "model", "model_fingerprint", "revision", "max_input", "sampling", "recipe",
-    "extra_context",
+    "extra_context", "explain_as", "votes",
 )  # fmt: skip
 _SAME = " AND ".join(f"{name} IS ?" for name in (*_SUBJECT, "dataset", "split", "scoring", "questions"))
 
@@ -85,7 +85,7 @@ class EvaluationQueries:
         with self._db.atomic():
             self._db.executemany(
                 "INSERT OR REPLACE INTO predictions (evaluation, key, question, option, correct, scores, text,"
-                " input_truncated) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                " written_tokens, input_truncated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
                         evaluation,
@@ -95,6 +95,7 @@ class EvaluationQueries:
                         p.correct,
                         json.dumps(p.scores) if p.scores else None,
                         p.text,
+                        p.written_tokens,
                         p.input_truncated,
                     )
                     for p in predictions
@@ -107,6 +108,7 @@ class EvaluationQueries:
             "UPDATE evaluations SET seconds = coalesce(seconds, 0) + ?,"
             " correct = (SELECT coalesce(sum(correct), 0) FROM predictions WHERE evaluation = evaluations.id),"
             " unparseable = (SELECT count(*) FROM predictions WHERE evaluation = evaluations.id AND option IS NULL),"
+            " written_tokens = (SELECT sum(written_tokens) FROM predictions WHERE evaluation = evaluations.id),"
             " truncated_inputs = (SELECT coalesce(sum(input_truncated), 0) FROM predictions"
             " WHERE evaluation = evaluations.id)"
             " WHERE id = ? RETURNING *",

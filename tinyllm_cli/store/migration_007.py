@@ -53,8 +53,11 @@ _EXPRESSIONS = {
             )
         },
         "truncated_inputs": "inputs_cut",
+        "explain_as": "NULL",
+        "votes": "NULL",
+        "written_tokens": "NULL",
     },
-    "predictions": {"input_truncated": "input_cut"},
+    "predictions": {"written_tokens": "NULL", "input_truncated": "input_cut"},
     "experiments": {"command": "renamed_command(command)"},
     "cells": {"identity": _IDENTITY},
 }  # fmt: skip

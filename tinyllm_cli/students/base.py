@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from tinyllm_cli.records.settings import TrainSettings
-from tinyllm_cli.students.inputs import Task
+from tinyllm_cli.students.inputs import ANSWER, Segment, Task
 
 if TYPE_CHECKING:
     import torch
@@ -42,20 +42,36 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Example:
-    """A task as token ids. `target` ends in the end-of-sequence token unless it was cut."""
+class Span:
+    """A segment of a target, in tokens. `length` is their number: what its loss is averaged over."""
 
     name: str
-    weight: float
-    share: float
+    length: int
+    weight: float = 1.0
+    share: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A task as token ids. `spans` divide `target`, which ends in the end-of-sequence token unless it was cut."""
+
     input: tuple[int, ...]
     target: tuple[int, ...]
+    spans: tuple[Span, ...]
     input_cut: bool = False
     target_cut: bool = False
 
+    @classmethod
+    def single(
+        cls, name: str, input: tuple[int, ...], target: tuple[int, ...], *, weight: float = 1.0, share: float = 1.0
+    ) -> Example:
+        """An example with one span."""
+        span = Span(name=name, length=len(target), weight=weight, share=share)
+        return cls(input=input, target=target, spans=(span,))
+
     @property
     def length(self) -> int:
-        """Target tokens: what the loss is averaged over."""
+        """Target tokens."""
         return len(self.target)
 
     @property
@@ -80,11 +96,21 @@ class Ranker(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampled:
+    """How to sample texts: `seeds` has one for each input, so that a text does not depend on the others."""
+
+    temperature: float
+    seeds: Sequence[int]
+
+
 class Writer(Ranker, Protocol):
     """Writes text as well."""
 
-    def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
-        """Greedy continuations as text, without special tokens."""
+    def generate(
+        self, inputs: Sequence[Sequence[int]], max_new_tokens: int, sampled: Sampled | None = None
+    ) -> list[str]:
+        """Continuations as text, without special tokens; greedy ones, unless `sampled`."""
         ...
 
 
@@ -146,13 +172,38 @@ def by_tokens(items: Sequence[Sized], sizes: Sequence[int], budget: int) -> Iter
         yield group
 
 
-def target_ids(tokenizer: Any, text: str, limit: int) -> tuple[tuple[int, ...], bool]:
-    """(ids, cut): the text and the end-of-sequence token. A text that doesn't fit loses its end and the token, so that
-    the student does not learn to stop in mid-sentence."""
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    if len(ids) + 1 > limit:
-        return tuple(ids[:limit]), True
-    return (*ids, tokenizer.eos_token_id), False
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedTarget:
+    """The token ids of a target, and the spans that its segments became; `cut`: at least one lost its end."""
+
+    ids: tuple[int, ...]
+    spans: tuple[Span, ...]
+    cut: bool
+
+
+def encode_target(tokenizer: Any, segments: Sequence[Segment], limit: int, *, before: str = "") -> EncodedTarget:
+    """The segments and the end-of-sequence token, in `limit` tokens; `before` precedes the first text.
+
+    What does not fit is cut at the end of a segment, and an answer is cut last: after a truncated rationale it is
+    whole. Where the last segment is cut, the end-of-sequence token is left out, so that the student does not learn to
+    stop in mid-sentence. A segment without any room is left out."""
+    texts = [before * (number == 0) + segment.text for number, segment in enumerate(segments)]
+    whole: list[list[int]] = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    whole[-1] = [*whole[-1], tokenizer.eos_token_id]
+    order = sorted(range(len(segments)), key=lambda number: segments[number].name != ANSWER)
+    room, kept = limit, [0] * len(segments)
+    for number in order:
+        kept[number] = min(room, len(whole[number]))
+        room -= kept[number]
+    return EncodedTarget(
+        ids=tuple(token for ids, count in zip(whole, kept, strict=True) for token in ids[:count]),
+        spans=tuple(
+            Span(name=segment.name, length=count, weight=segment.weight, share=segment.share)
+            for segment, count in zip(segments, kept, strict=True)
+            if count
+        ),
+        cut=any(count < len(ids) for ids, count in zip(whole, kept, strict=True)),
+    )
 
 
 def pad_multiple(device: str) -> int:

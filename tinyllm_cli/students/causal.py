@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,16 +16,17 @@ from tinyllm_cli.students.base import (
     IGNORED,
     Example,
     Limits,
+    Sampled,
     by_budget,
+    encode_target,
     mask,
     one_row,
     pad,
     pad_multiple,
     read_budget,
-    target_ids,
 )
-from tinyllm_cli.students.decoding import concat_caches, greedy
-from tinyllm_cli.students.inputs import ANSWER, Task
+from tinyllm_cli.students.decoding import concat_caches, decoder
+from tinyllm_cli.students.inputs import ANSWER, ANSWER_CUE, RATIONALE_CUE, Task
 from tinyllm_cli.students.loss.cpu.packing import pack, prepare
 from tinyllm_cli.students.scoring import mean_log_likelihoods
 
@@ -33,13 +35,10 @@ if TYPE_CHECKING:
 
     from tinyllm_cli.students.loss.cpu.dropout import DropoutRng
 
-ANSWER_CUE = "\nAnswer:"
-RATIONALE_CUE = "\nRationale:"
 
-
-def cue_of(task: str) -> str:
-    """The end of the input, which the target continues."""
-    return ANSWER_CUE if task == ANSWER else RATIONALE_CUE
+def cue_of(segment: str) -> str:
+    """The end of the input, which a target that begins with this segment continues."""
+    return ANSWER_CUE if segment == ANSWER else RATIONALE_CUE
 
 
 def input_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
@@ -66,23 +65,22 @@ class CausalStudent:
         limits = limits.within(self._window, shared=True)
         # Together with its cue, as it is typed elsewhere: some tokenizers join a question's full stop with the line
         # break after it.
-        inputs = input_ids(self.tokenizer, [task.input + cue_of(task.name) for task in tasks])
+        inputs = input_ids(self.tokenizer, [task.input + cue_of(task.begins_with) for task in tasks])
         examples = []
         for task, ids in zip(tasks, inputs, strict=True):
             cut = len(ids) > limits.input
-            target, target_cut = target_ids(self.tokenizer, f" {task.target}", limits.target)
+            target = encode_target(self.tokenizer, task.segments, limits.target, before=" ")
             examples.append(
                 Example(
-                    name=task.name, weight=task.weight, share=task.share,
                     input=tuple(self._cut(task, limits.input) if cut else ids),
-                    target=target, input_cut=cut, target_cut=target_cut,
+                    target=target.ids, spans=target.spans, input_cut=cut, target_cut=target.cut,
                 )
             )  # fmt: skip
         return examples
 
     def _cut(self, task: Task, limit: int) -> list[int]:
         """The beginning of an input, and its cue."""
-        cue: list[int] = self.tokenizer(cue_of(task.name), add_special_tokens=False)["input_ids"]
+        cue: list[int] = self.tokenizer(cue_of(task.begins_with), add_special_tokens=False)["input_ids"]
         [body] = input_ids(self.tokenizer, [task.input])
         return [*body[: max(0, limit - len(cue))], *cue]
 
@@ -131,11 +129,15 @@ class CausalStudent:
             output = self._prefix(inputs)
             return mean_log_likelihoods(self.model, output.logits[:, -1], output.past_key_values, options, continuation)
 
-    def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+    def generate(
+        self, inputs: Sequence[Sequence[int]], max_new_tokens: int, sampled: Sampled | None = None
+    ) -> list[str]:
         import torch
 
         order = sorted(range(len(inputs)), key=lambda index: -len(inputs[index]))  # the order of `_read`
         rows = [inputs[index] for index in order]
+        if sampled is not None:
+            sampled = replace(sampled, seeds=[sampled.seeds[index] for index in order])
         ids = pad(rows, self.tokenizer.pad_token_id, left=True, device=self.device)
         if self._window is not None:
             max_new_tokens = max(1, min(max_new_tokens, self._window - ids.shape[1]))
@@ -147,7 +149,7 @@ class CausalStudent:
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 pad_token_id=self.tokenizer.pad_token_id,
-                custom_generate=greedy,
+                custom_generate=decoder(sampled),
             )
         texts = self.tokenizer.batch_decode(output[:, ids.shape[1] :], skip_special_tokens=True)
         found = dict(zip(order, texts, strict=True))

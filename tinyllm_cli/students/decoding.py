@@ -1,4 +1,4 @@
-"""Greedy decoding that drops rows as they end. Knows nothing of questions.
+"""Decoding, greedy or sampled, that drops rows as they end. Knows nothing of questions.
 
 transformers' own loop computes every row of a batch until the longest answer ends. Most answers are short and a few are
 long, so most of that work would be wasted.
@@ -6,23 +6,35 @@ long, so most of that work would be wasted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from tinyllm_cli.students.base import Sampled
 
 if TYPE_CHECKING:
     import torch
 
+    Choice = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    """(scores (rows, vocabulary), the rows' places among the inputs) -> the next token of each row."""
 
-def greedy(
+
+def decoder(sampled: Sampled | None) -> Callable[..., torch.Tensor]:
+    """The `custom_generate` of `model.generate(..., do_sample=False)`: that prepares everything as the model's settings
+    ask, this is the loop alone. Greedy, unless `sampled`."""
+    return partial(_decode, choice=_greedy if sampled is None else _Sampler(sampled))
+
+
+def _decode(
     model: Any,
     input_ids: torch.Tensor,
     logits_processor: Any,
     stopping_criteria: Any,
     generation_config: Any,
+    *,
+    choice: Choice,
     **state: Any,
 ) -> torch.Tensor:
-    """What `model.generate(..., do_sample=False)` returns, as its `custom_generate`: `generate` prepares everything
-    as the model's settings ask, this is the loop alone."""
     import torch
 
     generated = input_ids.new_full((len(input_ids), stopping_criteria.max_length), generation_config._pad_token_tensor)
@@ -31,7 +43,7 @@ def greedy(
     while True:
         state = model._update_model_kwargs_for_generation(output, state, model.config.is_encoder_decoder)
         scores = logits_processor(input_ids, output.logits[:, -1].float())
-        input_ids = torch.cat([input_ids, scores.argmax(-1, keepdim=True)], dim=1)
+        input_ids = torch.cat([input_ids, choice(scores, rows)[:, None]], dim=1)
         done = stopping_criteria(input_ids, None)
         if done.any():
             generated[rows[done], : input_ids.shape[1]] = input_ids[done]
@@ -42,6 +54,28 @@ def greedy(
             rows, input_ids = rows[kept], input_ids[kept]
         inputs = model.prepare_inputs_for_generation(input_ids, next_sequence_length=1, **state)
         output = model(**inputs, return_dict=True)
+
+
+def _greedy(scores: torch.Tensor, _rows: torch.Tensor) -> torch.Tensor:
+    return scores.argmax(-1)
+
+
+class _Sampler:
+    """Draws each row's tokens with random numbers of its own: which rows are written together changes none of them."""
+
+    def __init__(self, sampled: Sampled) -> None:
+        import torch
+
+        self._temperature = sampled.temperature
+        self._generators = [torch.Generator().manual_seed(seed) for seed in sampled.seeds]
+
+    def __call__(self, scores: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        drawn = torch.stack([torch.rand(1, generator=self._generators[row]) for row in rows.tolist()])
+        below = (scores / self._temperature).softmax(-1).cumsum(-1)
+        chosen = torch.searchsorted(below, drawn.to(below) * below[:, -1:])  # the sum is 1 up to rounding
+        return chosen[:, 0].clamp(max=scores.shape[-1] - 1)
 
 
 def _kept(value: Any, rows: torch.Tensor, batch: int) -> Any:

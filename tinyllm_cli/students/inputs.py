@@ -6,7 +6,7 @@ Also the texts that a student reads and writes, which training and evaluation sh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tinyllm_cli.datasets.question import Question, option_line
@@ -16,17 +16,43 @@ ANSWER_PREFIX = "predict: "
 """p_A, as in the authors' code."""
 
 
+ANSWER_CUE = "\nAnswer:"
+RATIONALE_CUE = "\nRationale:"
+"""In front of an answer and of a rationale, where these follow other text."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Task:
-    """One thing to learn. `name` is "answer" or the teacher's; `weight` is 1, or the teacher's alpha times the
-    rationale's own weight; `share` is 1 over the number of samples that the teacher gave for this question, so that a
-    question counts once."""
+class Segment:
+    """A part of a target text that one term of the objective is about. `name` is "answer" or the teacher's; `weight` is
+    the rationale's own, 1 on average; `share` is 1 over the number of segments of this name that its question has, so
+    that a question counts once."""
 
     name: str
-    input: str
-    target: str
+    text: str
     weight: float = 1.0
     share: float = 1.0
+
+    def after(self, text: str) -> Segment:
+        """The segment with this text in front."""
+        return replace(self, text=text + self.text)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """One sequence to learn: an input, and the segments of its target, in their order."""
+
+    input: str
+    segments: tuple[Segment, ...]
+
+    @classmethod
+    def single(cls, name: str, input: str, target: str = "", *, weight: float = 1.0, share: float = 1.0) -> Task:
+        """A task with one segment."""
+        return cls(input=input, segments=(Segment(name=name, text=target, weight=weight, share=share),))
+
+    @property
+    def begins_with(self) -> str:
+        """The name of the first segment."""
+        return self.segments[0].name
 
 
 ExtraContext = Mapping[str, Sequence[str]]

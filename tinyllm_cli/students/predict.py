@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from tinyllm_cli.datasets.matching import match_option
@@ -60,13 +60,14 @@ def rank(
 
 
 def generate(
-    student: Writer, questions: Sequence[Question], limits: Limits, extra_context: ExtraContext = NO_EXTRA_CONTEXT
+    student: Writer,
+    questions: Sequence[Question],
+    limits: Limits,
+    extra_context: ExtraContext = NO_EXTRA_CONTEXT,
+    option_of: Callable[[str, Sequence[str]], int | None] = match_option,
 ) -> Iterator[Prediction]:
     """Greedy text, matched to an option; a text that is no option is no answer, never a guess."""
-    tasks = [
-        Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question, extra_context), target="")
-        for question in questions
-    ]
+    tasks = [Task.single(ANSWER, student_input(ANSWER_PREFIX, question, extra_context)) for question in questions]
     limits = replace(limits, target=max(limits.target, MAX_ANSWER_TOKENS))  # room for what is written
     encoded = {
         question.key: example for question, example in zip(questions, student.encode(tasks, limits), strict=True)
@@ -75,7 +76,7 @@ def generate(
     for group in by_budget(questions, sizes, GENERATE_BUDGET):
         texts = student.generate([encoded[question.key].input for question in group], MAX_ANSWER_TOKENS)
         for question, text in zip(group, texts, strict=True):
-            option = match_option(text, question.options)
+            option = option_of(text, question.options)
             yield Prediction(
                 key=question.key,
                 question=question.hash,
@@ -90,7 +91,7 @@ def explain(
     student: Writer, questions: Sequence[Question], teacher: str, prefix: str, limits: Limits
 ) -> dict[str, str]:
     """The rationale of each question, by key, as the student writes it after the `prefix` of that teacher."""
-    tasks = [Task(name=teacher, input=student_input(prefix, question), target="") for question in questions]
+    tasks = [Task.single(teacher, student_input(prefix, question)) for question in questions]
     inputs = [example.input for example in student.encode(tasks, limits)]
     pairs = list(zip(questions, inputs, strict=True))
     texts: dict[str, str] = {}
@@ -104,7 +105,7 @@ def _encode_options(student: Ranker, question: Question, limits: Limits, extra_c
     """Options are never cut at the target limit: cut ones may look the same."""
     text = student_input(ANSWER_PREFIX, question, extra_context)
     limits = replace(limits, target=max(limits.target, MAX_OPTION_TOKENS))
-    return student.encode([Task(name=ANSWER, input=text, target=option) for option in question.options], limits)
+    return student.encode([Task.single(ANSWER, text, option) for option in question.options], limits)
 
 
 def _without_end(student: Ranker, option: Example) -> tuple[int, ...]:

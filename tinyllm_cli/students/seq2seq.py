@@ -10,15 +10,16 @@ from tinyllm_cli.students.base import (
     IGNORED,
     Example,
     Limits,
+    Sampled,
     by_budget,
+    encode_target,
     mask,
     one_row,
     pad,
     pad_multiple,
     read_budget,
-    target_ids,
 )
-from tinyllm_cli.students.decoding import greedy
+from tinyllm_cli.students.decoding import decoder
 from tinyllm_cli.students.inputs import Task
 from tinyllm_cli.students.loss.cpu.packing import pack, prepare
 from tinyllm_cli.students.scoring import mean_log_likelihoods
@@ -46,13 +47,10 @@ class Seq2SeqStudent:
         for task, ids in zip(tasks, inputs, strict=True):
             cut = len(ids) > limits.input
             ids = [*ids[: limits.input - 1], ids[-1]] if cut else ids  # the encoder's end token stays
-            target, target_cut = target_ids(self.tokenizer, task.target, limits.target)
+            target = encode_target(self.tokenizer, task.segments, limits.target)
             examples.append(
-                Example(
-                    name=task.name, weight=task.weight, share=task.share, input=tuple(ids), target=target,
-                    input_cut=cut, target_cut=target_cut,
-                )
-            )  # fmt: skip
+                Example(input=tuple(ids), target=target.ids, spans=target.spans, input_cut=cut, target_cut=target.cut)
+            )
         return examples
 
     def target_logits(self, batch: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,7 +107,9 @@ class Seq2SeqStudent:
 
             return mean_log_likelihoods(self.model, output.logits[:, -1], output.past_key_values, options, continuation)
 
-    def generate(self, inputs: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+    def generate(
+        self, inputs: Sequence[Sequence[int]], max_new_tokens: int, sampled: Sampled | None = None
+    ) -> list[str]:
         import torch
         from transformers.modeling_outputs import BaseModelOutput
 
@@ -119,7 +119,7 @@ class Seq2SeqStudent:
                 attention_mask=mask(inputs, left=False, device=self.device),
                 max_new_tokens=min(max_new_tokens, self._window or max_new_tokens),
                 do_sample=False,
-                custom_generate=greedy,
+                custom_generate=decoder(sampled),
             )
         texts: list[str] = self.tokenizer.batch_decode(output, skip_special_tokens=True)
         return [text.strip() for text in texts]

@@ -23,14 +23,15 @@ from tinyllm_cli.rationales.selection import (
 from tinyllm_cli.rationales.teacher_answers import load_teacher_answers
 from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.records.elicitation import RationaleSet
-from tinyllm_cli.records.settings import TrainSettings
+from tinyllm_cli.records.settings import Target, TrainSettings
 from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
 from tinyllm_cli.store import Store
-from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, NO_EXTRA_CONTEXT, ExtraContext, Task, student_input
+from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT, ExtraContext, Task
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.methods import METHODS
 from tinyllm_cli.training.pinto import extra_context_of
 from tinyllm_cli.training.pseudo_labels import pseudo_labels
+from tinyllm_cli.training.sequences import tasks_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +125,7 @@ def _with_rationales(
     selected = {one.source.teacher: select(one, plan.selection, plan.settings.seed) for one in rows}
     by_teacher = {teacher: one.by_question for teacher, one in selected.items()}
     return TrainingData(
-        training_questions=tuple(training_questions(train, by_teacher, plan.active)),
+        training_questions=tuple(training_questions(train, by_teacher, plan.active, plan.settings.target)),
         valid=tuple(valid),
         lineage={teacher: one.record for teacher, one in selected.items()},
     )
@@ -169,7 +170,7 @@ def _with_context(
     for_valid = {name: load_teacher_answers(store, name, plan.dataset, "valid") for name in names if valid}
     read = extra_context_of(train, for_train)
     return TrainingData(
-        training_questions=tuple(training_questions(train, {}, (), read.extra_context)),
+        training_questions=tuple(training_questions(train, {}, (), extra_context=read.extra_context)),
         valid=tuple(valid),
         lineage=read.lineage,
         extra_context=extra_context_of(valid, for_valid).extra_context,
@@ -180,22 +181,12 @@ def training_questions(
     questions: Iterable[Question],
     rationales: Mapping[str, Mapping[str, Sequence[SelectedRationale]]],
     teachers: Sequence[WeightedTeacher],
+    target: Target = "multitask",
     extra_context: ExtraContext = NO_EXTRA_CONTEXT,
 ) -> Iterator[TrainingQuestion]:
     """The tasks of each question. `rationales` maps teacher -> question key -> what to learn. A teacher with alpha 0
-    adds no task. `extra_context` is part of the answer's input."""
+    has no part."""
     for question in questions:
-        tasks = [Task(name=ANSWER, input=student_input(ANSWER_PREFIX, question, extra_context), target=question.gold)]
-        for one in teachers:
-            selected = rationales.get(one.teacher, {}).get(question.key, ()) if one.alpha else ()
-            tasks += [
-                Task(
-                    name=one.teacher,
-                    input=student_input(one.prefix, question),
-                    target=rationale.text,
-                    weight=rationale.weight,
-                    share=1 / len(selected),
-                )
-                for rationale in selected
-            ]
-        yield TrainingQuestion(question=question, tasks=tuple(tasks))
+        texts = [(one, rationales.get(one.teacher, {}).get(question.key, ())) for one in teachers if one.alpha]
+        tasks = tasks_of(question, [(one, own) for one, own in texts if own], target, extra_context)
+        yield TrainingQuestion(question=question, tasks=tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from tinyllm_cli.students.base import Example
@@ -33,18 +34,26 @@ def backward(
 ) -> dict[str, float]:
     """Add the gradient of one step's objective, or this process's part of it, to the parameters; of the same examples
     the mean l of each task."""
-    means = mean_weights(step, objective.reading)
-    weights = objective.token_weights(step)
+    spans = [span for example in step for span in example.spans]
+    means = _by_example(step, mean_weights(spans, objective.reading))
+    weights = _by_example(step, objective.token_weights(spans))
     whole = [
-        StepExample(example=example, weight=weight, place=place)
-        for place, (example, weight) in enumerate(zip(step, weights, strict=True))
+        StepExample(example=example, weights=own, place=place)
+        for place, (example, own) in enumerate(zip(step, weights, strict=True))
     ]
     own = micro.processes.share(whole, [example.size for example in step])
-    losses = dict.fromkeys((example.name for example in step), 0.0)
+    losses = dict.fromkeys((span.name for span in spans), 0.0)
     with learner.step(micro.autocast, *micro.key, rank=micro.processes.rank) as loss_of:
         for batch in learner.micro_batches(own, micro.budget):
             loss, nll = loss_of(batch)
             loss.backward()  # type: ignore[no-untyped-call]
-            for one, value in zip(batch, nll.tolist(), strict=True):
-                losses[one.example.name] += value * means[one.place]
+            weighted = [pair for one in batch for pair in zip(one.example.spans, means[one.place], strict=True)]
+            for (span, mean), value in zip(weighted, nll.tolist(), strict=True):
+                losses[span.name] += value * mean
     return {name: losses[name] for name in sorted(losses, key=lambda name: (name != ANSWER, name))}
+
+
+def _by_example(step: Sequence[Example], values: Sequence[float]) -> list[tuple[float, ...]]:
+    """One value for each span of the step, as a tuple for each example."""
+    each = iter(values)
+    return [tuple(islice(each, len(example.spans))) for example in step]

@@ -19,8 +19,8 @@ READINGS: tuple[str, ...] = get_args(Reading)
 
 
 class Weighted(Protocol):
-    """What of an example decides its weight. `length` is its number of target tokens, `weight` the rationale's own, 1
-    on average; `share` is 1 over the samples that its teacher gave for its question."""
+    """What of a span decides its weight. `length` is its number of target tokens, `weight` the rationale's own, 1 on
+    average; `share` is 1 over the spans of its name that its question has."""
 
     @property
     def name(self) -> str: ...
@@ -42,7 +42,7 @@ class Objective:
     coverage: Mapping[str, float] = field(default_factory=dict)
 
     def token_weights(self, step: Sequence[Weighted]) -> list[float]:
-        """What every target token of each example of an optimizer step weighs in the gradient:
+        """What every target token of each span of an optimizer step weighs in the gradient:
 
             alpha_m * w_i * mean_weight_i * n_m / (b * p_m)
 
@@ -56,29 +56,29 @@ class Objective:
             for name, own in questions.items()
         }
         return [
-            example.weight * mean * scale[example.name]
-            for example, mean in zip(step, mean_weights(step, self.reading), strict=True)
+            span.weight * mean * scale[span.name]
+            for span, mean in zip(step, mean_weights(step, self.reading), strict=True)
         ]
 
     def _questions(self, step: Sequence[Weighted]) -> dict[str, float]:
         """Questions of the step by task. Every question has an answer."""
-        return _totals((example.name, example.share) for example in step)
+        return _totals((span.name, span.share) for span in step)
 
 
 def mean_weights(step: Sequence[Weighted], reading: Reading) -> list[float]:
-    """The weight of every target token of each example in the mean l of its task over the step.
+    """The weight of every target token of each span in the mean l of its task over the step.
 
-    For a task with examples i of length T_i and share s_i:
+    For a task with spans i of length T_i and share s_i:
 
     - "example": s_i / (n * T_i) with n = sum of s_i, the step's questions that have this task;
     - "token":   s_i / (sum of s_j * T_j)."""
-    totals = _totals((example.name, example.share * (example.length if reading == "token" else 1)) for example in step)
-    return [example.share / (totals[example.name] * (1 if reading == "token" else example.length)) for example in step]
+    totals = _totals((span.name, span.share * (span.length if reading == "token" else 1)) for span in step)
+    return [span.share / (totals[span.name] * (1 if reading == "token" else span.length)) for span in step]
 
 
 def coverage_of(questions: Sequence[Sequence[Weighted]]) -> dict[str, float]:
-    """The fraction of the training questions that have each task."""
-    counts = _totals((name, 1.0) for own in questions for name in {example.name for example in own})
+    """The fraction of the training questions, each given by its spans, that have each task."""
+    counts = _totals((name, 1.0) for own in questions for name in {span.name for span in own})
     return {name: count / len(questions) for name, count in counts.items()}
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,10 @@ from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.signals import signals_deferred
-from tinyllm_cli.students.base import Example, Limits, Student
+from tinyllm_cli.students.base import Example, Student
 from tinyllm_cli.students.inputs import ExtraContext
 from tinyllm_cli.students.lora import add_lora
 from tinyllm_cli.students.loss.loss import Learner
-from tinyllm_cli.students.predict import rank
 from tinyllm_cli.students.saving import save_student
 from tinyllm_cli.training.checkpoint import restore_state, save_state, state_folder
 from tinyllm_cli.training.distributed import ALONE, Processes
@@ -33,6 +34,7 @@ from tinyllm_cli.training.gradient import MicroBatches, backward
 from tinyllm_cli.training.objective import Objective, coverage_of
 from tinyllm_cli.training.optimizers import make_optimizer, make_schedule
 from tinyllm_cli.training.progress import History, Progress, StepReport, ValidPoint
+from tinyllm_cli.training.validation import answered
 
 
 class Training:
@@ -49,7 +51,8 @@ class Training:
         processes: Processes = ALONE,
     ) -> None:
         self.student, self.examples, self.settings, self.processes = student, examples, settings, processes
-        self.objective = Objective(reading=settings.reading, alpha=alpha or {}, coverage=coverage_of(examples))
+        spans = [[span for example in own for span in example.spans] for own in examples]
+        self.objective = Objective(reading=settings.reading, alpha=alpha or {}, coverage=coverage_of(spans))
         if settings.lora_rank:
             lora_alpha = settings.lora_alpha or 2.0 * settings.lora_rank
             add_lora(student, rank=settings.lora_rank, alpha=lora_alpha, seed=settings.seed)
@@ -57,7 +60,7 @@ class Training:
             student.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.total = settings.steps(len(examples))
         self.optimizer = make_optimizer(student.model, settings.optimizer, settings.lr, settings.weight_decay)
-        self.scheduler = make_schedule(settings.schedule, self.optimizer, settings.warmup_steps, self.total)
+        self.scheduler = make_schedule(settings.schedule, self.optimizer, settings.warmup(self.total), self.total)
         self.done = 0
         self.token_budget = settings.budget_on(student.device)
         self.learner = Learner(student, checkpointing=settings.gradient_checkpointing)
@@ -115,18 +118,24 @@ class Training:
 
 def step_batches(examples: Sequence[Sequence[Example]], settings: TrainSettings) -> Iterator[list[Example]]:
     """The examples of each optimizer step, every epoch in an order of its own that the seed decides."""
-    for epoch in range(settings.epochs):
+    left = settings.steps(len(examples))
+    for epoch in count():
         order = list(range(len(examples)))
         random.Random(f"{settings.seed}:{epoch}").shuffle(order)
         for start in range(0, len(order), settings.batch_size):
+            if left == 0:
+                return
+            left -= 1
             yield [example for index in order[start : start + settings.batch_size] for example in examples[index]]
 
 
 def checkpoint_steps(training_questions: int, settings: TrainSettings) -> set[int]:
     """The steps after which the student is evaluated: evenly spread, the last one always among them."""
     steps = settings.steps(training_questions)
-    count = min(steps, settings.epochs * settings.evals_per_epoch)
-    return {round(steps * (number + 1) / count) for number in range(count)} | {steps}
+    if settings.eval_every:
+        return {*range(settings.eval_every, steps, settings.eval_every), steps}
+    evaluations = settings.evaluations(training_questions)
+    return {round(steps * (number + 1) / evaluations) for number in range(evaluations)} | {steps}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,11 +202,11 @@ class Trainer:
         """What the run's row says of its training."""
         examples, settings, history = self._training.examples, self._training.settings, self._history
         flat = [example for own in examples for example in own]
-        seen = min(self._training.done * settings.batch_size, len(examples) * settings.epochs)
+        seen = settings.questions_after(self._training.done, len(examples))
         return {
             "questions": len(examples),
             "valid_questions": len(self._keeping.valid),
-            "tasks": {name: sum(e.name == name for e in flat) for name in sorted({e.name for e in flat})},
+            "tasks": dict(sorted(Counter(span.name for example in flat for span in example.spans).items())),
             "inputs_cut": sum(example.input_cut for example in flat),
             "targets_cut": sum(example.target_cut for example in flat),
             "steps": self._training.done,
@@ -237,11 +246,9 @@ class Trainer:
     def _measured(self, step: int) -> ValidPoint:
         """Every process evaluates a part of the valid questions: none waits for longer than its own part takes."""
         questions, processes = self._keeping.valid, self._training.processes
-        own = {question.key: question for question in questions[processes.rank :: processes.size]}
-        limits = Limits.of(self._training.settings)
-        predictions = list(rank(self._training.student, list(own.values()), limits, self._keeping.extra_context))
-        right = sum(prediction.correct for prediction in predictions)
-        loss = sum(-(prediction.scores or ())[own[prediction.key].answer] for prediction in predictions)
+        own = questions[processes.rank :: processes.size]
+        settings, student = self._training.settings, self._training.student
+        right, loss = answered(student, own, settings, self._keeping.extra_context)
         accuracy, mean_loss = (total / len(questions) for total in processes.sum_numbers([right, loss]))
         return ValidPoint(step, accuracy, mean_loss)
 

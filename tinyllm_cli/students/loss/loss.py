@@ -23,15 +23,16 @@ _LONGEST_CHECK = 512
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepExample:
-    """An example in an optimizer step: `place` is its index there, `weight` that of each of its target tokens."""
+    """An example in an optimizer step: `place` is its index there, `weights` what each token of each of its spans
+    weighs."""
 
     example: Example
-    weight: float
+    weights: tuple[float, ...]
     place: int
 
 
 Loss = Callable[[Sequence[StepExample]], "tuple[torch.Tensor, torch.Tensor]"]
-"""Examples -> (the weighted loss, each example's negative log-likelihood in nats)."""
+"""Examples -> (the weighted loss, the negative log-likelihood in nats of each span of each example)."""
 
 
 class Learner:
@@ -87,7 +88,7 @@ class Learner:
             with head.bypassed():
                 states = self._outputs(batch)
             loss, nll = linear_nll(states, head, weight, self._labels(batch), self._token_weights(batch))
-            return loss, _by_example(batch, nll)
+            return loss, _by_span(batch, nll)
 
         return loss_of
 
@@ -95,7 +96,7 @@ class Learner:
         from torch.nn.functional import cross_entropy
 
         nll = cross_entropy(self._outputs(batch).float(), self._labels(batch), reduction="none")
-        return (nll * self._token_weights(batch)).sum(), _by_example(batch, nll.detach())
+        return (nll * self._token_weights(batch)).sum(), _by_span(batch, nll.detach())
 
     def _outputs(self, batch: Sequence[StepExample]) -> torch.Tensor:
         """The model's outputs for every target token, example after example: (tokens, vocabulary), or (tokens, width)
@@ -116,13 +117,20 @@ class Learner:
     def _token_weights(self, batch: Sequence[StepExample]) -> torch.Tensor:
         import torch
 
-        return torch.tensor([one.weight for one in batch for _ in one.example.target], device=self.student.device)
+        weights = [
+            weight
+            for one in batch
+            for span, weight in zip(one.example.spans, one.weights, strict=True)
+            for _ in range(span.length)
+        ]
+        return torch.tensor(weights, device=self.student.device)
 
 
-def _by_example(batch: Sequence[StepExample], nll: torch.Tensor) -> torch.Tensor:
+def _by_span(batch: Sequence[StepExample], nll: torch.Tensor) -> torch.Tensor:
     import torch
 
-    return torch.stack([part.sum() for part in torch.split(nll, [one.example.length for one in batch])])
+    lengths = [span.length for one in batch for span in one.example.spans]
+    return torch.stack([part.sum() for part in torch.split(nll, lengths)])
 
 
 def _packs_exactly(student: Student) -> bool:
@@ -136,10 +144,10 @@ def _packs_exactly(student: Student) -> bool:
         return False
     words = student.model.get_input_embeddings().weight.shape[0]
     batch = [
-        Example(
-            name="", weight=1, share=1,
-            input=tuple((7 * at + into) % words for at in range(into)),
-            target=tuple((5 * at + out) % words for at in range(out)),
+        Example.single(
+            "",
+            tuple((7 * at + into) % words for at in range(into)),
+            tuple((5 * at + out) % words for at in range(out)),
         )
         for into, out in ((5, 3), (2, 6), (longest, 4), (4, 1))
     ]  # fmt: skip
