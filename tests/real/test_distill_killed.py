@@ -25,7 +25,19 @@ pytestmark = pytest.mark.real
 
 
 def distill(*more: str, epochs: int = 40) -> tuple[str, ...]:
-    settings = ("--epochs", str(epochs), "--batch-size", "4", "--evals-per-epoch", "1", "--lr", "1e-3", *more)
+    settings = (
+        "--recipe",
+        "paper",
+        "--epochs",
+        str(epochs),
+        "--batch-size",
+        "4",
+        "--evals-per-epoch",
+        "1",
+        "--lr",
+        "1e-3",
+        *more,
+    )
     return ("distill", "--alpha", "0", "--dataset", "toy", "--student", "student", *settings)
 
 

@@ -19,7 +19,7 @@ from tests.processes import MARK, marked, new_mark, wait_until
 
 pytestmark = pytest.mark.real
 
-TRAIN = ("--", "--batch-size", "4", "--lr", "1e-3")
+TRAIN = ("--", "--recipe", "paper", "--batch-size", "4", "--lr", "1e-3")
 
 
 def prepared(tinyllm: Command, folder: Path) -> None:

@@ -52,9 +52,7 @@ def test_a_full_memory_halves_the_micro_batches_and_changes_nothing_else(folder:
     def ids(count: int) -> tuple[int, ...]:
         return tuple(dice.randrange(2, 300) for _ in range(count))
 
-    training_questions = [
-        [Example(name="answer", weight=1, share=1, input=ids(300), target=ids(200))] for _ in range(64)
-    ]
+    training_questions = [[Example.single("answer", ids(300), ids(200))] for _ in range(64)]
     settings = TrainSettings(
         batch_size=64, token_budget=64 * 500, precision="float32", optimizer="sgd", schedule="constant", lr=1.0
     )

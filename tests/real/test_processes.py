@@ -17,7 +17,21 @@ from tests.real.test_distill_killed import runs
 
 pytestmark = pytest.mark.real
 ROOT = Path(__file__).parents[2]
-DISTILL = ("distill", "--alpha", "0", "--dataset", "toy", "--student", "student", "--batch-size", "8", "--epochs", "2")
+DISTILL = (
+    "distill",
+    "--alpha",
+    "0",
+    "--dataset",
+    "toy",
+    "--student",
+    "student",
+    "--recipe",
+    "paper",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "2",
+)
 LAUNCHERS = {
     "torchrun": ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tinyllm_cli"),
     "accelerate": ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "tinyllm_cli"),

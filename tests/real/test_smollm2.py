@@ -79,9 +79,7 @@ def test_a_saved_student_of_the_embedded_model_reads_and_writes_as_before(tmp_pa
     save_student(student, tmp_path / "saved", "# card\n")
     again = load_student(str(tmp_path / "saved"))
     text = "predict: What is rain made of?\nOptions:\n(a) water\n(b) sand"
-    [example], [other] = (
-        one.encode([Task(name="answer", input=text, target="water")], Limits()) for one in (student, again)
-    )
+    [example], [other] = (one.encode([Task.single("answer", text, "water")], Limits()) for one in (student, again))
     assert example == other
     assert student.generate([example.input], 8) == again.generate([example.input], 8)
     assert again.tokenizer.chat_template == student.tokenizer.chat_template
@@ -91,7 +89,7 @@ def test_a_saved_student_of_the_embedded_model_reads_and_writes_as_before(tmp_pa
 def test_texts_of_several_questions_are_those_of_transformers_own_loop() -> None:
     student = load_student("smollm2")
     asked = ["What is rain made of?", "Which is heavier, a feather of a goose or a stone of the same size?", "Why?"]
-    tasks = [Task(name="answer", input=f"predict: {text}\nOptions:\n(a) water\n(b) sand", target="") for text in asked]
+    tasks = [Task.single("answer", f"predict: {text}\nOptions:\n(a) water\n(b) sand") for text in asked]
     inputs = [example.input for example in student.encode(tasks, Limits())]
     output = student.model.generate(
         input_ids=pad(inputs, student.tokenizer.pad_token_id, left=True, device=student.device),

@@ -56,8 +56,8 @@ def test_a_tiny_student_learns_sixteen_questions_by_heart(
 ) -> None:
     elicited(tinyllm, tmp_path, "parrot", train=16)
     trained = succeed(
-        tinyllm, "distill", "--alpha", "parrot=0.5", "--student", student, "--epochs", "80", "--batch-size", "4",
-        "--lr", "4e-3", "--warmup-steps", "10", "--evals-per-epoch", "1",
+        tinyllm, "distill", "--alpha", "parrot=0.5", "--student", student, "--recipe", "paper",
+        "--epochs", "80", "--batch-size", "4", "--lr", "4e-3", "--warmup-steps", "10", "--evals-per-epoch", "1",
     )  # fmt: skip
     assert trained["method"] == "distill-step-by-step"
     evaluated = succeed(tinyllm, "eval", "--split", "train")
@@ -157,8 +157,8 @@ def test_the_papers_own_command_on_recorded_rationales(inside: Command, tmp_path
 def test_bfloat16_trains(inside: Command, tmp_path: Path, student: Path) -> None:
     write_dataset(tmp_path / "toy", train=8)
     succeed(
-        inside, "distill", "--alpha", "0", "--dataset", "toy", "--student", student, "--epochs", 10, "--lr", "3e-3",
-        "--precision", "bfloat16",
+        inside, "distill", "--alpha", "0", "--dataset", "toy", "--student", student, "--recipe", "paper",
+        "--epochs", 10, "--lr", "3e-3", "--precision", "bfloat16",
     )  # fmt: skip
     run = last_run(tmp_path)
     assert run["settings"]["precision"] == "bfloat16"

@@ -81,7 +81,7 @@ def test_labels_are_what_most_teachers_say(store: Store, tmp_path: Path) -> None
     )
     material = load_training_data(store, kd(teachers))
     assert [lesson.question.key for lesson in material.training_questions] == ["train-0", "train-1", "train-2"]
-    targets = [lesson.tasks[0].target for lesson in material.training_questions]
+    targets = [lesson.tasks[0].segments[0].text for lesson in material.training_questions]
     assert targets == ["thing 0 c", "thing 1 b", "thing 2 b"]  # of equals, the teacher named first
     assert (material.lineage["one"]["questions"], material.lineage["one"]["silent"]) == (2, 2)
 
@@ -131,7 +131,20 @@ def test_a_pinto_student_answers_by_what_it_reads(inside: Command, store: Store,
     for split, count in (("train", 16), ("valid", 4), ("test", 8)):
         hint(store, split, [n % 2 for n in range(count)])
     make_folder(tmp_path / "student", kind)
-    train = ("--epochs", "30", "--batch-size", "4", "--lr", "5e-3", "--evals-per-epoch", "1", "--precision", "float32")
+    train = (
+        "--recipe",
+        "paper",
+        "--epochs",
+        "30",
+        "--batch-size",
+        "4",
+        "--lr",
+        "5e-3",
+        "--evals-per-epoch",
+        "1",
+        "--precision",
+        "float32",
+    )
     done = inside("distill", "--method", "pinto", "--dataset", "toy", "--student", "student", *train, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["method"] == "pinto"

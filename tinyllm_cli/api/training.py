@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
-from tinyllm_cli.errors import InterruptedByUser, UsageProblem, choices
-from tinyllm_cli.events import Finished, Notice, OnEvent, Progress, ignore_events
+from tinyllm_cli.errors import UsageProblem, choices
+from tinyllm_cli.events import Finished, Notice, OnEvent, ignore_events
 
 if TYPE_CHECKING:
     from tinyllm_cli.records.runs import Run
-    from tinyllm_cli.records.settings import TrainSettings
     from tinyllm_cli.training.alpha import AlphaChoice
     from tinyllm_cli.training.data import TrainingData, TrainingPlan
-    from tinyllm_cli.training.progress import Progress as TrainingProgress
-    from tinyllm_cli.training.tracking import Tracker
+    from tinyllm_cli.training.recipes import Recipe
 
 DEFAULT_STUDENT = "google/flan-t5-small"
 _LORA_RANK = 8  # of method "lora" where the settings name no rank
@@ -63,8 +60,12 @@ class DistillOptions(TypedDict, total=False):
     shuffle_rationales: bool
     """A control: each question gets another question's rationales; default: False."""
 
-    settings: TrainSettings
-    """Optimization settings; default: the paper's."""
+    recipe: Recipe
+    """best, paper, authors or quick: settings by student and data, for all that `settings` does not name; default:
+    best."""
+
+    settings: Mapping[str, Any]
+    """Fields of `TrainSettings` that replace the recipe's, such as {"epochs": 3, "target": "rationale-first"}."""
 
     save_every: float
     """Checkpoint interval in seconds; default: 300."""
@@ -138,10 +139,12 @@ def distill(project: Project, *, on_event: OnEvent = ignore_events, **options: U
 
     Raises UsageProblem for a wrong setting or diverging training, Busy when another process trains this run, and
     InterruptedByUser on Ctrl-C, after which the same call resumes."""
+    from tinyllm_cli.api.training_events import Outlook, TrainingEvents
     from tinyllm_cli.students.loading import load_student
     from tinyllm_cli.training.distill import RunControl, finished
     from tinyllm_cli.training.distill import distill as run_distill
     from tinyllm_cli.training.distributed import is_first, take_own_gpu
+    from tinyllm_cli.training.recipes import DEFAULT_RECIPE
     from tinyllm_cli.training.tracking import Tracker
 
     planned = plan_distillation(project, on_event=on_event, **options)
@@ -157,7 +160,9 @@ def distill(project: Project, *, on_event: OnEvent = ignore_events, **options: U
         tracker = Tracker(track, project.store.path.parent / "tinyllm-tracking", asdict(plan.settings))
     take_own_gpu()
     student = load_student(plan.student, trust_remote_code=options.get("trust_remote_code", False))
-    watch = _Watch(on_event, tracker, plan.settings.budget_on(student.device))
+    watch = TrainingEvents(on_event, tracker, plan.settings.budget_on(student.device))
+    if is_first():
+        watch.outlook = Outlook.of(plan, planned.data, options.get("recipe", DEFAULT_RECIPE))
     control = RunControl(save_every=options.get("save_every", 300.0), restart=restart)
     with watch.interruptible():
         return run_distill(project.store, plan, student, planned.data, watch, control)
@@ -185,24 +190,36 @@ def _plan(project: Project, options: DistillOptions, choice: AlphaChoice) -> Tra
     from dataclasses import replace
 
     from tinyllm_cli.rationales.selection import Selection
-    from tinyllm_cli.records.settings import TrainSettings
     from tinyllm_cli.students.model_names import absolute
+    from tinyllm_cli.students.shape import student_shape
     from tinyllm_cli.training.data import TrainingPlan
-    from tinyllm_cli.training.methods import method_for
+    from tinyllm_cli.training.methods import METHODS, method_for
+    from tinyllm_cli.training.recipes import DEFAULT_RECIPE, Situation, with_recipe
 
-    settings = options.get("settings") or TrainSettings()
+    student = absolute(options.get("student", DEFAULT_STUDENT))
+    limit, valid_limit = options.get("limit"), options.get("valid_limit")
+    sizes = project.store.questions.splits(choice.dataset)
+    situation = Situation(
+        shape=student_shape(student),
+        questions=min(sizes.get("train", 0), limit or sizes.get("train", 0)),
+        valid=min(sizes.get("valid", 0), valid_limit or limit or sizes.get("valid", 0)),
+    )
+    settings = with_recipe(options.get("recipe", DEFAULT_RECIPE), situation, options.get("settings", {}))
     if options.get("method") == "lora" and not settings.lora_rank:
         settings = replace(settings, lora_rank=_LORA_RANK)
     model = options.get("usefulness_model")
     active = sum(one.alpha > 0 for one in choice.teachers)
+    method = method_for(options.get("method"), active, settings.lora_rank)
+    if METHODS[method].takes != "rationales":
+        settings = replace(settings, target="multitask")  # without rationales all targets are the answer
     return TrainingPlan(
-        method=method_for(options.get("method"), active, settings.lora_rank),
+        method=method,
         dataset=choice.dataset,
-        student=absolute(options.get("student", DEFAULT_STUDENT)),
+        student=student,
         teachers=choice.teachers,
         settings=settings,
-        limit=options.get("limit"),
-        valid_limit=options.get("valid_limit"),
+        limit=limit,
+        valid_limit=valid_limit,
         selection=Selection(
             gates=project.gates(options.get("gates", True), settings.max_target),
             usefulness=options.get("usefulness", "none"),
@@ -213,55 +230,3 @@ def _plan(project: Project, options: DistillOptions, choice: AlphaChoice) -> Tra
         ),
         command=options.get("command", ""),
     )
-
-
-class _Watch:
-    """Turns the progress of a training into events, and sends it to a tracker."""
-
-    def __init__(self, on_event: OnEvent, tracker: Tracker | None, token_budget: int) -> None:
-        self._on_event, self._tracker, self._token_budget = on_event, tracker, token_budget
-        self._resumed_at, self._unsaved = 0, ""
-
-    def __call__(self, progress: TrainingProgress) -> None:
-        if self._tracker is not None:
-            self._tracker(progress)
-        if progress.resumed_at != self._resumed_at:
-            self._resumed_at = progress.resumed_at
-            self._note(f"Run {progress.run.id} resumes after step {progress.resumed_at}.")
-        if progress.unsaved and progress.unsaved != self._unsaved:
-            self._note(f"The checkpoint could not be written; the previous one is kept ({progress.unsaved}).")
-        self._unsaved = progress.unsaved
-        report = progress.report
-        if report is None:
-            return
-        if report.token_budget < self._token_budget:
-            self._note(
-                f"Out of memory: micro-batches of {report.token_budget} tokens from now on. The gradient is the same."
-            )
-        self._token_budget = report.token_budget
-        losses = " ".join(f"{name} {loss:.3f}" for name, loss in report.losses.items())
-        valid = f" valid {progress.valid[-1].accuracy:.1%}" if progress.valid else ""
-        rate = f" {report.tokens / report.seconds:.0f} tokens/s" if report.seconds else ""
-        self._on_event(
-            Progress(label="training", done=report.step, total=report.steps, detail=f"loss: {losses}{valid}{rate}")
-        )
-
-    def _note(self, message: str) -> None:
-        self._on_event(Notice(message=message))
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end a training as InterruptedByUser; the tracker is closed in any case."""
-        from tinyllm_cli.signals import ended_like_interrupted
-
-        try:
-            with ended_like_interrupted():
-                yield
-        except KeyboardInterrupt as error:
-            raise InterruptedByUser(
-                "Stopped. The run is marked as stopped; its checkpoint and its best student so far are kept.",
-                "Run the same command to resume.",
-            ) from error
-        finally:
-            if self._tracker is not None:
-                self._tracker.finish()

@@ -15,10 +15,10 @@ from tinyllm_cli.cli.session import Session, command_line, guarded
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.distill import show_plan, show_run
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.training.distributed import is_first
 
 _panel = partial(typer.Option, rich_help_panel="Training")
+_recipe = partial(_panel, show_default="from --recipe")
 _choice = partial(typer.Option, rich_help_panel="Which rationales")
 
 
@@ -75,13 +75,33 @@ def distill(
     shuffle_rationales: Annotated[
         bool, _choice("--shuffle-rationales", help="A control: each question gets another question's rationales.")
     ] = False,
-    epochs: Annotated[int, _panel(min=1, help="Passes over the training questions.")] = 1,
-    batch_size: Annotated[int, _panel(min=1, help="Questions per optimizer step.")] = 8,
-    lr: Annotated[float, _panel(min=0.0, help="Peak learning rate.")] = 5e-5,
+    recipe: Annotated[
+        Literal["best", "paper", "authors", "quick"],
+        _panel(
+            help="Settings that you do not give. best: by student and data, early stopping; paper: one epoch, batch 8;"
+            " authors: 10,000 steps of 64 questions; quick: at most 200 steps."
+        ),
+    ] = "best",
+    target: Annotated[
+        Literal["multitask", "rationale-first", "answer-first"],
+        _panel(
+            help="What the student learns to write. multitask (the paper): the answer and each rationale apart;"
+            " rationale-first, answer-first: both in one sequence."
+        ),
+    ] = "multitask",
+    epochs: Annotated[int | None, _recipe(min=1, help="Passes over the training questions.")] = None,
+    max_steps: Annotated[
+        int | None, _panel(min=1, help="Optimizer steps, instead of epochs.", show_default="off; 10000 for authors")
+    ] = None,
+    batch_size: Annotated[int | None, _recipe(min=1, help="Questions per optimizer step.")] = None,
+    lr: Annotated[float | None, _recipe(min=0.0, help="Peak learning rate.")] = None,
     schedule: Annotated[
         str, _panel(help="Learning rate schedule, by its transformers name, such as cosine.")
     ] = "linear",
-    warmup_steps: Annotated[int, _panel(min=0, help="Steps until the peak learning rate.")] = 0,
+    warmup_steps: Annotated[int | None, _recipe(min=0, help="Steps until the peak learning rate.")] = None,
+    warmup_ratio: Annotated[
+        float | None, _recipe(min=0.0, max=1.0, help="The warm-up as a fraction of all steps.")
+    ] = None,
     optimizer: Annotated[
         str, _panel(help="Optimizer, by its transformers name, such as adafactor.")
     ] = "adamw_torch_fused",
@@ -97,9 +117,12 @@ def distill(
     ] = 1024,
     max_target: Annotated[int, _panel(min=2, help="Longest target in tokens.")] = 256,
     loss: Annotated[
-        Literal["example", "token"],
-        _panel(help="example: mean over examples (the paper); token: mean over target tokens (its code)."),
-    ] = "example",
+        Literal["example", "token"] | None,
+        _panel(
+            help="example: mean over examples (the paper); token: mean over target tokens (its code).",
+            show_default="example; token for authors",
+        ),
+    ] = None,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], _panel(help="auto: bfloat16 where the device supports it.")
     ] = "auto",
@@ -111,12 +134,18 @@ def distill(
         bool, _panel("--gradient-checkpointing", help="Less memory, half the speed.")
     ] = False,
     evals_per_epoch: Annotated[
-        int, _panel(min=1, help="Evaluations on valid per epoch; the best student is kept.")
-    ] = 2,
-    patience: Annotated[int, _panel(min=0, help="Early stopping: evaluations without improvement (0: off).")] = 0,
+        int | None, _recipe(min=1, help="Evaluations on valid per epoch; the best student is kept.")
+    ] = None,
+    eval_every: Annotated[
+        int | None, _panel(min=1, help="Steps between evaluations, instead.", show_default="off; 250 for authors")
+    ] = None,
+    patience: Annotated[
+        int | None, _recipe(min=0, help="Early stopping: evaluations without improvement (0: off).")
+    ] = None,
     select_by: Annotated[
-        Literal["accuracy", "loss"], _panel(help="What chooses the checkpoint on valid; the other one decides ties.")
-    ] = "accuracy",
+        Literal["accuracy", "loss"] | None,
+        _recipe(help="What chooses the checkpoint on valid; the other one decides ties."),
+    ] = None,
     seed: Annotated[int, _panel(help="Seed of order and dropout.")] = 0,
     save_every: Annotated[float, _panel(min=0.0, help="Checkpoint interval in minutes.")] = 5.0,
     restart: Annotated[
@@ -150,19 +179,22 @@ def distill(
         console.next(f"tinyllm eval --model {student}" + (f" --dataset {dataset}" if dataset else ""))
         return
     check_names(schedule, optimizer)
-    settings = TrainSettings(
-        epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule, warmup_steps=warmup_steps,
-        optimizer=optimizer, weight_decay=weight_decay, lora_rank=lora_rank, lora_alpha=lora_alpha,
-        max_input=max_input, max_target=max_target, reading=loss, precision=precision,
-        token_budget=token_budget or 0, gradient_checkpointing=gradient_checkpointing, evals_per_epoch=evals_per_epoch,
-        patience=patience, select_by=select_by, seed=seed,
-    )  # fmt: skip
+    given = {
+        "epochs": epochs, "max_steps": max_steps, "batch_size": batch_size, "lr": lr, "schedule": schedule,
+        "warmup_steps": warmup_steps, "warmup_ratio": warmup_ratio, "optimizer": optimizer,
+        "weight_decay": weight_decay, "lora_rank": lora_rank, "lora_alpha": lora_alpha, "max_input": max_input,
+        "max_target": max_target, "target": target, "reading": loss, "precision": precision,
+        "token_budget": token_budget, "gradient_checkpointing": gradient_checkpointing,
+        "evals_per_epoch": evals_per_epoch, "eval_every": eval_every, "patience": patience, "select_by": select_by,
+        "seed": seed,
+    }  # fmt: skip
     options = DistillOptions(
         alpha=alpha, method=method, dataset=dataset, student=student, limit=limit, valid_limit=valid_limit,
         gates=gates, usefulness=usefulness, usefulness_model=usefulness_model, samples=samples, icl=icl,
-        shuffle_rationales=shuffle_rationales,
-        settings=settings, save_every=60 * save_every, restart=restart, track=track,
-        trust_remote_code=trust_remote_code, command=command_line(),
+        shuffle_rationales=shuffle_rationales, recipe=recipe,
+        settings={name: value for name, value in given.items() if value is not None},
+        save_every=60 * save_every, restart=restart, track=track, trust_remote_code=trust_remote_code,
+        command=command_line(),
     )  # fmt: skip
     check_options(options)
     show = partial(_show_part, console)

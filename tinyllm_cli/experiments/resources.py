@@ -6,15 +6,18 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from tinyllm_cli.records.evaluations import Evaluation
-from tinyllm_cli.records.experiments import ExperimentCell
+from tinyllm_cli.records.experiments import CellTraining, ExperimentCell
 from tinyllm_cli.records.runs import Run
+from tinyllm_cli.records.settings import TrainSettings
+from tinyllm_cli.students.shape import student_shape
+from tinyllm_cli.training.recipes import DEFAULT_RECIPE, Situation, with_recipe
 
 _COPIES = 5
 """Weights, gradients, the optimizer's two moments and the best student being written, in float32."""
@@ -78,12 +81,22 @@ def seconds(cell: ExperimentCell, sizes: Mapping[str, int], history: History) ->
     if not alike:
         return None
     whole = sizes[training.dataset]
-    questions = min(whole, training.limit or whole) * int(training.options.get("epochs", 1))
+    questions = questions_seen(training, min(whole, training.limit or whole))
     speed: float = median(run.metrics["questions_per_second"] for run in alike)
     valid: float = median(run.metrics.get("evaluating_seconds", 0.0) for run in alike)
     numbers = {run.id for run in own}
     test = [one.seconds or 0.0 for one in history.evaluations if one.subject.run in numbers]
     return questions / speed + valid + (median(test) if test and cell.evaluate is not None else 0.0)
+
+
+def questions_seen(training: CellTraining, count: int) -> int:
+    """Questions in all the steps of a training on `count` questions, each as often as it is seen. Early stopping can
+    make it fewer."""
+    given = {one.name: training.options[one.name] for one in fields(TrainSettings) if one.name in training.options}
+    recipe: Any = training.options.get("recipe", DEFAULT_RECIPE)
+    situation = Situation(shape=student_shape(training.student), questions=count, valid=0)
+    settings = with_recipe(recipe, situation, given)
+    return settings.questions_after(settings.steps(count), count)
 
 
 def student_bytes(student: str, history: History) -> int | None:
