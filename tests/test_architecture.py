@@ -175,7 +175,7 @@ ALLOWED = {
     },
     "signals": set(),
     "stats": set(),
-    "store": {"datasets", "errors", "iteration", "records", "signals"},
+    "store": {"datasets", "errors", "files", "iteration", "records", "signals"},
     "students": {"datasets", "errors", "files", "records", "students.loss.cpu"},
     "students.loss": {"students", "students.loss.cpu"},
     "students.loss.cpu": set(),

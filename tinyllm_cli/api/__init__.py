@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
     from tinyllm_cli.api.exports import export
     from tinyllm_cli.api.project import Project, open_store
-    from tinyllm_cli.api.rationales import audit, find_questions, gate, inspect_question, leakage, usefulness
+    from tinyllm_cli.api.rationales import (
+        audit,
+        find_questions,
+        gate,
+        inspect_question,
+        leakage,
+        learnability,
+        usefulness,
+    )
     from tinyllm_cli.api.reports import report
     from tinyllm_cli.api.training import distill, plan_distillation
 
@@ -38,6 +46,7 @@ VERBS = {
     "gate": "rationales",
     "audit": "rationales",
     "usefulness": "rationales",
+    "learnability": "rationales",
     "leakage": "rationales",
     "find_questions": "rationales",
     "inspect_question": "rationales",
@@ -58,7 +67,7 @@ VERBS = {
 
 __all__ = [
     "Project", "audit", "distill", "elicit", "evaluate", "export", "find_questions", "gate", "import_folder",
-    "import_procedural", "import_questions", "import_rationales", "inspect_question", "leakage",
+    "import_procedural", "import_questions", "import_rationales", "inspect_question", "leakage", "learnability",
     "open_store", "pilot", "plan_distillation", "plan_experiment", "plan_search", "predict", "predict_file",
     "predictor", "preview_elicitation", "report", "run_experiment", "run_search", "usefulness",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""`gate`, `audit`, `usefulness`, `leakage` and `inspect_question`: what is known about rationales before training."""
+"""`gate`, `audit`, `usefulness`, `learnability`, `leakage`, `inspect_question`: facts on rationales before training."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from tinyllm_cli.audit.measure import Measure
     from tinyllm_cli.audit.question_view import QuestionView
     from tinyllm_cli.rationales.gate_summary import GateResult
-    from tinyllm_cli.rationales.usefulness_summary import LeakageResult, Scoring, TextQuery, UsefulnessResult
-    from tinyllm_cli.records.elicitation import RationaleSet
+    from tinyllm_cli.rationales.leakage_summary import LeakageResult
+    from tinyllm_cli.rationales.score import Scoring
+    from tinyllm_cli.rationales.score_summary import LearnabilityResult, TextQuery, UsefulnessResult
+    from tinyllm_cli.records.settings import RationaleKind
     from tinyllm_cli.store.question_lookup import Place
 
 DEFAULT_STUDENT = "google/flan-t5-small"
@@ -150,7 +152,7 @@ def _measure(options: AuditOptions, on_event: OnEvent) -> Measure | None:
 
 
 class UsefulnessOptions(TypedDict, total=False):
-    """Keywords of `usefulness` and `leakage`."""
+    """Keywords of `usefulness`, `learnability` and `leakage`."""
 
     dataset: str | None
     """Default: the only data set with rationales for the split."""
@@ -176,8 +178,11 @@ class UsefulnessOptions(TypedDict, total=False):
     icl: int | None
     """Only rationales elicited with this number of in-context examples."""
 
+    rationales: RationaleKind
+    """As for `distill`: forced, correct or correct-or-forced; default: forced."""
+
     mask_answer: bool
-    """Mask the answer's name in what the model reads; default: True. `distill` uses masked scores."""
+    """Mask the answer's name in what the model reads; default: True. `distill` uses masked scores. For usefulness."""
 
     trust_remote_code: bool
     """Run code that comes with the model; default: False."""
@@ -190,10 +195,26 @@ def usefulness(
     Scores are stored; existing ones are reused. `examples`: return the N most and least useful texts.
 
     Raises UsageProblem when there is nothing to score."""
-    from tinyllm_cli.rationales.usefulness_summary import usefulness as run
+    from tinyllm_cli.rationales.score_summary import usefulness as run
 
-    query, sets, scoring = _scoring(project, options, on_event)
-    return run(project.store, query, sets, scoring, shown=examples, on_event=on_event)
+    query, scoring = _scoring(project, options, on_event)
+    mask = options.get("mask_answer", True)
+    return run(project.store, query, scoring, mask=mask, shown=examples, on_event=on_event)
+
+
+def learnability(
+    project: Project, *, examples: int = 0, on_event: OnEvent = ignore_events, **options: Unpack[UsefulnessOptions]
+) -> LearnabilityResult:
+    """How likely each rationale is for a student before training, in nats per token, for `distill`'s choice of texts.
+    Scores are stored; existing ones are reused. `examples`: return the N most and least likely texts.
+
+    Raises UsageProblem when there is nothing to score."""
+    from tinyllm_cli.rationales.score_summary import learnability as run
+    from tinyllm_cli.training.alpha import prefix_of
+
+    query, scoring = _scoring(project, options, on_event)
+    prefixes = {teacher: prefix_of(teacher, project.settings) for teacher in query.sources}
+    return run(project.store, query, scoring, prefixes, shown=examples, on_event=on_event)
 
 
 def leakage(
@@ -203,32 +224,35 @@ def leakage(
     only name the answer.
 
     Raises UsageProblem when a teacher has no rationale to probe."""
-    from tinyllm_cli.rationales.usefulness_summary import leakage as run
+    from tinyllm_cli.rationales.leakage_summary import leakage as run
 
-    query, sets, scoring = _scoring(project, options, on_event)
-    return run(project.store, query, sets, scoring, count=count, on_event=on_event)
+    query, scoring = _scoring(project, options, on_event)
+    return run(project.store, query, scoring.load, count=count, on_event=on_event)
 
 
-def _scoring(
-    project: Project, options: UsefulnessOptions, on_event: OnEvent
-) -> tuple[TextQuery, list[RationaleSet], Scoring]:
-    from tinyllm_cli.rationales.rationale_sets import rationale_sets
-    from tinyllm_cli.rationales.usefulness_summary import Scoring, TextQuery
+def _scoring(project: Project, options: UsefulnessOptions, on_event: OnEvent) -> tuple[TextQuery, Scoring]:
+    from tinyllm_cli.rationales.rationale_sets import teacher_sources
+    from tinyllm_cli.rationales.score import Scoring
+    from tinyllm_cli.rationales.score_summary import TextQuery
     from tinyllm_cli.records.usefulness import Scorer
     from tinyllm_cli.students.loading import model_fingerprint
     from tinyllm_cli.students.model_names import absolute, loaded_once
 
-    split = options.get("split", "train")
+    split, kind = options.get("split", "train"), options.get("rationales", "forced")
     dataset = _dataset(project, split, options.get("dataset"), on_event)
-    sets = rationale_sets(project.store, dataset, split, options.get("teachers", ()), options.get("icl"))
+    query = TextQuery(
+        dataset=dataset, split=split, limit=options.get("limit"),
+        gates=project.gates(options.get("gates", True), options.get("max_target", 256)),
+        sources=teacher_sources(
+            project.store, (dataset, split), options.get("teachers", ()), kind, options.get("icl")
+        ),
+    )  # fmt: skip
     model = absolute(options.get("model", "smollm2"))
     scoring = Scoring(
         scorer=Scorer(model=model, fingerprint=model_fingerprint(model)),
         load=loaded_once(model, trust_remote_code=options.get("trust_remote_code", False)),
-        mask=options.get("mask_answer", True),
     )
-    gates = project.gates(options.get("gates", True), options.get("max_target", 256))
-    return TextQuery(dataset=dataset, split=split, gates=gates, limit=options.get("limit")), sets, scoring
+    return query, scoring
 
 
 def find_questions(

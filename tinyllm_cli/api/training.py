@@ -13,7 +13,7 @@ from tinyllm_cli.events import Finished, Notice, OnEvent, Progress, ignore_event
 
 if TYPE_CHECKING:
     from tinyllm_cli.records.runs import Run
-    from tinyllm_cli.records.settings import TrainSettings
+    from tinyllm_cli.records.settings import RationaleKind, TextChoice, TrainSettings
     from tinyllm_cli.training.alpha import AlphaChoice
     from tinyllm_cli.training.data import TrainingData, TrainingPlan
     from tinyllm_cli.training.progress import Progress as TrainingProgress
@@ -56,6 +56,16 @@ class DistillOptions(TypedDict, total=False):
 
     samples: int | None
     """The best K of several samples for a question; default: all."""
+
+    rationales: RationaleKind
+    """forced: from teachers that saw the gold answer; correct: written without it, and right; correct-or-forced: the
+    former where a question has none of the latter; default: forced."""
+
+    per_question: int | None
+    """The best N texts of all teachers per question; default: all."""
+
+    choose: TextChoice | None
+    """By what these are chosen: learnability, usefulness, agreement or random; default: agreement."""
 
     icl: int | None
     """Only rationales elicited with this number of in-context examples."""
@@ -125,8 +135,9 @@ def plan_distillation(
     choice = choose(project.store, project.settings, float(weights) if isinstance(weights, int) else weights, dataset)
     plan = _plan(project, options, choice)
     by = plan.selection
-    if not plan.learns_rationales and (by.usefulness != "none" or by.usefulness_model or by.samples):
-        message = f"{plan.method} trains on no rationales: --usefulness and --samples have no effect."
+    if not plan.learns_rationales and (by.reads_scores or by.usefulness_model or by.chooses):
+        without = "--usefulness, --samples, --rationales and --per-question have no effect"
+        message = f"{plan.method} trains on no rationales: {without}."
         on_event(Notice(message=message))  # no error: an experiment gives all methods the same options
     data = load_training_data(project.store, plan)
     return DistillationPlan(plan=plan, data=data, dataset_found=choice.chosen)
@@ -173,6 +184,8 @@ def check_options(options: DistillOptions) -> None:
         raise UsageProblem(f"There is no method '{method}'.", f"Methods: {choices(METHODS)}.")
     if track is not None and track not in TRACKERS:
         raise UsageProblem(f"There is no tracker '{track}'.", f"Trackers: {choices(TRACKERS)}.")
+    if options.get("choose") is not None and options.get("per_question") is None:
+        raise UsageProblem("--choose has no effect without --per-question.", "Add --per-question 1.")
     about_rationales = options.get("shuffle_rationales", False) or options.get("icl") is not None
     if about_rationales and method in ("standard-kd", "pinto"):
         raise UsageProblem(
@@ -193,7 +206,7 @@ def _plan(project: Project, options: DistillOptions, choice: AlphaChoice) -> Tra
     settings = options.get("settings") or TrainSettings()
     if options.get("method") == "lora" and not settings.lora_rank:
         settings = replace(settings, lora_rank=_LORA_RANK)
-    model = options.get("usefulness_model")
+    model, per_question = options.get("usefulness_model"), options.get("per_question")
     active = sum(one.alpha > 0 for one in choice.teachers)
     return TrainingPlan(
         method=method_for(options.get("method"), active, settings.lora_rank),
@@ -210,6 +223,9 @@ def _plan(project: Project, options: DistillOptions, choice: AlphaChoice) -> Tra
             samples=options.get("samples"),
             icl=options.get("icl"),
             shuffled=options.get("shuffle_rationales", False),
+            rationales=options.get("rationales", "forced"),
+            per_question=per_question,
+            choose=options.get("choose") or ("agreement" if per_question else None),
         ),
         command=options.get("command", ""),
     )

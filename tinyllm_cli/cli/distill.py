@@ -10,7 +10,19 @@ import typer
 from tinyllm_cli import api
 from tinyllm_cli.api.training import DistillationPlan, DistillOptions, check_options
 from tinyllm_cli.cli.completion import dataset_names
-from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Gates, Json, Quiet, TrustRemoteCode
+from tinyllm_cli.cli.options import (
+    DEFAULT_DB,
+    Choose,
+    Config,
+    Db,
+    Debug,
+    Gates,
+    Json,
+    PerQuestion,
+    Quiet,
+    Rationales,
+    TrustRemoteCode,
+)
 from tinyllm_cli.cli.session import Session, command_line, guarded
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.distill import show_plan, show_run
@@ -57,6 +69,7 @@ def distill(
     valid_limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first N questions of valid.", show_default="as --limit")
     ] = None,
+    rationales: Rationales = "forced",
     gates: Gates = True,
     usefulness: Annotated[
         Literal["none", "weight", "filter"],
@@ -69,6 +82,8 @@ def distill(
     samples: Annotated[
         int | None, _choice(min=1, help="Use the best K of several samples per question.", show_default="all")
     ] = None,
+    per_question: PerQuestion = None,
+    choose: Choose = None,
     icl: Annotated[
         int | None, _choice(min=0, help="Use only rationales elicited with this number of in-context examples.")
     ] = None,
@@ -160,7 +175,7 @@ def distill(
     options = DistillOptions(
         alpha=alpha, method=method, dataset=dataset, student=student, limit=limit, valid_limit=valid_limit,
         gates=gates, usefulness=usefulness, usefulness_model=usefulness_model, samples=samples, icl=icl,
-        shuffle_rationales=shuffle_rationales,
+        shuffle_rationales=shuffle_rationales, rationales=rationales, per_question=per_question, choose=choose,
         settings=settings, save_every=60 * save_every, restart=restart, track=track,
         trust_remote_code=trust_remote_code, command=command_line(),
     )  # fmt: skip

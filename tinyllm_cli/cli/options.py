@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from tinyllm_cli.cli.completion import dataset_names, run_numbers, teacher_names
+from tinyllm_cli.records.settings import RationaleKind, TextChoice
 
 _COMMON = "Common options"
 DEFAULT_DB = Path("tinyllm.db")
@@ -32,6 +33,25 @@ Gates = Annotated[
     typer.Option(
         "--gates/--no-gates",
         help="Use the rationales that pass the gates; --no-gates: all, cut only at a hallucinated next question.",
+    ),
+]
+Rationales = Annotated[
+    RationaleKind,
+    typer.Option(
+        help="forced: written by teachers that saw the gold answer (the paper); correct: written without it and ending"
+        " in the right answer; correct-or-forced: forced where a question has no correct one.",
+    ),
+]
+PerQuestion = Annotated[
+    int | None,
+    typer.Option(min=1, help="Use the best N texts of all teachers per question, by --choose.", show_default="all"),
+]
+Choose = Annotated[
+    TextChoice | None,
+    typer.Option(
+        help="learnability: the most likely for the student; usefulness: the most useful; agreement: the closest to the"
+        " other texts; random: a draw by the seed.",
+        show_default="agreement",
     ),
 ]
 TeacherFilter = Annotated[
