@@ -285,6 +285,30 @@ def test_an_experiment_checks_the_choice_of_rationales_before_it_starts(inside: 
     assert f"--measure learnability --model {tmp_path / 'student'} --rationales correct" in missing.stderr
 
 
+def test_the_audit_shows_what_each_choice_leaves(store: Store, tmp_path: Path, inside: Command) -> None:
+    prepared(store, tmp_path)
+    store.close()
+    found = json.loads(inside("audit", "--dataset", "toy", "--no-gates", "--json").stdout)
+    [choices] = found["choices"]
+    [ann] = choices["teachers"]
+    assert ann["by_kind"] == {
+        "forced": {"rationales": 6, "questions": 6},
+        "correct": {"rationales": 3, "questions": 2},
+        "correct-or-forced": {"rationales": 7, "questions": 6},
+    }
+    assert ann["chosen"] is None
+    chosen = ("--per-question", "1", "--rationales", "correct-or-forced", "--choose", "random")
+    shown = inside("audit", "--dataset", "toy", "--no-gates", *chosen)
+    row = next(line for line in shown.stdout.splitlines() if "6 (6)" in line and "3 (2)" in line)
+    assert row.split() == ["ann", "6", "(6)", "3", "(2)", "7", "(6)", "6", "(6)"]
+    refused = inside("audit", "--dataset", "toy", "--rationales", "correct")
+    assert refused.returncode == 2
+    assert "--rationales has no effect without --per-question." in refused.stderr
+    learnable = inside("audit", "--dataset", "toy", "--per-question", "1", "--choose", "learnability")
+    assert learnable.returncode == 2
+    assert "tinyllm usefulness --dataset toy --teacher ann --measure learnability --model" in learnable.stderr
+
+
 SAMPLED = """
 [teachers.guesser]
 backend = "scripted"

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinyllm_cli.api.data import ImportResult
 from tinyllm_cli.audit.checks import CheckResult
+from tinyllm_cli.audit.choices import RationaleChoices
 from tinyllm_cli.audit.question_view import ReplyView
 from tinyllm_cli.audit.summary import Survey
 from tinyllm_cli.elicitation.results import ElicitResult, PreviewResult
@@ -53,6 +54,7 @@ class AuditJson:
     measured_by: MeasuredBy | None
     gates: GateSettings | None
     datasets: tuple[Survey, ...]
+    choices: tuple[RationaleChoices, ...]
     findings: tuple[CheckResult, ...]
     passed: bool
 

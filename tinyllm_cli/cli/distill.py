@@ -22,6 +22,7 @@ from tinyllm_cli.cli.options import (
     Quiet,
     Rationales,
     TrustRemoteCode,
+    UsefulnessModel,
 )
 from tinyllm_cli.cli.session import Session, command_line, guarded
 from tinyllm_cli.cli.views.console import Console
@@ -75,10 +76,7 @@ def distill(
         Literal["none", "weight", "filter"],
         _choice(help="weight: weight rationales by usefulness; filter: drop useless ones. See tinyllm usefulness."),
     ] = "none",
-    usefulness_model: Annotated[
-        str | None,
-        _choice(help="Whose usefulness scores, or a beginning of its name.", show_default="the only model that scored"),
-    ] = None,
+    usefulness_model: UsefulnessModel = None,
     samples: Annotated[
         int | None, _choice(min=1, help="Use the best K of several samples per question.", show_default="all")
     ] = None,

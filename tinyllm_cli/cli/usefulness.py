@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tinyllm_cli import api
-from tinyllm_cli.api.rationales import UsefulnessOptions
+from tinyllm_cli.api.scores import UsefulnessOptions
 from tinyllm_cli.cli.options import (
     DEFAULT_DB,
     Config,

@@ -50,13 +50,31 @@ def rationale_sources(
     kind: RationaleKind,
     icl: int | None = None,
 ) -> RationaleSources:
+    """The sets of `find_sources`. Raises UsageProblem if there is none."""
+    found = find_sources(known, teacher, place, kind, icl)
+    if found is None:
+        dataset, split = place
+        raise UsageProblem(
+            f"{teacher} has not answered {dataset}, split {split}, without the gold answer.",
+            f"Run: {sampling_command(teacher, dataset, split)}. Or leave the teacher out with --alpha.",
+        )
+    return found
+
+
+def find_sources(
+    known: Sequence[RationaleSet],
+    teacher: str,
+    place: tuple[str, str],
+    kind: RationaleKind,
+    icl: int | None = None,
+) -> RationaleSources | None:
     """Of the `known` sets of a `place` (data set, split), those of this teacher for this kind; with `icl`, among those
-    with this number of in-context examples.
+    with this number of in-context examples. None if the teacher has none of this kind.
 
     A recorded set may hold answers also if its authors saw the gold one. Of several sets the one that covers most
     questions is used, then the one with most rationales, then the newest.
 
-    Raises UsageProblem if there is none."""
+    Raises UsageProblem if the teacher has no rationales at all."""
     dataset, split = place
     forced = best_covered(known, teacher, dataset, icl, split)
     if kind == "forced":
@@ -68,10 +86,7 @@ def rationale_sources(
     )
     falls_back = kind == "correct-or-forced" and forced.teacher_forcing
     if best is None and not falls_back:
-        raise UsageProblem(
-            f"{teacher} has not answered {dataset}, split {split}, without the gold answer.",
-            f"Run: {sampling_command(teacher, dataset, split)}. Or leave the teacher out with --alpha.",
-        )
+        return None
     return RationaleSources(kind=kind, answered=best, forced=forced if falls_back else None)
 
 
