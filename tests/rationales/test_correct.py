@@ -66,6 +66,12 @@ def test_an_explanation_adds_nothing_and_keeps_no_answer_line(parts: list[str]) 
     assert "Answer: (b)" not in left.splitlines()
 
 
+@pytest.mark.parametrize("piece", ["* ", "\n", "Answer: ", ". ", "the ", "> ", " "])
+def test_the_time_for_an_explanation_grows_no_faster_than_the_text(piece: str) -> None:
+    """Not measured: with a pattern that backtracks, this test takes minutes."""
+    assert len(explanation(piece * 20_000, OPTIONS)) <= len(piece) * 20_000
+
+
 def reply(question: Question, number: int, *, passes: bool = True, answer: int | None = None) -> JudgedRationale:
     """A judged rationale; incorrect ones, as the rejected, do not pass."""
     finding = () if passes else (GateFinding(gate=INCORRECT, reason="states (a)", repaired=False),)

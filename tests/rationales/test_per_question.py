@@ -320,6 +320,21 @@ def test_the_command_in_the_error_computes_what_is_missing(inside: Command, tmp_
     assert {one["scored_by"] for one in run.sources.values()} == {f"{folder} {model_fingerprint(str(folder))}"}
 
 
+def test_a_teacher_none_of_whose_texts_is_chosen_takes_no_part(inside: Command, tmp_path: Path) -> None:
+    make_folder(tmp_path / "student", "causal")
+    with open_store(tmp_path / "tinyllm.db") as store:
+        prepared(store, tmp_path, count=4)
+        gains_by_hand(store, "by hand", {"ann": 1.0, "bob": 2.0})
+    done = inside("distill", "--alpha", "ann=1,bob=1", "--student", "student", "--no-gates", "--per-question", "1",
+                  "--choose", "usefulness")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "0 rationales of ann" in done.stderr
+    with open_store(tmp_path / "tinyllm.db") as store:
+        [run] = store.runs.everything()
+    assert (run.state, run.method) == ("done", "tinyllm")
+    assert [run.sources[name]["rationales"] for name in TEACHERS] == [0, 4]
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [

@@ -21,6 +21,9 @@ _LABELLED = re.compile(
 )
 """`Answer: ...` up to the end of its line: a line of its own, or behind the last sentence."""
 
+_MARKUP = 60
+"""Characters of a letter, brackets and markup around an option's text."""
+
 
 def rationale_text(raw: str) -> str:
     """The part of a raw reply that is a rationale: its text, up to a hallucinated next question, without outer white
@@ -35,12 +38,17 @@ def explanation(raw: str, options: Sequence[str]) -> str:
     asks for. This is an `Answer: (b)` at the end of a line, and a first or last line that is an option and nothing
     more. A sentence such as "So the answer is rain." stays, as in a rationale of a teacher that saw the answer."""
     text = rationale_text(raw)
-    text = _LABELLED.sub(lambda found: "" if match_option(found["stated"], options) is not None else found[0], text)
+    text = _LABELLED.sub(lambda found: "" if _is_option(found["stated"], options) else found[0], text)
     lines = text.strip().splitlines()
-    bare = [number for number, line in enumerate(lines) if match_option(line, options) is not None]
+    bare = [number for number, line in enumerate(lines) if _is_option(line, options)]
     if len(bare) == 1 and bare[0] in (0, len(lines) - 1):  # several are a list of the options
         del lines[bare[0]]
     return "\n".join(lines).strip()
+
+
+def _is_option(line: str, options: Sequence[str]) -> bool:
+    """Whether a line is an option and nothing more. A line much longer than every option is not matched at all."""
+    return len(line) <= max(map(len, options)) + _MARKUP and match_option(line, options) is not None
 
 
 def without_thinking(raw: str) -> str:
