@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tinyllm_cli
 from tinyllm_cli.datasets.duplicates import repeats
-from tinyllm_cli.datasets.hub import halves
+from tinyllm_cli.datasets.hub_presets import halves
 
 COPIES = {"openbookqa": {"valid": (7, 1), "test": (14, 2)}, "pubmedqa": {"valid": (0, 0), "test": (0, 0)}}
 """(the same, nearly the same) questions that train shares with a split."""

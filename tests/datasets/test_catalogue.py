@@ -15,7 +15,7 @@ from tests.conftest import Command, make_questions, write_dataset
 from tests.files import FORMATS, write_rows
 from tinyllm_cli.config import DatasetSpec, Settings, built_in_teachers
 from tinyllm_cli.datasets.catalogue import Source, find_source, from_path, known_names, unknown_dataset
-from tinyllm_cli.datasets.hub import HUB_DATASETS
+from tinyllm_cli.datasets.hub_presets import HUB_DATASETS
 from tinyllm_cli.datasets.layout import Layout
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
@@ -139,7 +139,8 @@ def test_a_table_wins_over_a_built_in_name(tmp_path: Path) -> None:
 
 
 def test_every_known_name_has_a_source_or_says_what_to_do() -> None:
-    assert set(known_names(NOTHING)) == {"everyday", "bioasq", "obqa", "arc", "piqa", "riddle", "pubmedqa"}
+    own, paper = {"everyday", "bioasq"}, {"obqa", "arc", "piqa", "riddle", "pubmedqa"}
+    assert set(known_names(NOTHING)) == own | paper | {"arc-easy", "csqa", "strategyqa", "sciq", "mmlu"}
     for name in {"everyday", *HUB_DATASETS}:
         source = find_source(name, NOTHING)
         assert source is not None
@@ -153,7 +154,7 @@ def test_an_unknown_name_lists_the_known_and_the_stored_ones() -> None:
     assert find_source("no such thing", NOTHING) is None
     problem = unknown_dataset("no such thing", NOTHING, ["mine"])
     assert "'no such thing'" in str(problem)
-    assert "arc, bioasq, everyday, mine, obqa" in problem.hint
+    assert "arc, arc-easy, bioasq, csqa, everyday, mine, mmlu, obqa" in problem.hint
 
 
 def touch(path: Path) -> None:

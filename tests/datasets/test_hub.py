@@ -17,15 +17,23 @@ import pytest
 from tests.conftest import Command
 from tests.files import write_rows
 from tinyllm_cli.datasets.catalogue import from_path
-from tinyllm_cli.datasets.hub import HUB_DATASETS, halves, pubmedqa_split
+from tinyllm_cli.datasets.hub import HubDataset
+from tinyllm_cli.datasets.hub_presets import HUB_DATASETS, halves, hub_dataset, pubmedqa_split, valid_tenth
 from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 from tinyllm_cli.store import open_store
 
 LABELS = "ABCDE"
+NAMES = (*HUB_DATASETS, "mmlu:anatomy")
 Rows = Callable[[int], list[dict[str, Any]]]
 Read = Callable[[str], list[Question]]
 Elicit = Callable[[str], subprocess.CompletedProcess[str]]
+
+
+def preset(name: str) -> HubDataset:
+    found = hub_dataset(name)
+    assert found is not None
+    return found
 
 
 class Hub:
@@ -81,7 +89,7 @@ class Hub:
         return found.read_bytes() if sign and found.is_file() else None
 
     def add(self, name: str, **splits: list[dict[str, Any]]) -> None:
-        dataset = HUB_DATASETS[name]
+        dataset = preset(name)
         for split, rows in splits.items():
             write_rows(self.folder / dataset.repository / dataset.config / split / "0000.parquet", rows)
 
@@ -107,7 +115,7 @@ def read(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Read:
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    return lambda name: list(HUB_DATASETS[name].questions())
+    return lambda name: list(preset(name).questions())
 
 
 @pytest.fixture
@@ -170,6 +178,38 @@ def pubmedqa_rows(count: int) -> list[dict[str, Any]]:
     ]
 
 
+def csqa_rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {"id": f"{n:032x}", "question": f"Where is {n}?", "question_concept": "place", "choices": choices(n, 5),
+         "answerKey": LABELS[n % 5]}
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def strategyqa_rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {"qid": f"q{n}", "term": "Owl", "description": "a bird", "question": f"Can an owl fly {n} miles?",
+         "answer": n % 3 == 0, "facts": "Owls fly."}
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def sciq_rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {"question": f"What has {n} protons?", "distractor3": f"water {n}", "distractor1": f"iron {n}",
+         "distractor2": f"salt {n}", "correct_answer": f"gold {n}", "support": f"Gold {n} is dense." if n % 2 else ""}
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def mmlu_rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {"question": f"Which bone is number {n}?", "subject": "anatomy",
+         "choices": [f"bone {n} {label}" for label in LABELS[:4]], "answer": n % 4}
+        for n in range(count)
+    ]  # fmt: skip
+
+
 def keys_of(questions: list[Question]) -> dict[str, list[str]]:
     return {split: [q.key for q in questions if q.split == split] for split in SPLITS}
 
@@ -225,6 +265,58 @@ def test_pubmedqa_is_divided_as_in_the_paper(hub: Hub, read: Read) -> None:
         assert question.context == f"Background {number}.\nMethods."
 
 
+def test_commonsenseqa_halves_valid_as_its_test_labels_are_secret(hub: Hub, read: Read) -> None:
+    hub.add("csqa", train=csqa_rows(7), validation=csqa_rows(11), test=[{**csqa_rows(1)[0], "answerKey": ""}])
+    questions = read("csqa")
+    assert sizes_of(questions) == (7, 6, 5)
+    assert (questions[3].key, questions[3].gold, len(questions[3].options)) == (f"{3:032x}", "thing 3 D", 5)
+
+
+def test_strategyqa_is_yes_or_no_without_its_facts_and_draws_its_valid_split(hub: Hub, read: Read) -> None:
+    hub.add("strategyqa", train=strategyqa_rows(30), test=strategyqa_rows(8))
+    questions = read("strategyqa")
+    assert sizes_of(questions) == (27, 3, 8)
+    assert {question.options for question in questions} == {("yes", "no")}
+    assert all(question.gold == ("no" if int(question.key[1:]) % 3 else "yes") for question in questions)
+    assert {question.context for question in questions} == {None}, "the facts are the way to the answer"
+    hub.add("strategyqa", train=[{**strategyqa_rows(1)[0], "answer": "maybe"}])
+    with pytest.raises(UsageProblem, match="row 1: this is not a row of strategyqa"):
+        list(preset("strategyqa").read({"train": [hub.folder / "ChilleD/StrategyQA/default/train/0000.parquet"]}, "x"))
+
+
+def test_the_right_option_of_sciq_is_at_every_position(hub: Hub, read: Read) -> None:
+    hub.add("sciq", train=sciq_rows(80), validation=sciq_rows(4), test=sciq_rows(4))
+    questions = read("sciq")
+    assert sizes_of(questions) == (80, 4, 4)
+    for question in questions:
+        number = question.key.partition("-")[2]
+        assert question.gold == f"gold {number}"
+        assert sorted(question.options) == [f"{what} {number}" for what in ("gold", "iron", "salt", "water")]
+        assert question.context == (f"Gold {number} is dense." if int(number) % 2 else None)
+    counts = [sum(question.answer == place for question in questions) for place in range(4)]
+    assert min(counts) > 10, "the file has the right answer in a column of its own"
+
+
+def test_a_subject_of_mmlu_has_its_own_name(hub: Hub, read: Read, inside: Command) -> None:
+    for name in ("mmlu", "mmlu:anatomy"):
+        hub.add(name, dev=mmlu_rows(5), validation=mmlu_rows(3), test=mmlu_rows(9))
+        questions = read(name)
+        assert sizes_of(questions) == (5, 3, 9)
+        assert {question.dataset for question in questions} == {name}
+        assert [question.key for question in questions[4:6]] == ["dev-4", "validation-0"]
+        assert all(question.gold == f"bone {n} {LABELS[n % 4]}" for n, question in enumerate(questions[:5]))
+    unknown = inside("elicit", "--teacher", "expert", "--dataset", "mmlu:anatomi")
+    assert unknown.returncode == 2
+    assert "MMLU has no subject 'anatomi'." in unknown.stderr
+    assert "Subjects: anatomy" in unknown.stderr
+
+
+def test_a_file_of_a_copy_of_mmlu_is_the_split_that_it_is_called(inside: Command, tmp_path: Path) -> None:
+    write_rows(tmp_path / "dev.parquet", mmlu_rows(5))
+    done = inside("import", "dev.parquet", "--name", "mmlu:anatomy", "--json")
+    assert json.loads(done.stdout)["splits"] == {"train": 5}
+
+
 def test_a_row_that_the_hub_changed_is_named(hub: Hub, read: Read) -> None:
     wrong = {**obqa_rows(3)[2], "answerKey": "Z"}
     hub.add("obqa", train=[*obqa_rows(2), wrong], validation=obqa_rows(1), test=obqa_rows(1))
@@ -253,14 +345,14 @@ def test_the_second_run_needs_no_hub(hub: Hub, elicit: Elicit, tmp_path: Path) -
 WAYS_ON = ("tinyllm import FOLDER --name", "--dataset everyday", "HF_ENDPOINT")
 
 
-@pytest.mark.parametrize("name", HUB_DATASETS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_hub_out_of_reach_is_told_with_the_data_set_and_three_ways_on(
     read: Read, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(WorldProblem) as caught:
         read(name)
-    assert f"The data set {name} ({HUB_DATASETS[name].repository})" in str(caught.value)
+    assert f"The data set {name} ({preset(name).repository})" in str(caught.value)
     assert [way for way in WAYS_ON if way not in caught.value.hint] == []
 
 
@@ -290,10 +382,15 @@ def test_the_rules_for_splits_have_the_papers_sizes() -> None:
     riddle = [halves("validation", 1021)(number) for number in range(1021)]
     assert (riddle.count("valid"), riddle.count("test")) == (511, 510)
     assert {halves("train", 10)(number) for number in range(10)} == {"train"}
+    strategyqa = [valid_tenth("train", 1603)(number) for number in range(1603)]
+    assert (strategyqa.count("train"), strategyqa.count("valid")) == (1443, 160)
+    assert {valid_tenth("test", 10)(number) for number in range(10)} == {"test"}
 
 
 ROWS_OF: dict[str, Rows] = {
     "obqa": obqa_rows, "arc": arc_rows, "piqa": piqa_rows, "riddle": riddle_rows, "pubmedqa": pubmedqa_rows,
+    "arc-easy": arc_rows, "csqa": csqa_rows, "strategyqa": strategyqa_rows, "sciq": sciq_rows, "mmlu": mmlu_rows,
+    "mmlu:anatomy": mmlu_rows,
 }  # fmt: skip
 LAYOUTS = (
     "{split}/0000.parquet",
@@ -305,11 +402,11 @@ LAYOUTS = (
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("name", HUB_DATASETS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_local_copy_gives_the_same_questions(hub: Hub, read: Read, tmp_path: Path, name: str, layout: str) -> None:
-    dataset = HUB_DATASETS[name]
+    dataset = preset(name)
     rows = {split: ROWS_OF[name](9 if split == "validation" else 12) for split in dataset.files}
-    if name == "arc":
+    if name in ("arc", "arc-easy"):
         rows["train"] += arc_rows(2, 5)
     hub.add(name, **rows)
     for split, some in rows.items():

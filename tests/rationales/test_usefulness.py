@@ -23,15 +23,17 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.ingestion.ingest import ingest
+from tinyllm_cli.rationales.correct import RationaleSources, passed_rationales
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.leakage import CONDITIONS, probe
 from tinyllm_cli.rationales.masking import MASK, masked
+from tinyllm_cli.rationales.score import Scored, Scoring, score
 from tinyllm_cli.rationales.selection import Selection
-from tinyllm_cli.rationales.usefulness import Scored, passed_rationales, score
+from tinyllm_cli.rationales.usefulness import Usefulness
 from tinyllm_cli.rationales.weights import text_hash, weights
 from tinyllm_cli.records.elicitation import ElicitationConfig, RationaleSet
 from tinyllm_cli.records.settings import TrainSettings
-from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
+from tinyllm_cli.records.usefulness import Scorer, TextScore
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Limits, Ranker
 from tinyllm_cli.students.loading import load_student
@@ -184,8 +186,13 @@ def scored(store: Store, variant: RationaleSet, ranker: Ranker | None, *, mask: 
         assert ranker is not None, "nothing is missing, so no model is needed"
         return ranker
 
-    texts = passed_rationales(store, store.questions.iterate("toy", "train", limit), variant, gates)
-    return list(score(store, texts, model=scorer_named(model), load=load, mask=mask, watch=lambda done: None))
+    texts = passed_rationales(store, store.questions.iterate("toy", "train", limit), all_of(variant), gates)
+    scoring = Scoring(scorer=scorer_named(model), load=load)
+    return list(score(store.usefulness, texts, scoring, Usefulness(mask=mask), lambda _done: None))
+
+
+def all_of(variant: RationaleSet) -> RationaleSources:
+    return RationaleSources(kind="forced", answered=None, forced=variant)
 
 
 def log_probability(ranker: Ranker, question: Question, *texts: str) -> float:
@@ -207,13 +214,13 @@ def test_a_gain_is_the_rise_of_the_gold_options_log_probability(
         question = questions[one.rationale.key]
         text = masked(one.text, question) if mask else one.text
         expected = log_probability(ranker, question, text) - log_probability(ranker, question)
-        assert one.gain == pytest.approx(expected, abs=1e-4)
+        assert one.value == pytest.approx(expected, abs=1e-4)
 
 
 def test_what_is_scored_is_not_scored_again(store: Store, tmp_path: Path, ranker: Ranker) -> None:
     variant = prepared(store, tmp_path)
     first = scored(store, variant, ranker, limit=6)
-    assert [one.gain for one in scored(store, variant, None, limit=6)] == [one.gain for one in first]
+    assert [one.value for one in scored(store, variant, None, limit=6)] == [one.value for one in first]
     assert len(scored(store, variant, ranker)) == 12
     assert len(scored(store, variant, None)) == 12
     with pytest.raises(AssertionError, match="no model is needed"):
@@ -233,7 +240,9 @@ def gathered(store: Store, selection: Selection, limit: int | None = None) -> Tr
 
 def learned(store: Store, selection: Selection) -> dict[str, list[tuple[str, float]]]:
     return {
-        lesson.question.key: [(task.target, task.weight) for task in lesson.tasks if task.name == "ann"]
+        lesson.question.key: [
+            (part.text, part.weight) for task in lesson.tasks for part in task.segments if part.name == "ann"
+        ]
         for lesson in gathered(store, selection).training_questions
     }
 
@@ -252,10 +261,12 @@ def gains_by_hand(
 ) -> dict[str, list[str]]:
     """Keep the gain of each sample's masked text as if this model had found it. The texts, by key."""
     texts: dict[str, list[str]] = {}
-    for one in passed_rationales(store, store.questions.iterate("toy", "train", limit), variant, GateSettings()):
+    for one in passed_rationales(
+        store, store.questions.iterate("toy", "train", limit), all_of(variant), GateSettings()
+    ):
         value = gain(one.rationale.sample)
         hashed = text_hash(one.text, one.question, mask=True)
-        found = [] if value is None else [UsefulnessGain(rationale=one.rationale.id, text_hash=hashed, gain=value)]
+        found = [] if value is None else [TextScore(rationale=one.rationale.id, text_hash=hashed, value=value)]
         store.usefulness.add(scorer_named(model), found)
         texts.setdefault(one.question.key, []).append(one.text)
     return texts
@@ -277,7 +288,7 @@ def test_scores_weigh_or_choose_what_is_learned(store: Store, tmp_path: Path, ra
     with pytest.raises(UsageProblem, match="12 of 12 rationales of ann for toy have no score") as refused:
         learned(store, Selection(gates=GateSettings(), usefulness="weight"))
     assert refused.value.hint == "Run: tinyllm usefulness --dataset toy --teacher ann"
-    gains = {one.rationale.key: one.gain for one in scored(store, variant, ranker)}
+    gains = {one.rationale.key: one.value for one in scored(store, variant, ranker)}
     weighted = learned(store, Selection(gates=GateSettings(), usefulness="weight"))
     best, worst = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
     assert weighted[best][0][1] > 1 > weighted[worst][0][1]
@@ -293,7 +304,7 @@ def test_of_several_samples_the_most_useful_are_learned(store: Store, tmp_path: 
     found = scored(store, variant, ranker)
     chosen = learned(store, Selection(gates=GateSettings(), usefulness="weight", samples=1))
     for key, own in chosen.items():
-        gains = {one.text: one.gain for one in found if one.rationale.key == key}
+        gains = {one.text: one.value for one in found if one.rationale.key == key}
         assert own[0][0] == max(gains, key=gains.__getitem__)
 
 
@@ -306,7 +317,7 @@ def test_the_best_samples_are_the_most_useful_ones_where_they_were_scored(
     useful = learned(store, Selection(gates=GateSettings(), samples=1))
     assert useful != typical
     for key, own in useful.items():
-        gains = {one.text: one.gain for one in found if one.rationale.key == key}
+        gains = {one.text: one.value for one in found if one.rationale.key == key}
         assert own == [(max(gains, key=gains.__getitem__), 1.0)]
 
 
@@ -486,7 +497,10 @@ def test_inputs_that_lose_their_end_are_counted_whenever_they_were_scored(
     assert "Next: tinyllm usefulness --dataset toy --model " in leak.stderr
     assert "--no-gates" in leak.stderr
     plain = ("distill", "--alpha", "0", "--student", "student", "--usefulness", "filter", "--dry-run")
-    assert "finetune trains on no rationales: --usefulness and --samples have no effect." in inside(*plain).stderr
+    assert (
+        "finetune trains on no rationales: --usefulness, --samples, --rationales and --per-question have no effect."
+        in inside(*plain).stderr
+    )
 
 
 def test_the_command_scores_and_distill_learns_by_it(inside: Command, scripted: Path, tmp_path: Path) -> None:

@@ -599,3 +599,22 @@ def test_the_page_names_arms_as_text(store: Store, tmp_path: Path) -> None:
     page = html_page(report(store))
     assert "&lt;b&gt;ann=2" in page
     assert "<b>ann" not in page
+
+
+def test_runs_that_choose_other_rationales_are_arms_of_their_own(store: Store) -> None:
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(10))
+    evaluated(store, "toy", first(20), rationales="correct")
+    evaluated(store, "toy", first(20), rationales="correct-or-forced", gates="0123456789abcdef")
+    for seed in (0, 1):
+        evaluated(store, "toy", first(30), per_question=1, choose="random", seed=seed)
+    evaluated(store, "toy", first(30), per_question=1, choose="learnability")
+    found = report(store)
+    assert {(arm.label, arm.treatment, arm.seeds) for arm in found.arms} == {
+        ("tinyllm (raw)", "", (0,)),
+        ("tinyllm (raw, correct)", "correct rationales", (0,)),
+        ("tinyllm (gated, correct-or-forced)", "correct-or-forced rationales + gates", (0,)),
+        ("tinyllm (raw, 1 per question at random)", "1 per question at random", (0, 1)),
+        ("tinyllm (raw, 1 per question by learnability)", "1 per question by learnability", (0,)),
+    }
+    assert "TinyLLM + correct rationales" in html_page(found)

@@ -216,6 +216,26 @@ def test_money_is_what_the_rationales_cost_that_an_arm_chose_from(store: Store) 
     assert "money spent on teachers; unknown for 1 arms" in texts_of(by_money)
 
 
+def test_forced_rationales_that_are_a_fallback_have_their_own_price(store: Store) -> None:
+    data(store, "toy", 40)
+    asking = ElicitationConfig(teacher="ann", backend="openai", model="m", revision="1", sampling=Sampling())
+    store.rationales.add_asking(asking)
+    for recipe, cost in (("forced", 2.0), ("free", 4.0)):
+        store.execute("INSERT INTO recipes VALUES (?, ?, NULL, NULL, ?)", (recipe, recipe, recipe == "forced"))
+        store.execute(
+            "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, replies, failures, calls,"
+            " cost, started) VALUES ('ann', ?, 'toy', 'train', ?, 'done', 8, 0, 8, ?, 'now')",
+            (asking.hash, recipe, cost),
+        )
+    source = {"model": "m", "revision": "1", "sampling": asking.hash}
+    fallback = {**source, "recipe": "forced", "questions": 1}
+    record = {**source, "recipe": "free", "rationales": 3, "rejected": {"incorrect": 2}, "fallback": fallback}
+    trained(store, "toy", first(20), seconds=5, rationales="correct-or-forced", lineage={"ann": record})
+    trained(store, "toy", first(10), seconds=5, method="finetune")
+    [tradeoff] = report(store).tradeoffs
+    assert [one.money for one in tradeoff.students] == [4 * 0.5 + 1 * 0.25, 0.0]
+
+
 def test_a_teachers_own_answers_cost_what_those_it_was_evaluated_on_did(store: Store) -> None:
     data(store, "toy", 40)
     for teacher, backend, costs in (("ann", "openai", 0.5), ("bob", "vllm", None)):

@@ -210,7 +210,7 @@ def test_the_models_that_score_are_columns(opened: Store, before: dict[str, list
     [gain] = opened.usefulness.stored(
         Scorer(model="tiny", fingerprint="0123456789ab"), {row["rationale"]: row["text"]}
     ).values()
-    assert (gain.gain, gain.input_truncated) == (row["gain"], bool(row["input_cut"]))
+    assert (gain.value, gain.input_truncated) == (row["gain"], bool(row["input_cut"]))
 
 
 def test_runs_keep_their_identity(opened: Store, before: dict[str, list[dict[str, Any]]]) -> None:

@@ -15,14 +15,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinyllm_cli.api.audits import audit
     from tinyllm_cli.api.data import import_folder, import_procedural, import_questions, import_rationales
     from tinyllm_cli.api.elicitation import elicit, pilot, preview_elicitation
     from tinyllm_cli.api.evaluation import evaluate, predict, predict_file, predictor
     from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
     from tinyllm_cli.api.exports import export
     from tinyllm_cli.api.project import Project, open_store
-    from tinyllm_cli.api.rationales import audit, find_questions, gate, inspect_question, leakage, usefulness
+    from tinyllm_cli.api.rationales import find_questions, gate, inspect_question
     from tinyllm_cli.api.reports import report
+    from tinyllm_cli.api.scores import leakage, learnability, usefulness
     from tinyllm_cli.api.training import distill, plan_distillation
 
 VERBS = {
@@ -36,9 +38,10 @@ VERBS = {
     "pilot": "elicitation",
     "preview_elicitation": "elicitation",
     "gate": "rationales",
-    "audit": "rationales",
-    "usefulness": "rationales",
-    "leakage": "rationales",
+    "audit": "audits",
+    "usefulness": "scores",
+    "learnability": "scores",
+    "leakage": "scores",
     "find_questions": "rationales",
     "inspect_question": "rationales",
     "plan_distillation": "training",
@@ -58,7 +61,7 @@ VERBS = {
 
 __all__ = [
     "Project", "audit", "distill", "elicit", "evaluate", "export", "find_questions", "gate", "import_folder",
-    "import_procedural", "import_questions", "import_rationales", "inspect_question", "leakage",
+    "import_procedural", "import_questions", "import_rationales", "inspect_question", "leakage", "learnability",
     "open_store", "pilot", "plan_distillation", "plan_experiment", "plan_search", "predict", "predict_file",
     "predictor", "preview_elicitation", "report", "run_experiment", "run_search", "usefulness",
 ]  # fmt: skip

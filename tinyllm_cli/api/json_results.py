@@ -8,13 +8,15 @@ from typing import Any
 
 from tinyllm_cli.api.data import ImportResult
 from tinyllm_cli.audit.checks import CheckResult
+from tinyllm_cli.audit.choices import RationaleChoices
 from tinyllm_cli.audit.question_view import ReplyView
 from tinyllm_cli.audit.summary import Survey
 from tinyllm_cli.elicitation.results import ElicitResult, PreviewResult
 from tinyllm_cli.export.export import Exported
 from tinyllm_cli.rationales.gate_summary import GateResult
 from tinyllm_cli.rationales.gates.settings import GateSettings
-from tinyllm_cli.rationales.usefulness_summary import LeakageResult, UsefulnessResult
+from tinyllm_cli.rationales.leakage_summary import LeakageResult
+from tinyllm_cli.rationales.score_summary import LearnabilityResult, UsefulnessResult
 from tinyllm_cli.report.collect import Report, Result
 from tinyllm_cli.store.experiments import StoredCell
 from tinyllm_cli.store.question_lookup import Place, PredictionRow, Refusal
@@ -52,6 +54,7 @@ class AuditJson:
     measured_by: MeasuredBy | None
     gates: GateSettings | None
     datasets: tuple[Survey, ...]
+    choices: tuple[RationaleChoices, ...]
     findings: tuple[CheckResult, ...]
     passed: bool
 
@@ -203,7 +206,7 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "elicit": (ElicitResult, PreviewResult),
     "gate": (GateResult,),
     "audit": (AuditJson,),
-    "usefulness": (UsefulnessResult, LeakageResult),
+    "usefulness": (UsefulnessResult, LearnabilityResult, LeakageResult),
     "inspect": (InspectJson, CandidatesJson),
     "distill": (DistillJson, DistillPlanJson, InferenceJson),
     "eval": (EvalJson,),

@@ -12,6 +12,7 @@ from tinyllm_cli.events import Finished, Notice, OnEvent, ignore_events
 
 if TYPE_CHECKING:
     from tinyllm_cli.records.runs import Run
+    from tinyllm_cli.records.settings import RationaleKind, TextChoice
     from tinyllm_cli.training.alpha import AlphaChoice
     from tinyllm_cli.training.data import TrainingData, TrainingPlan
     from tinyllm_cli.training.recipes import Recipe
@@ -53,6 +54,16 @@ class DistillOptions(TypedDict, total=False):
 
     samples: int | None
     """The best K of several samples for a question; default: all."""
+
+    rationales: RationaleKind
+    """forced: from teachers that saw the gold answer; correct: written without it, and right; correct-or-forced: the
+    former where a question has none of the latter; default: forced."""
+
+    per_question: int | None
+    """The best N texts of all teachers per question; default: all."""
+
+    choose: TextChoice | None
+    """By what these are chosen: learnability, usefulness, agreement or random; default: agreement."""
 
     icl: int | None
     """Only rationales elicited with this number of in-context examples."""
@@ -126,8 +137,9 @@ def plan_distillation(
     choice = choose(project.store, project.settings, float(weights) if isinstance(weights, int) else weights, dataset)
     plan = _plan(project, options, choice)
     by = plan.selection
-    if not plan.learns_rationales and (by.usefulness != "none" or by.usefulness_model or by.samples):
-        message = f"{plan.method} trains on no rationales: --usefulness and --samples have no effect."
+    if not plan.learns_rationales and (by.reads_scores or by.usefulness_model or by.chooses):
+        without = "--usefulness, --samples, --rationales and --per-question have no effect"
+        message = f"{plan.method} trains on no rationales: {without}."
         on_event(Notice(message=message))  # no error: an experiment gives all methods the same options
     data = load_training_data(project.store, plan)
     return DistillationPlan(plan=plan, data=data, dataset_found=choice.chosen)
@@ -178,6 +190,8 @@ def check_options(options: DistillOptions) -> None:
         raise UsageProblem(f"There is no method '{method}'.", f"Methods: {choices(METHODS)}.")
     if track is not None and track not in TRACKERS:
         raise UsageProblem(f"There is no tracker '{track}'.", f"Trackers: {choices(TRACKERS)}.")
+    if options.get("choose") is not None and options.get("per_question") is None:
+        raise UsageProblem("--choose has no effect without --per-question.", "Add --per-question 1.")
     about_rationales = options.get("shuffle_rationales", False) or options.get("icl") is not None
     if about_rationales and method in ("standard-kd", "pinto"):
         raise UsageProblem(
@@ -207,7 +221,7 @@ def _plan(project: Project, options: DistillOptions, choice: AlphaChoice) -> Tra
     settings = with_recipe(options.get("recipe", DEFAULT_RECIPE), situation, options.get("settings", {}))
     if options.get("method") == "lora" and not settings.lora_rank:
         settings = replace(settings, lora_rank=_LORA_RANK)
-    model = options.get("usefulness_model")
+    model, per_question = options.get("usefulness_model"), options.get("per_question")
     active = sum(one.alpha > 0 for one in choice.teachers)
     method = method_for(options.get("method"), active, settings.lora_rank)
     if METHODS[method].takes != "rationales":
@@ -227,6 +241,9 @@ def _plan(project: Project, options: DistillOptions, choice: AlphaChoice) -> Tra
             samples=options.get("samples"),
             icl=options.get("icl"),
             shuffled=options.get("shuffle_rationales", False),
+            rationales=options.get("rationales", "forced"),
+            per_question=per_question,
+            choose=options.get("choose") or ("agreement" if per_question else None),
         ),
         command=options.get("command", ""),
     )

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinyllm_cli.audit.checks import CheckResult, errors_of, findings
+from tinyllm_cli.audit.choices import RationaleChoices
 from tinyllm_cli.audit.measure import Measure
 from tinyllm_cli.audit.summary import OnAudited, Survey, survey
 from tinyllm_cli.errors import UsageProblem
@@ -26,6 +27,7 @@ class Audit:
     errors: tuple[CheckResult, ...]
     measure: Measure | None
     gates: GateSettings | None
+    choices: tuple[RationaleChoices, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         student = self.measure and {
@@ -37,6 +39,7 @@ class Audit:
             "measured_by": student,
             "gates": self.gates and asdict(self.gates),
             "datasets": [asdict(one) for one in self.surveys],
+            "choices": [asdict(one) for one in self.choices],
             "findings": [asdict(one) for one in self.findings],
             "passed": not self.errors,
         }

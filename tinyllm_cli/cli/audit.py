@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from tinyllm_cli import api
-from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Gates, Json, Quiet
+from tinyllm_cli.cli.options import (
+    DEFAULT_DB,
+    Choose,
+    Config,
+    Db,
+    Debug,
+    Gates,
+    Json,
+    PerQuestion,
+    Quiet,
+    Rationales,
+    UsefulnessModel,
+)
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.audit import show_audit
 from tinyllm_cli.cli.views.console import Console
@@ -31,6 +43,10 @@ def audit(
     max_input: Annotated[int, typer.Option(min=8, help="The student's longest input in tokens.")] = 1024,
     max_target: Annotated[int, typer.Option(min=2, help="The student's longest target in tokens.")] = 256,
     gates: Gates = True,
+    rationales: Rationales = "forced",
+    per_question: PerQuestion = None,
+    choose: Choose = None,
+    usefulness_model: UsefulnessModel = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 when a check reports an error.")] = False,
     allow: Annotated[
         list[str] | None,
@@ -52,6 +68,7 @@ def audit(
     with session.project() as project, session.console.events() as on_event:
         found = api.audit(
             project, datasets=dataset or (), student=student, max_input=max_input, max_target=max_target, gates=gates,
+            rationales=rationales, per_question=per_question, choose=choose, usefulness_model=usefulness_model,
             allowed=allow or (), must_measure=strict, trust_remote_code=trust_remote_code, on_event=on_event,
         )  # fmt: skip
     show_audit(session.console, found)

@@ -10,7 +10,20 @@ import typer
 from tinyllm_cli import api
 from tinyllm_cli.api.training import DistillationPlan, DistillOptions, check_options
 from tinyllm_cli.cli.completion import dataset_names
-from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Gates, Json, Quiet, TrustRemoteCode
+from tinyllm_cli.cli.options import (
+    DEFAULT_DB,
+    Choose,
+    Config,
+    Db,
+    Debug,
+    Gates,
+    Json,
+    PerQuestion,
+    Quiet,
+    Rationales,
+    TrustRemoteCode,
+    UsefulnessModel,
+)
 from tinyllm_cli.cli.session import Session, command_line, guarded
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.distill import show_plan, show_run
@@ -57,18 +70,18 @@ def distill(
     valid_limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first N questions of valid.", show_default="as --limit")
     ] = None,
+    rationales: Rationales = "forced",
     gates: Gates = True,
     usefulness: Annotated[
         Literal["none", "weight", "filter"],
         _choice(help="weight: weight rationales by usefulness; filter: drop useless ones. See tinyllm usefulness."),
     ] = "none",
-    usefulness_model: Annotated[
-        str | None,
-        _choice(help="Whose usefulness scores, or a beginning of its name.", show_default="the only model that scored"),
-    ] = None,
+    usefulness_model: UsefulnessModel = None,
     samples: Annotated[
         int | None, _choice(min=1, help="Use the best K of several samples per question.", show_default="all")
     ] = None,
+    per_question: PerQuestion = None,
+    choose: Choose = None,
     icl: Annotated[
         int | None, _choice(min=0, help="Use only rationales elicited with this number of in-context examples.")
     ] = None,
@@ -191,7 +204,8 @@ def distill(
     options = DistillOptions(
         alpha=alpha, method=method, dataset=dataset, student=student, limit=limit, valid_limit=valid_limit,
         gates=gates, usefulness=usefulness, usefulness_model=usefulness_model, samples=samples, icl=icl,
-        shuffle_rationales=shuffle_rationales, recipe=recipe,
+        shuffle_rationales=shuffle_rationales, rationales=rationales, per_question=per_question, choose=choose,
+        recipe=recipe,
         settings={name: value for name, value in given.items() if value is not None},
         save_every=60 * save_every, restart=restart, track=track, trust_remote_code=trust_remote_code,
         command=command_line(),

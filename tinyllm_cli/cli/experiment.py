@@ -143,6 +143,7 @@ def distill_options(words: Sequence[str]) -> Mapping[str, OptionValue]:
     from typer.exceptions import TyperException
     from typer.main import get_command
 
+    from tinyllm_cli.api.training import DistillOptions, check_options
     from tinyllm_cli.cli.distill import check_names, distill
     from tinyllm_cli.errors import UsageProblem
     from tinyllm_cli.records.settings import TrainSettings
@@ -166,6 +167,7 @@ def distill_options(words: Sequence[str]) -> Mapping[str, OptionValue]:
                 f"{max(one.opts, key=len)} is not allowed after --.", "The plan sets it; see tinyllm experiment --help."
             )
         found[one.name] = context.params[one.name]
+    check_options(DistillOptions(**{name: found[name] for name in ("per_question", "choose") if name in found}))  # type: ignore[typeddict-item]
     check_names(
         str(found.get("schedule", TrainSettings.schedule)), str(found.get("optimizer", TrainSettings.optimizer))
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from tinyllm_cli.cli.completion import dataset_names, run_numbers, teacher_names
+from tinyllm_cli.records.settings import RationaleKind, TextChoice
 
 _COMMON = "Common options"
+_choice = partial(typer.Option, rich_help_panel="Which rationales")
 DEFAULT_DB = Path("tinyllm.db")
 
 Db = Annotated[Path, typer.Option("--db", envvar="TINYLLM_DB", help="The SQLite database.", rich_help_panel=_COMMON)]
@@ -33,6 +36,29 @@ Gates = Annotated[
         "--gates/--no-gates",
         help="Use the rationales that pass the gates; --no-gates: all, cut only at a hallucinated next question.",
     ),
+]
+Rationales = Annotated[
+    RationaleKind,
+    _choice(
+        help="forced: written by teachers that saw the gold answer (the paper); correct: written without it and ending"
+        " in the right answer; correct-or-forced: forced where a question has no correct one.",
+    ),
+]
+PerQuestion = Annotated[
+    int | None,
+    _choice(min=1, help="Use the best N texts of all teachers per question, by --choose.", show_default="all"),
+]
+Choose = Annotated[
+    TextChoice | None,
+    _choice(
+        help="learnability: the most likely for the student; usefulness: the most useful; agreement: the closest to the"
+        " other texts; random: a draw by the seed.",
+        show_default="agreement",
+    ),
+]
+UsefulnessModel = Annotated[
+    str | None,
+    _choice(help="Whose usefulness scores, or a beginning of its name.", show_default="the only model that scored"),
 ]
 TeacherFilter = Annotated[
     list[str] | None,

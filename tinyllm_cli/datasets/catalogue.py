@@ -18,7 +18,8 @@ from tinyllm_cli.config.names import check_name
 from tinyllm_cli.datasets.authors import is_authors_layout
 from tinyllm_cli.datasets.bioasq import bioasq_questions
 from tinyllm_cli.datasets.folders import plain_name, rationale_files, split_files, split_in
-from tinyllm_cli.datasets.hub import HUB_DATASETS
+from tinyllm_cli.datasets.hub import HubDataset
+from tinyllm_cli.datasets.hub_presets import HUB_DATASETS, hub_dataset
 from tinyllm_cli.datasets.layout import NO_LAYOUT, Layout, lookup
 from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import SPLITS, Question, canonical
@@ -67,8 +68,8 @@ def find_source(wanted: str, settings: Settings) -> Source | None:
         return _configured(settings.datasets[wanted])
     if wanted == "everyday":
         return everyday()
-    if wanted in HUB_DATASETS:
-        dataset = HUB_DATASETS[wanted]
+    dataset = hub_dataset(wanted)
+    if dataset is not None:
         return Source(name=wanted, origin=dataset.source, fingerprint=dataset.source, read=dataset.questions)
     if wanted == "bioasq":
         raise UsageProblem(
@@ -118,11 +119,10 @@ def from_path(path: Path, layout: Layout = NO_LAYOUT, name: str | None = None) -
             read=lambda: bioasq_questions(path, name),
         )
     split = split_in(stem) or "train"
-    hub_split = {"valid": "validation"}.get(split, split)
-    if layout == NO_LAYOUT and name in HUB_DATASETS and hub_split in HUB_DATASETS[name].files and format_of(path):
-        first = next(iter(read_rows(path)), {})
-        if HUB_DATASETS[name].recognises(first):
-            return _from_hub_copy(name, {hub_split: [path]}, path)
+    dataset = hub_dataset(name) if layout == NO_LAYOUT and format_of(path) else None
+    hub_split = dataset.split_named(stem) or dataset.split_named(split) if dataset is not None else None
+    if dataset is not None and hub_split is not None and dataset.recognises(next(iter(read_rows(path)), {})):
+        return _from_hub_copy(dataset, {hub_split: [path]}, path)
     return _from_files(_Files(name=name, origin=str(path.resolve()), paths={split: path}, layout=layout))
 
 
@@ -142,22 +142,21 @@ def _configured(spec: DatasetSpec) -> Source:
     return _from_files(_Files(name=spec.name, origin="tinyllm.toml", paths=paths, layout=layout))
 
 
-def _hub_copy(folder: Path, name: str | None) -> dict[str, list[Path]]:
-    """The files of a copy of the hub's data set `name`, by the hub's split; none where the rows have another layout."""
-    if name is None or name not in HUB_DATASETS:
-        return {}
-    copied = HUB_DATASETS[name].local_files(folder)
+def _hub_copy(folder: Path, name: str | None) -> tuple[HubDataset, dict[str, list[Path]]] | None:
+    """The hub's data set `name` and the files of a copy of it, by the hub's split; None where there is no copy, or the
+    rows have another layout."""
+    dataset = None if name is None else hub_dataset(name)
+    copied = {} if dataset is None else dataset.local_files(folder)
     first = next((row for paths in copied.values() for path in paths for row in islice(read_rows(path), 1)), None)
-    return copied if first is not None and HUB_DATASETS[name].recognises(first) else {}
+    return (dataset, copied) if dataset is not None and first is not None and dataset.recognises(first) else None
 
 
-def _from_hub_copy(name: str, copied: Mapping[str, Sequence[Path]], place: Path) -> Source:
-    dataset = HUB_DATASETS[name]
+def _from_hub_copy(dataset: HubDataset, copied: Mapping[str, Sequence[Path]], place: Path) -> Source:
     by_file = {f"{split} {number}": path for split, paths in copied.items() for number, path in enumerate(paths)}
     missing = [split for split in dataset.files if split not in copied]
-    notes = (f"The copy of {name} has no file for: {', '.join(missing)}.",) if missing else ()
+    notes = (f"The copy of {dataset.name} has no file for: {', '.join(missing)}.",) if missing else ()
     return Source(
-        name=name,
+        name=dataset.name,
         origin=str(place.resolve()),
         fingerprint=_fingerprint(by_file, dataset.layout),
         read=lambda: dataset.read(copied, place.name),
@@ -166,9 +165,9 @@ def _from_hub_copy(name: str, copied: Mapping[str, Sequence[Path]], place: Path)
 
 
 def _from_folder(folder: Path, layout: Layout, name: str) -> Source:
-    copied = _hub_copy(folder, name) if layout == NO_LAYOUT else {}
-    if copied:
-        return _from_hub_copy(name, copied, folder)
+    copied = _hub_copy(folder, name) if layout == NO_LAYOUT else None
+    if copied is not None:
+        return _from_hub_copy(*copied, folder)
     found = split_files(folder)
     for split, paths in found.items():
         if len(paths) > 1:

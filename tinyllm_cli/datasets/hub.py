@@ -1,4 +1,4 @@
-"""The paper's data sets from the Hugging Face hub, or from a local copy of their files, with the paper's splits.
+"""A data set of the Hugging Face hub, or of a local copy of its files.
 
 Files come from each repository's `refs/convert/parquet` revision and are cached by the hub's own client, so that the
 second time needs no network. A copy, in whatever format, is read by the same adapter.
@@ -6,14 +6,13 @@ second time needs no network. A copy, in whatever format, is read by the same ad
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backends.row_files import SPLIT_NAMES
-from tinyllm_cli.datasets.layout import NO_LAYOUT, Layout
+from tinyllm_cli.datasets.layout import Layout
 from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.datasets.rows import format_of, read_rows
@@ -28,7 +27,7 @@ class HubDataset:
     """Where a data set lies and how its rows become `{id, question, options, answer}`.
 
     `files` maps the hub's split to the names of ours that its rows are divided among. A row with all fields of
-    `signature`, and choices as an object, is a row of the hub's."""
+    `signature`, and choices as an object, or as a list where they are `listed`, is a row of the hub's."""
 
     name: str
     repository: str
@@ -38,7 +37,9 @@ class HubDataset:
     layout: Layout
     adapt: Callable[[HubRow, str, int], HubRow]
     divide: Callable[[str, int], Callable[[int], str]] | None = None
-    """(hub split, its size) -> (row number -> our split), where the paper's splits are not the hub's."""
+    """(hub split, its size) -> (row number -> our split), where the splits are not the hub's."""
+
+    listed: bool = False
 
     @property
     def source(self) -> str:
@@ -76,7 +77,8 @@ class HubDataset:
 
     def recognises(self, row: Mapping[str, Any]) -> bool:
         """Whether a row is laid out as the hub's."""
-        return self.signature <= set(row) and isinstance(row.get("choices", {}), Mapping)
+        kind = list if self.listed else Mapping
+        return self.signature <= set(row) and isinstance(row.get("choices", [] if self.listed else {}), kind)
 
     def local_files(self, folder: Path) -> dict[str, list[Path]]:
         """The files of a copy of the repository, by the hub's split: `train.parquet`, `train/0000.parquet` or
@@ -86,11 +88,16 @@ class HubDataset:
         own = [path for path in inside if self.config in path.relative_to(folder).parts[:-1]]
         for path in own or inside:
             names = [path.name.split(".")[0].split("-")[0], path.parent.name if path.parent != folder else ""]
-            split = next((SPLIT_NAMES[name.lower()] for name in names if name.lower() in SPLIT_NAMES), None)
-            hub_split = "validation" if split == "valid" else split
-            if hub_split is not None and hub_split in self.files:
+            hub_split = next(filter(None, map(self.split_named, names)), None)
+            if hub_split is not None:
                 found.setdefault(hub_split, []).append(path)
         return {hub_split: found[hub_split] for hub_split in self.files if hub_split in found}
+
+    def split_named(self, name: str) -> str | None:
+        """The hub's split that a file or folder of this name holds; None for none."""
+        split = SPLIT_NAMES.get(name.lower())
+        hub_split = name.lower() if name.lower() in self.files else "validation" if split == "valid" else split
+        return hub_split if hub_split in self.files else None
 
     def _download(self, hub_split: str) -> Path:
         from huggingface_hub import hf_hub_download
@@ -109,109 +116,3 @@ class HubDataset:
                 f"Three ways on: a local copy of its files (tinyllm import FOLDER --name {self.name}), the embedded"
                 " data set (--dataset everyday), or a mirror (HF_ENDPOINT).",
             ) from error
-
-
-def halves(hub_split: str, size: int) -> Callable[[int], str]:
-    """The paper's rule where the test labels are secret: half of the validation rows are drawn, with seed 0, as
-    test; the rest stay valid. Reproduces the PIQA split of the authors row by row."""
-    test = set(random.Random(0).sample(range(size), size // 2)) if hub_split == "validation" else set()
-    return lambda number: "train" if hub_split == "train" else "test" if number in test else "valid"
-
-
-def pubmedqa_split(_hub_split: str, size: int) -> Callable[[int], str]:
-    """Half train, a tenth valid, the rest test (500, 100, 400), drawn with seed 0. The paper has these sizes but
-    publishes no rule for which row falls where."""
-    order = list(range(size))
-    random.Random(0).shuffle(order)
-    rank = {number: place for place, number in enumerate(order)}
-    train, valid = size // 2, size // 10
-    return lambda number: "train" if rank[number] < train else "valid" if rank[number] < train + valid else "test"
-
-
-def _as_it_is(row: HubRow, _split: str, _number: int) -> HubRow:
-    return row
-
-
-def _four_options(row: HubRow, _split: str, _number: int) -> HubRow:
-    return row if len(row["choices"]["text"]) == 4 else {}
-
-
-def _numbered(row: HubRow, split: str, number: int) -> HubRow:
-    return {**row, "id": f"{'dev' if split == 'validation' else split}-{number}"}
-
-
-def _piqa(row: HubRow, split: str, number: int) -> HubRow:
-    return {
-        "id": _numbered(row, split, number)["id"],
-        "question": row["goal"],
-        "options": [row["sol1"], row["sol2"]],
-        "answer": int(row["label"]),
-    }
-
-
-def _pubmedqa(row: HubRow, _split: str, _number: int) -> HubRow:
-    return {
-        "id": row["pubid"],
-        "question": row["question"],
-        "options": ["yes", "no", "maybe"],
-        "answer": row["final_decision"],
-        "context": "\n".join(row["context"]["contexts"]),
-    }
-
-
-_SAME = {"train": "train", "validation": "valid", "test": "test"}
-_DIVIDED = {"train": "train", "validation": "valid"}
-
-HUB_DATASETS: Mapping[str, HubDataset] = {
-    dataset.name: dataset
-    for dataset in (
-        HubDataset(
-            name="obqa",
-            repository="allenai/openbookqa",
-            config="main",
-            files=_SAME,
-            signature=frozenset({"id", "question_stem", "choices", "answerKey"}),
-            layout=Layout(columns={"question": "question_stem", "options": "choices", "answer": "answerKey"}),
-            adapt=_as_it_is,
-        ),
-        HubDataset(
-            name="arc",
-            repository="allenai/ai2_arc",
-            config="ARC-Challenge",
-            files=_SAME,
-            signature=frozenset({"id", "question", "choices", "answerKey"}),
-            layout=Layout(columns={"options": "choices", "answer": "answerKey"}),
-            adapt=_four_options,
-        ),
-        HubDataset(
-            name="piqa",
-            repository="ybisk/piqa",
-            config="plain_text",
-            files=_DIVIDED,
-            signature=frozenset({"goal", "sol1", "sol2", "label"}),
-            layout=NO_LAYOUT,
-            adapt=_piqa,
-            divide=halves,
-        ),
-        HubDataset(
-            name="riddle",
-            repository="INK-USC/riddle_sense",
-            config="default",
-            files=_DIVIDED,
-            signature=frozenset({"question", "choices", "answerKey"}),
-            layout=Layout(columns={"options": "choices", "answer": "answerKey"}),
-            adapt=_numbered,
-            divide=halves,
-        ),
-        HubDataset(
-            name="pubmedqa",
-            repository="qiaojin/PubMedQA",
-            config="pqa_labeled",
-            files={"train": "train"},
-            signature=frozenset({"pubid", "question", "context", "final_decision"}),
-            layout=NO_LAYOUT,
-            adapt=_pubmedqa,
-            divide=pubmedqa_split,
-        ),
-    )
-}

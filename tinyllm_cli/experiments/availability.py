@@ -58,6 +58,7 @@ def _with_and_without_icl(variants: Sequence[RationaleSet], teacher: str, datase
 def _edition(store: Store, dataset: str, variants: RationaleSets, settings: Settings) -> str:
     """Changes with the questions, the rationales and their scores, the teachers' prefixes and the gates."""
     known = store.questions.find(dataset)
+    learned = store.learnability.scored(dataset)
     content = [
         known.fingerprint if known else "",
         store.questions.splits(dataset),
@@ -65,6 +66,7 @@ def _edition(store: Store, dataset: str, variants: RationaleSets, settings: Sett
         [(one.scorer.name, one.rationales, one.latest) for one in store.usefulness.scored(dataset)],
         {variant.teacher: prefix_of(variant.teacher, settings) for those in variants.values() for variant in those},
         gate_settings(settings.gates).hash,
+        *([[(one.scorer.name, one.rationales, one.latest) for one in learned]] if learned else []),
     ]
     return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
 

@@ -116,6 +116,7 @@ def _alone(settings: Settings, training: CellTraining, teacher: str) -> Training
 def _selection(settings: Settings, training: CellTraining) -> Selection:
     options = training.options
     samples, model = options.get("samples"), options.get("usefulness_model")
+    per_question = options.get("per_question")
     gates = gate_settings(settings.gates, int(options.get("max_target", TrainSettings.max_target)))
     return Selection(
         gates=gates if options.get("gates", True) else None,
@@ -123,13 +124,17 @@ def _selection(settings: Settings, training: CellTraining) -> Selection:
         usefulness_model=None if model is None else str(model),
         samples=None if samples is None else int(samples),
         icl=training.icl,
+        rationales=str(options.get("rationales", "forced")),  # type: ignore[arg-type]
+        per_question=None if per_question is None else int(per_question),
+        choose=None if per_question is None else str(options.get("choose", "agreement")),  # type: ignore[arg-type]
     )
 
 
 def _same_choice(training: CellTraining) -> CellTraining:
     """Equal for trainings that select the same rationales of a teacher."""
+    by_student = training.student if training.options.get("choose") == "learnability" else ""
     return CellTraining(
-        dataset=training.dataset, student="", limit=training.limit, icl=training.icl, options=training.options
+        dataset=training.dataset, student=by_student, limit=training.limit, icl=training.icl, options=training.options
     )
 
 

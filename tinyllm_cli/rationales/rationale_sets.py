@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from tinyllm_cli.config import match_name
 from tinyllm_cli.errors import UsageProblem, choices
+from tinyllm_cli.rationales.correct import RationaleSources, rationale_sources
 from tinyllm_cli.rationales.selection import best_covered
 from tinyllm_cli.records.elicitation import RationaleSet
+from tinyllm_cli.records.settings import RationaleKind
 from tinyllm_cli.store import Store
 
 
@@ -30,10 +32,26 @@ def dataset_with_rationales(store: Store, split: str, typed: str | None) -> str:
 def rationale_sets(
     store: Store, dataset: str, split: str, teachers: Sequence[str] = (), icl: int | None = None
 ) -> list[RationaleSet]:
-    """Of each of these teachers, or of all, the rationale set that `distill` trains on; with `icl`, among those with
-    this number of in-context examples.
+    """Of each of these teachers, or of all, the rationale set that `distill` trains on by default; with `icl`, among
+    those with this number of in-context examples.
 
     Raises UsageProblem when the split has no rationales, or a teacher is unknown."""
+    known, chosen = _known(store, dataset, split, teachers)
+    return [best_covered(known, teacher, dataset, icl, split) for teacher in chosen]
+
+
+def teacher_sources(
+    store: Store, place: tuple[str, str], teachers: Sequence[str], kind: RationaleKind, icl: int | None = None
+) -> dict[str, RationaleSources]:
+    """By teacher, the sets that a kind of rationales comes from, at a `place` (data set, split).
+
+    Raises UsageProblem as `rationale_sets`, and when a teacher has none of this kind."""
+    known, chosen = _known(store, *place, teachers)
+    return {teacher: rationale_sources(known, teacher, place, kind, icl) for teacher in chosen}
+
+
+def _known(store: Store, dataset: str, split: str, teachers: Sequence[str]) -> tuple[list[RationaleSet], list[str]]:
+    """All sets of a split, and the names of the teachers that were typed, or of all."""
     known = store.rationales.variants(dataset, split)
     names = sorted({one.teacher for one in known})
     if not names:
@@ -44,5 +62,4 @@ def rationale_sets(
             f"There are no rationales for {dataset}, split {split}.",
             f"Run: tinyllm elicit --teacher TEACHER --dataset {dataset} --split {split}",
         )
-    chosen = sorted({match_name(name, names, "teacher") for name in teachers}) or names
-    return [best_covered(known, teacher, dataset, icl, split) for teacher in chosen]
+    return known, sorted({match_name(name, names, "teacher") for name in teachers}) or names

@@ -1,21 +1,23 @@
-"""From a teacher's judged rationales to the texts that a student learns. Pure."""
+"""From the teachers' judged rationales to the texts that a student learns. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import random
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from tinyllm_cli.errors import UsageProblem, choices
+from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.rationales.best_of import Sampled, best_of
+from tinyllm_cli.rationales.correct import INCORRECT, sampling_command
+from tinyllm_cli.rationales.per_question import Candidate, best_texts
+from tinyllm_cli.rationales.score_choice import check_same_model, choose_scores, learnability_scores
 from tinyllm_cli.rationales.selection import SelectedRationale, Selection, TeacherRationales
 from tinyllm_cli.rationales.verdicts import JudgedRationale
-from tinyllm_cli.rationales.weights import ModelScores, current_scores, weights
+from tinyllm_cli.rationales.weights import ModelScores, weights
 
 NOT_USEFUL = "not useful"
 """The reason for which the usefulness filter drops a rationale, beside the names of the gates."""
@@ -29,32 +31,98 @@ class TeacherSelection:
     record: Mapping[str, Any]
 
 
-def select(rows: TeacherRationales, selection: Selection, seed: int) -> TeacherSelection:
-    """Apply verdicts, the usefulness filter, the number of samples, weights and the shuffling control, in this order.
+@dataclass(frozen=True, kw_only=True)
+class _Candidates:
+    """One teacher's texts that may be learned: `passed` the gates, `kept` by the filter, the `best` samples of these.
+    `dropped` counts the others by reason."""
 
-    Raises UsageProblem if no rationale is left."""
+    rows: TeacherRationales
+    dropped: Counter[str]
+    passed: Sequence[JudgedRationale]
+    kept: Sequence[JudgedRationale]
+    best: Sequence[JudgedRationale]
+    scores: ModelScores | None
+
+    @property
+    def gains(self) -> Mapping[int, float]:
+        return self.scores.gains if self.scores else {}
+
+
+def select(teachers: Sequence[TeacherRationales], selection: Selection, seed: int) -> dict[str, TeacherSelection]:
+    """Apply verdicts, the usefulness filter, the number of samples, the choice among all teachers' texts, weights and
+    the shuffling control, in this order. By teacher; one of whose texts none is chosen has no question.
+
+    Raises UsageProblem if no rationale of a teacher is left before the choice, and if a score is missing."""
+    found = [_candidates(rows, selection) for rows in teachers]
+    chosen: Sequence[Sequence[JudgedRationale]] = [one.best for one in found]
+    if selection.per_question is not None:
+        chosen = _per_question(found, selection, seed)
+    return {
+        one.rows.source.teacher: _selected(one, own, selection, seed)
+        for one, own in zip(found, chosen, strict=True)
+    }  # fmt: skip
+
+
+def _candidates(rows: TeacherRationales, selection: Selection) -> _Candidates:
     dropped = _first_objections(rows.rationales)
     passed = [one for one in rows.rationales if one.passed]
     if not passed:
         raise _nothing_left(rows, dropped)
-    scores = _choose_scores(rows, passed, selection)
+    scores = choose_scores(rows, passed, selection)
     gains = scores.gains if scores else {}
     kept = passed
     if selection.usefulness == "filter":
         kept = [one for one in passed if gains[one.rationale.id] > 0]
         dropped[NOT_USEFUL] = len(passed) - len(kept)
-    chosen = kept if selection.samples is None else _best_samples(kept, gains, selection.samples)
-    if not chosen:
+    best = kept if selection.samples is None else _best_samples(kept, gains, selection.samples)
+    if not best:
         raise _nothing_left(rows, dropped)
+    return _Candidates(rows=rows, dropped=dropped, passed=passed, kept=kept, best=best, scores=scores)
+
+
+def _per_question(found: Sequence[_Candidates], selection: Selection, seed: int) -> list[list[JudgedRationale]]:
+    """Of each teacher, those of its texts that are among the best of their question."""
+    assert selection.per_question is not None
+    choice = selection.choose or "agreement"
+    scores: list[Mapping[int, float]] = [{} for _ in found]
+    if choice == "usefulness":
+        check_same_model([one.scores for one in found])
+        scores = [one.gains for one in found]
+    elif choice == "learnability":
+        scores = [learnability_scores(one.rows, one.passed, selection) for one in found]
+    by_question: dict[int, list[tuple[int, JudgedRationale, Candidate]]] = {}
+    for teacher, one in enumerate(found):
+        for text in one.best:
+            candidate = Candidate(
+                question=text.question.key, teacher=one.rows.source.teacher, sample=text.rationale.sample,
+                text=text.text, score=scores[teacher].get(text.rationale.id),
+            )  # fmt: skip
+            by_question.setdefault(text.rationale.position, []).append((teacher, text, candidate))
+    chosen: list[list[JudgedRationale]] = [[] for _ in found]
+    for position in sorted(by_question):
+        own = by_question[position]
+        best = best_texts([candidate for _, _, candidate in own], selection.per_question, choice, seed)
+        for index in sorted(best):
+            teacher, text, _ = own[index]
+            chosen[teacher].append(text)
+    return chosen
+
+
+def _selected(one: _Candidates, chosen: Sequence[JudgedRationale], selection: Selection, seed: int) -> TeacherSelection:
+    """The chosen texts with their weights, and the record. At random, the texts that were drawn from identify the
+    choice together with the seed, so that runs that differ in the seed alone have one digest."""
+    rows, kept, dropped = one.rows, one.kept, one.dropped
     weighted = selection.usefulness == "weight"
-    weight_of = weights({one.rationale.id: gains[one.rationale.id] for one in chosen}) if weighted else {}
+    weight_of = weights({own.rationale.id: one.gains[own.rationale.id] for own in chosen}) if weighted else {}
     by_question: dict[str, list[SelectedRationale]] = {}
-    for one in chosen:
-        selected = SelectedRationale(text=one.text, weight=weight_of.get(one.rationale.id, 1.0))
-        by_question.setdefault(one.question.key, []).append(selected)
+    for own in chosen:
+        selected = SelectedRationale(text=own.text, weight=weight_of.get(own.rationale.id, 1.0))
+        by_question.setdefault(own.question.key, []).append(selected)
     empty = dropped.pop("empty", 0)
     rejected = {reason: count for reason, count in dropped.items() if count}
     edited = _edited(rows, chosen)
+    fallback = len({own.question.key for own in chosen if own.fallback})
+    scorer = rows.student.name if selection.choose == "learnability" else one.scores and one.scores.scorer.name
     record = {
         **rows.source.source,
         "questions": len(by_question),
@@ -62,9 +130,12 @@ def select(rows: TeacherRationales, selection: Selection, seed: int) -> TeacherS
         "empty": empty,
         **({"rejected": rejected} if selection.gates or rejected else {}),
         **({"edited": edited} if edited else {}),
-        **({"scored_by": scores.scorer.name} if scores else {}),
+        **({"fallback": {**rows.fallback.source, "questions": fallback}} if rows.fallback and fallback else {}),
+        **({"scored_by": scorer} if scorer else {}),
         **({"unchosen": len(kept) - len(chosen)} if len(kept) > len(chosen) else {}),
-        "digest": _digest(chosen, None if selection.usefulness == "none" else weight_of),
+        "digest": _digest(
+            one.best if selection.choose == "random" else chosen, None if selection.usefulness == "none" else weight_of
+        ),
     }
     shuffled = _shuffled(by_question, f"{seed}:{rows.source.teacher}") if selection.shuffled else by_question
     return TeacherSelection(by_question=shuffled, record=record)
@@ -121,6 +192,12 @@ def _nothing_left(rows: TeacherRationales, dropped: Counter[str]) -> UsageProble
             f"None of {teacher}'s rationales for {dataset} has any text.",
             f"Elicit with other settings: tinyllm elicit --teacher {teacher} --dataset {dataset}",
         )
+    if dropped[INCORRECT] == sum(count for reason, count in dropped.items() if reason != "empty"):
+        return UsageProblem(
+            f"None of {teacher}'s rationales for {dataset} states the gold answer.",
+            "Leave the teacher out with --alpha, or ask for more samples without the gold answer:"
+            f" {sampling_command(teacher, dataset)}",
+        )
     if dropped[NOT_USEFUL]:
         return UsageProblem(
             f"None of {teacher}'s rationales for {dataset} that pass the gates raises the gold answer's probability.",
@@ -138,72 +215,3 @@ def _shuffled(by_question: Mapping[str, list[SelectedRationale]], seed: str) -> 
     order = list(by_question)
     random.Random(seed).shuffle(order)
     return {key: by_question[order[index - 1]] for index, key in enumerate(order)}
-
-
-"""The end of a model's stored name, which identifies the state of its weights."""
-
-
-def _choose_scores(
-    rows: TeacherRationales, passed: Sequence[JudgedRationale], selection: Selection
-) -> ModelScores | None:
-    """One model's scores of the texts that passed the gates; None if the selection uses none.
-
-    To choose among samples, any scores help; to weight or to filter, every text needs one.
-
-    Raises UsageProblem if a text lacks one, and if several models scored all texts and the selection names none."""
-    named = selection.usefulness_model
-    if not selection.reads_scores:
-        if named is None:
-            return None
-        raise UsageProblem(
-            f"The selection does not use the scores of {named}.", "Add --usefulness weight or filter, or --samples 1."
-        )
-    found = current_scores(rows.scores, passed)
-    if named is not None:
-        found = _of_model(named, found)
-    if selection.usefulness == "none" and (named is None or any(one.gains for one in found)):
-        return next((one for one in found if one.gains), None)
-    wanted = len({one.rationale.id for one in passed})  # a question at two positions shares its rationale
-    complete = [one for one in found if len(one.gains) == wanted]
-    if len(complete) > 1:
-        raise UsageProblem(
-            f"Several models scored the rationales of {rows.source.teacher} for {rows.dataset}.",
-            f"Choose one with --usefulness-model: {choices([one.scorer.name for one in complete])}.",
-        )
-    if not complete:
-        raise _scores_missing(rows, selection, found, wanted)
-    return complete[0]
-
-
-def _of_model(typed: str, found: Sequence[ModelScores]) -> list[ModelScores]:
-    """The scores of the model with this name, with or without its fingerprint; else of those whose names begin so."""
-    exact = [one for one in found if typed in (one.scorer.name, one.scorer.model)]
-    return exact or [one for one in found if one.scorer.name.startswith(typed)]
-
-
-def _scores_missing(
-    rows: TeacherRationales, selection: Selection, found: Sequence[ModelScores], wanted: int
-) -> UsageProblem:
-    named = selection.usefulness_model
-    best = max(found, key=lambda one: len(one.gains), default=None)
-    missing = wanted - (len(best.gains) if best else 0)
-    scorer = best.scorer.model if best and (best.gains or named) else named
-    by = named or scorer
-    return UsageProblem(
-        f"{missing} of {wanted} rationales of {rows.source.teacher} for {rows.dataset} have no score"
-        + (f" by {by}." if by else "."),
-        f"Run: {_scoring_command(rows, selection, scorer)}",
-    )
-
-
-def _scoring_command(rows: TeacherRationales, selection: Selection, model: str | None) -> str:
-    """The command with which `model` scores exactly the texts of this selection."""
-    words = ["tinyllm", "usefulness", "--dataset", rows.dataset, "--teacher", rows.source.teacher]
-    words += ["--model", model] if model else []
-    words += ["--limit", str(rows.questions)] if rows.limited else []
-    words += ["--icl", str(selection.icl)] if selection.icl is not None else []
-    if selection.gates is None:
-        words += ["--no-gates"]
-    elif selection.gates.max_tokens is not None:
-        words += ["--max-target", str(selection.gates.max_tokens)]
-    return shlex.join(words)

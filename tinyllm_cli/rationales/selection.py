@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tinyllm_cli.errors import UsageProblem
@@ -11,7 +11,8 @@ from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.verdicts import JudgedRationale
 from tinyllm_cli.rationales.weights import Use
 from tinyllm_cli.records.elicitation import RationaleSet
-from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
+from tinyllm_cli.records.settings import RationaleKind, TextChoice
+from tinyllm_cli.records.usefulness import Scorer, TextScore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +37,28 @@ class Selection:
     shuffled: bool = False
     """A control: each question gets the rationales of another."""
 
+    rationales: RationaleKind = "forced"
+    """Those of teachers that saw the gold answer, or correct ones of teachers that did not."""
+
+    per_question: int | None = None
+    """The number of texts per question to learn, of all teachers together; None: all."""
+
+    choose: TextChoice | None = None
+    """By what these are chosen; None without `per_question`."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it takes other rationales than all of the forced ones."""
+        return self.rationales != "forced" or self.per_question is not None
+
+    @property
+    def needs_usefulness(self) -> bool:
+        """Whether every text needs a usefulness score."""
+        return self.usefulness != "none" or self.choose == "usefulness"
+
     @property
     def reads_scores(self) -> bool:
-        return self.usefulness != "none" or self.samples is not None
+        return self.needs_usefulness or self.samples is not None
 
     def identity(self) -> dict[str, Any]:
         """The settings that differ from the defaults, for a run's record. The model that scored is recorded by its full
@@ -54,16 +74,20 @@ EVERY_RATIONALE = Selection()
 @dataclass(frozen=True, kw_only=True)
 class TeacherRationales:
     """What the store holds of one teacher's rationales for the first `questions` training questions; `limited`: these
-    may not be all.
+    may not be all. `fallback` is the set of the rationales that are a fallback, None without any.
 
-    `scores` are the stored gains by model, the model that scored last first; empty if the selection reads none."""
+    `scores` are the stored gains by model, the model that scored last first; empty if the selection reads none.
+    `learnability`: by rationale id, the mean log-likelihood of those texts that `student` has scored."""
 
     dataset: str
     source: RationaleSet
     questions: int
     limited: bool
     rationales: Sequence[JudgedRationale]
-    scores: Mapping[Scorer, Sequence[UsefulnessGain]]
+    scores: Mapping[Scorer, Sequence[TextScore]]
+    student: Scorer
+    fallback: RationaleSet | None = None
+    learnability: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

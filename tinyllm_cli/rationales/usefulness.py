@@ -9,75 +9,29 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.iteration import batched
-from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.masking import masked
-from tinyllm_cli.rationales.verdicts import JudgedRationale, judged
+from tinyllm_cli.rationales.verdicts import JudgedRationale
 from tinyllm_cli.rationales.weights import text_hash
-from tinyllm_cli.records.elicitation import Rationale, RationaleSet
-from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
-from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Limits, Ranker
 from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT, ExtraContext
 from tinyllm_cli.students.predict import rank
 
-_CHUNK = 64
-"""Rationales whose gains are committed together."""
 
-OnScored = Callable[[int], None]
-"""Called with the number of rationales scored so far, those of earlier runs included."""
+@dataclass(frozen=True, kw_only=True)
+class Usefulness:
+    """What a text gains the gold answer; `mask`: without the answer's name in what the model reads."""
 
+    mask: bool = True
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scored:
-    """A rationale's text as it would be learned, and its gain in nats. `cut`: the model's input was truncated."""
+    def hash(self, one: JudgedRationale) -> str:
+        return text_hash(one.text, one.question, mask=self.mask)
 
-    rationale: Rationale
-    text: str
-    gain: float
-    cut: bool
-
-
-def score(
-    store: Store,
-    rationales: Iterable[JudgedRationale],
-    *,
-    model: Scorer,
-    load: Callable[[], Ranker],
-    mask: bool,
-    watch: OnScored,
-) -> Iterator[Scored]:
-    """The gain of each text. Stored scores are reused; `load` is called only if one is missing."""
-    ranker: Ranker | None = None
-    done = 0
-    for chunk in batched(rationales, _CHUNK):
-        hashes = {one.rationale.id: text_hash(one.text, one.question, mask=mask) for one in chunk}
-        gains = store.usefulness.stored(model, hashes)
-        missing = [one for one in chunk if one.rationale.id not in gains]
-        if missing:
-            ranker = ranker or load()
-            computed = [
-                UsefulnessGain(rationale=id, text_hash=hashes[id], gain=gain, input_truncated=cut)
-                for id, (gain, cut) in _gains(ranker, missing, mask, Limits()).items()
-            ]
-            store.usefulness.add(model, computed)
-            gains |= {one.rationale: one for one in computed}
-        done += len(chunk)
-        watch(done)
-        for one in chunk:
-            gain = gains[one.rationale.id]
-            yield Scored(rationale=one.rationale, text=one.text, gain=gain.gain, cut=gain.input_truncated)
-
-
-def passed_rationales(
-    store: Store, questions: Iterable[Question], source: RationaleSet, gates: GateSettings | None
-) -> Iterator[JudgedRationale]:
-    """The rationales of a set that pass the gates, for the first questions of a split."""
-    return (one for one in judged(store, questions, source, gates) if one.passed)
+    def compute(self, ranker: Ranker, chunk: Sequence[JudgedRationale]) -> dict[int, tuple[float, bool]]:
+        return _gains(ranker, chunk, self.mask, Limits())
 
 
 def _gains(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.elicitation.replies import rationale_text, without_thinking
+from tinyllm_cli.elicitation.replies import explanation, rationale_text, without_thinking
 from tinyllm_cli.iteration import batched
 from tinyllm_cli.rationales.gates import GateFinding, GateSettings, Verdict, judge
 from tinyllm_cli.rationales.pairing import rationales_by_question
@@ -20,11 +20,13 @@ _CHUNK = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgedRationale:
-    """A rationale, its question and the verdict of the gates on it."""
+    """A rationale, its question and the verdict of the gates on it. `fallback`: its teacher saw the gold answer, and
+    has no correct rationale of this question."""
 
     question: Question
     rationale: Rationale
     verdict: Verdict
+    fallback: bool = False
 
     @property
     def passed(self) -> bool:
@@ -38,9 +40,15 @@ class JudgedRationale:
 
 
 def judged(
-    store: Store, questions: Iterable[Question], source: RationaleSet, settings: GateSettings | None
+    store: Store,
+    questions: Iterable[Question],
+    source: RationaleSet,
+    settings: GateSettings | None,
+    *,
+    explanations: bool = False,
 ) -> Iterator[JudgedRationale]:
-    """The rationales of a set for the first questions of a split, in their order, each with its verdict.
+    """The rationales of a set for the first questions of a split, in their order, each with its verdict. With
+    `explanations`, the verdict is on the reply without what only states its answer.
 
     Verdicts that the store lacks are computed and stored. Without gates (None) only an empty text is rejected."""
     pairs = (
@@ -50,22 +58,30 @@ def judged(
     )
     if settings is None:
         for question, rationale in pairs:
-            yield JudgedRationale(question=question, rationale=rationale, verdict=_ungated(rationale))
+            verdict = _ungated(_read(rationale, question, explanations))
+            yield JudgedRationale(question=question, rationale=rationale, verdict=verdict)
         return
-    store.verdicts.add_gates(settings.hash, asdict(settings))
+    gates = settings.explanation_hash if explanations else settings.hash
+    store.verdicts.add_gates(gates, asdict(settings) | ({"explanations": True} if explanations else {}))
     for chunk in batched(pairs, _CHUNK):
-        known = store.verdicts.stored(settings.hash, [rationale.id for _, rationale in chunk])
-        missing = {rationale.id: (question, rationale) for question, rationale in chunk if rationale.id not in known}
+        known = store.verdicts.stored(gates, [rationale.id for _, rationale in chunk])
+        read = {rationale.id: _read(rationale, question, explanations) for question, rationale in chunk}
+        missing = {rationale.id: question for question, rationale in chunk if rationale.id not in known}
         computed = [
-            encode(rationale, judge(without_thinking(rationale.text), question, settings))
-            for question, rationale in missing.values()
+            encode(read[id], judge(without_thinking(read[id].text), question, settings))
+            for id, question in missing.items()
         ]
         if computed:
-            store.verdicts.add(settings.hash, computed)
+            store.verdicts.add(gates, computed)
         known |= {one.rationale: one for one in computed}
         for question, rationale in chunk:
-            verdict = decode(rationale.text, known[rationale.id])
+            verdict = decode(read[rationale.id].text, known[rationale.id])
             yield JudgedRationale(question=question, rationale=rationale, verdict=verdict)
+
+
+def _read(rationale: Rationale, question: Question, explanations: bool) -> Rationale:
+    """The rationale with the text that is judged."""
+    return replace(rationale, text=explanation(rationale.text, question.options)) if explanations else rationale
 
 
 def encode(rationale: Rationale, verdict: Verdict) -> StoredVerdict:

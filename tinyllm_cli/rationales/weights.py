@@ -12,7 +12,7 @@ from typing import Literal
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.rationales.masking import masked
 from tinyllm_cli.rationales.verdicts import JudgedRationale
-from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
+from tinyllm_cli.records.usefulness import Scorer, TextScore
 
 Use = Literal["none", "weight", "filter"]
 
@@ -47,7 +47,7 @@ class ModelScores:
 
 
 def current_scores(
-    stored: Mapping[Scorer, Sequence[UsefulnessGain]], rationales: Sequence[JudgedRationale]
+    stored: Mapping[Scorer, Sequence[TextScore]], rationales: Sequence[JudgedRationale]
 ) -> list[ModelScores]:
     """The scores of each model that are of these texts; the model that scored most of them first."""
     if not stored:
@@ -56,7 +56,7 @@ def current_scores(
     found = [
         ModelScores(
             scorer=scorer,
-            gains={one.rationale: one.gain for one in gains if hashes.get(one.rationale) == one.text_hash},
+            gains={one.rationale: one.value for one in gains if hashes.get(one.rationale) == one.text_hash},
         )
         for scorer, gains in stored.items()
     ]

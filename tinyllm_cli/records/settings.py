@@ -18,6 +18,13 @@ Target = Literal["multitask", "rationale-first", "answer-first"]
 """What the student learns to write of a question: the answer and each rationale as tasks of their own (the paper), or
 both in one sequence, in either order."""
 
+RationaleKind = Literal["forced", "correct", "correct-or-forced"]
+"""Which rationales to train on. "forced" (the paper): written with the gold answer in the prompt. "correct": written
+without it, and right. "correct-or-forced": the former where a question has none of the latter."""
+
+TextChoice = Literal["learnability", "usefulness", "agreement", "random"]
+"""By what the best texts of a question are chosen, of all teachers."""
+
 Precision = Literal["auto", "float32", "bfloat16"]
 SelectBy = Literal["accuracy", "loss"]
 
@@ -125,13 +132,17 @@ class TrainSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionRecord:
-    """Which rationales were taught. `gates` is a hash of the gates' settings, None for raw rationales."""
+    """Which rationales were taught. `gates` is a hash of the gates' settings, None for raw rationales; `rationales` a
+    RationaleKind, `choose` a TextChoice, None without a limit of texts `per_question`."""
 
     gates: str | None = None
     usefulness: str = "none"
     samples: int | None = None
     icl: int | None = None
     shuffled: bool = False
+    rationales: str = "forced"
+    per_question: int | None = None
+    choose: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Usefulness scores, as the store holds them."""
+"""Scores of rationales by a model (usefulness, learnability), as the store holds them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class ScorerCount:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class UsefulnessGain:
-    """`text_hash` is the hash of the text that was scored, `gain` is in nats. `input_truncated`: the model did not read
-    all of question and text."""
+class TextScore:
+    """`text_hash` is the hash of what was scored. `value` in nats: the gain of a usefulness, or the mean log-likelihood
+    per token of a learnability. `input_truncated`: the model did not read all of question and text."""
 
     rationale: int
     text_hash: str
-    gain: float
+    value: float
     input_truncated: bool = False

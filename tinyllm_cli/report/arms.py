@@ -25,6 +25,9 @@ _IN_FIELDS = {
     "samples",
     "icl",
     "shuffled",
+    "rationales",
+    "per_question",
+    "choose",
     "data",
 }
 

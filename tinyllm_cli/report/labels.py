@@ -25,15 +25,24 @@ def label_of(run: Run) -> str:
         names = ", ".join(f"{name}={alpha:g}" for name, alpha in run.alpha.items())
         parts += [names] if len(run.alpha) == 1 or weights != {1.0} else []
         parts.append("gated" if settings.get("gates") else "raw")
+        parts += [str(settings["rationales"])] if settings.get("rationales") else []
         parts += [str(settings["usefulness"])] if settings.get("usefulness") else []
         parts += ["shuffled"] if settings.get("shuffled") else []
         parts += [f"icl={settings['icl']}"] if settings.get("icl") is not None else []
         parts += [f"best {settings['samples']}"] if settings.get("samples") else []
+        parts += [_per_question(settings)] if settings.get("per_question") else []
     parts += [f"first {settings['limit']}"] if settings.get("limit") else []
     return run.method + (f" ({', '.join(parts)})" if parts else "")
 
 
-_IN_LABELS = {"seed", "limit", "usefulness", "samples", "icl", "shuffled"} | NO_EFFECT
+_IN_LABELS = {
+    "seed", "limit", "usefulness", "samples", "icl", "shuffled", "rationales", "per_question", "choose",
+} | NO_EFFECT  # fmt: skip
+
+
+def _per_question(settings: Mapping[str, Any]) -> str:
+    by = "at random" if settings.get("choose") == "random" else f"by {settings.get('choose')}"
+    return f"{settings['per_question']} per question {by}"
 
 
 def run_labels(runs: Iterable[Run]) -> dict[int, str]:
@@ -92,11 +101,14 @@ def _digest(value: Any) -> str:
 
 def treatment_of(settings: Mapping[str, Any]) -> str:
     """How raw rationales were processed before training; empty is the paper's way."""
-    parts = ["gates"] if settings.get("gates") else []
+    parts = [f"{settings['rationales']} rationales"] if settings.get("rationales") else []
+    parts += ["gates"] if settings.get("gates") else []
     if usefulness := settings.get("usefulness"):
         parts.append({"weight": "usefulness weights", "filter": "usefulness filter"}.get(usefulness, str(usefulness)))
     if samples := settings.get("samples"):
         parts.append(f"best {samples} of several")
+    if settings.get("per_question"):
+        parts.append(_per_question(settings))
     return " + ".join(parts)
 
 

@@ -119,10 +119,13 @@ class _Prices:
         """Of all the rationales, labels and hints that a run was trained on; 0 without teachers."""
         total = 0.0
         for teacher, record in run.sources.items():
-            each = self._each(teacher, run.dataset, record)
-            if each is None:
-                return None
-            total += each * _replies(record)
+            fallback = record.get("fallback", {})
+            used = fallback.get("questions", 0)
+            for source, replies in ((record, _replies(record) - used), (fallback, used)):
+                each = self._each(teacher, run.dataset, source) if replies else 0.0
+                if each is None:
+                    return None
+                total += each * replies
         return total
 
     def _each(self, teacher: str, dataset: str, record: Mapping[str, str]) -> float | None:

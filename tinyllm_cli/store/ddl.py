@@ -276,3 +276,18 @@ CREATE UNIQUE INDEX evaluations_by_subject ON evaluations(
     coalesce(recipe, ''), coalesce(extra_context, ''), coalesce(explain_as, ''), coalesce(votes, 0)
 );
 """
+
+LEARNABILITY = """
+CREATE TABLE learnability (
+    -- How likely a rationale is for a model that is not trained on it yet.
+    rationale INTEGER NOT NULL REFERENCES rationales(id) ON DELETE CASCADE,
+    text_hash TEXT NOT NULL, -- of what was scored: the teacher's prefix and the text after the gates
+    model TEXT NOT NULL,
+    model_fingerprint TEXT NOT NULL, -- of a local model's files; '': a model of the hub
+    log_likelihood REAL NOT NULL, -- nats per token of the text after its input, on average
+    input_truncated INTEGER NOT NULL, -- 1: the model did not read all of question and text
+    created TEXT NOT NULL,
+    PRIMARY KEY (rationale, text_hash, model, model_fingerprint)
+) STRICT, WITHOUT ROWID;
+"""
+"""Migration 8."""

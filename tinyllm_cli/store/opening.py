@@ -22,7 +22,7 @@ from tinyllm_cli.store.questions import QuestionQueries
 from tinyllm_cli.store.rationale_stats import StatsQueries
 from tinyllm_cli.store.rationales import RationaleQueries
 from tinyllm_cli.store.runs import RunQueries
-from tinyllm_cli.store.usefulness import UsefulnessQueries
+from tinyllm_cli.store.usefulness import ScoreQueries
 from tinyllm_cli.store.verdicts import VerdictQueries
 
 _CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log: pages that change often are written back once
@@ -41,7 +41,8 @@ class Store(Database):
         self.batches = BatchQueries(self)
         self.experiments = ExperimentQueries(self)
         self.verdicts = VerdictQueries(self)
-        self.usefulness = UsefulnessQueries(self)
+        self.usefulness = ScoreQueries(self, "usefulness", "gain")
+        self.learnability = ScoreQueries(self, "learnability", "log_likelihood")
         self.lookup = LookupQueries(self)
         self.rationale_stats = StatsQueries(self)
         self.predictions = PredictionQueries(self)

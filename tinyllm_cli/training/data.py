@@ -13,20 +13,14 @@ from typing import Any
 from tinyllm_cli.datasets.question import Question, canonical
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.rationales.select import select
-from tinyllm_cli.rationales.selection import (
-    EVERY_RATIONALE,
-    SelectedRationale,
-    Selection,
-    TeacherRationales,
-    best_covered,
-)
+from tinyllm_cli.rationales.selection import EVERY_RATIONALE, SelectedRationale, Selection
 from tinyllm_cli.rationales.teacher_answers import load_teacher_answers
-from tinyllm_cli.rationales.verdicts import judged
-from tinyllm_cli.records.elicitation import RationaleSet
+from tinyllm_cli.rationales.training_rationales import LearningTask, TrainingQuestions, load_rationales
 from tinyllm_cli.records.settings import Target, TrainSettings
-from tinyllm_cli.records.usefulness import Scorer, UsefulnessGain
+from tinyllm_cli.records.usefulness import Scorer
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.inputs import NO_EXTRA_CONTEXT, ExtraContext, Task
+from tinyllm_cli.students.loading import model_fingerprint
 from tinyllm_cli.training.alpha import WeightedTeacher
 from tinyllm_cli.training.methods import METHODS
 from tinyllm_cli.training.pinto import extra_context_of
@@ -120,30 +114,19 @@ def _with_rationales(
 ) -> TrainingData:
     """Of the teachers, their rationales; of none, the answers alone."""
     known = store.rationales.variants(plan.dataset, "train") if plan.active else []
-    sources = [best_covered(known, one.teacher, plan.dataset, plan.selection.icl) for one in plan.active]
-    rows = [_rationales_of(store, plan, source, train) for source in sources]
-    selected = {one.source.teacher: select(one, plan.selection, plan.settings.seed) for one in rows}
+    split = TrainingQuestions(
+        dataset=plan.dataset, questions=train, limited=len(train) == plan.limit, known=known
+    )  # fmt: skip
+    student = Scorer(model=plan.student, fingerprint=model_fingerprint(plan.student))
+    tasks = [LearningTask(teacher=one.teacher, prefix=one.prefix, student=student) for one in plan.active]
+    rows = [load_rationales(store, split, task, plan.selection) for task in tasks]
+    selected = select(rows, plan.selection, plan.settings.seed)
     by_teacher = {teacher: one.by_question for teacher, one in selected.items()}
     return TrainingData(
         training_questions=tuple(training_questions(train, by_teacher, plan.active, plan.settings.target)),
         valid=tuple(valid),
         lineage={teacher: one.record for teacher, one in selected.items()},
     )
-
-
-def _rationales_of(
-    store: Store, plan: TrainingPlan, source: RationaleSet, train: Sequence[Question]
-) -> TeacherRationales:
-    """One teacher's rationales with their verdicts and, if the selection reads them, their usefulness scores."""
-    rationales = list(judged(store, train, source, plan.selection.gates))
-    gains: dict[Scorer, Sequence[UsefulnessGain]] = {}
-    if plan.selection.reads_scores:
-        found = store.usefulness.of([one.rationale.id for one in rationales if one.passed])
-        gains = {model: found.get(model, ()) for model in store.usefulness.models(plan.dataset)}
-    return TeacherRationales(
-        dataset=plan.dataset, source=source, questions=len(train), limited=len(train) == plan.limit,
-        rationales=rationales, scores=gains,
-    )  # fmt: skip
 
 
 def _with_answers(

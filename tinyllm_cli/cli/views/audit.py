@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tinyllm_cli.audit.audit import Audit
+    from tinyllm_cli.audit.choices import Left, RationaleChoices
     from tinyllm_cli.audit.summary import Survey
     from tinyllm_cli.audit.teacher_overlap import Overlap, OwnAnswers
     from tinyllm_cli.audit.teacher_stats import TeacherQuality
@@ -32,6 +33,9 @@ def audit_tables(audit: Audit) -> Iterator[Table]:
             yield _inputs_table(survey, audit.measure.max_input)
         if survey.overlaps or survey.own_answers:
             yield _likeness_table(survey)
+    for choices in audit.choices:
+        if choices.per_question or any(one.by_kind["correct"].rationales for one in choices.teachers):
+            yield _choices_table(choices)
 
 
 def _quality_table(survey: Survey, audit: Audit) -> Table:
@@ -88,6 +92,29 @@ def _inputs_table(survey: Survey, limit: int) -> Table:
     rows = [[one.split, str(one.questions), f"{one.mean:.0f}", str(one.longest), str(one.cut)] for one in survey.inputs]
     head = ["split", ">questions", ">tokens", ">longest", f">over {limit}"]
     return plain_table(f"Questions of {survey.dataset} as the student reads them", head, rows)
+
+
+def _choices_table(choices: RationaleChoices) -> Table:
+    """Rationales, and in brackets the questions that they cover."""
+    kinds = list(choices.teachers[0].by_kind)
+    head, caption = ["teacher", *(f">{kind}" for kind in kinds)], "Rationales that pass the gates (questions covered)."
+    if choices.per_question:
+        head.append(f">{choices.per_question} per question")
+        caption += f" {head[-1][1:]}: of {choices.rationales} rationales, by {choices.choose}."
+    rows = [
+        [
+            one.teacher,
+            *(_left(one.by_kind[kind]) for kind in kinds),
+            *([_left(one.chosen) if one.chosen else "-"] if choices.per_question else []),
+        ]
+        for one in choices.teachers
+    ]
+    title = f"What --rationales leaves for {choices.dataset}/train, {choices.questions} questions"
+    return plain_table(title, head, rows, caption)
+
+
+def _left(one: Left) -> str:
+    return f"{one.rationales} ({one.questions})" if one.rationales else "0"
 
 
 def _likeness_table(survey: Survey) -> Table:

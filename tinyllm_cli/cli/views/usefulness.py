@@ -10,7 +10,8 @@ from tinyllm_cli.terminal import plain, plain_table, printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from tinyllm_cli.rationales.usefulness_summary import LeakageResult, UsefulnessExample, UsefulnessResult
+    from tinyllm_cli.rationales.leakage_summary import LeakageResult
+    from tinyllm_cli.rationales.score_summary import LearnabilityResult, UsefulnessResult
 
 
 def show_usefulness(console: Console, found: UsefulnessResult) -> None:
@@ -32,7 +33,22 @@ def show_usefulness(console: Console, found: UsefulnessResult) -> None:
     for one in found.teachers:
         _show_truncated(console, one.teacher, one.inputs_cut)
         for example in one.examples:
-            console.show(_example(one.teacher, example))
+            console.show(_example(one.teacher, example.key, example.gain, example.text))
+    console.result(found)
+
+
+def show_learnability(console: Console, found: LearnabilityResult) -> None:
+    """Log-likelihoods by teacher, truncated inputs, and the examples; the JSON result."""
+    rows = [
+        (one.teacher, str(one.rationales), "-" if one.mean is None else f"{one.mean:.3f}") for one in found.teachers
+    ]
+    title = f"Learnability on {found.dataset}/{found.split} for {found.model}"
+    caption = "log-likelihood: nats per token of the rationale after its question, before training, on average"
+    console.show(plain_table(title, ["teacher", ">rationales", ">mean log-likelihood"], rows, caption))
+    for one in found.teachers:
+        _show_truncated(console, one.teacher, one.inputs_cut)
+        for example in one.examples:
+            console.show(_example(one.teacher, example.key, example.log_likelihood, example.text))
     console.result(found)
 
 
@@ -62,6 +78,6 @@ def _show_truncated(console: Console, teacher: str, count: int) -> None:
         console.say(f"{count} inputs with rationales of {teacher} exceed the model's input limit and were truncated.")
 
 
-def _example(teacher: str, one: UsefulnessExample) -> Text:
-    text = plain(f"{teacher}, {one.key}: {one.gain:+.3f}\n", "bold")
-    return text.append(f"  {printable(' '.join(one.text.split()))}", style="not bold")
+def _example(teacher: str, key: str, score: float, text: str) -> Text:
+    head = plain(f"{teacher}, {key}: {score:+.3f}\n", "bold")
+    return head.append(f"  {printable(' '.join(text.split()))}", style="not bold")

@@ -52,6 +52,11 @@ class GateSettings:
         content = canonical([code, asdict(self)])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
+    @property
+    def explanation_hash(self) -> str:
+        """The hash under which verdicts on explanations are stored: a reply without what only states its answer."""
+        return hashlib.sha256(f"{self.hash} explanation".encode()).hexdigest()[:16]
+
     def is_on(self, gate: str) -> bool:
         return gate not in self.off
 
