@@ -175,7 +175,7 @@ ALLOWED = {
     },
     "signals": set(),
     "stats": set(),
-    "store": {"datasets", "errors", "iteration", "records", "signals"},
+    "store": {"datasets", "errors", "files", "iteration", "records", "signals"},
     "students": {"datasets", "errors", "files", "records", "students.loss.cpu"},
     "students.loss": {"students", "students.loss.cpu"},
     "students.loss.cpu": set(),
@@ -196,7 +196,7 @@ ALLOWED = {
 }
 BACKENDS_FOR = {
     "config": {"backends.user_files"},
-    "students": {"backends.checkpoints", "backends.fingerprints"},
+    "students": {"backends.architectures", "backends.checkpoints", "backends.fingerprints"},
     "elicitation": {"backends.reply_text"},
     "datasets": {"backends.hub", "backends.row_files", "backends.user_files"},
     "ingestion": {"backends.recorded"},
