@@ -36,10 +36,10 @@ class ElicitOptions(TypedDict, total=False):
     """Rationales per question; default: 1."""
 
     temperature: float | None
-    """Default: the teacher's setting, else 0 (greedy)."""
+    """Default: the teacher's setting; else the endpoint's default for hosted teachers, 0 (greedy) for others."""
 
     top_p: float | None
-    """Default: the teacher's setting, else 1."""
+    """Default: the teacher's setting; else the endpoint's default for hosted teachers, 1 for others."""
 
     max_tokens: int | None
     """Longest reply in tokens; default: the teacher's setting, else 256."""
@@ -134,6 +134,7 @@ def _jobs(
 ) -> list[Job]:
     from tinyllm_cli.config import match_name
     from tinyllm_cli.elicitation.requests import Job
+    from tinyllm_cli.elicitation.unset_sampling import unset_sampling_notice
     from tinyllm_cli.ingestion.ingest import ingest_named
     from tinyllm_cli.records.elicitation import Recipe
 
@@ -153,13 +154,16 @@ def _jobs(
         seed=options.get("seed") or 0,
         teacher_forcing=options.get("teacher_forcing", True),
     )
-    return [
+    jobs = [
         Job(
             dataset=ingested.name, split=options.get("split", "train"), spec=spec, recipe=recipe,
             sampling=_sampling(spec, options), samples=options.get("samples", 1), limit=options.get("limit"),
         )
         for spec in specs
     ]  # fmt: skip
+    for unset in filter(None, (unset_sampling_notice(project.store, job) for job in jobs)):
+        on_event(Notice(message=unset))
+    return jobs
 
 
 def _origins(specs: Sequence[TeacherSpec]) -> list[str]:
@@ -174,7 +178,8 @@ def _origins(specs: Sequence[TeacherSpec]) -> list[str]:
 
 
 def _sampling(spec: TeacherSpec, options: ElicitOptions) -> Sampling:
-    """Keywords win over the teacher's settings, and these over the defaults."""
+    """Keywords win over the teacher's settings, and these over the defaults. What is not set for a hosted teacher is
+    not sent: some models refuse any temperature."""
     from backends.base import Sampling
     from tinyllm_cli.elicitation.replies import STOP
 
@@ -183,4 +188,6 @@ def _sampling(spec: TeacherSpec, options: ElicitOptions) -> Sampling:
         "max_tokens": options.get("max_tokens"), "seed": options.get("seed"),
     }  # fmt: skip
     chosen = {"stop": STOP, **spec.sampling, **{name: value for name, value in typed.items() if value is not None}}
+    if spec.backend == "openai" and chosen.setdefault("temperature", None) != 0:
+        chosen.setdefault("top_p", None)
     return Sampling(**{**chosen, "stop": tuple(chosen["stop"])})

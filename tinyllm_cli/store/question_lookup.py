@@ -59,7 +59,7 @@ class ReplyRow:
     recipe: str
     teacher_forcing: bool
     sampling: str
-    temperature: float
+    temperature: float | None
     sample: int
     text: str
     reasoning: str | None
