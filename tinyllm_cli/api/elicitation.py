@@ -75,8 +75,6 @@ def elicit(
     from tinyllm_cli.elicitation.batch_session import BatchSession
     from tinyllm_cli.elicitation.results import ElicitResult
 
-    if not options.get("wait", True) and not options.get("batch", False):
-        raise UsageProblem("--no-wait needs --batch.", "Add --batch, or remove --no-wait.")
     session = _session(project, options, on_event)
     jobs = _jobs(project, teachers, dataset, options, on_event)
     session.check_budget(jobs)
@@ -94,11 +92,15 @@ def pilot(
     """Ask each teacher five questions, store the replies, and estimate the rest.
 
     Raises WorldProblem when all of them fail."""
+    from tinyllm_cli.elicitation.batch_session import check_batching
     from tinyllm_cli.elicitation.results import ElicitResult
 
     session = _session(project, options, on_event)
     jobs = _jobs(project, teachers, dataset, options, on_event)
     session.check_budget(jobs)
+    if options.get("batch", False):
+        check_batching(jobs)
+        on_event(Notice(message="A pilot asks its questions one by one; only the estimate is that of batches."))
     results = tuple(session.pilot(job) for job in jobs)
     return ElicitResult(dataset=jobs[0].dataset, split=jobs[0].split, teachers=results)
 
@@ -108,10 +110,13 @@ def preview_elicitation(
     **options: Unpack[ElicitOptions],
 ) -> PreviewResult:  # fmt: skip
     """The first prompt of each teacher and an estimate of tokens and cost; asks nothing."""
+    from tinyllm_cli.elicitation.batch_session import check_batching
     from tinyllm_cli.elicitation.results import PreviewResult
 
     session = _session(project, options, on_event)
     jobs = _jobs(project, teachers, dataset, options, on_event)
+    if options.get("batch", False):
+        check_batching(jobs)
     results = tuple(session.preview(job) for job in jobs)
     return PreviewResult(dataset=jobs[0].dataset, split=jobs[0].split, teachers=results)
 
@@ -138,11 +143,13 @@ def _jobs(
     from tinyllm_cli.ingestion.ingest import ingest_named
     from tinyllm_cli.records.elicitation import Recipe
 
+    if not options.get("wait", True) and not options.get("batch", False):
+        raise UsageProblem("--no-wait needs --batch.", "Add --batch, or remove --no-wait.")
     known = project.settings.teachers
-    specs = [known[match_name(name, known, "teacher")] for name in teachers]
+    specs = [known[name] for name in dict.fromkeys(match_name(name, known, "teacher") for name in teachers)]
     if not specs:
         raise UsageProblem("No teacher is named.", "Name one: --teacher NAME")
-    for notice in _origins(specs):
+    for notice in [*_origins(specs), *_without_effect(specs, options)]:
         on_event(Notice(message=notice))
     ingested = ingest_named(
         project.store, dataset, project.settings, lambda rows: on_event(Progress(label=f"reading {dataset}", done=rows))
@@ -174,6 +181,20 @@ def _origins(specs: Sequence[TeacherSpec]) -> list[str]:
     endpoint = endpoint_from_env_file()
     if endpoint and any(spec.backend == "openai" and not spec.options.get("base_url") for spec in specs):
         notices.append(f"Endpoint: {endpoint} (OPENAI_BASE_URL of .env).")
+    return notices
+
+
+def _without_effect(specs: Sequence[TeacherSpec], options: ElicitOptions) -> list[str]:
+    """Options that some of the teachers can't follow. No errors: the others may need them."""
+    given = [f"--{name.replace('_', '-')}" for name in ("temperature", "top_p", "max_tokens", "seed")
+             if options.get(name) is not None]  # fmt: skip
+    given += [] if options.get("teacher_forcing", True) else ["--no-teacher-forcing"]
+    recorded = [spec.name for spec in specs if spec.backend == "recorded"]
+    notices = [f"{name} is recorded: {', '.join(given)} without effect." for name in recorded if given]
+    for spec in specs:
+        sampling = _sampling(spec, options)
+        if spec.backend != "recorded" and sampling.temperature == 0 and sampling.top_p not in (None, 1):
+            notices.append(f"{spec.name} decodes greedily: --top-p needs a --temperature above 0.")
     return notices
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tinyllm_cli.students.base import Student
 
 
+_MAX_INPUT = 1024
+
+
 class EvaluateOptions(TypedDict, total=False):
     """Keywords of `evaluate`. At most one of run, model and teacher; default: the latest run."""
 
@@ -42,8 +45,8 @@ class EvaluateOptions(TypedDict, total=False):
     limit: int | None
     """Only the first N questions; default: all."""
 
-    max_input: int
-    """Longest input in tokens, for a model; default: 1024."""
+    max_input: int | None
+    """Longest input in tokens, for a model; default: 1024. A run has its own."""
 
     trust_remote_code: bool
     """Run code that comes with the model; default: False."""
@@ -73,6 +76,8 @@ def evaluate(
         raise UsageProblem(
             "--run, --model and --teacher exclude each other.", "Give one of them, or none for the latest run."
         )
+    if options.get("model") is None and options.get("teacher") is None:
+        _check_run_options(options.get("max_input"))
     target, questions = _target(project, options)
     load = loaded_once(
         target.model, revision=target.revision, trust_remote_code=options.get("trust_remote_code", False)
@@ -83,6 +88,14 @@ def evaluate(
         done += stage(project.store, target, questions, [scoring], load, watch)
     runs = {run.id: run for run in project.store.runs.everything()}
     return [EvaluationResult(id=one.id, inputs_cut=one.truncated_inputs or 0, result=result(one, runs)) for one in done]
+
+
+def _check_run_options(max_input: int | None) -> None:
+    if max_input is not None:
+        raise UsageProblem(
+            "--max-input is for --model and --teacher: a run's student keeps the longest input of its training.",
+            "Remove --max-input, or train with: tinyllm distill --max-input N",
+        )
 
 
 def _watch(on_event: OnEvent, label: str) -> Callable[[str, int, int], None]:
@@ -102,7 +115,7 @@ def _target(project: Project, options: EvaluateOptions) -> tuple[EvaluationTarge
     dataset = options.get("dataset")
     if dataset is not None:
         dataset = ingest_named(store, dataset, project.settings).name
-    model, teacher, max_input = options.get("model"), options.get("teacher"), options.get("max_input", 1024)
+    model, teacher, max_input = options.get("model"), options.get("teacher"), options.get("max_input") or _MAX_INPUT
     if model is None and teacher is None:
         run = run_with_student(store, options.get("run"))
         questions = QuestionSlice(dataset=dataset or run.dataset, split=split, limit=limit)
@@ -130,8 +143,8 @@ class PredictOptions(TypedDict, total=False):
     scoring: Literal["rank", "generate"]
     """Default: rank."""
 
-    max_input: int
-    """Longest input in tokens, for a model; default: 1024."""
+    max_input: int | None
+    """Longest input in tokens, for a model; default: 1024. A run has its own."""
 
     prefixes: Mapping[str, str]
     """For a model: teacher -> instruction prefix; default: those of the project's settings."""
@@ -167,12 +180,13 @@ def predictor(project: Project | None, **options: Unpack[PredictOptions]) -> Pre
     prefixes: dict[str, str]
     if model is not None:
         name = folder = absolute(model)
-        owner, limits = model, Limits(input=options.get("max_input", 1024))
+        owner, limits = model, Limits(input=options.get("max_input") or _MAX_INPUT)
         configured = project.settings.teachers if project else {}
         prefixes = dict(options.get("prefixes") or {name: spec.prefix for name, spec in configured.items()})
     else:
         if project is None:
             raise UsageProblem("A run needs its database.", "Pass the open project, or name a model.")
+        _check_run_options(options.get("max_input"))
         run = run_with_student(project.store, options.get("run"))
         if run.method == "pinto":
             raise UsageProblem(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
 from typing import Annotated, Literal
 
@@ -89,8 +91,14 @@ def distill(
         float, _panel(min=0.0, help="Weight decay of matrices; norms and biases do not decay.")
     ] = 0.0,
     lora_rank: Annotated[
-        int, _panel("--lora-rank", min=0, help="Train low-rank adapters of this rank (0: train all weights).")
-    ] = 0,
+        int | None,
+        _panel(
+            "--lora-rank",
+            min=0,
+            help="Train low-rank adapters of this rank (0: train all weights).",
+            show_default="0; 8 with --method lora",
+        ),
+    ] = None,
     lora_alpha: Annotated[float, _panel(min=0.0, help="LoRA's alpha.", show_default="twice the rank")] = 0.0,
     max_input: Annotated[
         int, _panel(min=8, help="Longest input in tokens; longer ones are truncated and counted.")
@@ -140,23 +148,32 @@ def distill(
     first = is_first()  # of the processes that torchrun started, only one prints
     session = Session(db, config, Console(json=json and first, quiet=quiet or not first))
     console = session.console
-    if method == "inference":
-        from tinyllm_cli.training.alpha import parse_alpha
-
-        if alpha is not None and parse_alpha(alpha) != 0:
-            raise UsageProblem("Inference trains nothing, so --alpha has no effect.", "Remove --alpha or --method.")
-        console.say(f"Inference trains nothing: evaluate {student} as it is.")
-        console.result({"run": None, "method": "inference", "student": student})
-        console.next(f"tinyllm eval --model {student}" + (f" --dataset {dataset}" if dataset else ""))
-        return
+    if method == "lora" and lora_rank == 0:
+        raise UsageProblem(
+            "--method lora trains low-rank adapters, and --lora-rank 0 trains all weights.", "Remove one of them."
+        )
     check_names(schedule, optimizer)
     settings = TrainSettings(
         epochs=epochs, batch_size=batch_size, lr=lr, schedule=schedule, warmup_steps=warmup_steps,
-        optimizer=optimizer, weight_decay=weight_decay, lora_rank=lora_rank, lora_alpha=lora_alpha,
+        optimizer=optimizer, weight_decay=weight_decay, lora_rank=lora_rank or 0, lora_alpha=lora_alpha,
         max_input=max_input, max_target=max_target, reading=loss, precision=precision,
         token_budget=token_budget or 0, gradient_checkpointing=gradient_checkpointing, evals_per_epoch=evals_per_epoch,
         patience=patience, select_by=select_by, seed=seed,
     )  # fmt: skip
+    if method == "inference":
+        from tinyllm_cli.training.alpha import parse_alpha
+
+        _check_inference(
+            settings,
+            {"--alpha": alpha is not None and parse_alpha(alpha) != 0, "--limit": limit, "--valid-limit": valid_limit,
+             "--no-gates": not gates, "--usefulness": usefulness != "none", "--usefulness-model": usefulness_model,
+             "--samples": samples, "--icl": icl is not None, "--shuffle-rationales": shuffle_rationales,
+             "--restart": restart, "--track": track},
+        )  # fmt: skip
+        console.say(f"Inference trains nothing: evaluate {student} as it is.")
+        console.result({"run": None, "method": "inference", "student": student})
+        console.next(f"tinyllm eval --model {student}" + (f" --dataset {dataset}" if dataset else ""))
+        return
     options = DistillOptions(
         alpha=alpha, method=method, dataset=dataset, student=student, limit=limit, valid_limit=valid_limit,
         gates=gates, usefulness=usefulness, usefulness_model=usefulness_model, samples=samples, icl=icl,
@@ -176,6 +193,18 @@ def distill(
         run = api.distill(project, on_event=on_event, **options)
     if first:
         show_run(console, run)
+
+
+def _check_inference(settings: TrainSettings, given: Mapping[str, object]) -> None:
+    """Raises UsageProblem for an option of a training; `given` holds those that are no settings."""
+    names = {"reading": "--loss"}
+    changed = (one.name for one in fields(settings) if getattr(settings, one.name) != one.default)
+    options = [option for option, value in given.items() if value]
+    options += [names.get(name, f"--{name.replace('_', '-')}") for name in changed]
+    if options:
+        raise UsageProblem(
+            f"Inference trains nothing, so {options[0]} has no effect.", f"Remove {options[0]} or --method."
+        )
 
 
 def _show_part(console: Console, part: object) -> None:

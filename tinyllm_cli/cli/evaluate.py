@@ -48,7 +48,7 @@ def evaluate(
         typer.Option(help="rank: the most likely option; generate: greedy text matched to an option."),
     ] = "both",
     limit: QuestionLimit = None,
-    max_input: MaxInput = 1024,
+    max_input: MaxInput = None,
     trust_remote_code: TrustRemoteCode = False,
     db: Db = DEFAULT_DB,
     config: Config = None,
