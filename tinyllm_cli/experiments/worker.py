@@ -90,6 +90,12 @@ class CellProcess:
     def over(self) -> bool:
         """Whether the cell is finished, successfully or not. Starts the evaluation after the training, and waits while
         another process has the same training."""
+        over = self._is_over()
+        if over:
+            self._close()
+        return over
+
+    def _is_over(self) -> bool:
         if self._again_at is not None and time.monotonic() >= self._again_at:
             self._again_at = None
             self.start()
@@ -150,8 +156,17 @@ class CellProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        """Close what the process wrote into."""
+        for file in (self._out, self._err):
+            if file is not None:
+                file.close()
+        self._out = self._err = None
 
     def _launch(self, command: str, *words: str) -> None:
+        self._close()
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - live with the process
         self._process = subprocess.Popen(
             self.env.command(command, *words),
@@ -178,7 +193,8 @@ class CellProcess:
         return None
 
     def _tail(self) -> str:
-        assert self._err is not None
+        if self._err is None:
+            return ""
         size = os.fstat(self._err.fileno()).st_size
         return os.pread(self._err.fileno(), 4000, max(0, size - 4000)).decode("utf-8", "replace")
 
