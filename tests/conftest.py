@@ -25,7 +25,7 @@ from tinyllm_cli.store.rationales import Settled
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("tinyllm", deadline=None)  # a busy machine fails no test
 settings.load_profile("tinyllm")
-pytest.register_assert_rewrite("tests.batch_endpoint")  # what a helper found is told, too
+pytest.register_assert_rewrite("tests.batch_endpoint")  # what a helper found is printed, too
 
 ROOT = Path(__file__).parent.parent
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -51,7 +51,7 @@ def tinyllm(tmp_path: Path) -> Command:
             command,
             cwd=tmp_path,
             env=environment(**extra),
-            stdin=subprocess.DEVNULL,  # a terminal could be asked whether to go on
+            stdin=subprocess.DEVNULL,  # a terminal could be asked whether to continue
             capture_output=True,
             text=True,
             timeout=300,

@@ -145,7 +145,7 @@ def test_a_gate_that_is_off_finds_nothing(gate: str) -> None:
 
 @pytest.mark.parametrize("off", [("too-short",), ("empty", "too-short"), GATES])
 @pytest.mark.parametrize("text", ["", "Let's think step by step.", "Because the", "\n#\n"])
-def test_nothing_is_never_learnt_whatever_is_off(text: str, off: tuple[str, ...]) -> None:
+def test_an_empty_text_is_never_trained_on_whatever_is_off(text: str, off: tuple[str, ...]) -> None:
     verdict = check(text, off=off, min_words=0)
     assert verdict.verdict == "rejected" or words(verdict.text)
 

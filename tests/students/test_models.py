@@ -148,7 +148,7 @@ SCORED = st.lists(
 
 @settings(max_examples=25, deadline=None)
 @given(asked=SCORED)
-def test_option_scores_equal_scoring_each_option_by_itself(
+def test_option_scores_equal_scoring_each_option_alone(
     student: Student, asked: list[tuple[list[int], list[list[int]]]]
 ) -> None:
     inputs, options = [read for read, _ in asked], [own for _, own in asked]
