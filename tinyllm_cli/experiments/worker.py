@@ -92,7 +92,7 @@ class CellProcess:
         another process has the same training."""
         over = self._is_over()
         if over:
-            self._close()
+            self.close()
         return over
 
     def _is_over(self) -> bool:
@@ -156,9 +156,8 @@ class CellProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Close what the process wrote into."""
         for file in (self._out, self._err):
             if file is not None:
@@ -166,7 +165,7 @@ class CellProcess:
         self._out = self._err = None
 
     def _launch(self, command: str, *words: str) -> None:
-        self._close()
+        self.close()
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - live with the process
         self._process = subprocess.Popen(
             self.env.command(command, *words),
@@ -223,6 +222,13 @@ def _die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:  # killed before the call
             os._exit(1)
+
+
+def stop_and_close(working: Sequence[CellProcess]) -> None:
+    """Let these processes save their states and end; what they wrote is not read any more."""
+    stop(working)
+    for job in working:
+        job.close()
 
 
 def stop(working: Sequence[CellProcess]) -> None:

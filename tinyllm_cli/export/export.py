@@ -75,6 +75,8 @@ def export(store: Store, run: Run, config: ExportConfig, watch: OnExported) -> E
     student's scores are not finite or a lossless export answers differently; that export is kept beside `out`."""
     out = config.out
     find_format(config.format)
+    if any("\ud800" <= character <= "\udfff" for character in str(out)):
+        raise UsageProblem(f"{str(out)!a} is not valid UTF-8.", "Choose another --out: the formats' libraries need it.")
     out.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(out) as ours:
         if not ours:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -179,7 +180,8 @@ def _summed(teacher: str, scored: Iterable[Scored], shown: int) -> TeacherUseful
 def _pairs(store: Store, query: TextQuery, rationales: RationaleSet, count: int) -> list[tuple[Question, str]]:
     questions = store.questions.iterate(query.dataset, query.split, query.limit)
     passed = passed_rationales(store, questions, rationales, query.gates)
-    found = list(islice(((one.question, one.text) for one in passed if one.rationale.sample == 0), count))
+    texts = ((one.question, one.text) for one in passed if one.rationale.sample == 0)
+    found = list(islice(texts, min(count, sys.maxsize)))
     if not found:
         where = f"{query.dataset}/{query.split}"
         raise UsageProblem(
