@@ -85,8 +85,8 @@ def test_the_output_of_finished_experiments_is_valid_by_its_schema(toy: Command)
     grid = check(toy("experiment", "alpha", *common, "--grid", "0.5,2"), "ExperimentJson")
     assert len(grid["best_on_valid"]) == 1
     done = toy("experiment", "seeds", *common, "--seeds", "1", "--", "--lora-rank", "1000")
+    assert done.returncode == 1, done.stderr
     assert {cell["state"] for cell in json.loads(done.stdout)["cells"]} == {"failed"}
-    assert done.returncode == 1
     valid(json.loads(done.stdout), "ExperimentJson")
 
 
