@@ -15,7 +15,7 @@ from tinyllm_cli.store.rationale_stats import OUTSTANDING
 _WORDS = "q.text || ' ' || (SELECT group_concat(value, ' ') FROM json_each(q.options))"
 _SHORTEST_HASH = 6  # fewer hexadecimal digits may be a word
 _HASH = 32
-_MOST_WORDS = 200  # different ones; SQLite takes up to 1000 conditions
+_MOST_WORDS = 200  # different ones; SQLite accepts 1000 conditions
 
 
 @dataclass(frozen=True, kw_only=True)
