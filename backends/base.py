@@ -67,10 +67,10 @@ class OutOfReach(TeacherError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
-    """Decoding settings. `temperature` 0 is greedy decoding; `max_tokens` counts new tokens."""
+    """`temperature` 0 is greedy; None: not set, so an endpoint uses its default. `max_tokens` counts new tokens."""
 
-    temperature: float = 0.0
-    top_p: float = 1.0
+    temperature: float | None = 0.0
+    top_p: float | None = 1.0
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     seed: int = 0

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from backends import hub, model_files
+from backends.architectures import check_architecture
 from backends.base import ModelUnavailable
 from backends.model_errors import ALTERNATIVES, model_errors
 
@@ -74,7 +75,7 @@ def load(
     transformers' implementations; by default transformers chooses.
 
     Raises ModelUnavailable with the reason and the alternatives: also when a weight is missing, when there are no
-    tokenizer files, and when loading would read a pickle file or download code."""
+    tokenizer files, when the model writes no text, and when loading would read a pickle file or download code."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -115,6 +116,7 @@ def _tokenizer_and_config(name: str, source: _Source) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoTokenizer
 
     config = AutoConfig.from_pretrained(source.where, **source.options)
+    check_architecture(name, config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.where, **source.options)
     except ValueError as error:

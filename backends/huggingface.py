@@ -241,12 +241,12 @@ def _generate(checkpoint: Checkpoint, prompts: list[list[int]], sampling: Sampli
     tokenizer, model = checkpoint.tokenizer, checkpoint.model
     padded = tokenizer.pad({"input_ids": prompts}, padding_side="left", return_tensors="pt").to(checkpoint.device)
     options: dict[str, Any] = {"do_sample": False}
-    if sampling.temperature > 0:
+    if sampling.temperature:
         torch.manual_seed(seed)
         options = {
             "do_sample": True,
             "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
+            "top_p": sampling.top_p or 1.0,
             "top_k": 0,
         }
     options["stopping_criteria"] = _stopping(tokenizer, sampling.stop)

@@ -282,7 +282,7 @@ def settled(folder: Path, wanted: int) -> None:
     assert rows(folder, "SELECT count(*) FROM elicitations WHERE state = 'running'") == [(0,)]
 
 
-def told(done: Any) -> dict[str, Any]:
+def result_of(done: Any) -> dict[str, Any]:
     """What the command says of its one teacher, as JSON."""
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)["teachers"][0]

@@ -1,14 +1,16 @@
-"""What the tests share: the command as a subprocess, small data sets, tiny models, the folder of real data."""
+"""What the tests share: the command as a subprocess, small data sets, tiny models."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -23,11 +25,19 @@ from tinyllm_cli.store.rationales import Settled
 
 # Tests run side by side: threads that wait for each other's cores cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Nothing outside the repository decides a test: neither the developer's keys, endpoints and proxies, nor models in the
+# hub's cache. Set before transformers is imported.
+_HUB = tempfile.TemporaryDirectory(prefix="tinyllm-tests-")
+for _name in [name for name in os.environ if re.fullmatch(r"(?i)TINYLLM_(DB|CONFIG)|OPENAI_.*|HF_.*|.*_PROXY", name)]:
+    del os.environ[_name]
+os.environ.update(HF_HOME=_HUB.name, HF_HUB_OFFLINE="1")
 settings.register_profile("tinyllm", deadline=None)  # a busy machine fails no test
 settings.load_profile("tinyllm")
-pytest.register_assert_rewrite("tests.batch_endpoint")  # what a helper found is told, too
+pytest.register_assert_rewrite("tests.batch_endpoint")  # what a helper found is printed, too
 
 ROOT = Path(__file__).parent.parent
+os.environ.setdefault("TINYLLM_CACHE", str(ROOT / ".pytest_cache" / "models"))  # the embedded model, converted once
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -37,8 +47,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it fo
 
 def environment(**extra: str) -> dict[str, str]:
     """The environment of a command under test: offline, without the developer's own settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TINYLLM_DB", "TINYLLM_CONFIG"))}
-    return {**kept, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200", **extra}
+    return {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200", **extra}
 
 
 @pytest.fixture
@@ -51,7 +60,7 @@ def tinyllm(tmp_path: Path) -> Command:
             command,
             cwd=tmp_path,
             env=environment(**extra),
-            stdin=subprocess.DEVNULL,  # a terminal could be asked whether to go on
+            stdin=subprocess.DEVNULL,  # a terminal could be asked whether to continue
             capture_output=True,
             text=True,
             timeout=300,

@@ -196,7 +196,7 @@ ALLOWED = {
 }
 BACKENDS_FOR = {
     "config": {"backends.user_files"},
-    "students": {"backends.checkpoints", "backends.fingerprints"},
+    "students": {"backends.architectures", "backends.checkpoints", "backends.fingerprints"},
     "elicitation": {"backends.reply_text"},
     "datasets": {"backends.hub", "backends.row_files", "backends.user_files"},
     "ingestion": {"backends.recorded"},

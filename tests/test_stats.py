@@ -109,7 +109,7 @@ def test_wilson_is_the_published_interval() -> None:
 
 
 @given(st.integers(1, 2000), st.floats(0, 1))
-def test_wilson_is_scipys_and_goes_on_smoothly_between_whole_numbers(total: int, share: float) -> None:
+def test_wilson_is_scipys_and_continues_smoothly_between_whole_numbers(total: int, share: float) -> None:
     """A mean over seeds is no whole number of right answers."""
     correct = share * total
     below, above = math.floor(correct), min(total, math.ceil(correct))

@@ -97,5 +97,6 @@ def holding(path: Path) -> Iterator[bool]:
 
 
 def exclusive(path: Path) -> AbstractContextManager[bool]:
-    """Hold the lock `.NAME.lock` beside `path`, a file or folder to write; see `holding`."""
-    return holding(path.with_name(f".{path.name}.lock"))
+    """Hold a lock beside `path`, a file or folder to write; see `holding`. Its name is one that no other program gives
+    to a file: a lock is emptied and removed."""
+    return holding(path.with_name(f".{path.name}.tinyllm.lock"))

@@ -112,14 +112,16 @@ def _common(url: str, key: ApiKey, timeout: httpx2.Timeout) -> dict[str, Any]:
 def body_of(request: Request, sampling: Sampling, cap: int, options: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON body for `request`, up to `cap` new tokens. Fields in `omit` are left out, those in `extra` go last.
 
-    Greedy decoding needs no top_p; with a temperature it is stated, because servers differ in their default."""
-    body: dict[str, Any] = {"model": options["model"], "temperature": sampling.temperature}
-    if sampling.temperature > 0 or sampling.top_p != 1:
+    What is not set is not sent: some models refuse any temperature. Greedy decoding needs no top_p."""
+    body: dict[str, Any] = {"model": options["model"]}
+    if sampling.temperature is not None:
+        body["temperature"] = sampling.temperature
+    if sampling.top_p is not None and (sampling.temperature != 0 or sampling.top_p != 1):
         body["top_p"] = sampling.top_p
     body[options["max_tokens_field"]] = cap
     if sampling.stop:
         body["stop"] = list(sampling.stop)
-    if sampling.temperature > 0:
+    if sampling.temperature:
         body["seed"] = sampling.seed + request.sample  # samples are different draws
     if options["api"] == "chat":
         body["messages"] = [{"role": message.role, "content": message.content} for message in request.messages]

@@ -46,8 +46,8 @@ class FatalErrors:
         if self._in_a_row >= _HOPELESS and not self._answered:
             raise TeacherError(
                 f"{where} refuses every request ({said}).",
-                "Check the teacher's settings; max_tokens_field, omit and extra shape the request, such as"
-                ' omit = ["temperature"].',
+                "Check the teacher's settings: only a temperature, top_p or seed that is set is sent; max_tokens_field,"
+                ' omit and extra shape the request, such as omit = ["stop"].',
             )
 
     def _is_locked_out(self, message: str) -> bool:

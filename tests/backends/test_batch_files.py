@@ -87,7 +87,7 @@ def test_a_batch_is_over_in_four_states(status: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["validating", "in_progress", "finalizing", "cancelling", "something_new"])
-def test_a_batch_in_any_other_state_goes_on(status: str) -> None:
+def test_a_batch_in_any_other_state_continues(status: str) -> None:
     assert not read_state({"id": "b", "status": status}, well_formed).over
 
 

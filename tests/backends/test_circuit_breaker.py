@@ -45,7 +45,7 @@ def test_an_answer_in_between_keeps_an_endpoint_alive() -> None:
     run(test, 8)
 
 
-def test_endpoints_that_come_back_go_on_with_all_that_waited() -> None:
+def test_endpoints_that_come_back_continue_with_all_that_waited() -> None:
     back = 1040.0
 
     async def stubborn(endpoints: Endpoints) -> None:

@@ -55,7 +55,7 @@ def test_what_takes_too_long_ends_soon_after_its_time(seconds: float) -> None:
     assert seconds <= run(test, seconds) <= 1.5 * seconds + 1
 
 
-def test_what_is_done_in_time_is_left_alone_whatever_goes_on_beside_it() -> None:
+def test_what_is_done_in_time_is_left_alone_whatever_happens_beside_it() -> None:
     async def test(deadlines: Deadlines) -> None:
         works = [work(deadlines, second) for second in range(30)]
         found = await asyncio.gather(*works, return_exceptions=True)

@@ -123,7 +123,7 @@ def test_a_storm_of_troubles_ends_with_everybody_served(seed: int) -> None:
     assert most <= 1024
 
 
-def test_a_pause_holds_for_everybody_and_ends_by_itself() -> None:
+def test_a_pause_holds_for_everybody_and_ends_automatically() -> None:
     async def test(endpoints: Endpoints) -> None:
         endpoint = endpoints.all[0]
         started = endpoints.clock()

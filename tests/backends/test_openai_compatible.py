@@ -43,6 +43,23 @@ def test_the_body_asks_for_the_sampling_and_nothing_else() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("sampling", "sent"),
+    [
+        (Sampling(temperature=None, top_p=None, seed=7), {}),
+        (Sampling(temperature=0.7, top_p=None, seed=7), {"temperature": 0.7, "seed": 7}),
+        (Sampling(temperature=0.7, top_p=1.0, seed=7), {"temperature": 0.7, "top_p": 1.0, "seed": 7}),
+        (Sampling(temperature=None, top_p=0.9), {"top_p": 0.9}),
+        (Sampling(temperature=None, top_p=1.0), {"top_p": 1.0}),
+        (Sampling(temperature=0.0, top_p=None), {"temperature": 0.0}),
+    ],
+)
+def test_what_is_not_set_is_not_sent(sampling: Sampling, sent: dict[str, Any]) -> None:
+    _, endpoint = asked(lambda _n, _b: Answer(), sampling=sampling)
+    [body] = endpoint.bodies
+    assert {name: body[name] for name in ("temperature", "top_p", "seed") if name in body} == sent
+
+
 def test_samples_of_one_question_are_different_draws() -> None:
     message = Message(role="user", content="Why?")
     requests = [Request(split="train", key="1", messages=(message,), sample=sample) for sample in range(3)]

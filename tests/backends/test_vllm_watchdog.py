@@ -109,7 +109,7 @@ def test_children_of_a_command_that_crashed_are_ended(mark: str, number: signal.
     finish(process)
 
 
-def test_a_command_that_ends_by_itself_ends_the_watchdog(mark: str) -> None:
+def test_a_command_that_ends_ends_the_watchdog(mark: str) -> None:
     process = start(mark, python("import sys; print('ready', flush=True); sys.exit(3)"))
     assert process.wait(timeout=30) == 3
     assert not marked(mark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,25 @@ from tests.conftest import ROOT, SCRIPTED, Command, write_dataset
 from tests.models import make_folder
 from tinyllm_cli.api.json_results import RESULTS
 
+SECOND = """
+[teachers.crow]
+backend = "scripted"
+replies = ["The number in the question decides which of them fits."]
+"""
 SCHEMAS = ROOT / "docs" / "schemas"
 
 
 def check(done: Any, name: str) -> dict[str, Any]:
     """The object that was printed, valid by the schema of this name."""
     assert done.returncode == 0, done.stderr
-    value = json.loads(done.stdout)
+    return valid(json.loads(done.stdout), name)
+
+
+def valid(value: dict[str, Any], name: str) -> dict[str, Any]:
     schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
     assert [error.message for error in Draft202012Validator(schema).iter_errors(value)] == []
     assert set(value) <= set(schema["properties"])
-    return dict(value)
+    return value
 
 
 def test_every_command_has_its_types() -> None:
@@ -63,6 +72,42 @@ def test_output_is_valid_by_its_schema(toy: Command, tmp_path: Path) -> None:
     plan = ("experiment", "seeds", "--dataset", "toy", "--student", "student", "--dry-run", "--json")
     check(toy(*plan), "ExperimentPlanJson")
     check(toy("report", "--json"), "Report")
+
+
+def test_the_output_of_finished_experiments_is_valid_by_its_schema(toy: Command) -> None:
+    """With excluded parts, as a grid with its best alphas, and with a failed cell."""
+    assert toy("import", "toy").returncode == 0
+    assert toy("elicit", "--teacher", "parrot", "--dataset", "toy").returncode == 0
+    common = ("--dataset", "toy", "--student", "student", "--yes", "--json")
+    table = check(toy("experiment", "table1", *common, "--methods", "inference,finetune,tinyllm"), "ExperimentJson")
+    assert [cell["state"] for cell in table["cells"]] == ["done", "done"]
+    assert all(0 <= cell["result"]["accuracy"] <= 1 for cell in table["cells"])
+    grid = check(toy("experiment", "alpha", *common, "--grid", "0.5,2"), "ExperimentJson")
+    assert len(grid["best_on_valid"]) == 1
+    done = toy("experiment", "seeds", *common, "--seeds", "1", "--", "--lora-rank", "1000")
+    assert done.returncode == 1, done.stderr
+    assert {cell["state"] for cell in json.loads(done.stdout)["cells"]} == {"failed"}
+    valid(json.loads(done.stdout), "ExperimentJson")
+
+
+@pytest.mark.skipif(find_spec("optuna") is None, reason="optuna is not installed")
+def test_the_output_of_a_search_is_valid_by_its_schema(toy: Command, tmp_path: Path) -> None:
+    (tmp_path / "tinyllm.toml").write_text(SCRIPTED + SECOND, encoding="utf-8")
+    for teacher in ("parrot", "crow"):
+        assert toy("elicit", "--teacher", teacher, "--dataset", "toy").returncode == 0
+    common = ("--dataset", "toy", "--student", "student", "--json")
+    check(toy("experiment", "alpha", "--search", "1", *common, "--dry-run"), "SearchPlanJson")
+    found = check(toy("experiment", "alpha", "--search", "1", *common, "--yes"), "ExperimentJson")
+    assert found["best"]["run"] == 1
+
+
+def test_the_output_of_an_export_is_valid_by_its_schema(toy: Command) -> None:
+    assert toy("import", "toy").returncode == 0
+    assert toy("distill", "--dataset", "toy", "--alpha", "0", "--student", "student").returncode == 0
+    found = check(toy("export", "--to", "gguf", "--out", "out", "--questions", "3", "--json"), "ExportJson")
+    assert (found["format"], found["quantize"], found["run"]) == ("gguf", None, 1)
+    small = check(toy("export", "--to", "gguf", "--out", "small", "--quantize", "int8", "--json"), "ExportJson")
+    assert small["quantize"] == "int8"
 
 
 def test_an_error_is_valid_by_its_schema(inside: Command) -> None:

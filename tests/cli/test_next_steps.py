@@ -53,7 +53,7 @@ def test_some_replies_are_one(inside: Command, tmp_path: Path) -> None:
     assert (done.returncode, next_words(done.stderr)) == (0, ["tinyllm", "distill", "--alpha", "host=1"])
 
 
-def test_a_recording_of_other_questions_is_told(inside: Command, tmp_path: Path) -> None:
+def test_a_recording_of_other_questions_is_reported(inside: Command, tmp_path: Path) -> None:
     record(tmp_path, "elsewhere-1")
     configure(tmp_path)
     done = inside("elicit", "-t", "notes", "-d", "toy")
@@ -103,7 +103,7 @@ def test_a_report_without_runs_leads_to_the_first_one(inside: Command, tmp_path:
     assert next_words(inside("report").stderr) == ["tinyllm", "distill"]
 
 
-def test_nothing_to_score_is_told(inside: Command, tmp_path: Path) -> None:
+def test_nothing_to_score_is_reported(inside: Command, tmp_path: Path) -> None:
     inside("import", "toy")
     record(tmp_path, "train-0", text="No.")
     inside("import", NOTES, "--teacher", "ann", "--dataset", "toy")
@@ -111,7 +111,7 @@ def test_nothing_to_score_is_told(inside: Command, tmp_path: Path) -> None:
     assert (done.returncode, "The gates reject every rationale of ann" in done.stderr) == (2, True)
 
 
-def test_labels_that_are_likely_shifted_or_at_odds_are_told(inside: Command, tmp_path: Path) -> None:
+def test_labels_that_are_likely_shifted_or_contradictory_are_reported(inside: Command, tmp_path: Path) -> None:
     rows = [f"{n},Which is number {n}?,one,two,three,{1 + n % 2}\n" for n in range(15)]
     (tmp_path / "train.csv").write_text("id,question,a,b,c,answer\n" + "".join(rows))
     done = inside("import", "train.csv", "--name", "shifted", "--map", "options=a,b,c")
@@ -150,7 +150,7 @@ def test_a_name_that_is_no_folders_is_refused(inside: Command, name: str) -> Non
     assert (done.returncode, "can't be called" in done.stderr) == (2, True)
 
 
-def test_an_env_file_in_another_encoding_is_told(tinyllm: Command, tmp_path: Path) -> None:
+def test_an_env_file_in_another_encoding_is_reported(tinyllm: Command, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("OPENAI_API_KEY=k\n".encode("utf-16"))
     done = tinyllm("report")
     assert done.returncode == 2

@@ -90,7 +90,7 @@ def test_an_unreachable_hub_names_the_dataset_and_three_ways_on(tinyllm: Command
     failed(done, 1, "riddle", "INK-USC/riddle_sense", "tinyllm import", "everyday", "HF_ENDPOINT")
 
 
-def test_an_unreachable_student_is_told_before_anything_is_trained(tinyllm: Command) -> None:
+def test_an_unreachable_student_is_reported_before_anything_is_trained(tinyllm: Command) -> None:
     assert tinyllm("elicit", "--teacher", "expert", "--dataset", "everyday").returncode == 0
     failed(tinyllm("distill"), 1, "google/flan-t5-small", "hub can't be reached")
 

@@ -108,8 +108,8 @@ def test_what_is_kept_of_an_error_is_without_the_key(key: None, trouble: str) ->
 
 
 def test_a_reply_that_repeats_the_key_is_kept_without_it(key: None) -> None:
-    told: dict[str, Any] = {"reasoning_content": f"The key is {KEY}."}
-    reply = asked(lambda _n, _b: Answer(body=completion(f"You sent {KEY}!", **told)))[0]["0"]
+    reasoning: dict[str, Any] = {"reasoning_content": f"The key is {KEY}."}
+    reply = asked(lambda _n, _b: Answer(body=completion(f"You sent {KEY}!", **reasoning)))[0]["0"]
     assert isinstance(reply, Completion)
     assert (reply.text, reply.reasoning) == ("You sent ***!", "The key is ***.")
 

@@ -46,7 +46,7 @@ def test_words_break_where_they_end_as_long_as_there_is_room() -> None:
     ]
 
 
-def test_what_stands_above_and_below_a_table_has_the_terminals_width() -> None:
+def test_what_is_above_and_below_a_table_has_the_terminals_width() -> None:
     table = plain_table("A title that is wider than its table", ["a"], [["1"]], caption="word " * 25 + "end")
     lines = [line.rstrip() for line in printed(table, 120)]
     assert lines[0] == "A title that is wider than its table"

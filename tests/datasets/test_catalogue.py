@@ -210,7 +210,7 @@ def test_two_sources_of_one_name_are_a_conflict(tmp_path: Path, store: Store) ->
     assert store.questions.splits("toy") == {"train": 2}
 
 
-def test_a_local_copy_stands_in_for_the_hub(tmp_path: Path, store: Store) -> None:
+def test_a_local_copy_replaces_the_hub(tmp_path: Path, store: Store) -> None:
     ingest(store, from_path(write_dataset(tmp_path / "copy", train=2), name="riddle"))
     found = ingest_named(store, "riddle", NOTHING)
     assert (found.fresh, found.splits) == (False, {"train": 2})

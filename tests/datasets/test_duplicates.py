@@ -37,7 +37,7 @@ def test_a_copy_counts_whatever_the_order_of_options_and_the_case() -> None:
     assert counts(twins(SNAKES, text="where do GRASS  snakes like to live in summer")) == (1, 0, 0)
 
 
-def test_a_copy_with_another_right_answer_is_told_apart() -> None:
+def test_a_copy_with_another_right_answer_is_distinguished() -> None:
     [shared] = twins(SNAKES, answer=0)
     assert (shared.same, shared.answer) == (1, 1)
     assert [pair.kind for pair in shared.pairs] == ["answer"]

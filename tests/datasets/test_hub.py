@@ -346,7 +346,7 @@ WAYS_ON = ("tinyllm import FOLDER --name", "--dataset everyday", "HF_ENDPOINT")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_hub_out_of_reach_is_told_with_the_data_set_and_three_ways_on(
+def test_a_hub_out_of_reach_is_reported_with_the_data_set_and_three_alternatives(
     read: Read, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -356,12 +356,12 @@ def test_a_hub_out_of_reach_is_told_with_the_data_set_and_three_ways_on(
     assert [way for way in WAYS_ON if way not in caught.value.hint] == []
 
 
-def test_a_hub_without_the_file_is_told_likewise(read: Read) -> None:
+def test_a_hub_without_the_file_is_reported_likewise(read: Read) -> None:
     with pytest.raises(WorldProblem, match=r"data set obqa \(allenai/openbookqa\)"):
         read("obqa")
 
 
-def test_a_download_that_breaks_off_is_told_and_the_next_run_goes_on(hub: Hub, elicit: Elicit, tmp_path: Path) -> None:
+def test_an_interrupted_download_is_reported_and_continued(hub: Hub, elicit: Elicit, tmp_path: Path) -> None:
     hub.add("obqa", train=obqa_rows(3), validation=obqa_rows(2), test=obqa_rows(2))
     hub.cuts_short = True
     done = elicit("obqa")

@@ -51,7 +51,7 @@ def test_recordings_of_names_with_dots_and_byte_order_marks(inside: Command, tmp
     assert {"gpt-4.1", "gpt-4.5"} <= {one["teacher"] for one in json.loads(done.stdout)["teachers"]}
 
 
-def test_a_damaged_archive_of_recordings_is_told(inside: Command, tmp_path: Path) -> None:
+def test_a_damaged_archive_of_recordings_is_reported(inside: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", train=2)
     whole = gzip.compress(json.dumps({"id": "train-0", "rationale": "It is plain. " * 50}).encode())
     (tmp_path / "r.jsonl.gz").write_bytes(whole[:20] + b"\xff\xff\xff" + whole[23:])
@@ -90,7 +90,7 @@ def test_a_structured_rationale_is_refused(inside: Command, tmp_path: Path) -> N
     assert (done.returncode, "expected a text, found an object" in done.stderr) == (2, True)
 
 
-def test_rationales_that_are_taken_for_questions_are_told(inside: Command, tmp_path: Path) -> None:
+def test_rationales_that_are_taken_for_questions_are_reported(inside: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", train=1)
     assert inside("import", "toy").returncode == 0
     (tmp_path / "notes.jsonl").write_text(json.dumps({"id": "train-0", "rationale": "cork is light"}))
@@ -105,7 +105,7 @@ def test_a_single_files_split_may_stand_at_the_end_of_its_name(inside: Command, 
     assert json.loads(inside("import", "quiz_test.jsonl", "--json").stdout)["splits"] == {"test": 1}
 
 
-def test_rationales_in_a_format_that_is_not_read_are_told(inside: Command, tmp_path: Path) -> None:
+def test_rationales_in_a_format_that_is_not_read_are_reported(inside: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", train=1)
     (tmp_path / "toy" / "rationales").mkdir()
     (tmp_path / "toy" / "rationales" / "ann.parquet").write_bytes(b"PAR1")

@@ -154,5 +154,5 @@ def test_a_reply_states_one_option_or_none(reply: str, options: list[str], index
 
 
 @pytest.mark.parametrize("option", ["then", "likely", "clearly"])
-def test_an_option_may_be_a_word_that_stands_before_answers(option: str) -> None:
+def test_an_option_may_be_a_word_that_announces_answers(option: str) -> None:
     assert stated_option(f"The answer is {option}.", ["now", option]) == 1

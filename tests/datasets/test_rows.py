@@ -41,7 +41,7 @@ def test_numbers_lists_and_nulls_survive(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_format_is_told_by_its_name(name: str) -> None:
+def test_a_format_is_known_by_its_name(name: str) -> None:
     assert format_of(Path(name)) == "." + name.removesuffix(".gz").split(".")[-1]
     assert format_of(Path(name.upper())) == format_of(Path(name))
 

@@ -17,9 +17,9 @@ from tests.batch_endpoint import (
     Reply,
     configure,
     good,
+    result_of,
     serving_batches,
     settled,
-    told,
 )
 from tests.conftest import Command
 from tests.files import rows
@@ -60,8 +60,8 @@ def test_a_batch_brings_the_rows_of_an_ordinary_run(inside: Command, tmp_path: P
     sampled = ("--samples", "2", "--temperature", "0.5")
     with serving_batches(answer=fussy) as server:
         configure(tmp_path, server.url, questions=12, api=api, length_retry_factor=1.0)
-        done = told(inside(*BATCH, *sampled, "--json"))
-        ordinary = told(inside(*ORDINARY, *sampled, "--db", "ordinary.db", "--json"))
+        done = result_of(inside(*BATCH, *sampled, "--json"))
+        ordinary = result_of(inside(*ORDINARY, *sampled, "--db", "ordinary.db", "--json"))
     assert len(server.requests()) == len(server.asked) == 24
     assert sorted(map(json.dumps, server.asked)) == sorted(json.dumps(one["body"]) for one in server.requests())
     for query in (RATIONALES, FAILURES):
@@ -85,9 +85,9 @@ def test_a_cut_reply_is_kept_and_never_asked_again(inside: Command, tmp_path: Pa
 
     with serving_batches(answer=cut) as server:
         configure(tmp_path, server.url, questions=3)
-        assert told(inside(*BATCH, "--json"))["cut_off"] == 3
-        assert told(inside(*BATCH, "--json"))["already"] == 3
-        assert told(inside(*ORDINARY, "--json"))["already"] == 3
+        assert result_of(inside(*BATCH, "--json"))["cut_off"] == 3
+        assert result_of(inside(*BATCH, "--json"))["already"] == 3
+        assert result_of(inside(*ORDINARY, "--json"))["already"] == 3
     assert len(server.requests()) == 3
     assert server.asked == []
 
@@ -99,7 +99,7 @@ def test_a_batch_costs_half_after_five_ordinary_questions(inside: Command, tmp_p
         assert refused.returncode == 2
         assert "there is no terminal to confirm it" in refused.stderr
         assert server.calls == []
-        done = told(inside(*BATCH, "--yes", "--json"))
+        done = result_of(inside(*BATCH, "--yes", "--json"))
     each = (100 * 2.0 + 10 * 10.0) / 1e6
     assert (len(server.asked), len(server.requests())) == (5, 7)
     assert (done["pilot_replies"], done["new"]) == (5, 7)
@@ -119,7 +119,7 @@ def test_a_budget_holds_for_what_is_submitted_and_not_answered(inside: Command, 
         assert f"{12 - submitted} requests were not asked" in done.stdout
         assert "kept for what is pending" in done.stdout
         server.held = False
-        again = told(inside(*BATCH, "--max-tokens-total", "200000", "--max-tokens", "200", "--json"))
+        again = result_of(inside(*BATCH, "--max-tokens-total", "200000", "--max-tokens", "200", "--json"))
     assert again["new"] == 12
     assert max(len(batch.requests) for batch in server.batches.values()) <= 12
     settled(tmp_path, 12)
@@ -157,12 +157,12 @@ def test_what_lies_in_a_batch_is_asked_by_nobody_else(inside: Command, tmp_path:
     with serving_batches(held=True) as server:
         configure(tmp_path, server.url, questions=12)
         inside(*BATCH, "--no-wait", "--limit", "7")
-        assert told(inside(*ORDINARY, "--limit", "9", "--json"))["pending"] == 7
+        assert result_of(inside(*ORDINARY, "--limit", "9", "--json"))["pending"] == 7
         assert len(server.asked) == 2
         assert "Would ask gpt (m) 3 times" in inside(*BATCH, "--dry-run").stdout
-        assert told(inside(*BATCH, "--no-wait", "--json"))["pending"] == 10
+        assert result_of(inside(*BATCH, "--no-wait", "--json"))["pending"] == 10
         server.held = False
-        assert told(inside(*BATCH, "--json"))["new"] == 10
+        assert result_of(inside(*BATCH, "--json"))["new"] == 10
     assert [len(batch.requests) for batch in server.batches.values()] == [7, 3]
     settled(tmp_path, 12)
 
@@ -170,7 +170,7 @@ def test_what_lies_in_a_batch_is_asked_by_nobody_else(inside: Command, tmp_path:
 def test_many_requests_make_several_batches(inside: Command, tmp_path: Path) -> None:
     with serving_batches() as server:
         configure(tmp_path, server.url, questions=25, batch_requests=10)
-        assert len(told(inside(*BATCH, "--json"))["batches"]) == 3
+        assert len(result_of(inside(*BATCH, "--json"))["batches"]) == 3
     assert [len(batch.requests) for batch in server.batches.values()] == [10, 10, 5]
     names = [request["custom_id"] for request in server.requests()]
     assert len(set(names)) == 25
@@ -185,11 +185,11 @@ def test_a_content_in_two_places_is_in_one_batch(inside: Command, tmp_path: Path
         copies = "".join(lines.replace("train-", f"copy {number} ") for number in range(60))
         (tmp_path / "toy" / "train.jsonl").write_text(lines + copies, encoding="utf-8")
         early = inside(*BATCH, "--no-wait", "--json")
-        assert told(early)["left"] == 0
+        assert result_of(early)["left"] == 0
         assert "no answer yet" not in early.stderr
         last = inside(*BATCH, "--json")
         assert "no answer yet" not in last.stderr
-        found = told(last)
+        found = result_of(last)
         assert (found["new"] + found["already"], found["pending"], found["left"]) == (305, 0, 0)
     assert len(server.requests()) == 5
     settled(tmp_path, 5)
@@ -203,8 +203,8 @@ def test_what_an_expired_batch_has_is_kept_and_the_rest_is_asked_next_time(insid
         assert "7 requests have no answer and are asked again next time" in first.stderr
         assert "5 new rationales" in first.stdout
         assert rows(tmp_path, "SELECT count(*) FROM failures") == [(0,)]
-        assert told(inside(*BATCH, "--json"))["new"] == 2
-        assert told(inside(*BATCH, "--json"))["new"] == 5
+        assert result_of(inside(*BATCH, "--json"))["new"] == 2
+        assert result_of(inside(*BATCH, "--json"))["new"] == 5
     assert [len(batch.requests) for batch in server.batches.values()] == [12, 7, 5]
     settled(tmp_path, 12)
 
@@ -216,7 +216,7 @@ def test_a_failed_batch_says_why_and_is_submitted_again_next_time(inside: Comman
         first = inside(*BATCH)
         assert "failed; The model does not exist. (line 1)" in first.stderr
         assert rows(tmp_path, "SELECT state FROM elicitations") == [("failed",)]
-        assert told(inside(*BATCH, "--json"))["new"] == 4
+        assert result_of(inside(*BATCH, "--json"))["new"] == 4
     settled(tmp_path, 4)
 
 
@@ -225,8 +225,8 @@ def test_what_failed_in_a_batch_is_not_submitted_by_the_run_that_learns_of_it(in
         configure(tmp_path, server.url, questions=12)
         inside(*BATCH, "--no-wait")
         server.held = False
-        learnt = told(inside(*BATCH, "--json"))
-        assert (learnt["failed"], learnt["left"]) == (4, 0)
+        found = result_of(inside(*BATCH, "--json"))
+        assert (found["failed"], found["left"]) == (4, 0)
         assert len(server.batches) == 1
         again = inside(*BATCH)
     assert "no answer yet" not in again.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch_endpoint import BATCH, KEY, ORDINARY, Ending, configure, serving_batches, settled, told
+from tests.batch_endpoint import BATCH, KEY, ORDINARY, Ending, configure, result_of, serving_batches, settled
 from tests.conftest import Command
 from tests.files import rows
 
@@ -41,7 +41,7 @@ def spoil(lines: list[bytes]) -> list[bytes]:
     ]
 
 
-def test_hostile_results_are_counted_and_told_and_stop_nothing(inside: Command, tmp_path: Path) -> None:
+def test_hostile_results_are_counted_and_reported_and_stop_nothing(inside: Command, tmp_path: Path) -> None:
     with serving_batches(lines=spoil) as server:
         configure(tmp_path, server.url, questions=10)
         first = inside(*BATCH)
@@ -57,11 +57,11 @@ def test_hostile_results_are_counted_and_told_and_stop_nothing(inside: Command, 
             ("not a completion: the result has no response",),
         ]
         server.lines = lambda lines: lines
-        assert told(inside(*BATCH, "--json"))["new"] == 4
+        assert result_of(inside(*BATCH, "--json"))["new"] == 4
     settled(tmp_path, 10)
 
 
-def test_an_endpoint_without_batches_is_told_apart(inside: Command, tmp_path: Path) -> None:
+def test_an_endpoint_without_batches_is_distinguished(inside: Command, tmp_path: Path) -> None:
     with serving_batches(trouble=lambda _method, path: None if "completions" in path else 404) as server:
         configure(tmp_path, server.url, questions=4)
         done = inside(*BATCH)
@@ -112,7 +112,7 @@ def test_what_passes_is_tried_again_and_nothing_doubles(inside: Command, tmp_pat
 
     with serving_batches(trouble=every_first) as server:
         configure(tmp_path, server.url, questions=4)
-        assert told(inside(*BATCH, "--json"))["new"] == 4
+        assert result_of(inside(*BATCH, "--json"))["new"] == 4
     assert len(server.batches) == 1
     settled(tmp_path, 4)
 
@@ -175,7 +175,7 @@ def test_a_lost_batch_is_searched_for_through_many_pages(inside: Command, tmp_pa
         inside(*BATCH, "--no-wait")
         forget(tmp_path, "id = NULL, state = 'submitting'", "number = 1")
         server.held = False
-        assert told(inside(*BATCH, "--json"))["new"] == 14
+        assert result_of(inside(*BATCH, "--json"))["new"] == 14
     assert len(server.batches) == 7
     assert server.calls.count("GET /batches") == 4
     settled(tmp_path, 14)
@@ -246,7 +246,7 @@ def test_what_never_arrived_leaves_its_room_in_the_budget(
     settled(tmp_path, 4)
 
 
-def test_what_has_no_answer_yet_is_told(inside: Command, tmp_path: Path) -> None:
+def test_what_has_no_answer_yet_is_reported(inside: Command, tmp_path: Path) -> None:
     with serving_batches(ending=lambda _batch: Ending(status="expired", worked_on=3)) as server:
         configure(tmp_path, server.url, questions=4)
         done = inside(*BATCH)
@@ -268,7 +268,7 @@ def test_a_batch_of_another_account_or_endpoint_is_left_alone(inside: Command, t
         assert "is it the account that submitted it?" in inside(*BATCH).stderr
         server.batches |= kept
         server.held = False
-        assert told(inside(*BATCH, "--json"))["new"] == 4
+        assert result_of(inside(*BATCH, "--json"))["new"] == 4
     settled(tmp_path, 4)
 
 
@@ -286,7 +286,7 @@ def test_results_that_are_gone_are_asked_again_when_nobody_can_have_them_any_mor
         assert "the endpoint no longer has its results" in last.stderr
         assert len(server.batches) == 2
         server.trouble = lambda _method, _path: None
-        assert told(inside(*BATCH, "--json"))["new"] == 4
+        assert result_of(inside(*BATCH, "--json"))["new"] == 4
     settled(tmp_path, 4)
 
 

@@ -100,7 +100,7 @@ class Spending(RuleBasedStateMachine):
     def settle(self, data: st.DataObject) -> None:
         ask = self.in_flight.pop(data.draw(st.integers(0, len(self.in_flight) - 1)))
         prompt, reply = data.draw(st.integers(0, ask.prompt)), data.draw(st.integers(0, ask.reply))
-        told: dict[str, Any] = {
+        usage: dict[str, Any] = {
             "prompt_tokens": data.draw(st.sampled_from([None, prompt])),
             "completion_tokens": data.draw(st.sampled_from([None, reply])),
             "cost": data.draw(st.sampled_from([None, ask.cost(prompt, reply)])),
@@ -112,7 +112,7 @@ class Spending(RuleBasedStateMachine):
         self.tokens += prompt + reply
         self.money += ask.cost(prompt, reply)
         if kind == "reply":
-            self.budget.settle(ask.request, Completion(text="So.", finish_reason="stop", **told))
+            self.budget.settle(ask.request, Completion(text="So.", finish_reason="stop", **usage))
         else:
             known = {"prompt_tokens": prompt, "completion_tokens": reply, "cost": ask.cost(prompt, reply)}
             self.budget.settle(ask.request, Failure(reason="empty reply", **known))

@@ -159,7 +159,7 @@ def test_prompts_of_another_script_do_not_break_the_budget(store: Store, limit: 
     assert till.tokens <= limit
 
 
-def test_the_run_goes_on_in_the_room_that_the_requests_in_flight_leave(toy: Store) -> None:
+def test_the_run_continues_in_the_room_that_the_requests_in_flight_leave(toy: Store) -> None:
     till, limit = Till(moody=False), 2_100
     with serving(till) as endpoint:
         tally, _ = ask(toy, endpoint.url, Budget(tokens=limit))
@@ -168,7 +168,7 @@ def test_the_run_goes_on_in_the_room_that_the_requests_in_flight_leave(toy: Stor
     assert tally.done > 3 * (limit // room_for_one_more(cold, till)) > 0
 
 
-def test_further_runs_with_a_budget_each_go_on_to_the_end(toy: Store) -> None:
+def test_further_runs_with_a_budget_each_continue_to_the_end(toy: Store) -> None:
     till, runs = Till(moody=False), 0
     with serving(till) as endpoint:
         while True:

@@ -150,7 +150,7 @@ def test_so_few_questions_as_a_check_asks_are_simply_asked(inside: Command, tmp_
 
 
 @pytest.mark.parametrize("typed", ["y\n", "n\n", "\n", "\x04"], ids=["yes", "no", "enter", "end of input"])
-def test_at_a_terminal_only_yes_goes_on(tmp_path: Path, typed: str) -> None:
+def test_at_a_terminal_only_yes_continues(tmp_path: Path, typed: str) -> None:
     with serving(lambda _n, _b: Answer()) as endpoint:
         write_host(tmp_path, endpoint.url, **PRICES)
         code, out, shown = at_a_terminal(tmp_path, typed, *ELICIT)

@@ -233,7 +233,7 @@ def test_another_seed_draws_other_examples() -> None:
     assert len({prompt_for(seed=seed).examples for seed in range(5)}) > 1
 
 
-def test_the_context_stands_before_the_question() -> None:
+def test_the_context_is_before_the_question() -> None:
     text = text_of(prompt_for(replace(QUESTION, context="It rained."), icl=0))
     assert text.index("Context: It rained.") < text.index("Question: ")
 

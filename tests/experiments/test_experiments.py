@@ -346,7 +346,7 @@ def test_cells_of_a_process_that_is_gone_are_planned_again(store: Store) -> None
     [
         (["table2"], "'table2' is not one of"),
         (["table1", "--methods", "magic"], "There is no method 'magic'"),
-        (["table1", "--seeds", "one"], "--seeds: 'one' is not a list of numbers"),
+        (["table1", "--seeds", "one"], "--seeds: 'one' is not a list of whole numbers"),
         (["train-size", "--fractions", "150"], "--fractions are percentages"),
         (["table1", "--search", "3"], "--search belongs to the experiment alpha"),
         (["seeds", "--grid", "1"], "--grid belongs to the experiment alpha"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +19,7 @@ from tests.models import HIDDEN, causal_model, diverged, make_folder, make_stude
 from tinyllm_cli.cli import app
 from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.errors import Busy, UsageProblem, WorldProblem
-from tinyllm_cli.export import to_gguf
+from tinyllm_cli.export import leftovers, to_gguf
 from tinyllm_cli.export.check import Asked, Borrowed, answers_of, compare
 from tinyllm_cli.export.export import FORMATS, ExportConfig, Exported, export, find_format
 from tinyllm_cli.files import exclusive
@@ -281,16 +282,68 @@ def test_a_run_whose_data_set_is_gone_cannot_be_checked(world: Store, tmp_path: 
         export(world, run, ExportConfig(format="gguf", out=tmp_path / "out"), lambda text: None)
 
 
-def test_what_a_killed_export_left_is_removed_by_the_next(world: Store, tmp_path: Path) -> None:
-    """Folders of exports to other names, which may be running, stay."""
-    ours, others = tmp_path / ".out.export-abcd1234", tmp_path / ".out-2.export-abcd1234"
-    for folder in (ours, others):
-        folder.mkdir()
-        (folder / "model.gguf").write_bytes(b"half")
+def leftover(folder: Path, **files: str) -> Path:
+    """A folder as `mkdtemp` makes it; in the names of files, `_` stands for a dot."""
+    folder.mkdir(mode=0o700)
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_text(content)
+    return folder
+
+
+OLD_CARD = "# Run 1, tiny on toy, as gguf\n\nExported by tinyllm 0.1.0. Compared with the student\n"
+
+
+def test_what_killed_exports_left_is_removed_by_the_next(world: Store, tmp_path: Path) -> None:
+    """Of exports to this and to other names, of this version and of earlier ones."""
+    marked = leftover(tmp_path / ".out.export-abcd1234", model_gguf="half")
+    (marked / leftovers.MARK).touch()
+    (marked / "export").mkdir()
+    other = leftover(tmp_path / ".else-2.export-abcd123_")
+    (other / leftovers.MARK).touch()
+    unmarked = leftover(tmp_path / ".out.export-bbbb1234", model_gguf="half", tokenizer_json="{}")
+    empty = leftover(tmp_path / ".out.export-cccc1234")
+    first = leftover(tmp_path / ".out-dddd1234", model_gguf="whole", README_md=OLD_CARD)
+    os.utime(first / "README.md", (0, 0))
     exported(world, tmp_path, causal, "gguf")
-    assert not ours.exists()
-    assert others.exists()
-    assert not (tmp_path / ".out.lock").exists()
+    for folder in (marked, other, unmarked, empty, first):
+        assert not folder.exists(), folder
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"README.md", "model.gguf"}
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_folder_that_is_not_provably_a_leftover_stays(world: Store, tmp_path: Path) -> None:
+    notes = leftover(tmp_path / ".out.export-aaaa1234", model_gguf="mine", notes_txt="mine")
+    shared = leftover(tmp_path / ".out.export-bbbb1234", model_gguf="mine")
+    shared.chmod(0o755)
+    half = leftover(tmp_path / ".out-cccc1234", model_gguf="half")
+    fresh = leftover(tmp_path / ".out-dddd1234", model_gguf="whole", README_md=OLD_CARD)
+    foreign = leftover(tmp_path / ".out-eeee1234", model_gguf="whole", README_md="My model")
+    short = leftover(tmp_path / ".out-123", model_gguf="half")
+    link = tmp_path / ".out.export-ffff1234"
+    link.symlink_to(shared)
+    lock = tmp_path / ".out.lock"
+    lock.write_text("mine")
+    said: list[str] = []
+    run = record_run(world, causal(tmp_path / "run"))
+    export(world, run, ExportConfig(format="gguf", out=tmp_path / "out", questions=4), said.append)
+    for path in (notes, shared, half, fresh, foreign, short, link):
+        assert path.exists(), path
+    assert lock.read_text() == "mine"
+    named = [text for text in said if "looks like a leftover of an export by an earlier version" in text]
+    assert [text.split(" ")[0] for text in named] == [str(half), str(fresh), str(foreign)]
+
+
+def test_the_folder_of_an_export_that_is_running_stays(world: Store, tmp_path: Path) -> None:
+    running = leftover(tmp_path / ".other.export-abcd1234")
+    (running / leftovers.MARK).touch()
+    with exclusive(tmp_path / "other") as ours:
+        assert ours
+        exported(world, tmp_path, causal, "gguf")
+        assert running.exists()
+    [run] = world.runs.everything()
+    export(world, run, ExportConfig(format="gguf", out=tmp_path / "next", questions=4), lambda text: None)
+    assert not running.exists()
 
 
 def test_an_export_that_is_killed_leaves_what_the_next_one_finds(

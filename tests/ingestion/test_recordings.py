@@ -39,7 +39,7 @@ def stored(inside: Command, tmp_path: Path) -> list[tuple[str, str, int, str]]:
         ).fetchall()
 
 
-def test_ids_that_repeat_across_splits_are_told_apart_by_the_files_names(inside: Command, tmp_path: Path) -> None:
+def test_ids_that_repeat_across_splits_are_distinguished_by_the_files_names(inside: Command, tmp_path: Path) -> None:
     folder = numbered(tmp_path / "toy")
     for split in ("train", "dev"):
         items = ({"id": n, "rationale": f"because {split} {n}"} for n in range(3))

@@ -145,7 +145,7 @@ def test_a_gate_that_is_off_finds_nothing(gate: str) -> None:
 
 @pytest.mark.parametrize("off", [("too-short",), ("empty", "too-short"), GATES])
 @pytest.mark.parametrize("text", ["", "Let's think step by step.", "Because the", "\n#\n"])
-def test_nothing_is_never_learnt_whatever_is_off(text: str, off: tuple[str, ...]) -> None:
+def test_an_empty_text_is_never_trained_on_whatever_is_off(text: str, off: tuple[str, ...]) -> None:
     verdict = check(text, off=off, min_words=0)
     assert verdict.verdict == "rejected" or words(verdict.text)
 
@@ -430,6 +430,51 @@ CELLS = Question(
 )
 def test_an_option_that_begins_with_a_letter_is_not_read_as_that_letter(text: str, found: list[str]) -> None:
     assert [one.gate for one in judge(text, CELLS, GateSettings()).findings] == found
+
+
+REASON = "Take the last letter of each word in the given order and join them."
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "other"),
+    [
+        (("arde", "ardy", "brdo"), "arde", "ardy"),
+        (("plant", "plants", "planted"), "plants", "plant"),
+        (("oxide", "oxides"), "oxides", "oxide"),
+        (("quick", "quickly"), "quickly", "quick"),
+        (("kinetic energy", "kinetic energies", "no change"), "kinetic energies", "kinetic energy"),
+        (("an ion", "ions"), "ions", "an ion"),
+    ],
+)
+@pytest.mark.parametrize(
+    "claim",
+    ["{reason} The answer is {said}.", "{reason} So it is {said}.", "It is {said}.", "The answer is {said}. {reason}"],
+)
+def test_options_that_differ_in_an_ending_stay_distinct(
+    options: tuple[str, ...], said: str, other: str, claim: str
+) -> None:
+    text = claim.format(reason=REASON, said=said)
+    right = replace(QUESTION, text="What do the last letters spell?", options=options, answer=options.index(said))
+    assert "wrong-answer" not in gates(judge(text, right, GateSettings()))
+    wrong = replace(right, answer=options.index(other))
+    assert "wrong-answer" in gates(judge(text, wrong, GateSettings()))
+
+
+def test_the_number_of_a_noun_does_not_matter_where_options_differ_otherwise() -> None:
+    question = replace(QUESTION, text="What is it?", options=("igneous rock", "sedimentary rocks", "soil"), answer=0)
+    assert gates(judge(f"{REASON} So the answer is sedimentary rock.", question, GateSettings())) == ["wrong-answer"]
+    assert "wrong-answer" not in gates(judge(f"{REASON} The answer is igneous rocks.", question, GateSettings()))
+
+
+@pytest.mark.parametrize(
+    "options", [("RR", "Rr", "rr"), ("-5", "5", "+5"), ("x == y", "x != y", "z"), ("rain", "sand", "rain")]
+)
+def test_options_that_words_cannot_tell_apart_are_claimed_by_their_letter_only(options: tuple[str, ...]) -> None:
+    for answer, option in enumerate(options):
+        question = replace(QUESTION, text="Which is it?", options=options, answer=answer)
+        assert "wrong-answer" not in gates(judge(f"{REASON} So the answer is {option}.", question, GateSettings()))
+        other = "abc"[(answer + 1) % 3]
+        assert gates(judge(f"{REASON} The answer is ({other}).", question, GateSettings())) == ["wrong-answer"]
 
 
 CONTEXT = (

@@ -159,7 +159,7 @@ def test_processes_at_the_same_time_share_the_questions(tmp_path: Path) -> None:
     settled(tmp_path, 600)
 
 
-def test_ctrl_c_while_waiting_says_how_to_go_on(tinyllm: Command, tmp_path: Path) -> None:
+def test_ctrl_c_while_waiting_says_how_to_continue(tinyllm: Command, tmp_path: Path) -> None:
     with serving_batches(held=True) as server:
         configure(tmp_path, server.url, questions=20)
         process = start(tmp_path, *BATCH)

@@ -48,7 +48,7 @@ def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
         return db.execute(query).fetchall()
 
 
-def fill_up_and_go_on(folder: Path, *, file_size: int | None, enlarged: bool) -> None:
+def fill_up_and_continue(folder: Path, *, file_size: int | None, enlarged: bool) -> None:
     write_dataset(folder / "toy", train=QUESTIONS)
     with serving(lambda _n, _b: Answer(delay=0.01, body=completion("word " * 300))) as endpoint:
         write_host(folder, endpoint.url, max_in_flight=IN_FLIGHT)
@@ -82,12 +82,12 @@ def fill_up_and_go_on(folder: Path, *, file_size: int | None, enlarged: bool) ->
 
 def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
-    fill_up_and_go_on(tmp_path, file_size=500_000, enlarged=False)
+    fill_up_and_continue(tmp_path, file_size=500_000, enlarged=False)
 
 
 def test_a_file_system_without_space(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "800k"):
-        fill_up_and_go_on(tmp_path, file_size=None, enlarged=True)
+        fill_up_and_continue(tmp_path, file_size=None, enlarged=True)
 
 
 def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path) -> None:

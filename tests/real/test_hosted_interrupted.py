@@ -62,7 +62,7 @@ def test_a_process_that_sleeps_longer_than_the_time_out_loses_no_reply_and_asks_
     assert complete(tmp_path)
 
 
-def test_ctrl_c_keeps_what_was_answered_and_the_same_command_goes_on(tinyllm: Command, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_was_answered_and_the_same_command_continues(tinyllm: Command, tmp_path: Path) -> None:
     with serving(lambda _n, _b: Answer(delay=0.1)) as endpoint:
         configure(tmp_path, endpoint.url)
         process = begin(tmp_path, endpoint, after=3 * IN_FLIGHT)

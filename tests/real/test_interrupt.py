@@ -80,7 +80,7 @@ def test_import_keeps_nothing_of_a_half_read_file(tinyllm: Command, tmp_path: Pa
     assert json.loads(tinyllm("report", "--json").stdout)["datasets"] == []
 
 
-def test_elicit_goes_on(tinyllm: Command, tmp_path: Path) -> None:
+def test_elicit_continues(tinyllm: Command, tmp_path: Path) -> None:
     settings = '[teachers.slow]\nbackend = "scripted"\nreplies = ["Because of that."]\ndelay = 0.02\n'
     (tmp_path / "tinyllm.toml").write_text(settings, encoding="utf-8")
     write_dataset(tmp_path / "toy", train=200)
@@ -101,7 +101,7 @@ def test_distill_says_that_the_run_is_stopped(tinyllm: Command, tmp_path: Path) 
     assert [run["state"] for run in runs] == ["stopped"]
 
 
-def test_eval_goes_on(tinyllm: Command, tmp_path: Path) -> None:
+def test_eval_continues(tinyllm: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", test=2000)
     model = make_folder(tmp_path / "model", "causal")
     arguments = ("eval", "--model", str(model), "--dataset", "toy", "--scoring", "rank")

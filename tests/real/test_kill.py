@@ -125,7 +125,7 @@ def test_two_teachers_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert set(asked(tmp_path).values()) == {1}
 
 
-def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(tinyllm: Command, tmp_path: Path) -> None:
+def test_ctrl_c_says_what_is_kept_and_the_same_command_continues(tinyllm: Command, tmp_path: Path) -> None:
     configure(tmp_path, delay=0.01, questions=60)
     for stop in (1, 2, 3):
         process = start(tmp_path, *ELICIT)

@@ -165,7 +165,7 @@ def test_several_rounds_share_one_engine_and_each_request_is_answered_once(
     assert engine == engine_core(module_mark) is not None
 
 
-def test_a_prompt_that_is_too_long_fails_by_itself(teacher: VLLMTeacher) -> None:
+def test_a_prompt_that_is_too_long_fails_alone(teacher: VLLMTeacher) -> None:
     requests = [ask("word " * 2000, "long"), ask("Hello", "short")]
     found = {
         request.key: outcome
@@ -225,7 +225,7 @@ def test_closing_leaves_nothing_and_the_next_request_would_start_a_new_engine(
     teacher.close()
 
 
-def test_however_a_run_is_cut_nothing_stays_behind_and_the_next_one_goes_on(
+def test_however_a_run_is_cut_nothing_stays_behind_and_the_next_one_continues(
     tinyllm: Command, tmp_path: Path, mark: str, temporary: Path
 ) -> None:
     configure(tmp_path, "smollm2")

@@ -42,13 +42,13 @@ def evaluated(
     if teacher:
         answerer = Subject(kind="teacher", name=teacher, **state_of)
     elif method != "inference":
-        told = {"tinyllm": BOTH, "distill-step-by-step": {"ann": 1.0}}.get(method, {})
+        weights = {"tinyllm": BOTH, "distill-step-by-step": {"ann": 1.0}}.get(method, {})
         run = store.runs.start(
             RunIdentity(
                 method=method,
                 student=student,
                 dataset=dataset,
-                alpha=told if alpha is None else alpha,
+                alpha=weights if alpha is None else alpha,
                 seed=seed,
                 settings=RunSettings.from_json({"seed": seed, **settings}),
                 sources={},
@@ -123,7 +123,7 @@ def test_what_has_no_effect_on_the_result_makes_no_other_arm(store: Store) -> No
     assert (both.seeds, both.size, other.seeds) == ((0, 1), 80, (2,))
 
 
-def test_a_run_that_was_broken_off_is_no_seed_of_an_arm(store: Store) -> None:
+def test_an_interrupted_run_is_no_seed_of_an_arm(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(30), seed=0)
     evaluated(store, "toy", first(10), seed=1, state="stopped")
@@ -156,7 +156,7 @@ def test_two_states_of_a_model_are_two_arms_and_the_table_says_so(store: Store) 
     assert (entry.arm.mean, entry.tried, entry.on_valid) == (3 / 40, 2, False)
 
 
-def test_evaluations_of_questions_that_are_gone_are_left_out_and_told(store: Store) -> None:
+def test_evaluations_of_questions_that_are_gone_are_left_out_and_listed(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(30), method="finetune")
     asked = make_questions(40, split="test")
@@ -183,7 +183,7 @@ def test_the_first_questions_of_a_split_in_another_order_are_other_questions(sto
     assert [one.why for one in report(store).left_out] == ["the data set no longer holds these questions as they were"]
 
 
-def test_an_evaluation_that_was_made_again_is_not_told(store: Store) -> None:
+def test_an_evaluation_that_was_made_again_is_not_listed(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(30), method="inference")
     data(store, "toy", 30)
@@ -216,7 +216,7 @@ def test_an_ablation_and_a_sweep_hold_the_gates_and_the_questions(store: Store) 
     assert [one.label for one in ablation.variants] == ["without bob: ann alone"]
 
 
-def test_a_training_on_an_earlier_state_of_the_data_stands_for_nothing(store: Store) -> None:
+def test_a_training_on_an_earlier_state_of_the_data_represents_nothing(store: Store) -> None:
     """Its valid split may have been easier, and what is compared has to have learnt the same questions."""
     data(store, "toy", 40)
     evaluated(store, "toy", first(30), valid=0.9, data="old")
@@ -234,9 +234,9 @@ def test_a_training_on_an_earlier_state_of_the_data_stands_for_nothing(store: St
     assert "2 of all arms were trained on another state of the data set" in html_page(found)
 
 
-@pytest.mark.parametrize(("method", "stands"), [("lora", False), ("finetune", False), ("pinto", True)])
-def test_what_learns_gold_answers_stands_beside_others_on_the_same_questions(
-    store: Store, method: str, stands: bool
+@pytest.mark.parametrize(("method", "beside"), [("lora", False), ("finetune", False), ("pinto", True)])
+def test_what_learns_gold_answers_is_beside_others_on_the_same_questions(
+    store: Store, method: str, beside: bool
 ) -> None:
     """Labels and hints of teachers make other data of the same questions."""
     data(store, "toy", 40)
@@ -244,7 +244,7 @@ def test_what_learns_gold_answers_stands_beside_others_on_the_same_questions(
     evaluated(store, "toy", first(18), method="distill-step-by-step", valid=0.3, data="new")
     evaluated(store, "toy", first(30), method=method, valid=0.9, data="old")
     [block] = report(store).paper.tables[0].blocks
-    assert (method in {line.method for line in block.lines}) == stands
+    assert (method in {line.method for line in block.lines}) == beside
 
 
 def test_the_size_of_a_training_is_what_it_had(store: Store) -> None:
@@ -256,7 +256,7 @@ def test_the_size_of_a_training_is_what_it_had(store: Store) -> None:
     assert [arm.size for arm in report(store).arms] == [60]
 
 
-def test_the_setting_that_stands_for_a_method_is_chosen_on_valid(store: Store) -> None:
+def test_the_setting_that_represents_a_method_is_chosen_on_valid(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(30), alpha={"ann": 0.1, "bob": 1.0}, valid=0.4)
     evaluated(store, "toy", first(20), alpha={"ann": 0.5, "bob": 1.0}, valid=0.6)
@@ -360,13 +360,13 @@ def test_the_main_table_has_what_the_papers_has(store: Store) -> None:
     assert [line.label for line in block.lines] == [
         "Inference", "Full fine-tuning", "Distill-step-by-step", "TinyLLM",
     ]  # fmt: skip
-    told = block.lines[2].entries["one"]
-    assert (told.arm.alpha, told.arm.mean, told.best) == ({"ann": 1.0}, 0.45, False), "test has no say"
+    chosen = block.lines[2].entries["one"]
+    assert (chosen.arm.alpha, chosen.arm.mean, chosen.best) == ({"ann": 1.0}, 0.45, False), "test has no say"
     tinyllm = block.lines[3]
     assert (tinyllm.mean, tinyllm.best, tinyllm.entries["one"].best) == (pytest.approx((0.6 + 0.4) / 2), True, True)
-    over_finetune, over_told = block.gains
+    over_finetune, over_chosen = block.gains
     assert over_finetune.by_dataset == {"one": pytest.approx(0.2), "two": pytest.approx(0.2)}
-    assert over_told.mean == pytest.approx(24 / 18 - 1)
+    assert over_chosen.mean == pytest.approx(24 / 18 - 1)
     [teacher] = table.teachers
     assert (teacher.label, teacher.entries["one"].arm.mean) == ("ann", 0.75)
     assert [(column.n, column.size, column.chance) for column in table.columns] == [(40, 80, 0.25), (60, 80, 0.25)]
@@ -535,7 +535,7 @@ def test_data_sets_are_compared_apart_and_together(store: Store) -> None:
     assert all(one.adjusted >= one.p for one in found.values())
 
 
-def test_data_sets_with_other_numbers_of_seeds_are_told(store: Store) -> None:
+def test_data_sets_with_other_numbers_of_seeds_are_named(store: Store) -> None:
     for name, seeds in (("one", 3), ("two", 1)):
         data(store, name, 40)
         for seed in range(seeds):

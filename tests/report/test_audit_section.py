@@ -84,7 +84,7 @@ def test_without_rationales_there_is_no_section(store: Store) -> None:
     assert 'id="audit"' not in html_page(collect(store, samples=0), found)
 
 
-def test_copies_are_told_of_data_sets_without_rationales_too(store: Store) -> None:
+def test_copies_are_reported_for_data_sets_without_rationales_too(store: Store) -> None:
     train = make_questions(3)
     store.questions.replace("toy", "here", "1", [*train, replace(train[0], split="test", key="again")])
     [(name, shared)] = audit_section(store).copies

@@ -56,7 +56,7 @@ def test_no_difference_is_said_with_what_could_have_been_seen(store: Store) -> N
     assert "The minimum detectable difference is " in statement
 
 
-def test_several_data_sets_are_told_together_and_apart(store: Store) -> None:
+def test_several_data_sets_are_reported_together_and_apart(store: Store) -> None:
     for name in ("one", "two"):
         data(store, name, 40)
         evaluated(store, name, first(30))

@@ -166,7 +166,7 @@ def test_what_was_asked_for_one_split_costs_nothing_in_another(store: Store) -> 
     assert [(one.split, one.cost) for one in collect(store, samples=0).teachers] == [("train", 0.75), ("test", None)]
 
 
-def test_a_failure_that_an_edited_recording_mended_is_told_no_more(store: Store) -> None:
+def test_a_failure_that_an_edited_recording_repaired_is_not_listed(store: Store) -> None:
     [asked] = make_questions(1)
     store.questions.replace("toy", "here", "1", [asked])
     asking = ElicitationConfig(teacher="notes", backend="recorded", model="m", revision="", sampling=Sampling())
@@ -188,7 +188,7 @@ def test_what_reorders_a_line_does_not_reach_the_page(store: Store) -> None:
     assert "toy\N{REPLACEMENT CHARACTER}" in shown
 
 
-def test_a_question_that_stands_in_two_places_is_paid_once(store: Store) -> None:
+def test_a_question_in_two_places_is_paid_once(store: Store) -> None:
     [asked] = make_questions(1)
     store.questions.replace("toy", "here", "1", [asked, replace(asked, key="again")])
     asking = ElicitationConfig(teacher="dear", backend="scripted", model="m", revision="1", sampling=Sampling())

@@ -96,7 +96,7 @@ def legend_of(chart: Chart) -> list[str]:
     return [text for text in texts_of(chart) if any(part.startswith(f"{text}: from") for part in known)]
 
 
-def test_curves_are_means_over_seeds_and_told_apart_by_arm(store: Store) -> None:
+def test_curves_are_means_over_seeds_one_for_each_arm(store: Store) -> None:
     data(store, "toy", 40)
     for seed, last in ((0, 0.5), (1, 0.7)):
         curve = [
@@ -307,13 +307,13 @@ def test_cases_are_questions_on_which_the_methods_disagree(store: Store) -> None
     explained(store, "toy", "test", [7, 30], HOSTILE)
     explained(store, "toy", "train", [3, 4], "Because so it is.")
     cases = collect(store, samples=4).cases
-    told = [(case.key, case.why) for case in cases if case.split == "test"]
-    assert len(told) == 4
-    assert told[0] == ("test-7", "TinyLLM is right, Full fine-tuning is wrong"), "first what a teacher wrote about"
-    assert {why for _, why in told} == {
+    shown = [(case.key, case.why) for case in cases if case.split == "test"]
+    assert len(shown) == 4
+    assert shown[0] == ("test-7", "TinyLLM is right, Full fine-tuning is wrong"), "first what a teacher wrote about"
+    assert {why for _, why in shown} == {
         "TinyLLM is right, Full fine-tuning is wrong", "Full fine-tuning is right, TinyLLM is wrong",
     }  # fmt: skip
-    assert {key for key, _ in told} <= {"test-0", "test-1", "test-4", "test-5", "test-7"}
+    assert {key for key, _ in shown} <= {"test-0", "test-1", "test-4", "test-5", "test-7"}
     assert [(one.who, one.right) for one in cases[0].answered] == [
         ("Full fine-tuning, tiny", 0.0),
         ("TinyLLM, tiny", 1.0),
@@ -333,7 +333,7 @@ def test_a_question_that_left_the_data_set_is_no_case(store: Store) -> None:
     assert collect(store, samples=4).cases == ()
 
 
-def test_answers_over_several_seeds_are_told_together(store: Store) -> None:
+def test_answers_over_several_seeds_are_reported_together(store: Store) -> None:
     data(store, "toy", 40)
     for seed in range(2):
         trained(store, "toy", {0, 1} if seed else {0}, seconds=5, seed=seed)
@@ -366,7 +366,7 @@ def test_splits_and_cuts_are_counted(store: Store) -> None:
     assert [cell.text for cell in run_sheet(found.runs).groups[0].rows[0].cells][6:9] == ["5", "4.5", "2.6"]
 
 
-def test_the_teachers_own_accuracy_stands_with_them(store: Store) -> None:
+def test_the_teachers_own_accuracy_is_with_them(store: Store) -> None:
     data(store, "toy", 40)
     evaluated(store, "toy", first(30), teacher="ann")
     explained(store, "toy", "train", [1, 2], "Because.", cost=0.5)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from backends.base import ModelUnavailable
+from backends.base import Message, ModelUnavailable, Request, Sampling
+from backends.huggingface import HuggingFaceTeacher
 from tests.conftest import make_questions
 from tests.models import KINDS, make_folder, make_student, tiny_tokenizer, word_tokenizer
 from tinyllm_cli.datasets.question import Question
@@ -147,7 +148,7 @@ SCORED = st.lists(
 
 @settings(max_examples=25, deadline=None)
 @given(asked=SCORED)
-def test_option_scores_equal_scoring_each_option_by_itself(
+def test_option_scores_equal_scoring_each_option_alone(
     student: Student, asked: list[tuple[list[int], list[list[int]]]]
 ) -> None:
     inputs, options = [read for read, _ in asked], [own for _, own in asked]
@@ -224,21 +225,92 @@ def test_a_tokenizer_without_line_breaks_reads_question_options_and_letters(tmp_
     assert student.tokenizer.unk_token_id not in example.input
 
 
-@pytest.mark.parametrize(("ends", "reason"), [(False, "no end-of-sequence token"), (True, "reads the words after")])
-def test_a_model_that_writes_no_text_is_refused(tmp_path: Path, ends: bool, reason: str) -> None:
-    from transformers import BertConfig, BertForMaskedLM
+def test_a_model_whose_tokenizer_has_no_end_token_is_refused(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer(ends=False)
+    folder = make_folder(tmp_path / "student", "causal", tokenizer=tokenizer)
+    tokenizer.eos_token = None
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ModelUnavailable, match="no end-of-sequence token") as refused:
+        load_student(str(folder))
+    assert "Llama" in refused.value.hint
+
+
+ENCODERS = {
+    "bert": "BertForMaskedLM",
+    "roberta": "RobertaForMaskedLM",
+    "xlm-roberta": "XLMRobertaForMaskedLM",
+    "electra": "ElectraForMaskedLM",
+    "albert": "AlbertForMaskedLM",
+    "deberta": "DebertaForMaskedLM",
+    "deberta-v2": "DebertaV2ForMaskedLM",
+    "distilbert": "DistilBertForMaskedLM",
+    "modernbert": "ModernBertForMaskedLM",
+    "xlm": "XLMWithLMHeadModel",
+}
+
+
+def make_encoder(folder: Path, kind: str, head: str, **more: object) -> str:
+    """A tiny model with random weights of the usual size: what it reads from a later word is almost nothing."""
+    import transformers
 
     tokenizer = tiny_tokenizer(ends=False)
-    if not ends:
-        tokenizer.eos_token = None
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
-    )
-    BertForMaskedLM(config).save_pretrained(tmp_path / "bert")
-    tokenizer.save_pretrained(tmp_path / "bert")
-    with pytest.raises(ModelUnavailable, match=reason) as refused:
-        load_student(str(tmp_path / "bert"))
-    assert "Llama" in refused.value.hint
+    sizes = {"vocab_size": len(tokenizer), "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+             "intermediate_size": 8, "embedding_size": 8, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1,
+             "cls_token_id": 1, "sep_token_id": 1}  # fmt: skip
+    names = {"xlm": {"emb_dim": 8, "n_layers": 1, "n_heads": 2}, "distilbert": {"dim": 8, "n_layers": 1, "n_heads": 2}}
+    config = transformers.CONFIG_MAPPING[kind](**sizes, **names.get(kind, {}), **more)
+    getattr(transformers, head)(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(("kind", "head"), ENCODERS.items(), ids=ENCODERS)
+def test_an_encoder_is_refused_by_its_architecture(tmp_path: Path, kind: str, head: str) -> None:
+    name = make_encoder(tmp_path / "model", kind, head)
+    message = rf"is an encoder \({kind}\): it reads the words after the one that it predicts"
+    for load in (load_student, load_ruler):
+        with pytest.raises(ModelUnavailable, match=message) as refused:
+            load(name)
+        assert "Llama" in refused.value.hint
+    with pytest.raises(ModelUnavailable, match=message):
+        list(HuggingFaceTeacher({"model": name}).generate([request()], Sampling(max_tokens=4)))
+
+
+def request() -> Request:
+    return Request(split="train", key="1", messages=(Message(role="user", content="Why?"),))
+
+
+@pytest.mark.parametrize(
+    ("kind", "head"),
+    [("bert", "BertLMHeadModel"), ("roberta", "RobertaForCausalLM"), ("electra", "ElectraForCausalLM")],
+)
+def test_an_encoder_that_is_configured_as_a_decoder_is_a_student(tmp_path: Path, kind: str, head: str) -> None:
+    student = load_student(make_encoder(tmp_path / "model", kind, head, is_decoder=True))
+    assert student.kind == "causal"
+    [example] = student.encode([task("Which of these?", "thing 3")], WIDE)
+    assert example.length
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "names"),
+    [("bert-generation", "BertGenerationDecoder", {}),
+     ("xlnet", "XLNetLMHeadModel", {"d_model": 8, "n_layer": 1, "n_head": 2, "d_inner": 8})],
+)  # fmt: skip
+def test_a_small_random_model_that_reads_ahead_is_refused(
+    tmp_path: Path, kind: str, head: str, names: dict[str, object]
+) -> None:
+    name = make_encoder(tmp_path / "model", kind, head, **names)
+    with pytest.raises(ModelUnavailable, match="reads the words after the one that it predicts"):
+        load_student(name)
+
+
+def test_a_model_without_a_head_for_text_is_refused(tmp_path: Path) -> None:
+    from transformers import ViTConfig
+
+    tiny_tokenizer(ends=False).save_pretrained(tmp_path / "model")
+    ViTConfig(hidden_size=8, num_hidden_layers=1).save_pretrained(tmp_path / "model")
+    with pytest.raises(ModelUnavailable, match="can't write text: transformers has no such model for 'vit'"):
+        load_student(str(tmp_path / "model"))
 
 
 def test_an_end_token_that_a_tokenizer_adds_is_no_part_of_a_causal_input(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_question_beyond_the_window_is_cut_and_answered(folder: Path) -> None:
     assert MAX_ANSWER_TOKENS < POSITIONS
 
 
-def test_what_is_learnt_fits_the_window_and_is_counted_as_cut(folder: Path) -> None:
+def test_what_is_trained_on_fits_the_window_and_is_counted_as_cut(folder: Path) -> None:
     student = load_student(str(folder))
     limits = Limits(input=TrainSettings().max_input, target=TrainSettings().max_target)
     task = Task.single(ANSWER, "number " * POSITIONS, "thing " * POSITIONS)
@@ -87,7 +87,7 @@ def test_limits_within_a_window_fit_it(window: int, wanted: int, target: int, sh
     assert limits.within(None, shared=shared) == limits
 
 
-def test_a_prompt_beyond_a_teachers_window_fails_by_itself(folder: Path) -> None:
+def test_a_prompt_beyond_a_teachers_window_fails_alone(folder: Path) -> None:
     teacher = HuggingFaceTeacher({"model": str(folder)})
     asked = [
         Request(split="train", key=key, messages=(Message(role="user", content=text),))

@@ -32,7 +32,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     return training
 
 
-def broken_off(work: Callable[[], None], line: int, end: Callable[[], None]) -> bool:
+def interrupted_training(work: Callable[[], None], line: int, end: Callable[[], None]) -> bool:
     """Do `work`, and call `end` before its so manieth line that touches the disk. Whether it came so far."""
     left = line
 
@@ -71,20 +71,22 @@ def test_what_ends_a_save_at_any_line_leaves_a_whole_state(
     training: Training, tmp_path: Path, end: Callable[[], None], same_step: bool
 ) -> None:
     """Of the same step again as well: that is what Ctrl-C saves where the step's state is there already."""
-    steps, attempt, goes_on = training.done, 0, True
+    steps, attempt, interrupted = training.done, 0, True
     save_state(tmp_path / "before", training, {"attempt": 0})
-    while goes_on:
+    while interrupted:
         attempt += 1
         folder = tmp_path / str(attempt)
         shutil.copytree(tmp_path / "before", folder)
         training.done = steps if same_step else steps + 1
         child = os.fork() if end is kill else 0
         if not child:
-            goes_on = broken_off(partial(save_state, folder, training, {"attempt": attempt}), attempt, end)
+            interrupted = interrupted_training(
+                partial(save_state, folder, training, {"attempt": attempt}), attempt, end
+            )
             if end is kill:
-                os._exit(int(goes_on))
+                os._exit(int(interrupted))
         else:
-            goes_on = bool(os.waitpid(child, 0)[1])
+            interrupted = bool(os.waitpid(child, 0)[1])
         training.done = steps
         notes = restore_state(folder, training)
         assert notes is not None

@@ -13,7 +13,7 @@ import torch
 
 from tests.conftest import Command, write_dataset
 from tests.models import KINDS, make_folder, weights
-from tests.training.test_trainer import broken_off, contrary, final_weights, planned, run, taught
+from tests.training.test_trainer import contrary, final_weights, interrupted_training, planned, run, taught
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.settings import Environment, RunSettings, SelectionRecord, TrainSettings
 from tinyllm_cli.store import Store
@@ -122,18 +122,18 @@ def test_lora_trains_a_few_parameters_and_saves_an_ordinary_model(store: Store, 
         assert torch.allclose(saved.model(**inputs).logits, model(**inputs).logits, atol=1e-4)
 
 
-def test_lora_goes_on_where_it_was_broken_off(store: Store, folder: Path, tmp_path: Path) -> None:
+def test_lora_resumes_where_it_was_interrupted(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, lora_rank=2, epochs=2)
-    broken_off(store, plan, 4, KeyboardInterrupt())
+    interrupted_training(store, plan, 4, KeyboardInterrupt())
     _, found = final_weights(store, plan)
     _, expected = final_weights(store, plan, restart=True)
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
 
-def test_adafactor_goes_on_where_it_was_broken_off(store: Store, folder: Path, tmp_path: Path) -> None:
+def test_adafactor_resumes_where_it_was_interrupted(store: Store, folder: Path, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "toy", train=12, valid=4)
     plan = planned(store, data, folder, optimizer="adafactor", epochs=2, schedule="cosine")
-    broken_off(store, plan, 4, RuntimeError("killed"))
+    interrupted_training(store, plan, 4, RuntimeError("killed"))
     _, found = final_weights(store, plan)
     _, expected = final_weights(store, plan, restart=True)
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
@@ -156,7 +156,7 @@ def test_patience_ends_a_training_that_gets_no_better(store: Store, folder: Path
     assert done.metrics["best_step"] == curve[best]["step"]
 
 
-def test_patience_ends_a_training_that_stands_still(store: Store, folder: Path, tmp_path: Path) -> None:
+def test_patience_ends_a_training_without_improvement(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, contrary(tmp_path / "toy"), folder, patience=2, epochs=9, evals_per_epoch=1, lr=0.0)
     assert len(run(store, plan, lambda progress, student: None).metrics["valid"]) == 3
 

@@ -292,7 +292,7 @@ def test_what_the_limits_cut_is_counted(store: Store, folder: Path, tmp_path: Pa
     assert 10**8 < figures["peak_memory"]["host"] < 10**11, "bytes of a process that has loaded torch"
 
 
-def broken_off(
+def interrupted_training(
     store: Store, plan: TrainingPlan, step: int, error: BaseException, *, save_every: float = 0.0, restart: bool = False
 ) -> None:
     """Train until the watch raises `error` at `step`, as a process that ends there."""
@@ -313,11 +313,11 @@ def final_weights(store: Store, plan: TrainingPlan, *, restart: bool = False) ->
 @pytest.mark.parametrize("save_every", [0.0, 3600.0], ids=["a state after every step", "no state before the end"])
 @pytest.mark.parametrize("step", [1, 3, 4, 7, 12])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("killed")], ids=["interrupted", "failed"])
-def test_a_run_that_was_broken_off_goes_on_to_the_same_weights(
+def test_an_interrupted_run_resumes_to_the_same_weights(
     store: Store, folder: Path, tmp_path: Path, step: int, save_every: float, error: BaseException
 ) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=4, evals_per_epoch=1)
-    broken_off(store, plan, step, error, save_every=save_every)
+    interrupted_training(store, plan, step, error, save_every=save_every)
     [half] = store.runs.everything()
     assert half.state in ("stopped", "failed")
     done, found = final_weights(store, plan)
@@ -353,19 +353,19 @@ def test_a_training_that_patience_ended_does_not_resume(store: Store, folder: Pa
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
 
-def test_only_the_very_same_training_is_taken_up(store: Store, folder: Path, tmp_path: Path) -> None:
+def test_only_the_same_training_is_resumed(store: Store, folder: Path, tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "toy", train=12, valid=4)
     plan = planned(store, data, folder)
-    broken_off(store, plan, 2, KeyboardInterrupt())
+    interrupted_training(store, plan, 2, KeyboardInterrupt())
     other, _ = final_weights(store, planned(store, data, folder, lr=1e-3))
     again, _ = final_weights(store, plan)
     anew = replace(plan, command=f"{plan.command} --restart")
     fresh, _ = final_weights(store, anew, restart=True)
     assert [other.id, again.id, fresh.id] == [2, 1, 3]
-    broken_off(store, anew, 2, KeyboardInterrupt(), restart=True)
-    taken_up, _ = final_weights(store, anew, restart=True)
+    interrupted_training(store, anew, 2, KeyboardInterrupt(), restart=True)
+    resumed, _ = final_weights(store, anew, restart=True)
     once_more, _ = final_weights(store, anew, restart=True)
-    assert [taken_up.id, once_more.id] == [4, 5], "a fresh run that was broken off is gone on with as well"
+    assert [resumed.id, once_more.id] == [4, 5], "a fresh run that was broken off is gone on with as well"
 
 
 def test_a_run_that_is_done_is_found_as_long_as_its_student_and_its_questions_are_the_same(
@@ -397,9 +397,9 @@ def test_a_training_that_another_process_ended_meanwhile_is_not_done_again(
     assert len(store.runs.everything()) == 1
 
 
-def test_a_state_of_an_earlier_database_is_not_taken_up(store: Store, folder: Path, tmp_path: Path) -> None:
+def test_a_state_of_an_earlier_database_is_not_resumed(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
-    broken_off(store, plan, 2, KeyboardInterrupt())
+    interrupted_training(store, plan, 2, KeyboardInterrupt())
     [half] = store.runs.everything()
     assert not Path(half.folder).exists(), "no student was saved yet"
     assert state_folder(Path(half.folder)).exists()
@@ -407,7 +407,7 @@ def test_a_state_of_an_earlier_database_is_not_taken_up(store: Store, folder: Pa
 
 
 @pytest.mark.parametrize("evaluations", [1, 2])
-def test_an_interruption_while_it_is_told_of_an_evaluation_counts_it_once(
+def test_an_interruption_during_the_report_of_an_evaluation_counts_it_once(
     store: Store, folder: Path, tmp_path: Path, evaluations: int
 ) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=4, evals_per_epoch=1)
@@ -437,7 +437,7 @@ def test_a_best_student_is_known_to_a_state_at_once(store: Store, folder: Path, 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
-    broken_off(store, plan, 2, KeyboardInterrupt())
+    interrupted_training(store, plan, 2, KeyboardInterrupt())
     with store.runs.claiming(1) as held:
         assert held
         with pytest.raises(WorldProblem, match="Another process"):
@@ -447,7 +447,7 @@ def test_a_run_that_another_process_is_at_is_left_to_it(store: Store, folder: Pa
 
 def test_a_killed_run_is_found_out(store: Store, folder: Path, tmp_path: Path) -> None:
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder)
-    broken_off(store, plan, 2, KeyboardInterrupt())
+    interrupted_training(store, plan, 2, KeyboardInterrupt())
     store.runs.resume(1)
     with store.runs.claiming(1):
         store.runs.mark_killed()

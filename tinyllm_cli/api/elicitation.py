@@ -36,10 +36,10 @@ class ElicitOptions(TypedDict, total=False):
     """Rationales per question; default: 1."""
 
     temperature: float | None
-    """Default: the teacher's setting, else 0 (greedy)."""
+    """Default: the teacher's setting; else the endpoint's default for hosted teachers, 0 (greedy) for others."""
 
     top_p: float | None
-    """Default: the teacher's setting, else 1."""
+    """Default: the teacher's setting; else the endpoint's default for hosted teachers, 1 for others."""
 
     max_tokens: int | None
     """Longest reply in tokens; default: the teacher's setting, else 256."""
@@ -75,8 +75,6 @@ def elicit(
     from tinyllm_cli.elicitation.batch_session import BatchSession
     from tinyllm_cli.elicitation.results import ElicitResult
 
-    if not options.get("wait", True) and not options.get("batch", False):
-        raise UsageProblem("--no-wait needs --batch.", "Add --batch, or remove --no-wait.")
     session = _session(project, options, on_event)
     jobs = _jobs(project, teachers, dataset, options, on_event)
     session.check_budget(jobs)
@@ -94,11 +92,15 @@ def pilot(
     """Ask each teacher five questions, store the replies, and estimate the rest.
 
     Raises WorldProblem when all of them fail."""
+    from tinyllm_cli.elicitation.batch_session import check_batching
     from tinyllm_cli.elicitation.results import ElicitResult
 
     session = _session(project, options, on_event)
     jobs = _jobs(project, teachers, dataset, options, on_event)
     session.check_budget(jobs)
+    if options.get("batch", False):
+        check_batching(jobs)
+        on_event(Notice(message="A pilot asks its questions one by one; only the estimate is that of batches."))
     results = tuple(session.pilot(job) for job in jobs)
     return ElicitResult(dataset=jobs[0].dataset, split=jobs[0].split, teachers=results)
 
@@ -108,10 +110,13 @@ def preview_elicitation(
     **options: Unpack[ElicitOptions],
 ) -> PreviewResult:  # fmt: skip
     """The first prompt of each teacher and an estimate of tokens and cost; asks nothing."""
+    from tinyllm_cli.elicitation.batch_session import check_batching
     from tinyllm_cli.elicitation.results import PreviewResult
 
     session = _session(project, options, on_event)
     jobs = _jobs(project, teachers, dataset, options, on_event)
+    if options.get("batch", False):
+        check_batching(jobs)
     results = tuple(session.preview(job) for job in jobs)
     return PreviewResult(dataset=jobs[0].dataset, split=jobs[0].split, teachers=results)
 
@@ -134,14 +139,17 @@ def _jobs(
 ) -> list[Job]:
     from tinyllm_cli.config import match_name
     from tinyllm_cli.elicitation.requests import Job
+    from tinyllm_cli.elicitation.unset_sampling import unset_sampling_notice
     from tinyllm_cli.ingestion.ingest import ingest_named
     from tinyllm_cli.records.elicitation import Recipe
 
+    if not options.get("wait", True) and not options.get("batch", False):
+        raise UsageProblem("--no-wait needs --batch.", "Add --batch, or remove --no-wait.")
     known = project.settings.teachers
-    specs = [known[match_name(name, known, "teacher")] for name in teachers]
+    specs = [known[name] for name in dict.fromkeys(match_name(name, known, "teacher") for name in teachers)]
     if not specs:
         raise UsageProblem("No teacher is named.", "Name one: --teacher NAME")
-    for notice in _origins(specs):
+    for notice in [*_origins(specs), *_without_effect(specs, options)]:
         on_event(Notice(message=notice))
     ingested = ingest_named(
         project.store, dataset, project.settings, lambda rows: on_event(Progress(label=f"reading {dataset}", done=rows))
@@ -153,13 +161,16 @@ def _jobs(
         seed=options.get("seed") or 0,
         teacher_forcing=options.get("teacher_forcing", True),
     )
-    return [
+    jobs = [
         Job(
             dataset=ingested.name, split=options.get("split", "train"), spec=spec, recipe=recipe,
             sampling=_sampling(spec, options), samples=options.get("samples", 1), limit=options.get("limit"),
         )
         for spec in specs
     ]  # fmt: skip
+    for unset in filter(None, (unset_sampling_notice(project.store, job) for job in jobs)):
+        on_event(Notice(message=unset))
+    return jobs
 
 
 def _origins(specs: Sequence[TeacherSpec]) -> list[str]:
@@ -173,8 +184,23 @@ def _origins(specs: Sequence[TeacherSpec]) -> list[str]:
     return notices
 
 
+def _without_effect(specs: Sequence[TeacherSpec], options: ElicitOptions) -> list[str]:
+    """Options that some of the teachers can't follow. No errors: the others may need them."""
+    given = [f"--{name.replace('_', '-')}" for name in ("temperature", "top_p", "max_tokens", "seed")
+             if options.get(name) is not None]  # fmt: skip
+    given += [] if options.get("teacher_forcing", True) else ["--no-teacher-forcing"]
+    recorded = [spec.name for spec in specs if spec.backend == "recorded"]
+    notices = [f"{name} is recorded: {', '.join(given)} without effect." for name in recorded if given]
+    for spec in specs:
+        sampling = _sampling(spec, options)
+        if spec.backend != "recorded" and sampling.temperature == 0 and sampling.top_p not in (None, 1):
+            notices.append(f"{spec.name} decodes greedily: --top-p needs a --temperature above 0.")
+    return notices
+
+
 def _sampling(spec: TeacherSpec, options: ElicitOptions) -> Sampling:
-    """Keywords win over the teacher's settings, and these over the defaults."""
+    """Keywords win over the teacher's settings, and these over the defaults. What is not set for a hosted teacher is
+    not sent: some models refuse any temperature."""
     from backends.base import Sampling
     from tinyllm_cli.elicitation.replies import STOP
 
@@ -183,4 +209,6 @@ def _sampling(spec: TeacherSpec, options: ElicitOptions) -> Sampling:
         "max_tokens": options.get("max_tokens"), "seed": options.get("seed"),
     }  # fmt: skip
     chosen = {"stop": STOP, **spec.sampling, **{name: value for name, value in typed.items() if value is not None}}
+    if spec.backend == "openai" and chosen.setdefault("temperature", None) != 0:
+        chosen.setdefault("top_p", None)
     return Sampling(**{**chosen, "stop": tuple(chosen["stop"])})

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tinyllm_cli.students.base import Student
 
 
+_MAX_INPUT = 1024
+
+
 class EvaluateOptions(TypedDict, total=False):
     """Keywords of `evaluate`. At most one of run, model and teacher; default: the latest run."""
 
@@ -51,8 +54,8 @@ class EvaluateOptions(TypedDict, total=False):
     limit: int | None
     """Only the first N questions; default: all."""
 
-    max_input: int
-    """Longest input in tokens, for a model; default: 1024."""
+    max_input: int | None
+    """Longest input in tokens, for a model; default: 1024. A run has its own."""
 
     trust_remote_code: bool
     """Run code that comes with the model; default: False."""
@@ -82,6 +85,8 @@ def evaluate(
         raise UsageProblem(
             "--run, --model and --teacher exclude each other.", "Give one of them, or none for the latest run."
         )
+    if options.get("model") is None and options.get("teacher") is None:
+        _check_run_options(options.get("max_input"))
     target, questions = _target(project, options)
     scorings = scorings_of(target, options.get("scoring"))
     target = _explaining(project, target, options) if "explain" in scorings else _not_explaining(target, options)
@@ -113,6 +118,14 @@ def _not_explaining(target: EvaluationTarget, options: EvaluateOptions) -> Evalu
     return target
 
 
+def _check_run_options(max_input: int | None) -> None:
+    if max_input is not None:
+        raise UsageProblem(
+            "--max-input is for --model and --teacher: a run's student keeps the longest input of its training.",
+            "Remove --max-input, or train with: tinyllm distill --max-input N",
+        )
+
+
 def _watch(on_event: OnEvent, label: str) -> Callable[[str, int, int], None]:
     return lambda _scoring, done, total: on_event(Progress(label=label, done=done, total=total))
 
@@ -130,7 +143,7 @@ def _target(project: Project, options: EvaluateOptions) -> tuple[EvaluationTarge
     dataset = options.get("dataset")
     if dataset is not None:
         dataset = ingest_named(store, dataset, project.settings).name
-    model, teacher, max_input = options.get("model"), options.get("teacher"), options.get("max_input", 1024)
+    model, teacher, max_input = options.get("model"), options.get("teacher"), options.get("max_input") or _MAX_INPUT
     if model is None and teacher is None:
         run = run_with_student(store, options.get("run"))
         questions = QuestionSlice(dataset=dataset or run.dataset, split=split, limit=limit)
@@ -161,8 +174,8 @@ class PredictOptions(TypedDict, total=False):
     votes: int
     """With "explain": sampled rationales for each question; default: 1, one greedy text."""
 
-    max_input: int
-    """Longest input in tokens, for a model; default: 1024."""
+    max_input: int | None
+    """Longest input in tokens, for a model; default: 1024. A run has its own."""
 
     prefixes: Mapping[str, str]
     """For a model: teacher -> instruction prefix; default: those of the project's settings."""
@@ -204,7 +217,7 @@ def predictor(project: Project | None, **options: Unpack[PredictOptions]) -> Pre
     prefixes: dict[str, str]
     if model is not None:
         name = folder = absolute(model)
-        owner, limits = model, Limits(input=options.get("max_input", 1024))
+        owner, limits = model, Limits(input=options.get("max_input") or _MAX_INPUT)
         configured = project.settings.teachers if project else {}
         prefixes = dict(options.get("prefixes") or {name: spec.prefix for name, spec in configured.items()})
         if scoring == "explain":
@@ -212,6 +225,7 @@ def predictor(project: Project | None, **options: Unpack[PredictOptions]) -> Pre
     else:
         if project is None:
             raise UsageProblem("A run needs its database.", "Pass the open project, or name a model.")
+        _check_run_options(options.get("max_input"))
         run = run_with_student(project.store, options.get("run"))
         if run.method == "pinto":
             raise UsageProblem(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
+from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.events import OnEvent, Progress, ignore_events
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def plan_experiment(
     from tinyllm_cli.experiments.setup import resolve_setup
 
     setup = resolve_setup(project.store, project.settings, request)
+    if name in ("ablation", "train-size", "alpha"):
+        _check_weights(setup.alphas, name)
     if name == "table1":
         plan = plans.table1(setup, options.get("methods") or plans.METHODS)
     elif name == "ablation":
@@ -91,6 +94,15 @@ def plan_experiment(
         plan = plans.seeds(setup)
     scheduled = schedule(project.store, project.settings, setup, plan, options.get("jobs", 1))
     return PlannedExperiment(plan=plan, schedule=scheduled, student=setup.students[0])
+
+
+def _check_weights(alphas: Mapping[str, float], name: str) -> None:
+    """Raises UsageProblem where no teacher has a weight, so that there is nothing to vary."""
+    if alphas and not any(alphas.values()):
+        raise UsageProblem(
+            f"The experiment {name} varies training on rationales, and --alpha gives no teacher a weight above 0.",
+            "For example: --alpha t5=1,llama=0.5",
+        )
 
 
 def run_experiment(
@@ -125,6 +137,7 @@ def plan_search(project: Project, request: ExperimentRequest, trials: int, *, jo
     from tinyllm_cli.experiments.setup import resolve_setup
 
     setup = resolve_setup(project.store, project.settings, request)
+    _check_weights(setup.alphas, "alpha")
     return schedule_search(project.store, project.settings, setup, trials, jobs)
 
 

@@ -12,6 +12,8 @@ from tinyllm_cli.audit.choices import RationaleChoices
 from tinyllm_cli.audit.question_view import ReplyView
 from tinyllm_cli.audit.summary import Survey
 from tinyllm_cli.elicitation.results import ElicitResult, PreviewResult
+from tinyllm_cli.experiments.best_alpha import BestAlpha
+from tinyllm_cli.experiments.trials import SearchResult
 from tinyllm_cli.export.export import Exported
 from tinyllm_cli.rationales.gate_summary import GateResult
 from tinyllm_cli.rationales.gates.settings import GateSettings
@@ -185,11 +187,14 @@ class CellJson(StoredCell):
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentJson:
-    """A finished experiment. `alpha` also has best_on_valid, a search its best trial."""
+    """A finished experiment. `best_on_valid`: what valid selects from a grid of alphas, empty for other experiments;
+    `best`: the best trial of a search, else null."""
 
     experiment: int
     name: str
     cells: tuple[CellJson, ...]
+    best_on_valid: tuple[BestAlpha, ...]
+    best: SearchResult | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +204,15 @@ class ExperimentPlanJson:
     experiment: str
     cells: tuple[Mapping[str, Any], ...]
     left_out: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchPlanJson:
+    """--dry-run of a search: how many trials of which teachers' alphas."""
+
+    experiment: str
+    trials: int
+    teachers: tuple[str, ...]
 
 
 RESULTS: Mapping[str, tuple[type, ...]] = {
@@ -212,7 +226,7 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "eval": (EvalJson,),
     "predict": (PredictJson, PredictFileJson),
     "export": (ExportJson,),
-    "experiment": (ExperimentJson, ExperimentPlanJson),
+    "experiment": (ExperimentJson, ExperimentPlanJson, SearchPlanJson),
     "report": (Report,),
     "any command that fails": (ErrorJson,),
 }

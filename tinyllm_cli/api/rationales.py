@@ -75,7 +75,8 @@ def find_questions(
     hint = "Give its id, the first six digits or more of its hash, or some of its words."
     if elsewhere:
         hint = f"It is in: {choices({f'{place.dataset}/{place.split}' for place in elsewhere})}."
-    raise UsageProblem(f"No question in {where} has the id or the words '{wanted}'.", hint)
+    shown = wanted if len(wanted) <= 200 else f"{wanted[:200]}..."
+    raise UsageProblem(f"No question in {where} has the id or the words '{shown}'.", hint)
 
 
 def inspect_question(project: Project, place: Place, *, max_target: int = 256) -> QuestionView:

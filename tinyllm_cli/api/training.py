@@ -137,10 +137,12 @@ def plan_distillation(
     choice = choose(project.store, project.settings, float(weights) if isinstance(weights, int) else weights, dataset)
     plan = _plan(project, options, choice)
     by = plan.selection
-    if not plan.learns_rationales and (by.reads_scores or by.usefulness_model or by.chooses):
-        without = "--usefulness, --samples, --rationales and --per-question have no effect"
-        message = f"{plan.method} trains on no rationales: {without}."
-        on_event(Notice(message=message))  # no error: an experiment gives all methods the same options
+    # Notices, no errors: an experiment gives all methods the same options.
+    if not plan.learns_rationales and (by.reads_scores or by.usefulness_model or by.chooses or by.gates is None):
+        without = "--usefulness, --samples, --rationales, --per-question and --no-gates have no effect"
+        on_event(Notice(message=f"{plan.method} trains on no rationales: {without}."))
+    if plan.settings.lora_alpha and not plan.settings.lora_rank:
+        on_event(Notice(message=f"{plan.method} trains all weights: --lora-alpha has no effect without --lora-rank."))
     data = load_training_data(project.store, plan)
     return DistillationPlan(plan=plan, data=data, dataset_found=choice.chosen)
 
@@ -193,11 +195,31 @@ def check_options(options: DistillOptions) -> None:
     if options.get("choose") is not None and options.get("per_question") is None:
         raise UsageProblem("--choose has no effect without --per-question.", "Add --per-question 1.")
     about_rationales = options.get("shuffle_rationales", False) or options.get("icl") is not None
-    if about_rationales and method in ("standard-kd", "pinto"):
+    if about_rationales and (without := _without_rationales(options)):
         raise UsageProblem(
-            f"--method {method} trains on no rationales, which --shuffle-rationales and --icl are about.",
-            "Remove them, or choose another method.",
+            f"{without} trains on no rationales, which --shuffle-rationales and --icl are about.",
+            "Remove them, or choose another method or --alpha.",
         )
+    settings = options.get("settings", {})
+    if settings.get("warmup_steps") and settings.get("schedule") == "constant":
+        raise UsageProblem(
+            "The schedule 'constant' has no warm-up, so --warmup-steps has no effect.",
+            "Use --schedule constant_with_warmup, or remove --warmup-steps.",
+        )
+
+
+def _without_rationales(options: DistillOptions) -> str | None:
+    """The option because of which no rationale is trained on; None if there is none."""
+    from tinyllm_cli.training.alpha import parse_alpha
+    from tinyllm_cli.training.methods import METHODS, ON_RATIONALES
+
+    method, alpha = options.get("method"), options.get("alpha")
+    if method in METHODS and method not in ON_RATIONALES:
+        return f"--method {method}"
+    weights = parse_alpha(alpha) if isinstance(alpha, str) else alpha
+    if weights is None:
+        return None
+    return None if any(weights.values() if isinstance(weights, Mapping) else [weights]) else "--alpha 0"
 
 
 def _plan(project: Project, options: DistillOptions, choice: AlphaChoice) -> TrainingPlan:

@@ -177,7 +177,8 @@ def elicit_command(store: Store, own: TeacherSet, samples: int) -> str | None:
     words += ["--icl", str(recipe.icl)] if recipe.icl != Recipe().icl else []
     words += [] if recipe.teacher_forcing else ["--no-teacher-forcing"]
     words += ["--samples", str(samples)] if samples > 1 else []
-    words += ["--temperature", f"{sampling.temperature:g}", "--top-p", f"{sampling.top_p:g}"]
+    words += ["--temperature", f"{sampling.temperature:g}"] if sampling.temperature is not None else []
+    words += ["--top-p", f"{sampling.top_p:g}"] if sampling.top_p is not None else []
     words += ["--max-tokens", str(sampling.max_tokens)]
     if recipe.icl == 0 or recipe.seed == sampling.seed:  # else it came from tinyllm.toml, which seeds no examples
         words += ["--seed", str(sampling.seed)]

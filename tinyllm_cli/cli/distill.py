@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
 from typing import Annotated, Literal
 
@@ -28,6 +30,7 @@ from tinyllm_cli.cli.session import Session, command_line, guarded
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.distill import show_plan, show_run
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.training.distributed import is_first
 
 _panel = partial(typer.Option, rich_help_panel="Training")
@@ -122,8 +125,14 @@ def distill(
         float, _panel(min=0.0, help="Weight decay of matrices; norms and biases do not decay.")
     ] = 0.0,
     lora_rank: Annotated[
-        int, _panel("--lora-rank", min=0, help="Train low-rank adapters of this rank (0: train all weights).")
-    ] = 0,
+        int | None,
+        _panel(
+            "--lora-rank",
+            min=0,
+            help="Train low-rank adapters of this rank (0: train all weights).",
+            show_default="0; 8 with --method lora",
+        ),
+    ] = None,
     lora_alpha: Annotated[float, _panel(min=0.0, help="LoRA's alpha.", show_default="twice the rank")] = 0.0,
     max_input: Annotated[
         int, _panel(min=8, help="Longest input in tokens; longer ones are truncated and counted.")
@@ -182,15 +191,10 @@ def distill(
     first = is_first()  # of the processes that torchrun started, only one prints
     session = Session(db, config, Console(json=json and first, quiet=quiet or not first))
     console = session.console
-    if method == "inference":
-        from tinyllm_cli.training.alpha import parse_alpha
-
-        if alpha is not None and parse_alpha(alpha) != 0:
-            raise UsageProblem("Inference trains nothing, so --alpha has no effect.", "Remove --alpha or --method.")
-        console.say(f"Inference trains nothing: evaluate {student} as it is.")
-        console.result({"run": None, "method": "inference", "student": student})
-        console.next(f"tinyllm eval --model {student}" + (f" --dataset {dataset}" if dataset else ""))
-        return
+    if method == "lora" and lora_rank == 0:
+        raise UsageProblem(
+            "--method lora trains low-rank adapters, and --lora-rank 0 trains all weights.", "Remove one of them."
+        )
     check_names(schedule, optimizer)
     given = {
         "epochs": epochs, "max_steps": max_steps, "batch_size": batch_size, "lr": lr, "schedule": schedule,
@@ -201,6 +205,21 @@ def distill(
         "evals_per_epoch": evals_per_epoch, "eval_every": eval_every, "patience": patience, "select_by": select_by,
         "seed": seed,
     }  # fmt: skip
+    if method == "inference":
+        from tinyllm_cli.training.alpha import parse_alpha
+
+        _check_inference(
+            given,
+            {"--alpha": alpha is not None and parse_alpha(alpha) != 0, "--limit": limit, "--valid-limit": valid_limit,
+             "--no-gates": not gates, "--usefulness": usefulness != "none", "--usefulness-model": usefulness_model,
+             "--samples": samples, "--icl": icl is not None, "--shuffle-rationales": shuffle_rationales,
+             "--rationales": rationales != "forced", "--per-question": per_question,
+             "--restart": restart, "--track": track},
+        )  # fmt: skip
+        console.say(f"Inference trains nothing: evaluate {student} as it is.")
+        console.result({"run": None, "method": "inference", "student": student})
+        console.next(f"tinyllm eval --model {student}" + (f" --dataset {dataset}" if dataset else ""))
+        return
     options = DistillOptions(
         alpha=alpha, method=method, dataset=dataset, student=student, limit=limit, valid_limit=valid_limit,
         gates=gates, usefulness=usefulness, usefulness_model=usefulness_model, samples=samples, icl=icl,
@@ -222,6 +241,19 @@ def distill(
         run = api.distill(project, on_event=on_event, **options)
     if first:
         show_run(console, run)
+
+
+def _check_inference(settings: Mapping[str, object], given: Mapping[str, object]) -> None:
+    """Raises UsageProblem for an option of a training; `given` holds those that are no settings."""
+    names = {"reading": "--loss"}
+    usual = {one.name: one.default for one in fields(TrainSettings)}
+    changed = (name for name, value in settings.items() if value not in (None, usual[name]))
+    options = [option for option, value in given.items() if value]
+    options += [names.get(name, f"--{name.replace('_', '-')}") for name in changed]
+    if options:
+        raise UsageProblem(
+            f"Inference trains nothing, so {options[0]} has no effect.", f"Remove {options[0]} or --method."
+        )
 
 
 def _show_part(console: Console, part: object) -> None:

@@ -47,9 +47,13 @@ def elicit(
     limit: QuestionLimit = None,
     samples: Annotated[int, typer.Option(min=1, max=1000, help="Rationales per question.")] = 1,
     temperature: Annotated[
-        float | None, typer.Option(min=0.0, max=100.0, help="Sampling temperature; 0: greedy.", show_default="0")
+        float | None,
+        typer.Option(min=0.0, max=100.0, help="Sampling temperature; 0: greedy.",
+                     show_default="0; a hosted teacher's endpoint decides"),
     ] = None,
-    top_p: Annotated[float | None, typer.Option(min=0.01, max=1.0, help="Nucleus sampling.", show_default="1")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(min=0.01, max=1.0, help="Nucleus sampling.", show_default="1; hosted: as above")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest reply in tokens.", show_default="256")] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of in-context examples and sampling.", show_default="0")

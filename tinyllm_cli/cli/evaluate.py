@@ -62,7 +62,7 @@ def evaluate(
         int, typer.Option(min=1, help="With explain: answer by the majority of K sampled rationales.")
     ] = 1,
     limit: QuestionLimit = None,
-    max_input: MaxInput = 1024,
+    max_input: MaxInput = None,
     trust_remote_code: TrustRemoteCode = False,
     db: Db = DEFAULT_DB,
     config: Config = None,

@@ -22,6 +22,7 @@ Experiment = Literal["table1", "ablation", "train-size", "alpha", "seeds"]
 _Number = TypeVar("_Number", int, float)
 _shared = partial(typer.Option, rich_help_panel="Shared by all runs")
 
+_FRACTIONS = "12.5,25,50,100 (percent)"
 _SET_BY_PLAN = frozenset({"--alpha", "--dataset", "--student", "--seed", "--limit", "--valid-limit", "--method",
                           "--icl", "--shuffle-rationales", "--db", "--config", "--json", "--dry-run",
                           "--restart"})  # fmt: skip
@@ -98,11 +99,13 @@ def experiment(
     ):
         if typed is not None and name != owner:
             raise UsageProblem(f"{option} belongs to the experiment {owner}.", f"See: tinyllm experiment {owner} ...")
+    if search is not None and grid is not None:
+        raise UsageProblem("--search and --grid exclude each other.", "A search chooses the alphas that it tries.")
     request = ExperimentRequest(
         datasets=dataset or [],
         students=list(map(absolute, student or [])),
         alpha=1.0 if alpha is None else parse_alpha(alpha),
-        seeds=numbers(seeds, int, "--seeds"),
+        seeds=numbers(seeds, int, "--seeds", "0,1,2"),
         limit=limit,
         test_limit=test_limit,
         scoring=scoring,
@@ -167,17 +170,20 @@ def distill_options(words: Sequence[str]) -> Mapping[str, OptionValue]:
                 f"{max(one.opts, key=len)} is not allowed after --.", "The plan sets it; see tinyllm experiment --help."
             )
         found[one.name] = context.params[one.name]
-    check_options(DistillOptions(**{name: found[name] for name in ("per_question", "choose") if name in found}))  # type: ignore[typeddict-item]
+    if found.get("lora_rank") == 0:  # the default, which would contradict the method lora
+        del found["lora_rank"]
     check_names(
         str(found.get("schedule", TrainSettings.schedule)), str(found.get("optimizer", TrainSettings.optimizer))
     )
     own: dict[str, Any] = {one.name: found[one.name] for one in fields(TrainSettings) if one.name in found}
     TrainSettings(**own)
+    about = {name: found[name] for name in ("per_question", "choose") if name in found}
+    check_options(DistillOptions(settings=own, **about))  # type: ignore[typeddict-item]
     return found
 
 
-def numbers(text: str, kind: type[_Number], option: str) -> list[_Number]:
-    """`0,1,2` as numbers.
+def numbers(text: str, kind: type[_Number], option: str, example: str) -> list[_Number]:
+    """`0,1,2` as numbers; `example` shows what the option takes.
 
     Raises UsageProblem for other text."""
     from tinyllm_cli.errors import UsageProblem
@@ -186,7 +192,8 @@ def numbers(text: str, kind: type[_Number], option: str) -> list[_Number]:
         return [kind(item) for item in text.split(",")]
     except ValueError as error:
         raise UsageProblem(
-            f"{option}: '{text[:80]}' is not a list of numbers.", f"For example: {option} 0,1,2"
+            f"{option}: '{text[:80]}' is not a list of {'whole ' if kind is int else ''}numbers with commas.",
+            f"For example: {option} {example}",
         ) from error
 
 
@@ -199,10 +206,14 @@ def _grids(methods: str | None, fractions: str | None, grid: str | None) -> Expe
     unknown = sorted(set(wanted or ()) - set(plans.METHODS))
     if unknown:
         raise UsageProblem(f"There is no method '{unknown[0]}'.", f"Methods: {', '.join(plans.METHODS)}.")
-    shares = None if fractions is None else [share / 100 for share in numbers(fractions, float, "--fractions")]
-    if not all(0 < share <= 1 for share in shares or ()):
-        raise UsageProblem("--fractions are percentages above 0, up to 100.", "For example: --fractions 25,50,100")
-    values = None if grid is None else numbers(grid, float, "--grid")
+    percents = None if fractions is None else numbers(fractions, float, "--fractions", _FRACTIONS)
+    if not all(0 < percent <= 100 for percent in percents or ()):
+        raise UsageProblem(
+            "--fractions are percentages of the training set, above 0 and up to 100.",
+            f"For example: --fractions {_FRACTIONS}",
+        )
+    shares = None if percents is None else [percent / 100 for percent in percents]
+    values = None if grid is None else numbers(grid, float, "--grid", "0.1,1,3")
     if not all(0 <= value < inf for value in values or ()):
         raise UsageProblem("--grid: an alpha is 0 or more, and finite.", "For example: --grid 0.1,1,3")
     return {"methods": wanted, "fractions": shares, "grid": values}

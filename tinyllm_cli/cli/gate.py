@@ -25,6 +25,7 @@ from tinyllm_cli.cli.options import (
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.gate import show_verdicts
+from tinyllm_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
     from tinyllm_cli.rationales.gate_summary import GateResult
@@ -38,7 +39,9 @@ def gate(
     limit: QuestionLimit = None,
     max_target: MaxTarget = 256,
     show: Annotated[str | None, typer.Option(help="Show rationales in which this gate found something.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="How many rationales --show prints for each teacher.")] = 3,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="How many rationales --show prints for each teacher.", show_default="3")
+    ] = None,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,
@@ -49,11 +52,13 @@ def gate(
 
     Example: tinyllm gate --show cut-off
     """
+    if samples is not None and show is None:
+        raise UsageProblem("--samples is the number of rationales that --show prints.", "Add --show GATE.")
     session = Session(db, config, Console(json=json, quiet=quiet))
     with session.project() as project, session.console.events() as on_event:
         found = api.gate(
             project, dataset=dataset, split=split, teachers=teacher or (), limit=limit, max_target=max_target,
-            show=show, examples=samples, on_event=on_event,
+            show=show, examples=samples or 3, on_event=on_event,
         )  # fmt: skip
     show_verdicts(session.console, found)
     session.console.result(found)

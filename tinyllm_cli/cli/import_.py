@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -118,7 +119,8 @@ def import_data(
     generation = {"train": train, "valid": valid, "test": test, "size": size, "seed": seed}
     generated = {name: value for name, value in generation.items() if value is not None}
     given = {"PATH": path, "--teacher": teacher, "--map": column, "--rename": rename, "--options": options,
-             "--answers-from": answers_from, "--split-off": split_off}  # fmt: skip
+             "--answers-from": answers_from, "--split-off": split_off,
+             "--no-teacher-forcing": None if teacher_forcing else True}  # fmt: skip
     _check_kind(procedural, generated, [name for name, value in given.items() if value is not None])
     with session.project(create=True) as project, console.events(partial(show_part, console)) as on_event:
         results: tuple[ImportResult, ...]
@@ -144,6 +146,8 @@ def import_data(
     console.result(results[0] if len(results) == 1 else {"datasets": [asdict(found) for found in results]})
     if teacher is not None:
         _check_imported(results[0])
+    if not teacher_forcing and not any(found.teachers for found in results):
+        console.note("No rationales were found, so --no-teacher-forcing had no effect.")
     last = results[-1]
     named = shlex.quote(last.dataset)
     console.next(
@@ -177,4 +181,6 @@ def _parse_renames(items: list[str]) -> dict[str, str]:
     for found, sign, name in pairs:
         if not (found and sign and name):
             raise UsageProblem(f"--rename: '{found}{sign}{name}' is not of the form FOUND=NAME.")
+    if twice := [found for found, count in Counter(found for found, _, _ in pairs).items() if count > 1]:
+        raise UsageProblem(f"--rename names '{twice[0]}' twice.", "Give each teacher one name.")
     return {found: name for found, _, name in pairs}

@@ -28,7 +28,10 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 MaxTarget = Annotated[
     int, typer.Option(min=2, help="The student's longest target in tokens, as in distill, for the gates.")
 ]
-MaxInput = Annotated[int, typer.Option(min=8, help="The student's longest input in tokens.")]
+MaxInput = Annotated[
+    int | None,
+    typer.Option(min=8, help="A model's longest input in tokens; a run has its own.", show_default="1024"),
+]
 Split = Annotated[Literal["train", "valid", "test"], typer.Option(help="Which questions: train, valid or test.")]
 Gates = Annotated[
     bool,

@@ -72,7 +72,7 @@ def predict(
     mapping: Annotated[
         list[str] | None, _file("--map", help="FIELD=COLUMN, as in tinyllm import. Repeatable.")
     ] = None,
-    max_input: MaxInput = 1024,
+    max_input: MaxInput = None,
     trust_remote_code: TrustRemoteCode = False,
     db: Db = DEFAULT_DB,
     config: Config = None,

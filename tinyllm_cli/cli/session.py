@@ -85,6 +85,15 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+def _as_argument(error: Exception) -> UsageProblem | None:
+    """The problem of an argument that neither the database nor the libraries can take; None for other errors."""
+    if isinstance(error, OverflowError) and "SQLite" in str(error):
+        return UsageProblem("A number that was given is larger than the database can hold.", "--debug shows where.")
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        return UsageProblem(f"{error.object[:80]!a} is not valid UTF-8.", "Give another name, or rename the file.")
+    return None
+
+
 def _as_problem(error: Exception, db: Path) -> TinyLLMError:
     from backends.base import BadTeacherConfig, TeacherError
 
@@ -108,8 +117,8 @@ def _as_problem(error: Exception, db: Path) -> TinyLLMError:
         problem = WorldProblem(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
     elif isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # of Path.resolve, before 3.13
         problem = WorldProblem(f"{error}: the link leads back to itself.")
-    elif isinstance(error, OverflowError) and "SQLite" in str(error):
-        problem = UsageProblem("A number that was given is larger than the database can hold.", "--debug shows where.")
+    elif (wrong := _as_argument(error)) is not None:
+        problem = wrong
     elif "No space left" in str(error):  # safetensors wraps the system's error in its own
         problem = WorldProblem("The disk is full: the model can't be saved.", "Free some space and run it again.")
     else:

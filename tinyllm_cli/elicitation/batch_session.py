@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 import backends
-from backends.base import Batches, Batching, OutOfReach
+from backends.base import Batches, Batching, OutOfReach, Teacher
 from tinyllm_cli.elicitation.batch_collect import BatchStatus, Collector
 from tinyllm_cli.elicitation.batch_submit import Submitted, outcome, submit
 from tinyllm_cli.elicitation.requests import Job
@@ -50,6 +50,21 @@ class _BatchJob:
         return not self.declined and any(status.open and not status.stuck for status in self.seen.values())
 
 
+def check_batching(jobs: Sequence[Job]) -> None:
+    """Raises UsageProblem when a job's teacher has no batch API."""
+    for job in jobs:
+        with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
+            _batching(job, teacher)
+
+
+def _batching(job: Job, teacher: Teacher) -> Batching:
+    if not isinstance(teacher, Batching):
+        raise UsageProblem(
+            f"{job.spec.name} has no batch API: its backend is '{job.spec.backend}'.", "Run it without --batch."
+        )
+    return teacher
+
+
 @dataclass(frozen=True, kw_only=True)
 class BatchSession:
     """Runs the jobs of one command in batches. `wait`: until all of them are done."""
@@ -73,11 +88,7 @@ class BatchSession:
             return tuple(self._result(one) for one in open_jobs)
 
     def _open(self, job: Job, held: ExitStack) -> _BatchJob:
-        teacher = held.enter_context(closing(backends.create(job.spec.backend, job.spec.options)))
-        if not isinstance(teacher, Batching):
-            raise UsageProblem(
-                f"{job.spec.name} has no batch API: its backend is '{job.spec.backend}'.", "Run it without --batch."
-            )
+        teacher = _batching(job, held.enter_context(closing(backends.create(job.spec.backend, job.spec.options))))
         batches = held.enter_context(closing(teacher.batches()))
         collector = Collector(store=self.session.store, name=job.spec.name, batches=batches, budget=self.session.budget)
         return _BatchJob(job=job, teacher=teacher, batches=batches, collector=collector, submitted=Submitted())

@@ -97,14 +97,20 @@ def check(store: Store, job: Job) -> dict[str, int]:
         )
     if job.samples > MAX_SAMPLES and not recorded:
         raise UsageProblem(f"--samples {job.samples} is more than {MAX_SAMPLES}, the most for one question.")
-    if not (math.isfinite(job.sampling.temperature) and math.isfinite(job.sampling.top_p)):
-        raise UsageProblem("Temperature and top_p must be finite numbers.")
-    if job.samples > 1 and job.sampling.temperature == 0 and not recorded:
-        raise UsageProblem(
-            f"At temperature 0, {job.samples} samples would be {job.samples} copies.",
-            "Add --temperature 0.7.",
-        )
+    _check_sampling(job.sampling, 1 if recorded else job.samples)
     return counts
+
+
+def _check_sampling(sampling: Sampling, samples: int) -> None:
+    if not all(math.isfinite(value) for value in (sampling.temperature, sampling.top_p) if value is not None):
+        raise UsageProblem("Temperature and top_p must be finite numbers.")
+    if samples > 1 and sampling.temperature == 0:
+        raise UsageProblem(f"At temperature 0, {samples} samples would be {samples} copies.", "Add --temperature 0.7.")
+    if samples > 1 and sampling.temperature is None:
+        raise UsageProblem(
+            f"{samples} samples need a temperature: at the endpoint's own default, they may be copies.",
+            "Add --temperature 0.7, or --temperature 1 for a model that accepts no other.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from tinyllm_cli.errors import Busy, InterruptedByUser
 from tinyllm_cli.experiments.grid import ExperimentPlan, Setup
 from tinyllm_cli.experiments.resources import Estimate, History, estimate, threads, trainings_on_gpus
 from tinyllm_cli.experiments.setup import check_rationales
-from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv, stop
+from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv, stop_and_close
 from tinyllm_cli.records.experiments import ExperimentCell, Label
 from tinyllm_cli.signals import ended_like_interrupted
 from tinyllm_cli.store import Store
@@ -155,7 +155,7 @@ def run_cells(
 
     yield progress()  # so that the caller knows the experiment whenever it is interrupted
     with ExitStack() as left:
-        left.callback(stop, working)
+        left.callback(stop_and_close, working)
         try:
             while waiting or working:
                 while len(working) < jobs and (place := _next(waiting, working)) is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.experiments.best_alpha import ValidScore, best_of, valid_score
 from tinyllm_cli.experiments.journal import HIGHEST, LOWEST, SearchConfig
-from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv, stop
+from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv, stop, stop_and_close
 from tinyllm_cli.records.experiments import ExperimentCell
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
@@ -91,7 +91,7 @@ class Search:
                 self._working = [one for one in self._working if not self._over(one)]
                 yield self._progress(trials)
         except BaseException:
-            stop([one.job for one in self._working])
+            stop_and_close([one.job for one in self._working])
             for one in self._working:
                 self.store.experiments.note(self.experiment, one.job.position, "planned")
             raise
@@ -202,6 +202,7 @@ class Search:
         if one.job.over() and one.job.error is None:  # it ended first
             self._end(one)
             return
+        one.job.close()
         self.study.tell(one.trial, state=TrialState.PRUNED)
         self._note(one, "pruned", run=run.id)
         with self.store.runs.claiming(run.id) as ours:

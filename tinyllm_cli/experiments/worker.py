@@ -90,6 +90,12 @@ class CellProcess:
     def over(self) -> bool:
         """Whether the cell is finished, successfully or not. Starts the evaluation after the training, and waits while
         another process has the same training."""
+        over = self._is_over()
+        if over:
+            self.close()
+        return over
+
+    def _is_over(self) -> bool:
         if self._again_at is not None and time.monotonic() >= self._again_at:
             self._again_at = None
             self.start()
@@ -151,7 +157,15 @@ class CellProcess:
             self._process.kill()
             self._process.wait()
 
+    def close(self) -> None:
+        """Close what the process wrote into."""
+        for file in (self._out, self._err):
+            if file is not None:
+                file.close()
+        self._out = self._err = None
+
     def _launch(self, command: str, *words: str) -> None:
+        self.close()
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - live with the process
         self._process = subprocess.Popen(
             self.env.command(command, *words),
@@ -178,7 +192,8 @@ class CellProcess:
         return None
 
     def _tail(self) -> str:
-        assert self._err is not None
+        if self._err is None:
+            return ""
         size = os.fstat(self._err.fileno()).st_size
         return os.pread(self._err.fileno(), 4000, max(0, size - 4000)).decode("utf-8", "replace")
 
@@ -207,6 +222,13 @@ def _die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:  # killed before the call
             os._exit(1)
+
+
+def stop_and_close(working: Sequence[CellProcess]) -> None:
+    """Let these processes save their states and end; what they wrote is not read any more."""
+    stop(working)
+    for job in working:
+        job.close()
 
 
 def stop(working: Sequence[CellProcess]) -> None:

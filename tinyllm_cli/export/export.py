@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import importlib
 import importlib.metadata
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -18,6 +15,7 @@ from tinyllm_cli import __version__
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import Busy, UsageProblem, WorldProblem, choices
 from tinyllm_cli.export.check import AnswerAgreement, Asked, Format, answers_of, compare
+from tinyllm_cli.export.leftovers import remove_leftovers, temporary_folder
 from tinyllm_cli.files import exclusive
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
@@ -30,9 +28,6 @@ from tinyllm_cli.training.pinto import load_extra_context
 FORMATS = {"onnx": "to_onnx", "ctranslate2": "to_ctranslate2", "gguf": "to_gguf"}
 OnExported = Callable[[str], None]
 """Called with a sentence for each step."""
-
-_TEMPORARY = ".{}.export-"
-_RANDOM = "?" * 8  # of a name by mkdtemp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,24 +75,21 @@ def export(store: Store, run: Run, config: ExportConfig, watch: OnExported) -> E
     student's scores are not finite or a lossless export answers differently; that export is kept beside `out`."""
     out = config.out
     find_format(config.format)
+    if any("\ud800" <= character <= "\udfff" for character in str(out)):
+        raise UsageProblem(f"{str(out)!a} is not valid UTF-8.", "Choose another --out: the formats' libraries need it.")
     out.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(out) as ours:
         if not ours:
             raise Busy(f"Another process exports to {out}.", "Wait until it has ended, or choose another --out.")
         if os.path.lexists(out):
             raise UsageProblem(f"{out} exists already.", "Choose another --out, or move it away.")
-        for killed in out.parent.glob(glob.escape(_TEMPORARY.format(out.name)) + _RANDOM):
-            shutil.rmtree(killed, ignore_errors=True)
-        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY.format(out.name), dir=out.parent))
-        try:
+        remove_leftovers(out, watch)
+        with temporary_folder(out) as temporary:
             exported = _write_and_check(store, run, config, temporary, watch)
             temporary.chmod(0o755)
             if not config.int8 and not all(agreement.lossless for agreement in exported.agreements):
                 _reject(temporary, out, exported.agreements)
             temporary.rename(out)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
     return exported
 
 

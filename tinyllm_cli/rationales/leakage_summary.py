@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -65,7 +66,8 @@ def leakage(
 
 def _pairs(store: Store, query: TextQuery, teacher: str, count: int) -> list[tuple[Question, str]]:
     passed = texts_of(store, query, teacher)
-    found = list(islice(((one.question, one.text) for one in passed if one.rationale.sample == 0), count))
+    texts = ((one.question, one.text) for one in passed if one.rationale.sample == 0)
+    found = list(islice(texts, min(count, sys.maxsize)))
     if not found:
         where = f"{query.dataset}/{query.split}"
         raise UsageProblem(

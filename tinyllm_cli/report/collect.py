@@ -16,6 +16,7 @@ from tinyllm_cli.report.arms import Arm, arms, why_no_seed
 from tinyllm_cli.report.cases import Case, cases
 from tinyllm_cli.report.finding import Finding, finding
 from tinyllm_cli.report.labels import label_of, run_labels
+from tinyllm_cli.report.not_shown import not_shown
 from tinyllm_cli.report.paper_figures import published
 from tinyllm_cli.report.paper_tables import Paper, paper
 from tinyllm_cli.report.pareto import Tradeoff, tradeoffs
@@ -148,7 +149,7 @@ def collect(store: Store, *, samples: int, with_paper: bool = False, gates: Gate
         asked=tuple(asked),
         runs=tuple(runs),
         results=results,
-        left_out=tuple(_left_out(everything, changed, by_id, places)),
+        left_out=(*_left_out(everything, changed, by_id, places), *_without_place(evaluations, found, made, by_id)),
         arms=tuple(found),
         paper=made,
         tradeoffs=tuple(tradeoffs(found, runs, asked)),
@@ -175,6 +176,14 @@ def _left_out(
                 )
         elif run is not None and (why := why_no_seed(run, one)):
             yield ExcludedResult(result=result(one, runs), why=why)
+
+
+def _without_place(
+    evaluations: Sequence[Evaluation], found: Sequence[Arm], made: Paper, runs: Mapping[int, Run]
+) -> Iterator[ExcludedResult]:
+    """Those that no table and no figure shows, in their order."""
+    whys = {number: why for arm, why in not_shown(found, made) for number in arm.evaluations}
+    return (ExcludedResult(result=result(one, runs), why=whys[one.id]) for one in evaluations if one.id in whys)
 
 
 def _replaces(later: Evaluation, one: Evaluation, least: int) -> bool:

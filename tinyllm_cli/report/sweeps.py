@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice, product
 from statistics import fmean
 from typing import TypeVar
 
@@ -48,30 +49,35 @@ class Sweep:
 
 def train_sizes(found: Sequence[Arm], tables: Sequence[MainTable]) -> list[Sweep]:
     """x is the number of training questions."""
-    return [
-        sweep for table, student, column in _places(tables)
-        if (sweep := _sizes(_own(found, table, student, column), student, column)) is not None
-    ]  # fmt: skip
+    return list(_drawn(found, tables, _sizes))
 
 
 def alphas(found: Sequence[Arm], tables: Sequence[MainTable]) -> list[Sweep]:
     """x is one teacher's alpha, the others' being what they are; a line for each teacher."""
-    return [
-        sweep for table, student, column in _places(tables)
-        if (sweep := _alphas(_own(found, table, student, column), student, column)) is not None
-    ]  # fmt: skip
+    return list(_drawn(found, tables, _alphas))
 
 
-def _places(tables: Sequence[MainTable]) -> Iterator[tuple[MainTable, str, Column]]:
-    return ((table, block.student, column) for table in tables for block in table.blocks for column in table.columns)
+def _drawn(
+    found: Sequence[Arm], tables: Sequence[MainTable], draw: Callable[[Sequence[Arm], str, Column], Sweep | None]
+) -> Iterator[Sweep]:
+    """One sweep for each student and data set: on as many test questions as Table 1 has; where these are no sweep, on
+    the number that most arms have."""
+    for table in tables:
+        for student, column in product(_students(found, table), table.columns):
+            own = [
+                arm for arm in found
+                if (arm.student, arm.split, arm.scoring) == (student, "test", table.scoring)
+                and arm.dataset == column.dataset == arm.trained_on and not arm.shuffled and arm.icl is None
+            ]  # fmt: skip
+            by_n = sorted(_grouped(own, lambda arm: arm.n), key=lambda one: (one[0] != column.n, -len(one[1]), -one[0]))
+            sweeps = (draw(arms, student, column) for _, arms in by_n)
+            yield from islice(filter(None, sweeps), 1)
 
 
-def _own(found: Sequence[Arm], table: MainTable, student: str, column: Column) -> list[Arm]:
-    return [
-        arm for arm in found
-        if (arm.student, arm.split, arm.scoring, arm.n) == (student, "test", table.scoring, column.n)
-        and arm.dataset == column.dataset == arm.trained_on and not arm.shuffled and arm.icl is None
-    ]  # fmt: skip
+def _students(found: Sequence[Arm], table: MainTable) -> list[str]:
+    """Those of the table first, then those that it has no line of."""
+    known = [block.student for block in table.blocks]
+    return list(dict.fromkeys([*known, *(arm.student for arm in found if arm.trained_on is not None)]))
 
 
 def _sizes(own: Sequence[Arm], student: str, column: Column) -> Sweep | None:
@@ -146,10 +152,10 @@ def _sweep(
         student=student,
         dataset=column.dataset,
         scoring=own[0].scoring,
-        n=column.n,
+        n=own[0].n,
         series=tuple(series),
         level=level,
-        chance=column.chance,
+        chance=own[0].chance,
     )
 
 

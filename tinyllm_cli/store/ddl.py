@@ -53,8 +53,8 @@ CREATE TABLE samplings (
     backend TEXT NOT NULL,
     model TEXT NOT NULL,
     revision TEXT NOT NULL,
-    temperature REAL NOT NULL,
-    top_p REAL NOT NULL,
+    temperature REAL, -- NULL: not set, so the endpoint's default applied
+    top_p REAL, -- the same
     max_tokens INTEGER NOT NULL,
     stop TEXT NOT NULL, -- JSON array of texts
     seed INTEGER NOT NULL,

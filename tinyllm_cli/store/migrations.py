@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-from tinyllm_cli.store import ddl, ddl_before_007, migration_007
+from tinyllm_cli.store import ddl, ddl_before_007, migration_007, migration_008
 from tinyllm_cli.store.statements import statements
 
 APPLICATION_ID = 0x54694C4D  # "TiLM": distinguishes our file from any other program's SQLite file
@@ -51,6 +51,11 @@ def m007_typed_columns(db: Database) -> None:
 @migrations()
 def m008_learnability(db: Database) -> None:
     _execute(db, ddl.LEARNABILITY)
+
+
+@migrations()
+def m008_unset_sampling(db: Database) -> None:
+    migration_008.apply(db)
 
 
 def _execute(db: Database, script: str) -> None:

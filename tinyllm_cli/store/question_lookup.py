@@ -14,6 +14,8 @@ from tinyllm_cli.store.rationale_stats import OUTSTANDING
 
 _WORDS = "q.text || ' ' || (SELECT group_concat(value, ' ') FROM json_each(q.options))"
 _SHORTEST_HASH = 6  # fewer hexadecimal digits may be a word
+_HASH = 32
+_MOST_WORDS = 200  # different ones; SQLite accepts 1000 conditions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class ReplyRow:
     recipe: str
     teacher_forcing: bool
     sampling: str
-    temperature: float
+    temperature: float | None
     sample: int
     text: str
     reasoning: str | None
@@ -116,12 +118,12 @@ class LookupQueries:
         """The questions that `wanted` identifies: by key, else by the beginning of a hash, else by words of the
         question and its options."""
         found = self._places("dq.key = ?", (wanted,), dataset, split)
-        if not found and len(wanted) >= _SHORTEST_HASH and set(wanted.lower()) <= set(string.hexdigits):
+        if not found and _SHORTEST_HASH <= len(wanted) <= _HASH and set(wanted.lower()) <= set(string.hexdigits):
             found = self._places("dq.question LIKE ?", (f"{wanted}%",), dataset, split)
-        words = wanted.split()
+        words = tuple(dict.fromkeys(word.casefold() for word in wanted.split()))[:_MOST_WORDS]
         if not found and words:
             has = " AND ".join(f"instr(casefold({_WORDS}), ?)" for _ in words)
-            found = self._places(has, tuple(word.casefold() for word in words), dataset, split)
+            found = self._places(has, words, dataset, split)
         return found
 
     def _places(self, condition: str, values: tuple[str, ...], dataset: str | None, split: str | None) -> list[Place]:

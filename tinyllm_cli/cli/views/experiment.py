@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.cells import named, plan_table, results_table
 from tinyllm_cli.cli.views.console import Console, clock
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.experiments.grid import ExperimentPlan
     from tinyllm_cli.experiments.resources import Estimate
     from tinyllm_cli.experiments.runner import Schedule
+    from tinyllm_cli.experiments.trials import SearchResult
 
 
 def show_plan(console: Console, plan: ExperimentPlan, teachers: Collection[str]) -> None:
@@ -78,8 +79,8 @@ def planned_result(console: Console, scheduled: Schedule) -> None:
     })  # fmt: skip
 
 
-def show_results(console: Console, found: ExperimentResult, more: Mapping[str, Any] | None = None) -> None:
-    """Show the results; `more` are further keys of the JSON object.
+def show_results(console: Console, found: ExperimentResult, best: SearchResult | None = None) -> None:
+    """Show the results; `best` is the best trial of a search.
 
     Raises WorldProblem when cells failed."""
     console.show(results_table(found.name, list(found.cells), found.runs, found.results))
@@ -89,8 +90,10 @@ def show_results(console: Console, found: ExperimentResult, more: Mapping[str, A
         {**asdict(cell), "result": asdict(result) if (result := found.results.get(cell.evaluation or 0)) else None}
         for cell in found.cells
     ]
-    selected = {"best_on_valid": [asdict(one) for one in found.best]} if found.name == "alpha" else {}
-    console.result({"experiment": found.experiment, "name": found.name, "cells": rows, **selected, **(more or {})})
+    console.result(
+        {"experiment": found.experiment, "name": found.name, "cells": rows,
+         "best_on_valid": [asdict(one) for one in found.best], "best": None if best is None else asdict(best)}
+    )  # fmt: skip
     _raise_for_failures(found)
     console.next("tinyllm report --html report.html")
 

@@ -84,7 +84,9 @@ def _facts(one: ReplyView) -> Iterator[str]:
     yield reply.model
     if reply.recipe != reply.model:
         yield reply.recipe
-    if reply.sample or reply.temperature:
+    if reply.temperature is None:
+        yield "sampled with the endpoint's defaults"
+    elif reply.sample or reply.temperature:
         yield f"sample {reply.sample} at temperature {reply.temperature:g}"
     if reply.finish_reason == "length":
         yield "cut off at its limit"

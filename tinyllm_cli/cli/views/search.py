@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.console import Console
@@ -38,7 +37,7 @@ def show_best(console: Console, best: SearchResult, found: ExperimentResult) -> 
 
     Raises WorldProblem when trials failed."""
     console.say(_best_text(best))
-    show_results(console, found, {"best": asdict(best)})
+    show_results(console, found, best)
 
 
 def _best_text(found: SearchResult) -> str:

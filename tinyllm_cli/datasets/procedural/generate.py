@@ -29,6 +29,7 @@ VERSION = 1
 
 _WRONG_OF = 10  # one-in-ten-wrong is wrong once in so many consecutive questions
 _ATTEMPTS = 1000  # repeated problems in a row after which a family has too few
+_MOST = 1_000_000  # questions of a split
 T = TypeVar("T")
 
 
@@ -69,6 +70,8 @@ def parameters(family: str, counts: Mapping[str, int], *, size: int | None = Non
         )
     if any(count < 0 for count in counts.values()) or not any(counts.values()):
         raise UsageProblem("A procedural data set needs one question or more, and no negative number of them.")
+    if max(counts.values()) > _MOST:
+        raise UsageProblem(f"A split of a procedural data set has at most {_MOST:,} questions.", "Ask for fewer.")
     return Parameters(family=found, size=size, counts={split: counts.get(split, 0) for split in SPLITS}, seed=seed)
 
 

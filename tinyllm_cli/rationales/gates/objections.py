@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, takewhile
+from itertools import chain
 
 from tinyllm_cli.datasets.question import LETTERS, Question
 from tinyllm_cli.rationales.gates.language import understood
-from tinyllm_cli.rationales.gates.lexicon import STOPWORDS
+from tinyllm_cli.rationales.gates.plain_options import distinct_options, plain_options, plain_text
 from tinyllm_cli.rationales.gates.text import FILLER_STEMS, NEGATION, content, sentences, stem, words
 
 _CLAIM = re.compile(
@@ -54,7 +53,7 @@ def wrong_answer(text: str, question: Question) -> str | None:
 def _denied(text: str, question: Question) -> bool:
     """The gold option is denied wherever it is named, and exactly one other option is in a sentence without a negation.
     False if the question or the gold option has a negation itself."""
-    gold = _plain_options(question.options)[question.answer]
+    gold = plain_options(question.options)[question.answer]
     if not NEGATION.search(text) or question.answer not in _named(text, question.options):
         return False
     if _UNLIKE.search(f"{question.text} {question.gold}"):
@@ -64,7 +63,7 @@ def _denied(text: str, question: Question) -> bool:
     asked = set(_named(question.text, question.options))
     for sentence in sentences(text):
         named = set(_named(sentence.text, question.options))
-        if question.answer in named and not _refuses(sentence.text, gold):
+        if question.answer in named and not _refuses(sentence.text, gold, question.options):
             return False
         denied |= question.answer in named
         if not NEGATION.search(sentence.text) and not sentence.text.endswith("?"):
@@ -79,9 +78,9 @@ _UNLIKE = re.compile(
 )
 
 
-def _refuses(sentence: str, gold: str) -> bool:
+def _refuses(sentence: str, gold: str, options: tuple[str, ...]) -> bool:
     """`<gold> is not`, `<gold> can't`, `not <gold>`, `not in <gold>`: the negation is of the option."""
-    plain = f" {_plain(words(sentence))} "
+    plain = f" {plain_text(sentence, options)} "
     before, _, after = plain.partition(f" {gold} ")
     return bool(_NO_AFTER.match(after) or _NO_BEFORE.search(f"{before} "))
 
@@ -119,7 +118,8 @@ def claim(text: str, question: Question) -> int | None:
             if not NEGATION.search(said):
                 found.append((sentence.start + (stated.start() if stated else 0), option))
         elif it := _IT_IS.fullmatch(sentence.text):
-            same = [index for index, own in enumerate(_plain_options(question.options)) if own == _plain(words(it[1]))]
+            meant = plain_text(it[1], question.options)
+            same = [index for index, own in enumerate(plain_options(question.options)) if meant and own == meant]
             found += [(sentence.start, index) for index in same[:1]]
     return max(found)[1] if found else None
 
@@ -137,10 +137,10 @@ def _lettered(match: re.Match[str], text: str, question: Question) -> int | None
     group = next(number for number, letter in enumerate(match.groups(), start=1) if letter)
     letter = match[group].lower()
     if text[match.start(group) - 1] != "(":
-        following = f"{_plain(words(text[match.start(group) :]))} "
+        following = f"{plain_text(text[match.start(group) :], question.options)} "
         begun = [
             (len(own), index)
-            for index, own in enumerate(_plain_options(question.options))
+            for index, own in enumerate(plain_options(question.options))
             if len(own) > 1 and following.startswith(f"{own} ")
         ]
         if begun:
@@ -166,8 +166,8 @@ def _only_option(text: str, question: Question) -> int | None:
 
 
 def _named(text: str, options: tuple[str, ...]) -> list[int]:
-    plain = f" {_plain(words(text))} "
-    return [index for index, own in enumerate(_plain_options(options)) if own and f" {own} " in plain]
+    plain = f" {plain_text(text, options)} "
+    return [index for index, own in enumerate(plain_options(options)) if own and f" {own} " in plain]
 
 
 def _meant(text: str, options: tuple[str, ...]) -> list[int]:
@@ -179,10 +179,10 @@ def _meant(text: str, options: tuple[str, ...]) -> list[int]:
 def _first_option(text: str, question: Question) -> int | None:
     """The option whose text comes first after an announced answer, also without the words that all options begin with;
     of several at one place the longest."""
-    plain = f" {_plain(words(text))} "
+    plain = f" {plain_text(text, question.options)} "
     found = [
         (plain.index(f" {own} "), -len(own), index)
-        for options in (_plain_options(question.options), _distinct_options(question.options))
+        for options in (plain_options(question.options), distinct_options(question.options))
         for index, own in enumerate(options)
         if own and f" {own} " in plain
     ]
@@ -190,31 +190,8 @@ def _first_option(text: str, question: Question) -> int | None:
 
 
 def _within(index: int, other: int, options: tuple[str, ...]) -> bool:
-    plain = _plain_options(options)
+    plain = plain_options(options)
     return plain[index] != plain[other] and f" {plain[index]} " in f" {plain[other]} "
-
-
-@lru_cache(maxsize=4096)
-def _plain_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    """Stems, without function words at the front, so that article and number of a noun don't matter."""
-    return tuple(_without_front(words(option)) for option in options)
-
-
-@lru_cache(maxsize=4096)
-def _distinct_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    """Also without the words that all options begin with."""
-    split = [words(option) for option in options]
-    shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*split, strict=False)))
-    return tuple(_without_front(own[shared:]) for own in split)
-
-
-def _without_front(own: Sequence[str]) -> str:
-    start = next((index for index, word in enumerate(own) if word not in STOPWORDS), 0)
-    return _plain(own[start:])
-
-
-def _plain(tokens: Sequence[str]) -> str:
-    return " ".join(stem(token) for token in tokens if token not in ("a", "an", "the"))
 
 
 def letter_only(text: str, question: Question) -> str | None:

@@ -16,7 +16,7 @@ GATES = (
 )  # fmt: skip
 """Their names, in the order in which a table shows them."""
 
-CODE = 5
+CODE = 6
 """Version of the gates' decisions: a new one makes stored verdicts obsolete, so that they are computed again."""
 
 
