@@ -14,6 +14,7 @@ COMMANDS = (
     "import",
     "elicit",
     "gate",
+    "review",
     "audit",
     "inspect",
     "usefulness",

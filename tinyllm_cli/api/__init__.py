@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.rationales import audit, find_questions, gate, inspect_question, leakage, usefulness
     from tinyllm_cli.api.reports import report
+    from tinyllm_cli.api.reviews import decide, export_review_sheet, import_review_sheet, review_summary
     from tinyllm_cli.api.training import distill, plan_distillation
 
 VERBS = {
@@ -41,6 +42,10 @@ VERBS = {
     "leakage": "rationales",
     "find_questions": "rationales",
     "inspect_question": "rationales",
+    "decide": "reviews",
+    "export_review_sheet": "reviews",
+    "import_review_sheet": "reviews",
+    "review_summary": "reviews",
     "plan_distillation": "training",
     "distill": "training",
     "evaluate": "evaluation",
@@ -57,10 +62,11 @@ VERBS = {
 """Public name -> the module of this package that holds it."""
 
 __all__ = [
-    "Project", "audit", "distill", "elicit", "evaluate", "export", "find_questions", "gate", "import_folder",
-    "import_procedural", "import_questions", "import_rationales", "inspect_question", "leakage",
-    "open_store", "pilot", "plan_distillation", "plan_experiment", "plan_search", "predict", "predict_file",
-    "predictor", "preview_elicitation", "report", "run_experiment", "run_search", "usefulness",
+    "Project", "audit", "decide", "distill", "elicit", "evaluate", "export", "export_review_sheet", "find_questions",
+    "gate", "import_folder", "import_procedural", "import_questions", "import_rationales", "import_review_sheet",
+    "inspect_question", "leakage", "open_store", "pilot", "plan_distillation", "plan_experiment", "plan_search",
+    "predict", "predict_file", "predictor", "preview_elicitation", "report", "review_summary", "run_experiment",
+    "run_search", "usefulness",
 ]  # fmt: skip
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyllm_cli.api.data import ImportResult
+from tinyllm_cli.api.reviews import DecisionResult, SheetImportResult, SheetResult
 from tinyllm_cli.audit.checks import CheckResult
 from tinyllm_cli.audit.question_view import ReplyView
+from tinyllm_cli.audit.reviewers import ReviewResult
 from tinyllm_cli.audit.summary import Survey
 from tinyllm_cli.elicitation.results import ElicitResult, PreviewResult
 from tinyllm_cli.export.export import Exported
@@ -201,7 +203,8 @@ class ExperimentPlanJson:
 RESULTS: Mapping[str, tuple[type, ...]] = {
     "import": (ImportResult, ImportsJson),
     "elicit": (ElicitResult, PreviewResult),
-    "gate": (GateResult,),
+    "gate": (GateResult, DecisionResult),
+    "review": (ReviewResult, SheetResult, SheetImportResult),
     "audit": (AuditJson,),
     "usefulness": (UsefulnessResult, LeakageResult),
     "inspect": (InspectJson, CandidatesJson),

@@ -21,6 +21,7 @@ from tinyllm_cli.cli import (
     inspect,
     predict,
     report,
+    review,
     usefulness,
 )
 from tinyllm_cli.cli.group import CommandGroup
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.command(name="import")(import_.import_data)
 app.command(name="elicit")(elicit.elicit)
 app.command(name="gate")(gate.gate)
+app.command(name="review")(review.review)
 app.command(name="audit")(audit.audit)
 app.command(name="usefulness")(usefulness.usefulness)
 app.command(name="distill")(distill.distill)

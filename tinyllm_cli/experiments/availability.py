@@ -56,7 +56,7 @@ def _with_and_without_icl(variants: Sequence[RationaleSet], teacher: str, datase
 
 
 def _edition(store: Store, dataset: str, variants: RationaleSets, settings: Settings) -> str:
-    """Changes with the questions, the rationales and their scores, the teachers' prefixes and the gates."""
+    """Changes with the questions, the rationales, their scores and human verdicts, the prefixes and the gates."""
     known = store.questions.find(dataset)
     content = [
         known.fingerprint if known else "",
@@ -66,6 +66,8 @@ def _edition(store: Store, dataset: str, variants: RationaleSets, settings: Sett
         {variant.teacher: prefix_of(variant.teacher, settings) for those in variants.values() for variant in those},
         gate_settings(settings.gates).hash,
     ]
+    reviewed = store.human_verdicts.digest(dataset)
+    content += [reviewed] if reviewed else []  # a database without human verdicts keeps its identities
     return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-from tinyllm_cli.store import ddl_before_007, migration_007
+from tinyllm_cli.store import ddl, ddl_before_007, migration_007
 from tinyllm_cli.store.statements import statements
 
 APPLICATION_ID = 0x54694C4D  # "TiLM": distinguishes our file from any other program's SQLite file
@@ -46,6 +46,11 @@ def m006_cut(db: Database) -> None:
 @migrations()
 def m007_typed_columns(db: Database) -> None:
     migration_007.apply(db)
+
+
+@migrations()
+def m008_human_verdicts(db: Database) -> None:
+    _execute(db, ddl.HUMAN_VERDICTS)
 
 
 def _execute(db: Database, script: str) -> None:

@@ -14,6 +14,7 @@ from tinyllm_cli.store.database import BUSY_SECONDS, Database, explain
 from tinyllm_cli.store.elicitations import ElicitationQueries
 from tinyllm_cli.store.evaluations import EvaluationQueries
 from tinyllm_cli.store.experiments import ExperimentQueries
+from tinyllm_cli.store.human_verdicts import HumanVerdictQueries
 from tinyllm_cli.store.migrations import APPLICATION_ID, migrations
 from tinyllm_cli.store.paired_counts import PairedQueries
 from tinyllm_cli.store.prediction_queries import PredictionQueries
@@ -41,6 +42,7 @@ class Store(Database):
         self.batches = BatchQueries(self)
         self.experiments = ExperimentQueries(self)
         self.verdicts = VerdictQueries(self)
+        self.human_verdicts = HumanVerdictQueries(self)
         self.usefulness = UsefulnessQueries(self)
         self.lookup = LookupQueries(self)
         self.rationale_stats = StatsQueries(self)
