@@ -24,6 +24,12 @@ COMMANDS = (
     "report",
     "predict",
     "export",
+    "list",
+    "rename",
+    "delete",
+    "prune",
+    "backup",
+    "check",
 )
 _HEAD = """# Commands
 

@@ -32,7 +32,7 @@ HEAVY = {
 LAYERS = (
     {"cli", "cli.views"},
     {"api"},
-    {"report", "experiments", "export"},
+    {"report", "experiments", "export", "maintenance"},
     {"audit", "evaluation", "training"},
     {"rationales", "rationales.gates"},
     {"elicitation", "ingestion"},
@@ -67,6 +67,7 @@ ALLOWED = {
         "export",
         "files",
         "ingestion",
+        "maintenance",
         "rationales",
         "rationales.gates",
         "records",
@@ -114,6 +115,7 @@ ALLOWED = {
         "errors",
         "events",
         "experiments",
+        "maintenance",
         "rationales",
         "rationales.gates",
         "records",
@@ -146,6 +148,7 @@ ALLOWED = {
     "files": set(),
     "ingestion": {"config", "datasets", "errors", "events", "records", "store"},
     "iteration": set(),
+    "maintenance": {"datasets", "errors", "files", "records", "store", "training"},
     "rationales": {
         "config",
         "datasets",

@@ -67,6 +67,12 @@ def test_output_is_valid_by_its_schema(toy: Command, tmp_path: Path) -> None:
     plan = ("experiment", "seeds", "--dataset", "toy", "--student", "student", "--dry-run", "--json")
     check(toy(*plan), "ExperimentPlanJson")
     check(toy("report", "--json"), "Report")
+    check(toy("list", "--json"), "Inventory")
+    check(toy("backup", "copy.db", "--json"), "BackupResult")
+    check(toy("rename", "teacher", "parrot", "polly", "--json"), "RenameResult")
+    check(toy("prune", "--yes", "--json"), "Pruning")
+    check(toy("delete", "run", str(run), "--yes", "--json"), "Removal")
+    check(toy("check", "--json"), "StoreCheck")
 
 
 def test_an_error_is_valid_by_its_schema(inside: Command) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.api.evaluation import evaluate, predict, predict_file, predictor
     from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
     from tinyllm_cli.api.exports import export
+    from tinyllm_cli.api.maintenance import backup, check, delete, inventory, prune, rename
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.rationales import audit, find_questions, gate, inspect_question, leakage, usefulness
     from tinyllm_cli.api.reports import report
@@ -58,15 +59,22 @@ VERBS = {
     "plan_search": "experiments",
     "run_search": "experiments",
     "report": "reports",
+    "inventory": "maintenance",
+    "rename": "maintenance",
+    "delete": "maintenance",
+    "prune": "maintenance",
+    "backup": "maintenance",
+    "check": "maintenance",
 }
 """Public name -> the module of this package that holds it."""
 
 __all__ = [
-    "Project", "audit", "decide", "distill", "elicit", "evaluate", "export", "export_review_sheet", "find_questions",
-    "gate", "import_folder", "import_procedural", "import_questions", "import_rationales", "import_review_sheet",
-    "inspect_question", "leakage", "open_store", "pilot", "plan_distillation", "plan_experiment", "plan_search",
-    "predict", "predict_file", "predictor", "preview_elicitation", "report", "review_summary", "run_experiment",
-    "run_search", "usefulness",
+    "Project", "audit", "backup", "check", "decide", "delete", "distill", "elicit", "evaluate", "export",
+    "export_review_sheet", "find_questions", "gate", "import_folder", "import_procedural", "import_questions",
+    "import_rationales", "import_review_sheet", "inspect_question", "inventory", "leakage", "open_store", "pilot",
+    "plan_distillation", "plan_experiment", "plan_search", "predict", "predict_file", "predictor",
+    "preview_elicitation", "prune", "rename", "report", "review_summary", "run_experiment", "run_search",
+    "usefulness",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyllm_cli.api.data import ImportResult
+from tinyllm_cli.api.maintenance import BackupResult, RenameResult
 from tinyllm_cli.api.reviews import DecisionResult, SheetImportResult, SheetResult
 from tinyllm_cli.audit.checks import CheckResult
 from tinyllm_cli.audit.question_view import ReplyView
@@ -14,6 +15,10 @@ from tinyllm_cli.audit.reviewers import ReviewResult
 from tinyllm_cli.audit.summary import Survey
 from tinyllm_cli.elicitation.results import ElicitResult, PreviewResult
 from tinyllm_cli.export.export import Exported
+from tinyllm_cli.maintenance.checks import StoreCheck
+from tinyllm_cli.maintenance.inventory import Inventory
+from tinyllm_cli.maintenance.pruning import Pruning
+from tinyllm_cli.maintenance.removal import Removal
 from tinyllm_cli.rationales.gate_summary import GateResult
 from tinyllm_cli.rationales.gates.settings import GateSettings
 from tinyllm_cli.rationales.usefulness_summary import LeakageResult, UsefulnessResult
@@ -214,6 +219,12 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "export": (ExportJson,),
     "experiment": (ExperimentJson, ExperimentPlanJson),
     "report": (Report,),
+    "list": (Inventory,),
+    "rename": (RenameResult,),
+    "delete": (Removal,),
+    "prune": (Pruning,),
+    "backup": (BackupResult,),
+    "check": (StoreCheck,),
     "any command that fails": (ErrorJson,),
 }
 """Command -> the objects that it may print."""

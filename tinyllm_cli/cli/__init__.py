@@ -11,6 +11,9 @@ import typer
 from tinyllm_cli import __version__
 from tinyllm_cli.cli import (
     audit,
+    backup,
+    check,
+    delete,
     distill,
     elicit,
     evaluate,
@@ -19,7 +22,10 @@ from tinyllm_cli.cli import (
     gate,
     import_,
     inspect,
+    list_,
     predict,
+    prune,
+    rename,
     report,
     review,
     usefulness,
@@ -54,6 +60,12 @@ app.command(name="inspect")(inspect.inspect)
 app.command(name="report")(report.report)
 app.command(name="predict")(predict.predict)
 app.command(name="export")(export.export)
+app.command(name="list")(list_.list_contents)
+app.command(name="rename")(rename.rename)
+app.command(name="delete")(delete.delete)
+app.command(name="prune")(prune.prune)
+app.command(name="backup")(backup.backup)
+app.command(name="check")(check.check)
 
 
 def _version(wanted: bool) -> None:

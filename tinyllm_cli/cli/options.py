@@ -43,6 +43,7 @@ DatasetWithRationales = Annotated[
     typer.Option("--dataset", "-d", help="A data set.", show_default="the only one with rationales",
                  autocompletion=dataset_names),
 ]  # fmt: skip
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reviewer = Annotated[
     str | None, typer.Option("--reviewer", help="The name of the person who judges.", show_default="your user name")
 ]

@@ -43,6 +43,12 @@ def coverage_of(
     )
 
 
+def edition_of(store: Store, dataset: str, settings: Settings) -> str:
+    """Changes with everything of a data set that a plan's results depend on."""
+    splits = store.questions.splits(dataset)
+    return _edition(store, dataset, {split: store.rationales.variants(dataset, split) for split in splits}, settings)
+
+
 def _asked_all(store: Store, teacher: str, dataset: str, split: str, limit: int | None) -> bool:
     own = load_teacher_answers(store, teacher, dataset, split)
     return all(own.asked(question) for question in store.questions.iterate(dataset, split, limit))
