@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-from tinyllm_cli.store import ddl, ddl_before_007, migration_007
+from tinyllm_cli.store import ddl, ddl_before_007, ddl_views, migration_007
 from tinyllm_cli.store.statements import statements
 
 APPLICATION_ID = 0x54694C4D  # "TiLM": distinguishes our file from any other program's SQLite file
@@ -51,6 +51,13 @@ def m007_typed_columns(db: Database) -> None:
 @migrations()
 def m008_human_verdicts(db: Database) -> None:
     _execute(db, ddl.HUMAN_VERDICTS)
+
+
+@migrations()
+def m009_views(db: Database) -> None:
+    """SQLite renames no table that a view reads: a later migration that rebuilds one drops the views before and creates
+    them afterwards."""
+    _execute(db, ddl_views.VIEWS)
 
 
 def _execute(db: Database, script: str) -> None:

@@ -94,7 +94,7 @@ def _runs(items: tuple[RunItem, ...]) -> Table:
     head = [">run", "method", "student", "data set", "alpha", ">seed", "state", ">valid, %", "weights", ">disk"]
     rows = [
         (
-            str(one.id), one.method, one.student, one.dataset,
+            str(one.id), one.method, one.student.rstrip("/").rpartition("/")[2], one.dataset,
             ", ".join(f"{name}={weight:g}" for name, weight in one.alpha.items()) or "-", str(one.seed), one.state,
             "-" if one.valid_accuracy is None else f"{100 * one.valid_accuracy:.1f}", one.student_files,
             size(one.bytes),
