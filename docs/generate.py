@@ -26,6 +26,7 @@ COMMANDS = (
     "report",
     "predict",
     "export",
+    "export-data",
     "list",
     "rename",
     "delete",

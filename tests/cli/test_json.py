@@ -67,6 +67,7 @@ def test_output_is_valid_by_its_schema(toy: Command, tmp_path: Path) -> None:
     plan = ("experiment", "seeds", "--dataset", "toy", "--student", "student", "--dry-run", "--json")
     check(toy(*plan), "ExperimentPlanJson")
     check(toy("report", "--json"), "Report")
+    check(toy("export-data", "--dataset", "toy", "--out", "data", "--json"), "DataExportResult")
     check(toy("list", "--json"), "Inventory")
     check(toy("backup", "copy.db", "--json"), "BackupResult")
     check(toy("rename", "teacher", "parrot", "polly", "--json"), "RenameResult")

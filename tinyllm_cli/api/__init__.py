@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.data import import_folder, import_procedural, import_questions, import_rationales
+    from tinyllm_cli.api.data_export import export_data
     from tinyllm_cli.api.elicitation import elicit, pilot, preview_elicitation
     from tinyllm_cli.api.evaluation import evaluate, predict, predict_file, predictor
     from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
@@ -54,6 +55,7 @@ VERBS = {
     "predict": "evaluation",
     "predict_file": "evaluation",
     "export": "exports",
+    "export_data": "data_export",
     "plan_experiment": "experiments",
     "run_experiment": "experiments",
     "plan_search": "experiments",
@@ -69,7 +71,7 @@ VERBS = {
 """Public name -> the module of this package that holds it."""
 
 __all__ = [
-    "Project", "audit", "backup", "check", "decide", "delete", "distill", "elicit", "evaluate", "export",
+    "Project", "audit", "backup", "check", "decide", "delete", "distill", "elicit", "evaluate", "export", "export_data",
     "export_review_sheet", "find_questions", "gate", "import_folder", "import_procedural", "import_questions",
     "import_rationales", "import_review_sheet", "inspect_question", "inventory", "leakage", "open_store", "pilot",
     "plan_distillation", "plan_experiment", "plan_search", "predict", "predict_file", "predictor",

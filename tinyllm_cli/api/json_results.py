@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyllm_cli.api.data import ImportResult
+from tinyllm_cli.api.data_export import DataExportResult
 from tinyllm_cli.api.maintenance import BackupResult, RenameResult
 from tinyllm_cli.api.reviews import DecisionResult, SheetImportResult, SheetResult
 from tinyllm_cli.audit.checks import CheckResult
@@ -217,6 +218,7 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "eval": (EvalJson,),
     "predict": (PredictJson, PredictFileJson),
     "export": (ExportJson,),
+    "export-data": (DataExportResult,),
     "experiment": (ExperimentJson, ExperimentPlanJson),
     "report": (Report,),
     "list": (Inventory,),

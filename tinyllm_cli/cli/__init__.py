@@ -19,6 +19,7 @@ from tinyllm_cli.cli import (
     evaluate,
     experiment,
     export,
+    export_data,
     gate,
     import_,
     inspect,
@@ -60,6 +61,7 @@ app.command(name="inspect")(inspect.inspect)
 app.command(name="report")(report.report)
 app.command(name="predict")(predict.predict)
 app.command(name="export")(export.export)
+app.command(name="export-data")(export_data.export_data)
 app.command(name="list")(list_.list_contents)
 app.command(name="rename")(rename.rename)
 app.command(name="delete")(delete.delete)
