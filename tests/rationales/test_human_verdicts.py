@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from backends.base import Completion, Sampling
-from tests.conftest import Command, keep, write_dataset
+from tests.conftest import Command, keep, start, write_dataset
 from tests.models import make_folder
 from tests.rationales.test_verdicts import GOOD
 from tinyllm_cli.config import load_settings
@@ -233,3 +235,39 @@ def test_a_text_that_is_empty_can_be_edited_and_not_kept(written: Store, inside:
     done = inside("gate", "--keep", "3")
     assert (done.returncode, "Nothing is left of rationale 3 to learn." in done.stderr) == (2, True)
     assert inside("gate", "--edit", "3", "--text", "It is written by hand.").returncode == 0
+
+
+VERDICTS = [
+    replace(ANN, reviewer=reviewer, at=f"2026-11-30T{hour:02}:00:00.000+00:00", sheet=sheet, **change)
+    for hour, (reviewer, sheet, change) in enumerate(
+        [
+            ("ann", "s", {}), ("bob", None, {"verdict": "reject", "text": None, "reason": "no"}),
+            ("ann", None, {"verdict": "edit", "text": "By hand."}), ("bob", "s", {}), ("eve", "t", {}),
+        ]
+    )
+]  # fmt: skip
+
+
+@given(order=st.permutations(VERDICTS))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_order_in_which_verdicts_arrive_does_not_matter(written: Store, order: list[HumanVerdict]) -> None:
+    written.execute("DELETE FROM human_verdicts")
+    for one in order:
+        assert written.human_verdicts.add([one]) == 1
+    assert written.human_verdicts.history(1) == VERDICTS
+    assert written.human_verdicts.latest([1]) == {1: VERDICTS[-1]}
+
+
+def test_two_people_decide_at_the_same_time(written: Store, tmp_path: Path) -> None:
+    commands = [
+        ("gate", "--reject", "1", "--because", "no", "--reviewer", "bob"),
+        ("gate", "--edit", "1", "--text", "It is written by hand.", "--reviewer", "eve"),
+    ]
+    processes = [start(tmp_path, *command) for command in commands]
+    for process in processes:
+        _, stderr = process.communicate()
+        assert process.returncode == 0, stderr
+    history = written.human_verdicts.history(1)
+    assert {(one.reviewer, one.verdict) for one in history} == {("bob", "reject"), ("eve", "edit")}
+    assert written.human_verdicts.latest([1])[1] == history[-1]
+    assert history[0].at <= history[1].at

@@ -34,9 +34,6 @@ _SELECTED = (
 _TABLES = ("runs", "questions", "rationales", "elicitations", "evaluations", "prompts", "experiments")
 
 _DELETED = (
-    ("human_verdicts", "rationale IN gone_rationales"),
-    ("verdicts", "rationale IN gone_rationales"),
-    ("usefulness", "rationale IN gone_rationales"),
     ("rationales", "id IN gone_rationales"),
     ("failures", "question IN gone_questions OR teacher IN gone_teachers"),
     ("claims", "elicitation IN gone_elicitations"),
@@ -57,7 +54,8 @@ _DELETED = (
      " sampling FROM elicitations UNION SELECT sampling FROM batches UNION SELECT sampling FROM evaluations WHERE"
      " sampling IS NOT NULL)"),
 )  # fmt: skip
-"""(table, condition), in this order: a later condition may read what an earlier deletion left."""
+"""(table, condition), in this order: a later condition may read what an earlier deletion left. Before them come the
+tables that refer to rationales, such as verdicts."""
 
 _IN_USE = (
     ("SELECT 'run ' || id FROM runs WHERE id IN gone_runs AND state = 'running'", "is being trained"),
@@ -157,12 +155,21 @@ class RemovalQueries:
             " WHERE (run IN gone_runs OR evaluation IN gone_evaluations) AND experiment NOT IN gone_experiments"
         ).rowcount
         rows = {
-            table: self._db.execute(f"DELETE FROM {table} WHERE {condition}").rowcount for table, condition in _DELETED
+            table: self._db.execute(f"DELETE FROM {table} WHERE {condition}").rowcount
+            for table, condition in (*self._of_rationales(), *_DELETED)
         }
         return Removed(
             rows={table: count for table, count in rows.items() if count and table != "samplings"},
             runs=runs, repeated=repeated, cost=spent["cost"] if spent else None,
         )  # fmt: skip
+
+    def _of_rationales(self) -> list[tuple[str, str]]:
+        """The tables that refer to rationales, with the condition for their rows."""
+        rows = self._db.rows(
+            'SELECT m.name AS name, f."from" AS own FROM sqlite_master m, pragma_foreign_key_list(m.name) f'
+            " WHERE m.type = 'table' AND f.\"table\" = 'rationales' ORDER BY 1"
+        )
+        return [(row["name"], f"{row['own']} IN gone_rationales") for row in rows]
 
     def _refuse_used(self) -> None:
         for query, what in _IN_USE:
