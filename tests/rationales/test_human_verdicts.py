@@ -237,6 +237,18 @@ def test_a_text_that_is_empty_can_be_edited_and_not_kept(written: Store, inside:
     assert inside("gate", "--edit", "3", "--text", "It is written by hand.").returncode == 0
 
 
+def test_a_text_that_a_correction_replaces_is_named(written: Store, inside: Command, tmp_path: Path) -> None:
+    asking = ElicitationConfig(teacher="tom", backend="scripted", model="m", revision="1", sampling=Sampling())
+    [first, *_] = written.questions.iterate("toy", "train")
+    prompt = replace(recorded_prompt(first, teacher_forcing=True), content_hash="corrected")
+    keep(written, asking, prompt, 0, Completion(text="It is corrected, as one sees.", finish_reason="recorded"))
+    done = inside("gate", "--keep", "1", "--json")
+    assert (done.returncode, json.loads(done.stdout)["replaced_by"]) == (0, 5)
+    assert "Rationale 5 replaces this one, so the verdict has no effect." in done.stderr
+    assert passed(written, GateSettings())[5] == "It is corrected, as one sees."
+    assert json.loads(inside("gate", "--keep", "5", "--json").stdout)["replaced_by"] is None
+
+
 VERDICTS = [
     replace(ANN, reviewer=reviewer, at=f"2026-11-30T{hour:02}:00:00.000+00:00", sheet=sheet, **change)
     for hour, (reviewer, sheet, change) in enumerate(

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class DecisionResult:
     """A human verdict on one rationale. `text` is what a student learns, null for a rejection. `changed` is false when
-    the verdict that counts says the same already."""
+    the verdict that counts says the same already. `replaced_by` is a newer text of the teacher that is read instead of
+    this one, so that the verdict has no effect; null without."""
 
     rationale: int
     dataset: str
@@ -32,6 +33,7 @@ class DecisionResult:
     text: str | None
     reason: str | None
     changed: bool
+    replaced_by: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,7 @@ def decide(
     return DecisionResult(
         rationale=found.id, dataset=question.dataset, split=question.split, key=question.key, teacher=found.teacher,
         reviewer=who, verdict=verdict, text=human.text, reason=human.reason, changed=changed,
+        replaced_by=project.store.human_verdicts.replaced_by(found.id),
     )  # fmt: skip
 
 

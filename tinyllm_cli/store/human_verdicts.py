@@ -111,6 +111,17 @@ class HumanVerdictQueries:
             found |= {row["id"]: self._reviewable(row) for row in rows}
         return found
 
+    def replaced_by(self, rationale: int) -> int | None:
+        """The newer rationale that commands read instead of this one, such as an imported correction; None without."""
+        row = self._db.one(
+            "SELECT max(newer.id) AS id FROM rationales r JOIN prompts p ON p.hash = r.prompt JOIN rationales newer ON"
+            " newer.question = r.question AND newer.teacher = r.teacher AND newer.sampling = r.sampling"
+            " AND newer.sample = r.sample AND newer.id > r.id JOIN prompts q ON q.hash = newer.prompt"
+            " AND q.recipe = p.recipe WHERE r.id = ?",
+            (rationale,),
+        )
+        return row["id"] if row else None
+
     def _reviewable(self, row: dict[str, Any]) -> ReviewableRationale:
         question = Question(
             dataset=row["dataset"] or "", split=row["split"] or "", key=row["key"] or "", text=row["text"],

@@ -61,6 +61,11 @@ def show_decision(console: Console, done: DecisionResult) -> None:
     place = f" ({done.teacher}, {done.dataset}/{done.split} {done.key})" if done.dataset else f" ({done.teacher})"
     again = "" if done.changed else ", as before"
     console.say(f"Rationale {done.rationale}{place}: {verb} by {done.reviewer}{again}.")
+    if done.replaced_by is not None:
+        console.warn(
+            f"Rationale {done.replaced_by} replaces this one, so the verdict has no effect.",
+            f"Judge rationale {done.replaced_by} instead.",
+        )
     if done.text is None:
         console.say(f"  reason   {done.reason}")
     else:
