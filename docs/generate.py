@@ -1,4 +1,4 @@
-"""Write docs/commands.md from the --help of the commands; `--check` reports whether it is up to date."""
+"""Write the generated pages of docs: commands, JSON, the store. `--check` reports whether they are up to date."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from store_page import datasette_metadata, relations, store_page
+
 TARGET = Path(__file__).parent / "commands.md"
 COMMANDS = (
     "import",
     "elicit",
     "gate",
+    "review",
     "audit",
     "inspect",
     "usefulness",
@@ -23,6 +26,13 @@ COMMANDS = (
     "report",
     "predict",
     "export",
+    "export-data",
+    "list",
+    "rename",
+    "delete",
+    "prune",
+    "backup",
+    "check",
 )
 _HEAD = """# Commands
 
@@ -104,7 +114,13 @@ def _type_of(field: Mapping[str, Any]) -> str:
 def pages() -> dict[Path, str]:
     """Every generated file with its text."""
     folder = TARGET.parent
-    made = {TARGET: reference(), folder / "json.md": json_page()}
+    found = relations()
+    made = {
+        TARGET: reference(),
+        folder / "json.md": json_page(),
+        folder / "store.md": store_page(found),
+        folder / "datasette.json": datasette_metadata(found),
+    }
     for name, schema in schemas().items():
         made[folder / "schemas" / f"{name}.json"] = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
     return made

@@ -56,6 +56,10 @@ def test_output_is_valid_by_its_schema(toy: Command, tmp_path: Path) -> None:
     check(toy(*ask, "--dry-run"), "PreviewResult")
     check(toy(*ask), "ElicitResult")
     check(toy("gate", "--json", "--show", "echo"), "GateResult")
+    check(toy("gate", "--keep", "1", "--json"), "DecisionResult")
+    check(toy("review", "export", "sheet.csv", "--json"), "SheetResult")
+    check(toy("review", "import", "sheet.csv", "--json"), "SheetImportResult")
+    check(toy("review", "--json"), "ReviewResult")
     check(toy("audit", "--json", "--student", "student"), "AuditJson")
     check(toy("usefulness", "--model", "student", "--show", "1", "--json"), "UsefulnessResult")
     check(toy("usefulness", "--model", "student", "--leakage", "2", "--json"), "LeakageResult")
@@ -72,6 +76,13 @@ def test_output_is_valid_by_its_schema(toy: Command, tmp_path: Path) -> None:
     plan = ("experiment", "seeds", "--dataset", "toy", "--student", "student", "--dry-run", "--json")
     check(toy(*plan), "ExperimentPlanJson")
     check(toy("report", "--json"), "Report")
+    check(toy("export-data", "--dataset", "toy", "--out", "data", "--json"), "DataExportResult")
+    check(toy("list", "--json"), "Inventory")
+    check(toy("backup", "copy.db", "--json"), "BackupResult")
+    check(toy("rename", "teacher", "parrot", "polly", "--json"), "RenameResult")
+    check(toy("prune", "--yes", "--json"), "Pruning")
+    check(toy("delete", "run", str(run), "--yes", "--json"), "Removal")
+    check(toy("check", "--json"), "StoreCheck")
 
 
 def test_the_output_of_finished_experiments_is_valid_by_its_schema(toy: Command) -> None:

@@ -5,7 +5,9 @@ In the ordinary test run each property is tried on a few examples. `make fuzz SE
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import math
 import os
@@ -33,8 +35,10 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.replies import own_answer, rationale_text, without_thinking
 from tinyllm_cli.errors import TinyLLMError, UsageProblem
 from tinyllm_cli.rationales.gates import GateFinding, GateSettings, Verdict, judge
+from tinyllm_cli.rationales.review_sheet import SheetRow, read_sheet, sheet_text
 from tinyllm_cli.rationales.verdicts import decode, encode
 from tinyllm_cli.records.elicitation import Rationale
+from tinyllm_cli.records.human_verdicts import ReviewableRationale
 from tinyllm_cli.records.settings import Environment, RunSettings, SelectionRecord, TrainSettings
 from tinyllm_cli.store.verdicts import StoredVerdict
 
@@ -284,9 +288,36 @@ def stored_settings(row: dict[str, Any], complete: bool) -> None:
         json.dumps(found.to_json())
 
 
+REVIEWED = ReviewableRationale(
+    id=7, teacher="ann", text="It is so.",
+    question=Question(dataset="d", split="train", key="k", text="Why?", options=("a", "b"), answer=0),
+)  # fmt: skip
+SHEET = sheet_text([SheetRow(rationale=REVIEWED, text="It is so.", gates="kept", findings="")], blind=True)
+cells = words | st.sampled_from(["accept", "reject", "edit", "7", "ann", "2026-01-01", "2026-01-01T25:00", "=1", "'=1"])
+sheet_changes = st.dictionaries(st.sampled_from(SHEET.splitlines()[0].split(",")), cells, max_size=4)
+
+
+@few
+@given(st.lists(sheet_changes, max_size=3), contents, st.booleans())
+def review_sheets(changes: list[dict[str, str]], content: bytes, ours: bool) -> None:
+    with TemporaryDirectory() as folder, suppress(TinyLLMError):
+        if ours:
+            [row] = csv.DictReader(io.StringIO(SHEET, newline=""))
+            out = io.StringIO()
+            writer = csv.DictWriter(out, list(row))
+            writer.writeheader()
+            writer.writerows({**row, **one} for one in changes)
+            content = out.getvalue().encode("utf-8", "surrogatepass")
+        found = read_sheet(written(folder, "s.csv", content), lambda ids: {7: REVIEWED} if 7 in ids else {})
+        for one in found.verdicts:
+            assert (one.text is None) == (one.verdict == "reject") == (one.text is None and bool(one.reason))
+            assert one.verdict != "accept" or one.text == "It is so."
+            assert (one.rationale, one.at[-6:]) == (7, "+00:00")
+
+
 PROPERTIES: list[Callable[[], None]] = [
     question_files, recorded_rationales, toml_settings, env_files, env_round_trip, reply_parts, chat_markers,
-    verdict_codec, gate_verdicts, stored_settings_round_trip, stored_settings,
+    verdict_codec, gate_verdicts, stored_settings_round_trip, stored_settings, review_sheets,
 ]  # fmt: skip
 
 

@@ -91,6 +91,25 @@ def test_a_saved_student_loads_again_with_equal_logits(source: Callable[[Path], 
 
 
 @pytest.mark.parametrize("source", SOURCES)
+def test_a_student_saved_in_bfloat16_takes_half_the_disk_and_has_rounded_weights(
+    source: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    student = trained(source, tmp_path / "source")
+    before = {name: value.clone() for name, value in student.model.state_dict().items()}
+    save_student(student, tmp_path / "whole", "# card\n")
+    save_student(student, tmp_path / "half", "# card\n", "bfloat16")
+    whole, half = ((tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half"))
+    assert 0.45 < half / whole < 0.55
+    config = json.loads((tmp_path / "half" / "config.json").read_text(encoding="utf-8"))
+    assert config.get("dtype", config.get("torch_dtype")) == "bfloat16"
+    again = load_student(str(tmp_path / "half"))
+    assert {value.dtype for value in again.model.state_dict().values() if value.is_floating_point()} == {torch.float32}
+    for name, value in again.model.state_dict().items():
+        torch.testing.assert_close(value, before[name].to(torch.bfloat16).to(value.dtype), rtol=0, atol=0)
+        torch.testing.assert_close(student.model.state_dict()[name], before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("source", SOURCES)
 def test_a_saved_student_has_equal_logits_in_transformers_4(source: Callable[[Path], Path], tmp_path: Path) -> None:
     student = trained(source, tmp_path / "source")
     save_student(student, tmp_path / "saved", "# card\n")

@@ -215,3 +215,17 @@ def test_several_fitting_data_sets_are_listed(inside: Command, scripted: Path, t
 def test_a_data_set_without_a_train_split_is_refused(inside: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", test=4)
     refused(inside, "--dataset", "toy", "--alpha", "0", said="The data set toy has no train split.")
+
+
+def test_a_student_in_bfloat16_is_another_run_of_half_the_size(
+    inside: Command, scripted: Path, tmp_path: Path, causal: Path
+) -> None:
+    elicited(inside, tmp_path, "parrot", train=4, test=4)
+    train = ("distill", "--alpha", "parrot=1", "--student", causal)
+    whole, half = (succeed(inside, *train, *more) for more in ((), ("--save-dtype", "bfloat16")))
+    assert half["run"] != whole["run"]
+    assert last_run(tmp_path)["settings"]["save_dtype"] == "bfloat16"
+    sizes = [(Path(one["folder"]) / "model.safetensors").stat().st_size for one in (whole, half)]
+    assert 0.45 < sizes[1] / sizes[0] < 0.55
+    assert succeed(inside, *train, "--save-dtype", "bfloat16")["run"] == half["run"], "done already"
+    assert succeed(inside, "eval", "--run", str(half["run"]))["evaluations"]

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinyllm_cli.api.audits import audit
     from tinyllm_cli.api.data import import_folder, import_procedural, import_questions, import_rationales
+    from tinyllm_cli.api.data_export import export_data
     from tinyllm_cli.api.elicitation import elicit, pilot, preview_elicitation
     from tinyllm_cli.api.evaluation import evaluate, predict, predict_file, predictor
     from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
     from tinyllm_cli.api.exports import export
+    from tinyllm_cli.api.maintenance import backup, check, delete, inventory, prune, rename
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.rationales import find_questions, gate, inspect_question
     from tinyllm_cli.api.reports import report
+    from tinyllm_cli.api.reviews import decide, export_review_sheet, import_review_sheet, review_summary
     from tinyllm_cli.api.scores import leakage, learnability, usefulness
     from tinyllm_cli.api.training import distill, plan_distillation
 
@@ -44,6 +47,10 @@ VERBS = {
     "leakage": "scores",
     "find_questions": "rationales",
     "inspect_question": "rationales",
+    "decide": "reviews",
+    "export_review_sheet": "reviews",
+    "import_review_sheet": "reviews",
+    "review_summary": "reviews",
     "plan_distillation": "training",
     "distill": "training",
     "evaluate": "evaluation",
@@ -51,19 +58,61 @@ VERBS = {
     "predict": "evaluation",
     "predict_file": "evaluation",
     "export": "exports",
+    "export_data": "data_export",
     "plan_experiment": "experiments",
     "run_experiment": "experiments",
     "plan_search": "experiments",
     "run_search": "experiments",
     "report": "reports",
+    "inventory": "maintenance",
+    "rename": "maintenance",
+    "delete": "maintenance",
+    "prune": "maintenance",
+    "backup": "maintenance",
+    "check": "maintenance",
 }
 """Public name -> the module of this package that holds it."""
 
 __all__ = [
-    "Project", "audit", "distill", "elicit", "evaluate", "export", "find_questions", "gate", "import_folder",
-    "import_procedural", "import_questions", "import_rationales", "inspect_question", "leakage", "learnability",
-    "open_store", "pilot", "plan_distillation", "plan_experiment", "plan_search", "predict", "predict_file",
-    "predictor", "preview_elicitation", "report", "run_experiment", "run_search", "usefulness",
+    "Project",
+    "audit",
+    "backup",
+    "check",
+    "decide",
+    "delete",
+    "distill",
+    "elicit",
+    "evaluate",
+    "export",
+    "export_data",
+    "export_review_sheet",
+    "find_questions",
+    "gate",
+    "import_folder",
+    "import_procedural",
+    "import_questions",
+    "import_rationales",
+    "import_review_sheet",
+    "inspect_question",
+    "inventory",
+    "leakage",
+    "learnability",
+    "open_store",
+    "pilot",
+    "plan_distillation",
+    "plan_experiment",
+    "plan_search",
+    "predict",
+    "predict_file",
+    "predictor",
+    "preview_elicitation",
+    "prune",
+    "rename",
+    "report",
+    "review_summary",
+    "run_experiment",
+    "run_search",
+    "usefulness",
 ]  # fmt: skip
 
 

@@ -7,14 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyllm_cli.api.data import ImportResult
+from tinyllm_cli.api.data_export import DataExportResult
+from tinyllm_cli.api.maintenance import BackupResult, RenameResult
+from tinyllm_cli.api.reviews import DecisionResult, SheetImportResult, SheetResult
 from tinyllm_cli.audit.checks import CheckResult
 from tinyllm_cli.audit.choices import RationaleChoices
 from tinyllm_cli.audit.question_view import ReplyView
+from tinyllm_cli.audit.reviewers import ReviewResult
 from tinyllm_cli.audit.summary import Survey
 from tinyllm_cli.elicitation.results import ElicitResult, PreviewResult
 from tinyllm_cli.experiments.best_alpha import BestAlpha
 from tinyllm_cli.experiments.trials import SearchResult
 from tinyllm_cli.export.export import Exported
+from tinyllm_cli.maintenance.checks import StoreCheck
+from tinyllm_cli.maintenance.inventory import Inventory
+from tinyllm_cli.maintenance.pruning import Pruning
+from tinyllm_cli.maintenance.removal import Removal
 from tinyllm_cli.rationales.gate_summary import GateResult
 from tinyllm_cli.rationales.gates.settings import GateSettings
 from tinyllm_cli.rationales.leakage_summary import LeakageResult
@@ -218,7 +226,8 @@ class SearchPlanJson:
 RESULTS: Mapping[str, tuple[type, ...]] = {
     "import": (ImportResult, ImportsJson),
     "elicit": (ElicitResult, PreviewResult),
-    "gate": (GateResult,),
+    "gate": (GateResult, DecisionResult),
+    "review": (ReviewResult, SheetResult, SheetImportResult),
     "audit": (AuditJson,),
     "usefulness": (UsefulnessResult, LearnabilityResult, LeakageResult),
     "inspect": (InspectJson, CandidatesJson),
@@ -226,8 +235,15 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "eval": (EvalJson,),
     "predict": (PredictJson, PredictFileJson),
     "export": (ExportJson,),
+    "export-data": (DataExportResult,),
     "experiment": (ExperimentJson, ExperimentPlanJson, SearchPlanJson),
     "report": (Report,),
+    "list": (Inventory,),
+    "rename": (RenameResult,),
+    "delete": (Removal,),
+    "prune": (Pruning,),
+    "backup": (BackupResult,),
+    "check": (StoreCheck,),
     "any command that fails": (ErrorJson,),
 }
 """Command -> the objects that it may print."""

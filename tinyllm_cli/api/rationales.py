@@ -34,7 +34,7 @@ class GateOptions(TypedDict, total=False):
     """Longest target of the student in tokens, for the gate too-long; default: 256."""
 
     show: str | None
-    """Return examples of this gate's findings."""
+    """Return examples of this gate's findings; `human`: of human verdicts."""
 
     examples: int
     """How many examples of each teacher; default: 3."""
@@ -45,12 +45,14 @@ def gate(project: Project, *, on_event: OnEvent = ignore_events, **options: Unpa
 
     Raises UsageProblem for an unknown gate, data set or teacher."""
     from tinyllm_cli.rationales.gate_summary import GateQuery, Shown, summarize
-    from tinyllm_cli.rationales.gates import GATES
+    from tinyllm_cli.rationales.gates.settings import GATES, HUMAN
     from tinyllm_cli.rationales.rationale_sets import rationale_sets
 
     show = options.get("show")
-    if show is not None and show not in GATES:
-        raise UsageProblem(f"There is no gate '{show}'.", f"Gates: {choices(GATES)}.")
+    if show is not None and show not in (*GATES, HUMAN):
+        raise UsageProblem(
+            f"There is no gate '{show}'.", f"Gates: {choices(GATES)}; {HUMAN} shows what people decided."
+        )
     split = options.get("split", "train")
     dataset = dataset_of(project, split, options.get("dataset"), on_event)
     settings = project.gates(True, options.get("max_target", 256))

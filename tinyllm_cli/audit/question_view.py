@@ -11,7 +11,7 @@ from typing import Any
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.replies import own_answer, text_begin, without_thinking
 from tinyllm_cli.rationales.gates import GateSettings, judge
-from tinyllm_cli.rationales.verdicts import decode
+from tinyllm_cli.rationales.verdicts import decided, decode
 from tinyllm_cli.rationales.weights import text_hash
 from tinyllm_cli.store import Store, question_lookup
 from tinyllm_cli.store.verdicts import StoredVerdict
@@ -24,13 +24,14 @@ Piece = tuple[str, bool]
 @dataclass(frozen=True, kw_only=True)
 class ReplyView:
     """A stored reply. `stated` is the option that it names, or that was recorded with it; `pieces` is its raw text,
-    split where the gates cut."""
+    split where the gates cut, or where it differs from the text that a person wrote instead. `edited` is that text."""
 
     reply: question_lookup.ReplyRow
     stated: int | None
     verdict: str
     findings: tuple[tuple[str, str], ...]
     pieces: tuple[Piece, ...]
+    edited: str | None
     uses: tuple[tuple[float, str, str], ...]
     """Usefulness scores: (gain, model, which version of the text was scored)."""
 
@@ -67,6 +68,9 @@ def _reply_view(question: Question, reply: question_lookup.ReplyRow, gates: Gate
         verdict = decode(reply.text, stored)
     else:
         verdict = judge(without_thinking(reply.text), question, gates)
+    human = reply.human[-1] if reply.human else None
+    if human is not None:
+        verdict = decided(human, reply.text, verdict)
     left = verdict.text
     scored = {
         text_hash(left, question, mask=True): "the answer masked",
@@ -80,6 +84,7 @@ def _reply_view(question: Question, reply: question_lookup.ReplyRow, gates: Gate
         verdict=verdict.verdict,
         findings=tuple((finding.gate, finding.reason) for finding in verdict.findings),
         pieces=tuple(pieces(reply.text, "" if verdict.verdict == "rejected" else left)),
+        edited=human.text if human is not None and human.verdict == "edit" else None,
         uses=tuple((one.gain, one.model, scored.get(one.text_hash, "another text of it")) for one in reply.gains),
     )
 

@@ -11,16 +11,24 @@ import typer
 from tinyllm_cli import __version__
 from tinyllm_cli.cli import (
     audit,
+    backup,
+    check,
+    delete,
     distill,
     elicit,
     evaluate,
     experiment,
     export,
+    export_data,
     gate,
     import_,
     inspect,
+    list_,
     predict,
+    prune,
+    rename,
     report,
+    review,
     usefulness,
 )
 from tinyllm_cli.cli.group import CommandGroup
@@ -43,6 +51,7 @@ app = typer.Typer(
 app.command(name="import")(import_.import_data)
 app.command(name="elicit")(elicit.elicit)
 app.command(name="gate")(gate.gate)
+app.command(name="review")(review.review)
 app.command(name="audit")(audit.audit)
 app.command(name="usefulness")(usefulness.usefulness)
 app.command(name="distill")(distill.distill)
@@ -52,6 +61,13 @@ app.command(name="inspect")(inspect.inspect)
 app.command(name="report")(report.report)
 app.command(name="predict")(predict.predict)
 app.command(name="export")(export.export)
+app.command(name="export-data")(export_data.export_data)
+app.command(name="list")(list_.list_contents)
+app.command(name="rename")(rename.rename)
+app.command(name="delete")(delete.delete)
+app.command(name="prune")(prune.prune)
+app.command(name="backup")(backup.backup)
+app.command(name="check")(check.check)
 
 
 def _version(wanted: bool) -> None:

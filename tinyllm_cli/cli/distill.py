@@ -170,6 +170,10 @@ def distill(
     ] = None,
     seed: Annotated[int, _panel(help="Seed of order and dropout.")] = 0,
     save_every: Annotated[float, _panel(min=0.0, help="Checkpoint interval in minutes.")] = 5.0,
+    save_dtype: Annotated[
+        Literal["float32", "bfloat16"],
+        _panel(help="Precision of the saved weights; bfloat16 takes half the disk and rounds them."),
+    ] = "float32",
     restart: Annotated[
         bool, _panel("--restart", help="Train again although a run with this configuration is done or can resume.")
     ] = False,
@@ -203,7 +207,7 @@ def distill(
         "max_target": max_target, "target": target, "reading": loss, "precision": precision,
         "token_budget": token_budget, "gradient_checkpointing": gradient_checkpointing,
         "evals_per_epoch": evals_per_epoch, "eval_every": eval_every, "patience": patience, "select_by": select_by,
-        "seed": seed,
+        "seed": seed, "save_dtype": save_dtype,
     }  # fmt: skip
     if method == "inference":
         from tinyllm_cli.training.alpha import parse_alpha

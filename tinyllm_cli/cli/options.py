@@ -72,6 +72,10 @@ DatasetWithRationales = Annotated[
     typer.Option("--dataset", "-d", help="A data set.", show_default="the only one with rationales",
                  autocompletion=dataset_names),
 ]  # fmt: skip
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Reviewer = Annotated[
+    str | None, typer.Option("--reviewer", help="The name of the person who judges.", show_default="your user name")
+]
 QuestionLimit = Annotated[int | None, typer.Option(min=1, help="Only the first N questions.")]
 RunNumber = Annotated[
     int | None, typer.Option("--run", help="A run's number.", show_default="the latest run", autocompletion=run_numbers)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.row_files import TEXT_FORMATS, holds_questions, is_windows_text, read_text_rows, suffix_of
-from backends.user_files import UnreadableFile, open_binary
+from backends.user_files import UnreadableFile, open_binary, read_text
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 
 FORMATS = (*TEXT_FORMATS, ".parquet")
@@ -47,6 +47,14 @@ def read_array(path: Path) -> Iterator[Any]:
     """The items of a JSON array, whatever they are, one at a time."""
     with _file_errors(path):
         yield from read_text_rows(path)
+
+
+def read_text_file(path: Path) -> str:
+    """A small text, whole.
+
+    Raises UsageProblem or WorldProblem naming the file."""
+    with _file_errors(path):
+        return read_text(path)
 
 
 def is_object_of_questions(path: Path) -> bool:

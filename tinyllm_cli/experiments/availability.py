@@ -43,6 +43,12 @@ def coverage_of(
     )
 
 
+def edition_of(store: Store, dataset: str, settings: Settings) -> str:
+    """Changes with everything of a data set that a plan's results depend on."""
+    splits = store.questions.splits(dataset)
+    return _edition(store, dataset, {split: store.rationales.variants(dataset, split) for split in splits}, settings)
+
+
 def _asked_all(store: Store, teacher: str, dataset: str, split: str, limit: int | None) -> bool:
     own = load_teacher_answers(store, teacher, dataset, split)
     return all(own.asked(question) for question in store.questions.iterate(dataset, split, limit))
@@ -56,7 +62,7 @@ def _with_and_without_icl(variants: Sequence[RationaleSet], teacher: str, datase
 
 
 def _edition(store: Store, dataset: str, variants: RationaleSets, settings: Settings) -> str:
-    """Changes with the questions, the rationales and their scores, the teachers' prefixes and the gates."""
+    """Changes with the questions, the rationales, their scores and human verdicts, the prefixes and the gates."""
     known = store.questions.find(dataset)
     learned = store.learnability.scored(dataset)
     content = [
@@ -68,6 +74,8 @@ def _edition(store: Store, dataset: str, variants: RationaleSets, settings: Sett
         gate_settings(settings.gates).hash,
         *([[(one.scorer.name, one.rationales, one.latest) for one in learned]] if learned else []),
     ]
+    reviewed = store.human_verdicts.digest(dataset)
+    content += [reviewed] if reviewed else []  # a database without human verdicts keeps its identities
     return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
 
 

@@ -14,8 +14,10 @@ from tinyllm_cli.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class GateExample:
-    """A rationale in which the shown gate found something. `before` is the teacher's text, `after` what is left."""
+    """A rationale in which the shown gate found something. `id` is the rationale's, `before` the teacher's text,
+    `after` what is left."""
 
+    id: int
     key: str
     gate: str
     reason: str
@@ -86,8 +88,8 @@ def _summary(
         if finding is not None and len(examples) < shown.count:
             examples.append(
                 GateExample(
-                    key=one.question.key, gate=finding.gate, reason=finding.reason, verdict=verdict.verdict,
-                    before=one.rationale.text, after=verdict.text,
+                    id=one.rationale.id, key=one.question.key, gate=finding.gate, reason=finding.reason,
+                    verdict=verdict.verdict, before=one.rationale.text, after=verdict.text,
                 )
             )  # fmt: skip
         on_event(Progress(label=f"judging {rationales.teacher}", done=verdicts.total(), total=rationales.rationales))

@@ -151,10 +151,14 @@ def _first_objections(rationales: Sequence[JudgedRationale]) -> Counter[str]:
 
 
 def _edited(rows: TeacherRationales, chosen: Sequence[JudgedRationale]) -> int:
-    """How many of the chosen ones replace a text of the teacher: they came from a file, unlike the set."""
-    if rows.source.recipe.is_recorded:
-        return 0
-    return sum(one.rationale.finish_reason == "recorded" for one in chosen)
+    """How many of the chosen ones replace a text of the teacher: a person edited them, or they came from a file, unlike
+    the set."""
+    imported = not rows.source.recipe.is_recorded
+    return sum(
+        (one.human is not None and one.human.verdict == "edit")
+        or (imported and one.rationale.finish_reason == "recorded")
+        for one in chosen
+    )
 
 
 def _digest(chosen: Sequence[JudgedRationale], weight_of: Mapping[int, float] | None) -> str:
@@ -173,9 +177,12 @@ def _best_samples(kept: Sequence[JudgedRationale], gains: Mapping[int, float], c
         own = list(group)
         scored = all(one.rationale.id in gains for one in own)  # else a sample would win by being the only scored one
         samples = [
-            Sampled(verdict=one.verdict.verdict, text=one.text, gain=gains[one.rationale.id] if scored else None)
+            Sampled(
+                verdict="kept" if one.human else one.verdict.verdict, text=one.text,
+                gain=gains[one.rationale.id] if scored else None,
+            )
             for one in own
-        ]
+        ]  # fmt: skip
         chosen += [own[index] for index in sorted(best_of(samples, count))]
     return chosen
 

@@ -1,4 +1,5 @@
-"""Rationales with their verdicts: each rationale is judged once for given settings, and its verdict stored."""
+"""Rationales with their verdicts: the gates judge each rationale once for given settings, and a human verdict, where
+there is one, replaces theirs."""
 
 from __future__ import annotations
 
@@ -9,8 +10,10 @@ from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.replies import explanation, rationale_text, without_thinking
 from tinyllm_cli.iteration import batched
 from tinyllm_cli.rationales.gates import GateFinding, GateSettings, Verdict, judge
+from tinyllm_cli.rationales.gates.settings import HUMAN
 from tinyllm_cli.rationales.pairing import rationales_by_question
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
+from tinyllm_cli.records.human_verdicts import HumanVerdict
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.verdicts import StoredVerdict
 
@@ -20,13 +23,14 @@ _CHUNK = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgedRationale:
-    """A rationale, its question and the verdict of the gates on it. `fallback`: its teacher saw the gold answer, and
-    has no correct rationale of this question."""
+    """A rationale, its question and the verdict on it: that of a person, `human`, or else of the gates. `fallback`: its
+    teacher saw the gold answer, and has no correct rationale of this question."""
 
     question: Question
     rationale: Rationale
     verdict: Verdict
     fallback: bool = False
+    human: HumanVerdict | None = None
 
     @property
     def passed(self) -> bool:
@@ -35,7 +39,7 @@ class JudgedRationale:
 
     @property
     def text(self) -> str:
-        """The repaired text."""
+        """What a student learns: the repaired text, or the one that a person accepted or wrote."""
         return self.verdict.text
 
 
@@ -47,8 +51,42 @@ def judged(
     *,
     explanations: bool = False,
 ) -> Iterator[JudgedRationale]:
-    """The rationales of a set for the first questions of a split, in their order, each with its verdict. With
-    `explanations`, the verdict is on the reply without what only states its answer.
+    """The rationales of a set for the first questions of a split, in their order, each with the verdict that counts: a
+    person's before the gates', also where there are no gates. With `explanations`, the verdict is on the reply without
+    what only states its answer."""
+    for chunk in batched(gated(store, questions, source, settings, explanations=explanations), _CHUNK):
+        human = store.human_verdicts.latest([one.rationale.id for one in chunk])
+        for one in chunk:
+            own = human.get(one.rationale.id)
+            if own is not None and explanations and own.verdict == "accept" and own.text is not None:
+                own = replace(own, text=explanation(own.text, one.question.options))
+            yield one if own is None else replace(one, verdict=decided(own, one.rationale.text, one.verdict), human=own)
+
+
+def decided(human: HumanVerdict, raw: str, gates: Verdict) -> Verdict:
+    """A person's verdict on the raw reply `raw`, with one finding that names the person, instead of the gates'."""
+    if human.text is None:
+        reason = f"{human.reviewer}: {human.reason}"
+        return Verdict(
+            verdict="rejected", text=gates.text, findings=(GateFinding(gate=HUMAN, reason=reason, repaired=False),)
+        )
+    reason = f"{'accepted' if human.verdict == 'accept' else 'edited'} by {human.reviewer}"
+    whole = human.text == without_thinking(raw).strip()
+    return Verdict(
+        verdict="kept" if whole else "repaired", text=human.text,
+        findings=(GateFinding(gate=HUMAN, reason=reason, repaired=True),),
+    )  # fmt: skip
+
+
+def gated(
+    store: Store,
+    questions: Iterable[Question],
+    source: RationaleSet,
+    settings: GateSettings | None,
+    *,
+    explanations: bool = False,
+) -> Iterator[JudgedRationale]:
+    """As `judged`, with the verdicts of the gates alone.
 
     Verdicts that the store lacks are computed and stored. Without gates (None) only an empty text is rejected."""
     pairs = (

@@ -27,6 +27,7 @@ TextChoice = Literal["learnability", "usefulness", "agreement", "random"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 SelectBy = Literal["accuracy", "loss"]
+SaveDtype = Literal["float32", "bfloat16"]
 
 
 def check_seed(seed: int) -> None:
@@ -89,6 +90,9 @@ class TrainSettings:
     """What of the valid split chooses the checkpoint; the other one decides between equals."""
 
     seed: int = 0
+    save_dtype: SaveDtype = "float32"
+    """Of the weights in the run's folder; the training itself keeps float32 weights. A student in bfloat16 is another
+    one than in float32, so it is part of a run's identity."""
 
     def __post_init__(self) -> None:
         for name in ("lr", "weight_decay", "lora_alpha", "max_grad_norm", "warmup_ratio"):

@@ -82,6 +82,12 @@ class Database:
         finally:
             self.execute("PRAGMA synchronous = NORMAL")
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For what only the connection can do, such as a backup."""
+        connection: sqlite3.Connection = self._db.conn
+        return connection
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         return self._db.conn.execute(sql, parameters)
 

@@ -291,3 +291,20 @@ CREATE TABLE learnability (
 ) STRICT, WITHOUT ROWID;
 """
 """Migration 8."""
+
+HUMAN_VERDICTS = """
+CREATE TABLE human_verdicts (
+    -- What people decided about rationales. All are kept; of one rationale the latest counts, before the gates.
+    id INTEGER PRIMARY KEY,
+    rationale INTEGER NOT NULL REFERENCES rationales(id) ON DELETE CASCADE,
+    reviewer TEXT NOT NULL,
+    at TEXT NOT NULL, -- time of the decision
+    verdict TEXT NOT NULL CHECK (verdict IN ('accept', 'reject', 'edit')),
+    text TEXT CHECK ((text IS NULL) = (verdict = 'reject')), -- what a student learns
+    reason TEXT CHECK (reason IS NOT NULL OR verdict <> 'reject'),
+    sheet TEXT, -- the review sheet that it was imported from; NULL: entered by a command
+    stored TEXT NOT NULL
+) STRICT;
+CREATE INDEX human_verdicts_by_rationale ON human_verdicts(rationale, at);
+"""
+"""Migration 8."""

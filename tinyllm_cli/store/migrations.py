@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-from tinyllm_cli.store import ddl, ddl_before_007, migration_007, migration_008
+from tinyllm_cli.store import ddl, ddl_before_007, ddl_views, migration_007, migration_008
 from tinyllm_cli.store.statements import statements
 
 APPLICATION_ID = 0x54694C4D  # "TiLM": distinguishes our file from any other program's SQLite file
@@ -56,6 +56,18 @@ def m008_learnability(db: Database) -> None:
 @migrations()
 def m008_unset_sampling(db: Database) -> None:
     migration_008.apply(db)
+
+
+@migrations()
+def m008_human_verdicts(db: Database) -> None:
+    _execute(db, ddl.HUMAN_VERDICTS)
+
+
+@migrations()
+def m009_views(db: Database) -> None:
+    """SQLite renames no table that a view reads: a later migration that rebuilds one drops the views before and creates
+    them afterwards."""
+    _execute(db, ddl_views.VIEWS)
 
 
 def _execute(db: Database, script: str) -> None:

@@ -14,6 +14,8 @@ from tinyllm_cli.store.database import BUSY_SECONDS, Database, explain
 from tinyllm_cli.store.elicitations import ElicitationQueries
 from tinyllm_cli.store.evaluations import EvaluationQueries
 from tinyllm_cli.store.experiments import ExperimentQueries
+from tinyllm_cli.store.human_verdicts import HumanVerdictQueries
+from tinyllm_cli.store.inventory import InventoryQueries
 from tinyllm_cli.store.migrations import APPLICATION_ID, migrations
 from tinyllm_cli.store.paired_counts import PairedQueries
 from tinyllm_cli.store.prediction_queries import PredictionQueries
@@ -21,7 +23,10 @@ from tinyllm_cli.store.question_lookup import LookupQueries
 from tinyllm_cli.store.questions import QuestionQueries
 from tinyllm_cli.store.rationale_stats import StatsQueries
 from tinyllm_cli.store.rationales import RationaleQueries
+from tinyllm_cli.store.removal import RemovalQueries
+from tinyllm_cli.store.renaming import RenamingQueries
 from tinyllm_cli.store.runs import RunQueries
+from tinyllm_cli.store.upkeep import UpkeepQueries
 from tinyllm_cli.store.usefulness import ScoreQueries
 from tinyllm_cli.store.verdicts import VerdictQueries
 
@@ -41,11 +46,16 @@ class Store(Database):
         self.batches = BatchQueries(self)
         self.experiments = ExperimentQueries(self)
         self.verdicts = VerdictQueries(self)
+        self.human_verdicts = HumanVerdictQueries(self)
         self.usefulness = ScoreQueries(self, "usefulness", "gain")
         self.learnability = ScoreQueries(self, "learnability", "log_likelihood")
         self.lookup = LookupQueries(self)
         self.rationale_stats = StatsQueries(self)
         self.predictions = PredictionQueries(self)
+        self.inventory = InventoryQueries(self)
+        self.renaming = RenamingQueries(self)
+        self.removal = RemovalQueries(self)
+        self.upkeep = UpkeepQueries(self)
         self.paired = PairedQueries(self)
 
 

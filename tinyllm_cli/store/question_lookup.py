@@ -8,7 +8,9 @@ from typing import Any
 
 from backends.base import Message
 from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.records.human_verdicts import HumanVerdict
 from tinyllm_cli.store.database import Database
+from tinyllm_cli.store.human_verdicts import HumanVerdictQueries
 from tinyllm_cli.store.rationale_rows import messages_of
 from tinyllm_cli.store.rationale_stats import OUTSTANDING
 
@@ -76,6 +78,8 @@ class ReplyRow:
     messages: tuple[Message, ...]
     judgements: tuple[Judgement, ...]
     gains: tuple[GainRow, ...]
+    human: tuple[HumanVerdict, ...] = ()
+    """What people decided, the verdict that counts last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +195,7 @@ class LookupQueries:
                 for one in verdicts
             ),
             gains=tuple(GainRow(**one) for one in gains),
+            human=tuple(HumanVerdictQueries(self._db).history(row["id"])),
         )  # fmt: skip
 
     def refusals(self, question: str) -> list[Refusal]:

@@ -102,7 +102,8 @@ class StatsQueries:
 
     def one_by_gate(self, dataset: str, variant: RationaleSet, gates: str) -> list[Faulty]:
         """For each gate the first training rationale of this set with a finding of it, run with the settings `gates`
-        (a hash); the gate with most findings first. The rationales are those of `rationales.iterate`."""
+        (a hash), and without a human verdict; the gate with most findings first. The rationales are those of
+        `rationales.iterate`."""
         rows = self._db.rows(
             "WITH learned AS (SELECT max(r.id) AS id, dq.key FROM dataset_questions dq"
             " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ?"
@@ -110,6 +111,7 @@ class StatsQueries:
             " r.sample)"
             " SELECT json_extract(f.value, '$[0]') AS gate, min(learned.id) AS rationale, learned.key"
             " FROM learned JOIN verdicts v ON v.rationale = learned.id, json_each(v.findings) f WHERE v.gates = ?"
+            " AND NOT EXISTS (SELECT 1 FROM human_verdicts h WHERE h.rationale = learned.id)"
             " GROUP BY 1 ORDER BY count(*) DESC",
             (dataset, variant.teacher, variant.sampling, variant.recipe.name, gates),
         )

@@ -6,28 +6,32 @@ import glob
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from backends.checkpoints import logs_of_transformers_off
 from tinyllm_cli.files import to_disk
+from tinyllm_cli.records.settings import SaveDtype
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.lora import merged_state
 
 _NEW, _OLD = ".{}.new-", ".{}.old"
 
 
-def save_student(student: Student, folder: Path, card: str) -> None:
-    """Write `student` to `folder`, replacing what is there only when everything is written."""
+def save_student(student: Student, folder: Path, card: str, dtype: SaveDtype = "float32") -> None:
+    """Write `student` to `folder`, replacing what is there only when everything is written. With `dtype` bfloat16 the
+    weights are rounded to half the size; the student in memory does not change."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     clear_up(folder)
     temporary = Path(tempfile.mkdtemp(prefix=_NEW.format(folder.name), dir=folder.parent))
     try:
         with logs_of_transformers_off():
-            student.model.save_pretrained(temporary, state_dict=_state(student))
+            student.model.save_pretrained(temporary, state_dict=_state(student, dtype))
             student.tokenizer.save_pretrained(temporary)
             student.model.generation_config.save_pretrained(temporary)
         _write_true_ties(student, temporary)
+        _write_dtype(temporary, dtype)
         _write_portable_tokenizer_config(temporary)
         (temporary / "README.md").write_text(card, encoding="utf-8")
         temporary.chmod(0o755)
@@ -55,13 +59,33 @@ def clear_up(folder: Path) -> None:
         shutil.rmtree(half, ignore_errors=True)
 
 
-def _state(student: Student) -> dict[str, Any]:
+def _state(student: Student, dtype: SaveDtype) -> dict[str, Any]:
     """The weights. A T5 head that has its own scale is written out even where it shares its tensor with the
     embedding: transformers 4 would fill a missing head with noise."""
     state = merged_state(student.model)
     if getattr(student.model.config, "scale_decoder_outputs", None) is False and "lm_head.weight" in state:
         state["lm_head.weight"] = state["lm_head.weight"].clone()
-    return state
+    return state if dtype == "float32" else _rounded(state)
+
+
+def _rounded(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights in bfloat16. Two names of one tensor stay that: it is written once."""
+    import torch
+
+    rounded: dict[int, Any] = {}
+    return {
+        name: rounded.setdefault(value.data_ptr(), value.to(torch.bfloat16)) if value.is_floating_point() else value
+        for name, value in state.items()
+    }
+
+
+def _write_dtype(folder: Path, dtype: SaveDtype) -> None:
+    """State the type of the weights that are in the folder, not of those in memory."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if dtype != "float32":
+        config |= {name: dtype for name in ("dtype", "torch_dtype") if name in config}
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _write_true_ties(student: Student, folder: Path) -> None:

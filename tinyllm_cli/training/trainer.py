@@ -234,7 +234,8 @@ class Trainer:
             self._refuse_unfinite(step)
         with signals_deferred():  # the student on disk and what is recorded of it change together
             if better and training.processes.first:
-                save_student(training.student, self._folder, self._keeping.card(step, point and point.accuracy))
+                card = self._keeping.card(step, point and point.accuracy)
+                save_student(training.student, self._folder, card, training.settings.save_dtype)
                 self._saved_at = -math.inf  # the state must know of it soon
             history.best_step = step if better else history.best_step
             history.valid += [point] if point else []

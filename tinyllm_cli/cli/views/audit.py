@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.console import Console
-from tinyllm_cli.rationales.gates.settings import GATES
+from tinyllm_cli.rationales.gates.settings import GATES, HUMAN
 from tinyllm_cli.report.table_model import money
 from tinyllm_cli.terminal import plain_table
 
@@ -75,7 +75,9 @@ def _verdicts_table(survey: Survey) -> Table:
 def _gates_table(survey: Survey, split: str) -> Table:
     teachers = [one for one in survey.teachers if one.split == split]
     rows = [
-        [gate, *(_found(one, gate) for one in teachers)] for gate in GATES if any(gate in one.gates for one in teachers)
+        [gate, *(_found(one, gate) for one in teachers)]
+        for gate in (*GATES, HUMAN)
+        if any(gate in one.gates for one in teachers)
     ]
     return plain_table(
         f"What they found, {survey.dataset}/{split}", ["gate", *(f">{one.teacher}" for one in teachers)], rows,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.console import Console
-from tinyllm_cli.rationales.gates.settings import GATES
+from tinyllm_cli.rationales.gates.settings import GATES, HUMAN
 from tinyllm_cli.terminal import plain, plain_table, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from tinyllm_cli.api.reviews import DecisionResult
     from tinyllm_cli.rationales.gate_summary import GateExample, GateResult
 
 
@@ -40,14 +41,32 @@ def _verdicts(found: GateResult) -> Table:
 
 
 def _findings(found: GateResult) -> Table:
-    rows = [(name, *(str(one.gates.get(name, 0)) for one in found.teachers)) for name in GATES]
+    names = [*GATES, *([HUMAN] if any(HUMAN in one.gates for one in found.teachers) else [])]
+    rows = [(name, *(str(one.gates.get(name, 0)) for one in found.teachers)) for name in names]
     return plain_table("Findings by gate", ["gate", *(f">{one.teacher}" for one in found.teachers)], rows)
 
 
 def _example(teacher: str, example: GateExample) -> Text:
     """Before and after, as plain text: what a teacher wrote is never markup."""
-    text = plain(f"\n{teacher}, {example.key}: {example.gate}, {example.reason}\n", "bold")
+    text = plain(f"\n{teacher}, {example.key}, id {example.id}: {example.gate}, {example.reason}\n", "bold")
     text.append(f"  before  {printable(' '.join(example.before.split()))}\n", style="not bold")
     after = printable(" ".join(example.after.split())) if example.verdict != "rejected" else "(rejected)"
     text.append(f"  after   {after}", style="not bold")
     return text
+
+
+def show_decision(console: Console, done: DecisionResult) -> None:
+    """The verdict, and what a student learns."""
+    verb = {"accept": "accepted", "reject": "rejected", "edit": "edited"}[done.verdict]
+    place = f" ({done.teacher}, {done.dataset}/{done.split} {done.key})" if done.dataset else f" ({done.teacher})"
+    again = "" if done.changed else ", as before"
+    console.say(f"Rationale {done.rationale}{place}: {verb} by {done.reviewer}{again}.")
+    if done.replaced_by is not None:
+        console.warn(
+            f"Rationale {done.replaced_by} replaces this one, so the verdict has no effect.",
+            f"Judge rationale {done.replaced_by} instead.",
+        )
+    if done.text is None:
+        console.say(f"  reason   {done.reason}")
+    else:
+        console.say(f"  learned  {' '.join(done.text.split())}")

@@ -24,7 +24,7 @@ def show(found: QuestionView, *, prompts: bool) -> Iterator[RenderableType]:
 
     yield _question(found)
     if any(not kept for one in found.reply_views for _, kept in one.pieces):
-        yield _text("What the gates cut is in [- -].", "dim")
+        yield _text("What the gates or an editor cut is in [- -].", "dim")
     for one in found.reply_views:
         yield _heading(one, found)
         yield Padding(_marked(one), (0, 0, 0, 2))
@@ -67,13 +67,16 @@ def _question(found: QuestionView) -> Text:
 
 def _heading(one: ReplyView, found: QuestionView) -> Text:
     reply = one.reply
-    text = _text("\n").append(_text(reply.teacher, "bold"))
+    text = _text("\n").append(_text(reply.teacher, "bold")).append(_text(f"  id {reply.id}"))
     text.append(_text(f"  {', '.join(_facts(one))}", "dim"))
     text.append(_text(f"\n  states {_option(one.stated, found)}" if one.stated is not None else "\n  states no option"))
     if reply.teacher_forcing:
         text.append(_text(", having seen the right one"))
     reasons = "; ".join(f"{gate}: {reason}" for gate, reason in one.findings)
-    text.append(_text(f"\n  gates: {one.verdict}{f' ({reasons})' if reasons else ''}"))
+    judge = "human" if reply.human else "gates"
+    text.append(_text(f"\n  {judge}: {one.verdict}{f' ({reasons})' if reasons else ''}"))
+    for earlier in reply.human[:-1]:
+        text.append(_text(f"\n  earlier: {earlier.verdict} by {earlier.reviewer}, {earlier.at[:16]}", "dim"))
     for gain, model, what in one.uses:
         text.append(_text(f"\n  usefulness: {gain:+.3f} nats for the right option, read by {model}, {what}"))
     return text
@@ -103,6 +106,8 @@ def _marked(one: ReplyView) -> Text:
     text = _text("")
     for piece, kept in one.pieces:
         text.append(_text(piece if kept else f"[-{piece}-]", "" if kept else _CUT_STYLE))
+    if one.edited is not None:
+        text.append(_text(f"\nedited: {one.edited}"))
     if one.reply.reasoning:
         text.append(_text(f"\nthought: {one.reply.reasoning}", "dim"))
     return text

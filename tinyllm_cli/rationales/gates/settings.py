@@ -16,6 +16,9 @@ GATES = (
 )  # fmt: skip
 """Their names, in the order in which a table shows them."""
 
+HUMAN = "human"
+"""The name of a person's finding, where findings are shown and counted by gate."""
+
 CODE = 6
 """Version of the gates' decisions: a new one makes stored verdicts obsolete, so that they are computed again."""
 

@@ -1,0 +1,1 @@
+"""What the store and its run folders hold, and how to delete, rename, thin out and check it."""
