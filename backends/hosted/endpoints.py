@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from backends.base import TeacherError
 from backends.hosted.concurrency import ConcurrencyLimit
+from backends.hosted.retries import LONGEST_OWN_WAIT
 
 __all__ = ["Endpoint", "Endpoints"]
 
@@ -146,14 +147,16 @@ class Endpoints:
         endpoint.concurrency.replied(started, now, full=endpoint.in_flight >= endpoint.concurrency.limit)
 
     def overloaded(self, endpoint: Endpoint, started: float, pause: float) -> None:
-        """`endpoint` gets too many requests and asks for a pause of `pause` seconds (0: it doesn't say)."""
+        """`endpoint` gets too many requests and asks for a pause of `pause` seconds (0: it doesn't say). Where
+        it refuses at random, only the request itself waits."""
         endpoint.failures = 0
-        endpoint.concurrency.overloaded(started, self.clock())
-        self.pause(endpoint, pause)
+        endpoint.concurrency.refused(started, self.clock())
+        if not (endpoint.concurrency.refuses_at_random and pause <= LONGEST_OWN_WAIT):
+            self.pause(endpoint, pause)
 
     def timed_out(self, endpoint: Endpoint, started: float, error: str) -> None:
         """`endpoint` did not answer in time: it is dead or overloaded."""
-        endpoint.concurrency.overloaded(started, self.clock(), "time-out")
+        endpoint.concurrency.timed_out(started, self.clock())
         self.failed(endpoint, error)
 
     def pause(self, endpoint: Endpoint, seconds: float) -> None:
