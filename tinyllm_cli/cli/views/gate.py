@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.console import Console
-from tinyllm_cli.rationales.gates.settings import GATES
 from tinyllm_cli.terminal import plain, plain_table, printable
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ def _verdicts(found: GateResult) -> Table:
 
 
 def _findings(found: GateResult) -> Table:
+    from tinyllm_cli.rationales.gates.settings import GATES  # its package compiles every gate's patterns
+
     rows = [(name, *(str(one.gates.get(name, 0)) for one in found.teachers)) for name in GATES]
     return plain_table("Findings by gate", ["gate", *(f">{one.teacher}" for one in found.teachers)], rows)
 
