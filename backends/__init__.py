@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from types import UnionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backends.base import BadTeacherConfig, Teacher
 from backends.secrets import refuse_secrets
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 __all__ = ["BUILT_IN", "backend_names", "create"]
 
@@ -30,7 +32,7 @@ ENTRY_POINT_GROUP = "tinyllm.backends"
 
 def backend_names() -> list[str]:
     """Every backend that `create` knows: built-in ones and those of installed packages (entry points)."""
-    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+    return sorted({*BUILT_IN, *(point.name for point in _entry_points())})
 
 
 def create(backend: str, settings: Mapping[str, Any]) -> Teacher:
@@ -43,7 +45,7 @@ def create(backend: str, settings: Mapping[str, Any]) -> Teacher:
         module, _, name = BUILT_IN[backend].partition(":")
         adapter = getattr(import_module(module), name)
     else:
-        found = entry_points(group=ENTRY_POINT_GROUP, name=backend)
+        found = _entry_points().select(name=backend)
         if not found:
             raise BadTeacherConfig(
                 f"There is no backend called '{backend}'.", f"Backends: {', '.join(backend_names())}."
@@ -51,6 +53,12 @@ def create(backend: str, settings: Mapping[str, Any]) -> Teacher:
         adapter = next(iter(found)).load()
     teacher: Teacher = adapter(settings)
     return teacher
+
+
+def _entry_points() -> EntryPoints:
+    from importlib.metadata import entry_points  # not needed for --help
+
+    return entry_points(group=ENTRY_POINT_GROUP)
 
 
 def take(settings: Mapping[str, Any], backend: str, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from backends import hub, model_files
 from backends.architectures import check_architecture
 from backends.base import ModelUnavailable
-from backends.model_errors import ALTERNATIVES, model_errors
+from backends.model_errors import alternatives, model_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -260,7 +260,7 @@ def _looks_like_path(where: str) -> bool:
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise ModelUnavailable(f"There is no model at {path}.", ALTERNATIVES)
+        raise ModelUnavailable(f"There is no model at {path}.", alternatives(str(path)))
     model_files.check_regular(path)
     return path
 

@@ -7,7 +7,9 @@ process: offline, the client works from its cache and reports missing files at o
 from __future__ import annotations
 
 import logging
+import threading
 from functools import cache
+from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -15,8 +17,8 @@ from backends.network import proxy_for
 
 __all__ = ["prepare"]
 
-_TIMEOUT = 8.0
-"""Seconds to wait for the hub's first answer."""
+_TIMEOUT = 5.0
+"""Seconds to wait for the hub's first answer, looking up its addresses and trying each of them included."""
 
 
 @cache
@@ -33,12 +35,26 @@ def prepare() -> None:
 
 
 def _answers(endpoint: str) -> bool:
+    """Whether the hub answers in time. A thread asks: a look-up of an address knows no timeout."""
     if not endpoint.startswith(("http://", "https://")):
         return False
+    answered = threading.Event()
+
+    def ask() -> None:
+        if _ask(endpoint):
+            answered.set()
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_TIMEOUT)
+    return answered.is_set()
+
+
+def _ask(endpoint: str) -> bool:
     try:
         with urlopen(Request(endpoint, method="HEAD"), timeout=_TIMEOUT):  # noqa: S310 - the scheme is checked above
             return True
     except HTTPError:
         return True  # an error status is an answer, too
-    except OSError:
+    except (OSError, HTTPException):
         return False

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 from backends.base import ModelUnavailable
 
-__all__ = ["ALTERNATIVES", "model_errors"]
+__all__ = ["ALTERNATIVES", "alternatives", "model_errors"]
 
 ALTERNATIVES = (
     "Alternatives: a local folder or .gguf file (give its path as the model), the embedded 'smollm2',"
     " or a teacher behind an endpoint (tinyllm.toml)."
 )
+
+
+def alternatives(name: str) -> str:
+    """What to give instead of `name`, beginning with the models beside it whose names are similar."""
+    similar = _similar(Path(name).expanduser())
+    return f"Did you mean {' or '.join(similar)}? {ALTERNATIVES}" if similar else ALTERNATIVES
+
+
+def _similar(path: Path) -> list[str]:
+    try:
+        beside = [one.name for one in path.parent.iterdir() if one.suffix == ".gguf" or (one / "config.json").is_file()]
+    except (OSError, ValueError):  # no such folder, or one that can't be read
+        return []
+    return [str(path.parent / one) for one in get_close_matches(path.name, beside, n=3)]
 
 
 @contextmanager
@@ -35,7 +50,7 @@ def model_errors(name: str) -> Iterator[None]:
                 f"Ask for access at huggingface.co/{name}, then set HF_TOKEN. {ALTERNATIVES}",
             ) from error
         if any(isinstance(link, RepositoryNotFoundError) for link in chain):
-            raise ModelUnavailable(f"The hub has no model called {name}.", ALTERNATIVES) from error
+            raise ModelUnavailable(f"The hub has no model called {name}.", alternatives(name)) from error
         if "safetensors" in text and ("no file named" in text or "have a file named" in text):
             raise ModelUnavailable(
                 f"The model {name} has no safetensors weights, and pickle files are not loaded.",
@@ -50,7 +65,7 @@ def model_errors(name: str) -> Iterator[None]:
             raise  # a problem of the disk, not of the model
         if not Path(name).expanduser().exists() and not _is_malformed(chain):
             raise ModelUnavailable(
-                f"The model {name} is not on this machine and the hub can't be reached.", ALTERNATIVES
+                f"The model {name} is not on this machine and the hub can't be reached.", alternatives(name)
             ) from error
         raise ModelUnavailable(f"The model {name} can't be loaded: {error}".splitlines()[0]) from error
 

@@ -7,15 +7,12 @@ environment variable and goes into the request's header only. The parts: `backen
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-from backends import secrets, take
+from backends import take
 from backends.base import Answer, BadTeacherConfig, Completion, PaceChange, Prices, Request, Sampling
 from backends.connections import allow_connections
 from backends.hosted.batch_api import OpenAIBatches
@@ -24,6 +21,8 @@ from backends.hosted.concurrency import ConcurrencyLimit
 from backends.hosted.endpoints import Endpoint
 from backends.hosted.prices import OPENAI_URL, is_private, listed_prices
 from backends.hosted.scheduler import Scheduler
+from backends.hosted.settings import check_settings, checked_url
+from backends.hosted.url_file import UrlFile
 
 __all__ = ["OpenAICompatibleTeacher"]
 
@@ -31,6 +30,7 @@ _SETTINGS: Mapping[str, Any] = {
     "model": str,
     "base_url": None,
     "base_urls": list,
+    "base_urls_file": str,
     "api_key_env": str,
     "api": "chat",
     "max_in_flight": None,
@@ -56,9 +56,10 @@ _TEMPLATE = 64  # tokens that a chat template may add
 
 class OpenAICompatibleTeacher:
     """Settings: `model`; `base_url` (default: OPENAI_BASE_URL, else OpenAI's), or several `base_urls` that share the
-    load; `api_key_env`, the *name* of the variable that holds the key; `api` (chat or completions); `max_in_flight`
-    (default: adaptive), `requests_per_minute` and `tokens_per_minute`; `timeout` in seconds for one attempt,
-    `give_up_after` in seconds for an endpoint that stops answering, `max_attempts` for each request;
+    load, or `base_urls_file`, a file or a directory of files with URLs, read again during a run; `api_key_env`, the
+    *name* of the variable that holds the key; `api` (chat or completions); `max_in_flight` (default: adaptive),
+    `requests_per_minute` and `tokens_per_minute`; `timeout` in seconds for one attempt, `give_up_after` in seconds for
+    an endpoint that stops answering, `max_attempts` for each request;
     `length_retry_factor`, the factor of the token limit when a truncated reply is requested again (1: never);
     `price_prompt` and `price_completion` per million tokens; `max_tokens_field`, `omit` (fields) and `extra` (fields)
     shape the body; `batch_discount` (a batch's share of the price), `batch_requests` (most in one batch) and
@@ -69,9 +70,10 @@ class OpenAICompatibleTeacher:
 
     def __init__(self, settings: Mapping[str, Any], *, socket: str | None = None) -> None:
         self._options = take(settings, "openai", _SETTINGS)
-        _check(self._options)
-        own = self._options["base_url"] or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
-        self._urls = [_url(str(url)) for url in self._options["base_urls"] or [own]]
+        check_settings(self._options)
+        stated = self._options["base_urls_file"]
+        self._file = None if stated is None else UrlFile(stated)
+        self._urls = self._stated_urls() if self._file is None else self._file.read()
         self._known_prices: Prices | None = None
         self._priced = False
         self._density = 1.0  # most tokens per ASCII character of prompt
@@ -81,12 +83,16 @@ class OpenAICompatibleTeacher:
         self._endpoints = [Endpoint(url=url, concurrency=ConcurrencyLimit(fixed), socket=socket) for url in self._urls]
         self._began: float | None = None
 
+    def _stated_urls(self) -> list[str]:
+        own = self._options["base_url"] or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+        return [checked_url(str(url)) for url in self._options["base_urls"] or [own]]
+
     def identity(self) -> Mapping[str, str]:
         """Without the endpoint: replicas of one model are one teacher."""
         return {"model": str(self._options["model"]), "revision": ""}
 
     def describe(self) -> Mapping[str, Any]:
-        return {"endpoints": self._urls, "api": self._options["api"]}
+        return {"endpoints": [one.url for one in self._endpoints if not one.leaving], "api": self._options["api"]}
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[list[Answer]]:
         stream = iter(requests)
@@ -144,7 +150,11 @@ class OpenAICompatibleTeacher:
         return self._options["api_key_env"] or "OPENAI_API_KEY"
 
     def batches(self) -> OpenAIBatches:
-        """Batches go to the first of several endpoints."""
+        """Batches go to the first of several endpoints. Raises BadTeacherConfig where they come and go."""
+        if self._file is not None:
+            raise BadTeacherConfig(
+                "Batches need an endpoint that stays.", "Give base_url instead of base_urls_file, or leave --batch out."
+            )
         return OpenAIBatches(
             self._options,
             self._urls[0],
@@ -154,7 +164,7 @@ class OpenAICompatibleTeacher:
         )
 
     def concurrency(self) -> int:
-        return (self._options["max_in_flight"] or _LIKELY) * len(self._urls)
+        return (self._options["max_in_flight"] or _LIKELY) * max(1, len(self._urls))
 
     def pace(self) -> list[PaceChange]:
         found = [
@@ -176,12 +186,18 @@ class OpenAICompatibleTeacher:
         self._began = now if self._began is None else self._began
         for endpoint in self._endpoints:
             endpoint.begin(now)
-        return Scheduler(
+        scheduler = Scheduler(
             self._options, self._endpoints, sampling, key=self._key(), prices=self.prices(), clock=loop.time
         )
+        if self._file is not None:
+            paid = self.prices() is not None or self.costs_money()
+            scheduler.follow(loop, self._file, lambda url: paid or is_private(url))
+        return scheduler
 
     def _key(self) -> ApiKey:
         name = self._key_name
+        if self._file is not None and not self._options["api_key_env"]:
+            return ApiKey(name=name)  # whoever writes the file would get it
         key = os.environ.get(name, "").strip()
         if not (key.isascii() and key.isprintable()):
             raise BadTeacherConfig(f"The key in {name} contains characters that no key has.", f"Check {name} in .env.")
@@ -195,7 +211,7 @@ class OpenAICompatibleTeacher:
         own = (self._options["price_prompt"], self._options["price_completion"])
         if None not in own:
             return Prices(prompt=float(own[0]), completion=float(own[1]), source="tinyllm.toml")
-        if any(map(is_private, self._urls)):
+        if not self._urls or any(map(is_private, self._urls)):
             return None
         found = {listed_prices(url, str(self._options["model"])) for url in self._urls}
         return found.pop() if len(found) == 1 else None
@@ -213,68 +229,3 @@ def _sizes(request: Request) -> tuple[int, int]:
     """(bytes, ASCII characters) of the prompt."""
     texts = [message.content for message in request.messages]
     return sum(len(text.encode()) for text in texts), sum(len(text.encode("ascii", "ignore")) for text in texts)
-
-
-def _url(stated: str) -> str:
-    """A checked URL without a slash at the end of its path. A query, such as Azure's api-version, is kept."""
-    secrets.check_url(stated)
-    try:
-        parts = urlsplit(stated)
-        valid = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
-        valid = valid and not parts.fragment and stated.isprintable()
-    except ValueError:
-        valid = False
-    if not valid:
-        shown = secrets.without_secrets(stated)
-        raise BadTeacherConfig(f"{shown!r} is no URL of an endpoint.", "Give one such as http://localhost:8000/v1.")
-    return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    if not options["model"]:
-        raise BadTeacherConfig("An openai teacher needs a model.", 'Give `model = "..."` in its table of tinyllm.toml.')
-    if options["api"] not in ("chat", "completions"):
-        raise BadTeacherConfig(f"api can't be '{options['api']}'.", "Use chat or completions.")
-    if options["api_key_env"] and not options["api_key_env"].isidentifier():  # not shown: it may be the key itself
-        raise BadTeacherConfig(
-            "api_key_env takes the name of a variable.", "Put the key into .env, such as MY_KEY=..., and its name here."
-        )
-    for name in ("base_url", "base_urls"):
-        if options[name] is not None and not options[name]:  # rather than to ask, and to pay, somebody else
-            raise BadTeacherConfig(f"{name} is empty.", "Say which endpoint to ask, or leave it out.")
-    if options["base_url"] and options["base_urls"]:
-        raise BadTeacherConfig("base_url and base_urls exclude each other.", "Put all of them into base_urls.")
-    _check_numbers(options)
-    _check_prices(options)
-    ours = {"max_tokens", "max_completion_tokens", options["max_tokens_field"], "n", "stream"}
-    if taken := sorted((ours & set(options["extra"])) | ({options["max_tokens_field"]} & set(options["omit"]))):
-        raise BadTeacherConfig(
-            f"omit and extra can't change {taken[0]}: what is asked, and what it may cost, goes by it.",
-            "Use --max-tokens for the limit, and max_tokens_field for its name.",
-        )
-    try:
-        json.dumps(options["extra"], allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise BadTeacherConfig(f"extra holds what JSON can't: {error}.") from error
-
-
-def _check_numbers(options: Mapping[str, Any]) -> None:
-    for name in ("max_in_flight", "requests_per_minute", "tokens_per_minute"):
-        value = options[name]
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise BadTeacherConfig(f"{name} must be a whole number, 1 or more.")
-    if options["max_attempts"] < 1 or not (options["timeout"] > 0 and options["give_up_after"] > 0):
-        raise BadTeacherConfig("max_attempts must be 1 or more, timeout and give_up_after over 0.")
-    if not 1 <= options["length_retry_factor"] < math.inf:
-        raise BadTeacherConfig("length_retry_factor must be a number, 1 or more.")
-    if options["batch_requests"] < 1 or options["batch_poll"] <= 0 or not 0 <= options["batch_discount"] <= 1:
-        raise BadTeacherConfig("batch_requests must be 1 or more, batch_poll over 0, batch_discount from 0 to 1.")
-
-
-def _check_prices(options: Mapping[str, Any]) -> None:
-    prices = {name: options[name] for name in ("price_prompt", "price_completion")}
-    for name, price in prices.items():
-        if price is not None and (not isinstance(price, (int, float)) or not 0 <= price < math.inf):
-            raise BadTeacherConfig(f"{name} must be a number, 0 or more.")
-    if len({price is None for price in prices.values()}) > 1:
-        raise BadTeacherConfig("price_prompt and price_completion go together.", "Give both; 0 is a price.")

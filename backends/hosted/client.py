@@ -1,4 +1,4 @@
-"""One call of an endpoint through `openai`'s aiohttp client: a request's body in, the reply's bytes out.
+"""Calls of an endpoint with `openai`'s clients: a request's body in, the reply's bytes out.
 
 The raw response is used instead of the client's typed one, which takes half the client's time and trusts the body.
 A body is read up to a limit and never decompressed. The key goes into the request's header and nowhere else.
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from backends.base import Request, Sampling
 from backends.hosted.responses import Api, ErrorInBody, well_formed
 from backends.hosted.retries import Malformed
 from backends.hosted.server_messages import LONGEST, parsed
+from backends.hosted.thin_post import LARGEST_REPLY, RawReply, ThinPost, check_headers, not_http
 from backends.network import client_options
 from backends.secrets import without_secrets
 
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
     import httpx2
     from openai import APIStatusError, AsyncOpenAI, OpenAI
 
-__all__ = ["ApiKey", "body_of", "connect", "connect_blocking", "is_unreachable", "post", "status_error"]
-
-LARGEST_REPLY = 8 * 2**20
-"""Bytes. A reply of 100,000 tokens has under one MiB."""
+__all__ = [
+    "LARGEST_REPLY",
+    "ApiKey",
+    "EndpointClient",
+    "body_of",
+    "connect",
+    "connect_blocking",
+    "is_unreachable",
+    "status_error",
+]
 
 LARGEST_FILE = 4 * 2**30
 """Bytes of a batch's results, which go to disk."""
@@ -53,7 +60,45 @@ class ApiKey:
         return content.replace(self.value.encode(), b"***") if self.value else content
 
 
-def connect(url: str, key: ApiKey, *, socket: str | None = None) -> AsyncOpenAI:
+class EndpointClient:
+    """Sends requests to one endpoint: by `ThinPost`, or by the whole client through a proxy and after a redirect."""
+
+    def __init__(self, client: AsyncOpenAI, http: Any, *, direct: bool) -> None:
+        self._client, self._http, self._direct = client, http, direct
+        self._posts: dict[Api, ThinPost] = {}
+
+    async def post(self, api: Api, body: Mapping[str, Any]) -> RawReply | httpx2.Response:
+        """Raises openai's errors for a broken connection or a status over 399, Malformed for a body over the limit and
+        for a server that does not speak HTTP."""
+        reply = await self._thin(api).send(body) if self._direct else None
+        if reply is None:
+            return await self._through_client(api, body)
+        if reply.status >= 400:
+            raise self._client._make_status_error_from_response(_response(reply.status, reply, reply.content))
+        return reply
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _thin(self, api: Api) -> ThinPost:
+        if api not in self._posts:
+            parts = urlsplit(str(self._client.base_url))
+            query = urlencode(self._client.default_query)
+            url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + _PATHS[api], query=query))
+            self._posts[api] = ThinPost(self._client, self._http._transport, url, connect_seconds=_CONNECT_SECONDS)
+        return self._posts[api]
+
+    async def _through_client(self, api: Api, body: Mapping[str, Any]) -> httpx2.Response:
+        import aiohttp
+        import httpx2
+
+        try:
+            return await self._client.post(_PATHS[api], cast_to=httpx2.Response, body=body)
+        except aiohttp.ClientError as error:  # the transport passes errors in the HTTP protocol on as they are
+            raise not_http(error) from None
+
+
+def connect(url: str, key: ApiKey, *, socket: str | None = None) -> EndpointClient:
     """A client of its own for an endpoint; `socket` is the path of a Unix socket to reach it by. Timeouts and retries
     are the caller's.
 
@@ -69,15 +114,17 @@ def connect(url: str, key: ApiKey, *, socket: str | None = None) -> AsyncOpenAI:
         _bound(response, _bounded_stream)
 
     timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
+    options = client_options(url) if socket is None else {"trust_env": False}
     http: Any = DefaultAioHttpClient(
         timeout=timeout,
         limits=httpx2.Limits(max_connections=_UNLIMITED, keepalive_expiry=30.0),
         event_hooks={"response": [hide, bound]},
-        **(client_options(url) if socket is None else {"trust_env": False}),
+        **options,
     )
     if socket is not None:
         http._transport.uds = socket
-    return AsyncOpenAI(http_client=http, **_common(url, key, timeout))
+    client = AsyncOpenAI(http_client=http, **_common(url, key, timeout))
+    return EndpointClient(client, http, direct=not options.get("proxy"))
 
 
 def connect_blocking(url: str, key: ApiKey, seconds: float) -> OpenAI:
@@ -130,41 +177,32 @@ def body_of(request: Request, sampling: Sampling, cap: int, options: Mapping[str
     return {**{name: value for name, value in body.items() if name not in options["omit"]}, **options["extra"]}
 
 
-async def post(client: AsyncOpenAI, api: Api, body: Mapping[str, Any]) -> httpx2.Response:
-    """Raises openai's errors for a broken connection or a status over 399, Malformed for a body over the limit and for
-    a server that does not speak HTTP."""
-    import aiohttp
-    import httpx2
-
-    try:
-        return await client.post(_PATHS[api], cast_to=httpx2.Response, body=body)
-    except aiohttp.ClientError as error:  # the transport passes errors in the HTTP protocol on as they are
-        first = str(getattr(error, "message", "") or error).strip().partition("\n")[0]
-        raise Malformed(f"the server does not speak HTTP ({first.rstrip(':')})") from None
-
-
-def status_error(response: httpx2.Response, error: ErrorInBody, content: bytes) -> APIStatusError | None:
+def status_error(response: RawReply | httpx2.Response, error: ErrorInBody, content: bytes) -> APIStatusError | None:
     """The error that the client would have raised, had the server sent the status that its body states; None when the
     body states none. `content` is the body."""
-    import httpx2
     from openai import APIStatusError
 
     stated = error.error
     if stated.status is None:
         return None
-    headers = [(name, value) for name, value in response.headers.items() if name not in ("content-length",)]
-    made = httpx2.Response(stated.status, headers=headers, content=content, request=response.request)
     body = parsed(content)
-    return APIStatusError(stated.message, response=made, body=body.get("error") if isinstance(body, dict) else body)
+    found = _response(stated.status, response, content)
+    return APIStatusError(stated.message, response=found, body=body.get("error") if isinstance(body, dict) else body)
+
+
+def _response(status: int, answer: RawReply | httpx2.Response, content: bytes) -> httpx2.Response:
+    import httpx2
+
+    headers = [(name, value) for name, value in answer.headers.items() if name.lower() != "content-length"]
+    return httpx2.Response(status, headers=headers, content=content, request=answer.request)
 
 
 def is_unreachable(error: BaseException | None) -> bool:
     """Whether nothing listened at the address; `error` is the cause of the client's own error."""
     import aiohttp
 
-    return error is not None and isinstance(
-        error.__cause__, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
-    )
+    unreachable = aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
+    return error is not None and (isinstance(error, unreachable) or isinstance(error.__cause__, unreachable))
 
 
 def _hide_key(response: httpx2.Response, key: ApiKey) -> None:
@@ -178,14 +216,8 @@ def _bound(response: httpx2.Response, bounded: Callable[[Any, int], Any]) -> Non
     can't be known before it fills the memory.
 
     Raises Malformed."""
-    encoding = response.headers.get("content-encoding", "").strip().lower()
-    if encoding not in ("", "identity"):
-        raise Malformed(f"the answer is compressed ({encoding[:20]}), although that was not requested")
     limit = LARGEST_FILE if response.request.url.path.endswith("/content") else LARGEST_REPLY
-    stated = response.headers.get("content-length", "")
-    if stated.isdigit() and int(stated) > limit:
-        raise Malformed(f"the answer has {int(stated):,} bytes")
-    if not stated:
+    if not check_headers(response.headers, limit):
         response.stream = bounded(response.stream, limit)
 
 

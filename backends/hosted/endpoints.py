@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from backends.base import TeacherError
 from backends.hosted.concurrency import ConcurrencyLimit
+from backends.hosted.retries import LONGEST_OWN_WAIT
 
 __all__ = ["Endpoint", "Endpoints"]
 
@@ -52,6 +53,8 @@ class Endpoint:
     """Also true for one that says that it is starting: it is there."""
 
     last_error: str = ""
+    leaving: bool = False
+    """It gets no new requests; those in flight finish."""
 
     def begin(self, now: float) -> None:
         """A new event loop starts with nothing in flight."""
@@ -65,6 +68,8 @@ class Endpoint:
     @property
     def size(self) -> int:
         """How many requests it may have at once."""
+        if self.leaving:
+            return 0
         return 1 if self.dead else self.concurrency.limit
 
     def places(self, now: float) -> int:
@@ -79,9 +84,13 @@ class Endpoints:
     """Raises TeacherError when no endpoint is left to wait for: each has been failing for `give_up_after` seconds, or
     asks for a pause longer than that (and than ten minutes) and has nothing in flight."""
 
-    all: Sequence[Endpoint]
+    all: list[Endpoint]
     give_up_after: float
     clock: Callable[[], float]
+    listed: bool = False
+    """Whether a file lists them, which may be empty for a while and name servers that have just started."""
+
+    _empty_since: float | None = None
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     def room(self, outstanding: int) -> int:
@@ -137,6 +146,20 @@ class Endpoints:
                 freed.set_result(None)
                 count -= 1
 
+    def change_to(self, urls: Sequence[str], limit: int | None) -> None:
+        """Use the endpoints at `urls`, new ones with `limit` requests in flight; the others get no new requests."""
+        known = {endpoint.url: endpoint for endpoint in self.all}
+        for endpoint in self.all:
+            if endpoint.leaving and endpoint.url in urls:  # another server, at the same address
+                endpoint.failures, endpoint.opens, endpoint.probe_after = 0, 0.0, _FIRST_PROBE
+            endpoint.leaving = endpoint.url not in urls
+        for url in urls:
+            if url not in known:
+                joined = Endpoint(url=url, concurrency=ConcurrencyLimit(limit))
+                joined.begin(self.clock())
+                self.all.append(joined)
+        self._wake(sum(endpoint.places(self.clock()) for endpoint in self.all))
+
     def answered(self, endpoint: Endpoint, started: float) -> None:
         """`endpoint` answered a request that was sent at `started`."""
         now = self.clock()
@@ -146,14 +169,16 @@ class Endpoints:
         endpoint.concurrency.replied(started, now, full=endpoint.in_flight >= endpoint.concurrency.limit)
 
     def overloaded(self, endpoint: Endpoint, started: float, pause: float) -> None:
-        """`endpoint` gets too many requests and asks for a pause of `pause` seconds (0: it doesn't say)."""
+        """`endpoint` gets too many requests and asks for a pause of `pause` seconds (0: it doesn't say). Where
+        it refuses at random, only the request itself waits."""
         endpoint.failures = 0
-        endpoint.concurrency.overloaded(started, self.clock())
-        self.pause(endpoint, pause)
+        endpoint.concurrency.refused(started, self.clock())
+        if not (endpoint.concurrency.refuses_at_random and pause <= LONGEST_OWN_WAIT):
+            self.pause(endpoint, pause)
 
     def timed_out(self, endpoint: Endpoint, started: float, error: str) -> None:
         """`endpoint` did not answer in time: it is dead or overloaded."""
-        endpoint.concurrency.overloaded(started, self.clock(), "time-out")
+        endpoint.concurrency.timed_out(started, self.clock())
         self.failed(endpoint, error)
 
     def pause(self, endpoint: Endpoint, seconds: float) -> None:
@@ -176,11 +201,20 @@ class Endpoints:
         self._give_up(now)
 
     def _give_up(self, now: float) -> None:
-        answered = any(endpoint.ever_answered for endpoint in self.all)
-        give_up_after = self.give_up_after if answered else min(self.give_up_after, _NEVER_ANSWERED)
-        if not all(self._is_away(one, now) or _is_lost(one, now - give_up_after) for one in self.all):
+        present = [endpoint for endpoint in self.all if not endpoint.leaving]
+        self._empty_since = None if present else self._empty_since or now
+        if self._empty_since is not None:
+            if now - self._empty_since > self.give_up_after:
+                raise TeacherError(
+                    f"base_urls_file has listed no endpoint for {self.give_up_after:g} seconds.",
+                    "What was answered is kept. Start a server, then run the same command.",
+                )
             return
-        soonest = min(self.all, key=lambda endpoint: endpoint.opens)
+        answered = self.listed or any(endpoint.ever_answered for endpoint in present)
+        give_up_after = self.give_up_after if answered else min(self.give_up_after, _NEVER_ANSWERED)
+        if not all(self._is_away(one, now) or _is_lost(one, now - give_up_after) for one in present):
+            return
+        soonest = min(present, key=lambda endpoint: endpoint.opens)
         if self._is_away(soonest, now):
             seconds = soonest.opens - now
             raise TeacherError(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 __all__ = [
+    "LONGEST_OWN_WAIT",
     "Malformed",
     "TimedOut",
     "describe_error",
@@ -23,6 +24,9 @@ __all__ = [
     "wait",
     "wait_of",
 ]
+
+LONGEST_OWN_WAIT = 30.0
+"""Seconds up to which a request waits alone between two attempts."""
 
 _TEMPORARY = {408, 409, 425, 429}
 _CROWDED = {503, 529}
@@ -99,13 +103,13 @@ def wait_of(error: APIStatusError) -> float:
     return requested_wait(error.response.headers, _body(error))
 
 
-def wait(state: RetryCallState) -> float:
-    """Exponential with full jitter, in seconds. What the server asks for applies to all requests: the endpoint's own
-    pause takes care of that."""
+def wait(state: RetryCallState, longest: float = LONGEST_OWN_WAIT) -> float:
+    """What the server asks for, else exponential with full jitter up to `longest`, in seconds. A long wait that it asks
+    for is the endpoint's pause, which applies to all requests."""
     from openai import APIStatusError
     from tenacity import wait_random_exponential
 
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, APIStatusError) and overloaded(error) and wait_of(error) > 0:
-        return 0.0
-    return wait_random_exponential(multiplier=0.5, max=30)(state)
+    if isinstance(error, APIStatusError) and overloaded(error) and (asked := wait_of(error)) > 0:
+        return asked if asked <= LONGEST_OWN_WAIT else 0.0
+    return wait_random_exponential(multiplier=0.5, max=longest)(state)

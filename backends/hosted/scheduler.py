@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from backends.base import Answer, Completion, Failure, Outcome, Prices, Request, Sampling, TeacherError
 from backends.hosted import retries
-from backends.hosted.client import ApiKey, body_of, connect, is_unreachable, post, status_error
-from backends.hosted.deadlines import Deadlines
+from backends.hosted.caller import Caller
+from backends.hosted.client import ApiKey, body_of, is_unreachable
 from backends.hosted.endpoints import Endpoint, Endpoints
 from backends.hosted.fatal_errors import FatalErrors
 from backends.hosted.limits import limiters
-from backends.hosted.responses import ErrorInBody, Reply, Usage, read_reply
+from backends.hosted.responses import Reply
+from backends.hosted.url_file import UrlFile
 from backends.hosted.usage import RequestUsage
 from backends.hosted.wait_times import requested_wait
 
 if TYPE_CHECKING:
-    import httpx2
-    from openai import AsyncOpenAI
+    from tenacity import RetryCallState
 
 __all__ = ["Scheduler"]
 
 _LINGER = 0.002  # seconds in which more may finish, to be committed together
+_LONGEST_WAIT = 4.0  # seconds between two attempts while other requests are answered
 _MOST_WAITING = 16  # requests that wait for their next attempt while new ones are started
 
 
@@ -46,7 +47,7 @@ class Scheduler:
     def __init__(
         self,
         options: Mapping[str, Any],
-        endpoints: Sequence[Endpoint],
+        endpoints: list[Endpoint],
         sampling: Sampling,
         *,
         key: ApiKey,
@@ -57,21 +58,31 @@ class Scheduler:
         self._key = key
         self._endpoints = Endpoints(all=endpoints, give_up_after=float(options["give_up_after"]), clock=clock)
         self._clock = clock
-        self._clients: dict[str, AsyncOpenAI] = {}
+        self._caller = Caller(options, key)
         self._tasks: set[asyncio.Task[None]] = set()
         self._calling: set[asyncio.Task[Any] | None] = set()  # those that an endpoint works on
         self._results: asyncio.Queue[tuple[Request, Outcome | Exception] | None] = asyncio.Queue()
         self._fatal: Exception | None = None
         self._limiters = limiters(options)
-        self._deadlines = Deadlines(float(options["timeout"]))
+        self._following: asyncio.Task[None] | None = None
         self._fatal_errors = FatalErrors(options["model"], key)
-        self.in_flight = self._waiting = 0
+        self._last_reply, self.in_flight, self._waiting = clock(), 0, 0
 
     @property
     def room(self) -> int:
         """How many new requests may be started now."""
         outstanding = self.in_flight - min(self._waiting, _MOST_WAITING)
         return 0 if self._fatal else max(0, self._endpoints.room(outstanding))
+
+    def follow(self, loop: asyncio.AbstractEventLoop, file: UrlFile, allowed: Callable[[str], bool]) -> None:
+        """From now on, use the endpoints that `file` lists."""
+
+        def change(urls: Sequence[str]) -> None:
+            self._endpoints.change_to(urls, self._options["max_in_flight"])
+            self._results.put_nowait(None)  # there may be room for more
+
+        self._endpoints.listed = True
+        self._following = loop.create_task(file.follow(change, allowed))
 
     def start(self, loop: asyncio.AbstractEventLoop, request: Request) -> None:
         task = loop.create_task(self._answer(request))
@@ -121,12 +132,11 @@ class Scheduler:
             raise self._fatal
 
     async def close(self) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._following] if self._following else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._deadlines.close()
-        for client in self._clients.values():
-            await client.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._caller.close()
 
     async def _answer(self, request: Request) -> None:
         try:
@@ -207,7 +217,7 @@ class Scheduler:
         attempts = AsyncRetrying(
             stop=stop_after_attempt(self._options["max_attempts"]),
             retry=retry_if_exception(retries.may_pass),
-            wait=retries.wait,
+            wait=self._wait,
             sleep=self._sleep,
             reraise=True,
         )
@@ -217,6 +227,10 @@ class Scheduler:
                     raise first
                 return await self._call(call, spent)
         raise AssertionError("tenacity returns or raises")
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Seconds until the next attempt: few while other requests are answered, more the longer none was."""
+        return retries.wait(state, min(retries.LONGEST_OWN_WAIT, max(_LONGEST_WAIT, self._clock() - self._last_reply)))
 
     async def _sleep(self, seconds: float) -> None:
         """Wait between two attempts. Other requests may use the place meanwhile."""
@@ -230,6 +244,8 @@ class Scheduler:
 
     async def _call(self, call: _Call, spent: RequestUsage) -> Reply | Failure:
         """One attempt. Its result updates the endpoint's limit and health."""
+        from openai import APIStatusError
+
         self._raise_fatal()
         for limiter, amount in self._limiters:
             await limiter.acquire(amount(call.request, call.cap))
@@ -237,22 +253,32 @@ class Scheduler:
         started = self._clock()
         spent.attempts += 1
         self._calling.add(asyncio.current_task())
+        refused = False
         try:
-            async with self._deadlines.one():
-                response = await post(self._client(endpoint), self._options["api"], call.body)
-            reply, usage = self._read(response, call.cap)
+            reply, usage, headers = await self._caller.call(endpoint, call.body, call.cap)
             self._endpoints.answered(endpoint, started)
-            self._endpoints.pause(endpoint, requested_wait(response.headers))
+            self._endpoints.pause(endpoint, requested_wait(headers))
         except Exception as error:
+            refused = isinstance(error, APIStatusError) and retries.overloaded(error)
             spent.last_error = self._note(endpoint, error, started)
             raise
         finally:
             self._calling.discard(asyncio.current_task())
-            self._endpoints.release(endpoint)
+            self._release(endpoint, started, refused=refused)
         self._fatal_errors.note_answer()
+        self._last_reply = self._clock()
         spent.seconds += self._clock() - started
         spent.add(usage)
         return reply
+
+    def _release(self, endpoint: Endpoint, started: float, *, refused: bool) -> None:
+        """Free the place now, or after the time for which the endpoint's limit keeps it taken."""
+        hold = endpoint.concurrency.hold(started, self._clock(), refused=refused)
+        if hold:
+            asyncio.get_running_loop().call_later(hold, self._endpoints.release, endpoint)
+            asyncio.get_running_loop().call_later(hold, self._results.put_nowait, None)  # there may be room for more
+        else:
+            self._endpoints.release(endpoint)
 
     def _note(self, endpoint: Endpoint, error: Exception, started: float) -> str:
         """Update the endpoint's limit and health after an error; the error in words, without the key."""
@@ -272,16 +298,3 @@ class Scheduler:
         else:  # it works, and refuses this request
             endpoint.failures = 0
         return words
-
-    def _client(self, endpoint: Endpoint) -> AsyncOpenAI:
-        if endpoint.url not in self._clients:
-            self._clients[endpoint.url] = connect(endpoint.url, self._key, socket=endpoint.socket)
-        return self._clients[endpoint.url]
-
-    def _read(self, response: httpx2.Response, cap: int) -> tuple[Reply | Failure, Usage]:
-        """`read_reply`; but an error in the body is raised as the status that it states."""
-        content = self._key.redact_bytes(response.content)
-        try:
-            return read_reply(content, self._options["api"], cap)
-        except ErrorInBody as error:
-            raise status_error(response, error, content) or error from None

@@ -6,7 +6,7 @@ import heapq
 import math
 import random
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from statistics import median
 
 import pytest
@@ -37,30 +37,42 @@ class Engine:
     refused: int = 0
 
     def run(self, limit: ConcurrencyLimit, replies: int) -> Settled:
-        """Ask as many at once as `limit` says, until so many replies have come."""
+        """Ask as many at once as `limit` says, until so many replies have come. A place is taken until the answer, and
+        then for as long as `limit` holds it."""
         draw = random.Random(self.seed)
         free = [0.0] * self.places
-        in_flight: list[tuple[float, float]] = []  # (done, sent)
+        events: list[tuple[float, int, float | None]] = []  # (when, number, sent; None: a held place becomes free)
+        numbers = count()
+        taken = working = done = 0
         now = area = since = 0.0
         limit.begin(now)
-        for done in range(replies):
-            while len(in_flight) < limit.limit:
-                if self.refuses and len(in_flight) >= self.places:
+        while done < replies:
+            while taken < limit.limit:
+                taken += 1
+                if self.refuses and working >= self.places:
                     self.refused += 1
-                    limit.overloaded(now, now)
-                    now += 0.01
-                    break
-                began = max(now, heapq.heappop(free))
-                ends = began + self._service(draw)
+                    limit.refused(now, now)
+                    heapq.heappush(events, (now + limit.hold(now, now, refused=True), next(numbers), None))
+                    continue
+                ends = max(now, heapq.heappop(free)) + self._service(draw)
                 heapq.heappush(free, ends)
-                heapq.heappush(in_flight, (ends, now))
-            if done == replies // 3:
-                area, since = 0.0, now
-            full = len(in_flight) >= limit.limit
-            ends, sent = heapq.heappop(in_flight)
-            area += limit.limit * max(0.0, ends - now)
-            now = max(now, ends)
-            limit.replied(sent, now, full=full)
+                heapq.heappush(events, (ends, next(numbers), now))
+                working += 1
+            when, _, sent = heapq.heappop(events)
+            area += limit.limit * max(0.0, when - now)
+            now = max(now, when)
+            full, held = taken >= limit.limit, 0.0
+            if sent is not None:
+                working -= 1
+                limit.replied(sent, now, full=full)
+                held = limit.hold(sent, now, refused=False)
+                if done == replies // 3:
+                    area, since = 0.0, now
+                done += 1
+            if held:
+                heapq.heappush(events, (now + held, next(numbers), None))
+            else:
+                taken -= 1
         return Settled(limit=area / (now - since), rate=(replies - replies // 3) / (now - since))
 
     def _service(self, draw: random.Random) -> float:
@@ -116,26 +128,36 @@ def test_places_that_are_not_needed_do_not_become_more() -> None:
     assert limit.limit == 32
 
 
-def test_refusals_of_one_volley_halve_it_once() -> None:
+def test_refusals_of_one_volley_count_once() -> None:
     limit = ConcurrencyLimit()
     limit.begin(0.0)
     for number in range(16):
-        limit.overloaded(0.0, 1.0 + number / 100)
-    assert [limit for _, limit, _ in limit.history] == [16, 8]
-    limit.overloaded(1.5, 2.0)
-    assert limit.history[-1] == (2.0, 4, "429")
+        limit.refused(0.0, 1.0 + number / 100)
+    assert [limit for _, limit, _ in limit.history] == [16, 4]
+    for _ in range(4):
+        assert limit.limit == 4
+        limit.refused(1.5, 2.0)
+    assert limit.history[-1] == (2.0, 1, "429")
 
 
-def test_refusals_never_go_below_one_request() -> None:
+def test_without_any_reply_refusals_never_go_below_one_request() -> None:
     limit = ConcurrencyLimit()
     limit.begin(0.0)
-    for second in range(1, 20):
-        limit.overloaded(second, second)
-    assert limit.limit == 1
-    assert [limit for _, limit, _ in limit.history] == [16, 8, 4, 2, 1]
+    for second in range(1, 40):
+        limit.refused(second, second)
+    assert [limit for _, limit, _ in limit.history] == [16, 4, 1]
+    assert limit.hold(40.0, 40.0, refused=True) == 0  # no reply time is known: the requests' own waits are all
 
 
-def test_after_a_refusal_it_climbs_back_to_what_was_good_and_tries_more_only_later() -> None:
+def test_a_single_refusal_changes_nothing() -> None:
+    limit, now = ConcurrencyLimit(), 0.0
+    limit.begin(now)
+    limit.refused(now, now)
+    reply_round(limit, now)
+    assert limit.history == [(0.0, 16, "start")]
+
+
+def test_after_a_time_out_it_climbs_back_to_what_was_good_and_tries_more_only_later() -> None:
     def limits(rounds: int) -> list[int]:
         nonlocal now
         found = []
@@ -147,13 +169,96 @@ def test_after_a_refusal_it_climbs_back_to_what_was_good_and_tries_more_only_lat
     limit, now = ConcurrencyLimit(), 0.0
     limit.begin(now)
     assert limits(3)[-1] == 128
-    limit.overloaded(now, now)
+    limit.timed_out(now, now)
     assert limits(16) == [64] * 16
     assert limits(2) == [72, 81]
-    limit.overloaded(now, now)
+    limit.timed_out(now, now)
     assert limit.limit == 40
     assert limits(15) == [50, 62, *[72] * 13]
     assert limits(6)[-1] > 72
+
+
+@dataclass
+class Meter:
+    """An endpoint that allows `rate` requests per second (None: any number), whatever is in flight, and refuses the
+    share `at_random` of those that it allows. A reply takes `seconds` on average, half as long to three halves; a
+    refusal over the rate comes at once."""
+
+    rate: float | None
+    at_random: float = 0.0
+    seconds: float = 0.03
+    seed: int = 0
+    sent: int = 0
+    over: int = 0
+
+    @property
+    def _bucket(self) -> float:
+        """Requests that may come at once."""
+        return max(4.0, self.rate or 0.0)
+
+    def run(self, limit: ConcurrencyLimit, until: float) -> None:
+        """Send as many requests as `limit` allows for so many seconds; count only the second half."""
+        draw = random.Random(self.seed)
+        numbers = count()
+        events: list[tuple[float, int, float | None, bool]] = []  # (when, number, sent; None: a held place, refused)
+        taken, now, credit, filled = 0, 0.0, self._bucket, 0.0
+        limit.begin(now)
+        while now < until:
+            while taken < limit.limit:
+                taken += 1
+                credit, filled = min(self._bucket, credit + (now - filled) * (self.rate or 0)), now
+                over = self.rate is not None and credit < 1
+                credit -= not over
+                refused = over or draw.random() < self.at_random
+                when = now + (0.001 if over else self.seconds * draw.uniform(0.5, 1.5))
+                heapq.heappush(events, (when, next(numbers), now, refused))
+                self.sent += now > until / 2
+                self.over += over and now > until / 2
+            now, _, sent, refused = heapq.heappop(events)
+            held = 0.0
+            if sent is not None:
+                if refused:
+                    limit.refused(sent, now)
+                else:
+                    limit.replied(sent, now, full=taken >= limit.limit)
+                held = limit.hold(sent, now, refused=refused)
+            if held:
+                heapq.heappush(events, (now + held, next(numbers), None, False))
+            else:
+                taken -= 1
+
+
+@pytest.mark.parametrize("at_random", [0.0, 0.15])
+@pytest.mark.parametrize(("rate", "seconds"), [(1.0, 0.03), (1.0, 4.0), (20.0, 0.03), (20.0, 4.0), (200.0, 0.03)])
+def test_an_endpoint_that_meters_requests_gets_what_it_allows_and_little_more(
+    rate: float, seconds: float, at_random: float
+) -> None:
+    until = 200 * max(1.0, seconds, 10 / rate)
+    used, over = [], []
+    for seed in range(5):
+        meter = Meter(rate, at_random, seconds, seed)
+        meter.run(ConcurrencyLimit(), until)
+        used.append((meter.sent - meter.over) / (rate * until / 2))
+        over.append(meter.over / meter.sent)
+    assert median(used) > (0.7 if rate > 1 else 0.4)  # few requests prove little
+    assert median(over) < 0.15
+
+
+def test_refusals_at_random_alone_do_not_lower_the_limit() -> None:
+    limits = [ConcurrencyLimit() for _ in range(5)]
+    for seed, limit in enumerate(limits):
+        Meter(None, 0.15, seconds=1.0, seed=seed).run(limit, 100.0)
+    assert min(limit.limit for limit in limits) >= 8
+    assert median(limit.limit for limit in limits) > 512
+    assert any(limit.refuses_at_random for limit in limits)
+
+
+def test_random_refusals_that_end_are_forgotten() -> None:
+    limit = ConcurrencyLimit()
+    Meter(None, 0.15, seconds=1.0).run(limit, 60.0)
+    assert limit.refuses_at_random
+    Meter(None, 0.0, seconds=1.0).run(limit, 60.0)
+    assert not limit.refuses_at_random
 
 
 @settings(deadline=None, max_examples=50)
@@ -165,7 +270,7 @@ def test_a_fixed_limit_stays(waits: list[float], fixed: int, refused: bool) -> N
         for _ in range(min(fixed, 50)):
             limit.replied(now, now + wait, full=True)
         if refused:
-            limit.overloaded(now, now + wait)
+            limit.refused(now, now + wait)
         now += wait
     assert limit.limit == fixed
     assert limit.history == [(0.0, fixed, "fixed")]
@@ -177,7 +282,7 @@ def test_replies_sent_before_a_cut_say_nothing_of_the_pace_after_it(stale: list[
     def history(late: list[tuple[float, float, bool]]) -> list[tuple[float, int, str]]:
         limit, now = ConcurrencyLimit(), 5.0
         limit.begin(0.0)
-        limit.overloaded(now, now)
+        limit.refused(now, now)
         for turn in range(40):
             for started, came, full in late[turn::40]:
                 limit.replied(started, now + came / 100, full=full)
@@ -205,7 +310,7 @@ def test_the_limit_stays_within_bounds_and_its_changes_are_recorded(
         if what == "replies":
             now = reply_round(limit, now, full=flag, seconds=seconds)
         else:
-            limit.overloaded(now if flag else now - seconds, now)
+            limit.refused(now if flag else now - seconds, now)
             now += seconds
         assert 1 <= limit.limit <= 1024
         if limit.limit != seen[-1]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from backends import hub as hub_check
 from tests.conftest import Command
 
 
@@ -55,3 +57,24 @@ def test_a_model_that_the_hub_refuses(tinyllm: Command, tmp_path: Path, hub: str
     assert done.returncode == 1, done.stderr
     assert all(text in done.stderr for text in said), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_mistyped_folder_names_the_similar_ones_beside_it(tinyllm: Command, tmp_path: Path) -> None:
+    for name in ("my-student", "my-students"):
+        (tmp_path / "students" / name).mkdir(parents=True)
+        (tmp_path / "students" / name / "config.json").write_text("{}")
+    (tmp_path / "students" / "my-studen").mkdir()  # holds no model
+    for wrong in ("students/my-studnt", "./students/my-studnt"):
+        done = tinyllm("predict", "Why?", "-o", "a", "-o", "b", "--model", wrong, HF_ENDPOINT="http://127.0.0.1:9")
+        assert done.returncode == 1
+        assert "Did you mean students/my-student or students/my-students?" in " ".join(done.stderr.split())
+
+
+def test_a_hub_that_never_answers_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_check, "_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert not hub_check._answers(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_hub_that_answers_with_an_error_is_there(hub: str) -> None:
+    assert hub_check._answers(hub)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from openai import APIConnectionError, APIStatusError
 from tenacity import Future, RetryCallState
 
-from backends.hosted.retries import Malformed, TimedOut, may_pass, out_of_money, overloaded, wait
+from backends.hosted.retries import LONGEST_OWN_WAIT, Malformed, TimedOut, may_pass, out_of_money, overloaded, wait
 from backends.hosted.wait_times import requested_wait
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
@@ -214,12 +214,12 @@ def test_overload_is_a_429_or_a_503_with_a_wait(error: APIStatusError, too_much:
     assert out_of_money(error) is (error.status_code == 402 or error.code == "insufficient_quota")
 
 
-def waits(error: Exception, attempt: int) -> list[float]:
+def waits(error: Exception, attempt: int, longest: float = LONGEST_OWN_WAIT) -> list[float]:
     """A hundred draws of the wait after so many attempts."""
     state: Any = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
     state.attempt_number = attempt
     state.outcome = Future.construct(attempt, error, has_exception=True)
-    return [wait(state) for _ in range(100)]
+    return [wait(state, longest) for _ in range(100)]
 
 
 def test_waits_grow_and_are_spread() -> None:
@@ -230,8 +230,13 @@ def test_waits_grow_and_are_spread() -> None:
         assert len(set(drawn)) > 90
 
 
-def test_a_pause_of_the_endpoint_is_not_waited_for_twice() -> None:
-    assert set(waits(says(429, retry_after="3"), 4)) == {0.0}
+def test_a_short_wait_that_the_server_asks_for_is_kept_and_a_long_one_is_the_endpoints_pause() -> None:
+    assert set(waits(says(429, retry_after="3"), 4)) == {3.0}
+    assert set(waits(says(429, retry_after="3600"), 4)) == {0.0}
+
+
+def test_waits_are_shorter_while_other_requests_are_answered() -> None:
+    assert max(waits(says(500), 12, longest=4.0)) <= 4.0
 
 
 @pytest.mark.parametrize(

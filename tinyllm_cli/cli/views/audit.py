@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.console import Console
-from tinyllm_cli.rationales.gates.settings import GATES, HUMAN
 from tinyllm_cli.report.table_model import money
 from tinyllm_cli.terminal import plain_table
 
@@ -73,6 +72,8 @@ def _verdicts_table(survey: Survey) -> Table:
 
 
 def _gates_table(survey: Survey, split: str) -> Table:
+    from tinyllm_cli.rationales.gates.settings import GATES, HUMAN  # its package compiles every gate's patterns
+
     teachers = [one for one in survey.teachers if one.split == split]
     rows = [
         [gate, *(_found(one, gate) for one in teachers)]

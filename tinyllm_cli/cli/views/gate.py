@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.console import Console
-from tinyllm_cli.rationales.gates.settings import GATES, HUMAN
 from tinyllm_cli.terminal import plain, plain_table, printable
 
 if TYPE_CHECKING:
@@ -41,6 +40,8 @@ def _verdicts(found: GateResult) -> Table:
 
 
 def _findings(found: GateResult) -> Table:
+    from tinyllm_cli.rationales.gates.settings import GATES, HUMAN  # its package compiles every gate's patterns
+
     names = [*GATES, *([HUMAN] if any(HUMAN in one.gates for one in found.teachers) else [])]
     rows = [(name, *(str(one.gates.get(name, 0)) for one in found.teachers)) for name in names]
     return plain_table("Findings by gate", ["gate", *(f">{one.teacher}" for one in found.teachers)], rows)
