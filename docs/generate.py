@@ -23,6 +23,7 @@ COMMANDS = (
     "report",
     "predict",
     "export",
+    "info",
 )
 _HEAD = """# Commands
 
@@ -44,7 +45,18 @@ def reference() -> str:
         shown = CliRunner().invoke(app, [*command, "--help"], prog_name="tinyllm").output
         text = "\n".join(line.rstrip() for line in shown.strip("\n").splitlines())
         parts.append(f"## {' '.join(['tinyllm', *command])}\n\n```text\n{text}\n```\n")
+        parts += map(_automation, command)
     return "\n".join(parts)
+
+
+def _automation(command: str) -> str:
+    """What scripts need to know about a command: its JSON objects and its exit codes."""
+    from tinyllm_cli.api.json_results import RESULTS
+    from tinyllm_cli.cli.exit_codes import exit_codes
+
+    objects = " or ".join(f"[{kind.__name__}](schemas/{kind.__name__}.json)" for kind in RESULTS[command])
+    rows = "\n".join(f"| {code} | {meaning} |" for code, meaning in exit_codes(command))
+    return f"With `--json`: {objects}.\n\n| exit code | meaning |\n| --- | --- |\n{rows}\n"
 
 
 _JSON_HEAD = """# JSON output

@@ -37,7 +37,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it fo
 
 def environment(**extra: str) -> dict[str, str]:
     """The environment of a command under test: offline, without the developer's own settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TINYLLM_DB", "TINYLLM_CONFIG"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TINYLLM_DB", "TINYLLM_CONFIG", "TINYLLM_LOG"))
+    }
     return {**kept, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200", **extra}
 
 
@@ -107,7 +111,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.chdir(tmp_path)
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
-    for name in ("TINYLLM_DB", "TINYLLM_CONFIG"):
+    for name in ("TINYLLM_DB", "TINYLLM_CONFIG", "TINYLLM_LOG"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -175,7 +175,7 @@ ALLOWED = {
     },
     "signals": set(),
     "stats": set(),
-    "store": {"datasets", "errors", "iteration", "records", "signals"},
+    "store": {"datasets", "errors", "files", "iteration", "records", "signals"},
     "students": {"datasets", "errors", "files", "records", "students.loss.cpu"},
     "students.loss": {"students", "students.loss.cpu"},
     "students.loss.cpu": set(),
@@ -195,6 +195,7 @@ ALLOWED = {
     },
 }
 BACKENDS_FOR = {
+    "api": {"backends.checkpoints"},
     "config": {"backends.user_files"},
     "students": {"backends.checkpoints", "backends.fingerprints"},
     "elicitation": {"backends.reply_text"},

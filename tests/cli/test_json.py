@@ -63,6 +63,7 @@ def test_output_is_valid_by_its_schema(toy: Command, tmp_path: Path) -> None:
     plan = ("experiment", "seeds", "--dataset", "toy", "--student", "student", "--dry-run", "--json")
     check(toy(*plan), "ExperimentPlanJson")
     check(toy("report", "--json"), "Report")
+    check(toy("info", "--json"), "InfoResult")
 
 
 def test_an_error_is_valid_by_its_schema(inside: Command) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyllm_cli.api.data import ImportResult
+from tinyllm_cli.api.environment import InfoResult
 from tinyllm_cli.audit.checks import CheckResult
 from tinyllm_cli.audit.question_view import ReplyView
 from tinyllm_cli.audit.summary import Survey
@@ -211,6 +212,7 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "export": (ExportJson,),
     "experiment": (ExperimentJson, ExperimentPlanJson),
     "report": (Report,),
+    "info": (InfoResult,),
     "any command that fails": (ErrorJson,),
 }
 """Command -> the objects that it may print."""
