@@ -35,6 +35,28 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it fo
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SLOW = ("export", "experiments", "evaluation", "fuzz", "real", "students", "training")
+"""Folders of tests that train or load models."""
+
+SLOW_FILES = (
+    "test_packaging.py",
+    "test_bad_inputs.py",
+    "test_api.py",
+    "test_json.py",
+    "test_site.py",
+    "test_notebooks.py",
+)
+"""Files of tests that do so, too, or that build packages and pages."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what trains, loads models, or starts the command as a process: `make unit` leaves it out."""
+    for item in items:
+        parts = item.path.relative_to(ROOT / "tests").parts
+        if parts[0] in SLOW or "tinyllm" in getattr(item, "fixturenames", ()) or item.path.name in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
+
+
 def environment(**extra: str) -> dict[str, str]:
     """The environment of a command under test: offline, without the developer's own settings."""
     kept = {
