@@ -1,4 +1,4 @@
-"""Write docs/commands.md from the --help of the commands; `--check` reports whether it is up to date."""
+"""Write the generated pages of docs/: commands, JSON, settings, database. `--check` says whether they are current."""
 
 from __future__ import annotations
 
@@ -116,7 +116,11 @@ def _type_of(field: Mapping[str, Any]) -> str:
 def pages() -> dict[Path, str]:
     """Every generated file with its text."""
     folder = TARGET.parent
+    sys.path.insert(0, str(folder))
+    from settings_pages import settings_page, store_page
+
     made = {TARGET: reference(), folder / "json.md": json_page()}
+    made |= {folder / "settings.md": settings_page(folder), folder / "store.md": store_page()}
     for name, schema in schemas().items():
         made[folder / "schemas" / f"{name}.json"] = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
     return made
