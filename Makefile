@@ -6,13 +6,21 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TRANSFORMERS4 := $(VENV)/transformers4
 
-.PHONY: demo test fuzz lint docs lock clean
+.PHONY: demo test unit coverage fuzz lint docs docs-site tutorial dist test-wheel lock clean
 
 demo: $(VENV)/.installed
 	@PATH="$(abspath $(BIN)):$$PATH" sh demo.sh
 
 test: $(VENV)/.installed-dev $(VENV)/.installed-vllm
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# What needs no engine, no training and no process of its own: for the loop of edit and test.
+unit: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 -m "not real and not slow"
+
+# All tests with coverage of the two packages, processes included; the report is in htmlcov/. Fails below the threshold.
+coverage: $(VENV)/.installed-dev $(VENV)/.installed-vllm
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=html
 
 # Try the properties of everything that reads foreign text on new examples, for so many seconds in all.
 SECONDS ?= 60
@@ -26,6 +34,22 @@ lint: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/generate.py
+
+# The documentation site, in site/. Fails on a broken link or an unknown name.
+docs-site: $(VENV)/.installed-dev
+	$(BIN)/python -m mkdocs build --strict
+
+# Run the tutorial's commands and write their output into docs/tutorial.md.
+tutorial: $(VENV)/.installed-dev
+	$(BIN)/python docs/tutorial.py
+
+# The wheel and the sdist, the same bytes from the same commit.
+dist:
+	PYTHON=$(PYTHON) .ci/build
+
+# The installed wheel in a new environment with the newest dependencies; .ci/test-wheel says how to choose others.
+test-wheel: dist
+	PYTHON=$(PYTHON) .ci/test-wheel dist/*.whl
 
 $(VENV)/.installed: locks/requirements.txt locks/embedded.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -51,4 +75,4 @@ lock:
 	sh locks/update.sh
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site htmlcov .coverage *.egg-info

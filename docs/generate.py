@@ -1,4 +1,4 @@
-"""Write the generated pages of docs: commands, JSON, the store. `--check` reports whether they are up to date."""
+"""Write the generated pages of docs: commands, JSON, settings, the store. `--check` reports what is outdated."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ COMMANDS = (
     "prune",
     "backup",
     "check",
+    "info",
 )
 _HEAD = """# Commands
 
@@ -54,7 +55,18 @@ def reference() -> str:
         shown = CliRunner().invoke(app, [*command, "--help"], prog_name="tinyllm").output
         text = "\n".join(line.rstrip() for line in shown.strip("\n").splitlines())
         parts.append(f"## {' '.join(['tinyllm', *command])}\n\n```text\n{text}\n```\n")
+        parts += map(_automation, command)
     return "\n".join(parts)
+
+
+def _automation(command: str) -> str:
+    """What scripts need to know about a command: its JSON objects and its exit codes."""
+    from tinyllm_cli.api.json_results import RESULTS
+    from tinyllm_cli.cli.exit_codes import exit_codes
+
+    objects = " or ".join(f"[{kind.__name__}](schemas/{kind.__name__}.json)" for kind in RESULTS[command])
+    rows = "\n".join(f"| {code} | {meaning} |" for code, meaning in exit_codes(command))
+    return f"With `--json`: {objects}.\n\n| exit code | meaning |\n| --- | --- |\n{rows}\n"
 
 
 _JSON_HEAD = """# JSON output
@@ -114,10 +126,14 @@ def _type_of(field: Mapping[str, Any]) -> str:
 def pages() -> dict[Path, str]:
     """Every generated file with its text."""
     folder = TARGET.parent
+    sys.path.insert(0, str(folder))
+    from settings_page import settings_page
+
     found = relations()
     made = {
         TARGET: reference(),
         folder / "json.md": json_page(),
+        folder / "settings.md": settings_page(folder),
         folder / "store.md": store_page(found),
         folder / "datasette.json": datasette_metadata(found),
     }

@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Nothing outside the repository decides a test: neither the developer's keys, endpoints and proxies, nor models in the
 # hub's cache. Set before transformers is imported.
 _HUB = tempfile.TemporaryDirectory(prefix="tinyllm-tests-")
-for _name in [name for name in os.environ if re.fullmatch(r"(?i)TINYLLM_(DB|CONFIG)|OPENAI_.*|HF_.*|.*_PROXY", name)]:
+for _name in [name for name in os.environ if re.fullmatch(r"(?i)TINYLLM_(DB|CONFIG|LOG)|OPENAI_.*|HF_.*|.*_PROXY", name)]:
     del os.environ[_name]
 os.environ.update(HF_HOME=_HUB.name, HF_HUB_OFFLINE="1")
 settings.register_profile("tinyllm", deadline=None)  # a busy machine fails no test
@@ -43,6 +43,28 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it for what it starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SLOW = ("export", "experiments", "evaluation", "fuzz", "real", "students", "training")
+"""Folders of tests that train or load models."""
+
+SLOW_FILES = (
+    "test_packaging.py",
+    "test_bad_inputs.py",
+    "test_api.py",
+    "test_json.py",
+    "test_site.py",
+    "test_notebooks.py",
+)
+"""Files of tests that do so, too, or that build packages and pages."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what trains, loads models, or starts the command as a process: `make unit` leaves it out."""
+    for item in items:
+        parts = item.path.relative_to(ROOT / "tests").parts
+        if parts[0] in SLOW or "tinyllm" in getattr(item, "fixturenames", ()) or item.path.name in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -116,7 +138,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.chdir(tmp_path)
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
-    for name in ("TINYLLM_DB", "TINYLLM_CONFIG"):
+    for name in ("TINYLLM_DB", "TINYLLM_CONFIG", "TINYLLM_LOG"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

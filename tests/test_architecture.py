@@ -199,6 +199,7 @@ ALLOWED = {
     },
 }
 BACKENDS_FOR = {
+    "api": {"backends.checkpoints"},
     "config": {"backends.user_files"},
     "students": {"backends.architectures", "backends.checkpoints", "backends.fingerprints"},
     "elicitation": {"backends.reply_text"},

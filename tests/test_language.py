@@ -46,7 +46,12 @@ _PATTERN = re.compile(rf"\b(?:{'|'.join(EXCLUDED.values())})\b", re.IGNORECASE)
 PAGES = sorted(
     [
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")),
-        *(ROOT / name for name in (".env.example", "demo.sh", "Makefile", ".ci/run", "pyproject.toml")),
+        *(
+            ROOT / name
+            for name in (".env.example", "demo.sh", "Makefile", "pyproject.toml", "mkdocs.yml", "compose.yaml")
+        ),
+        *(ROOT / name for name in ("CODE_OF_CONDUCT.md", "CITATION.cff", "docs/llms.txt", "containers/Dockerfile")),
+        *(path for folder in (".ci", ".github") for path in (ROOT / folder).rglob("*") if path.is_file()),
         *(path for path in (ROOT / "docs").glob("*.md") if path.name != "commands.md"),
     ]
 )
@@ -57,7 +62,7 @@ def _packages() -> list[str]:
     """Each folder of the two packages that has modules or templates, as a path from the repository's root."""
     folders = {
         path.parent.relative_to(ROOT).as_posix()
-        for package in ("tinyllm_cli", "backends", "docs", "benchmarks")
+        for package in ("tinyllm_cli", "backends", "docs", "benchmarks", "examples")
         for pattern in ("*.py", "*.j2")
         for path in (ROOT / package).rglob(pattern)
     }

@@ -119,6 +119,7 @@ def test_the_output_of_an_export_is_valid_by_its_schema(toy: Command) -> None:
     assert (found["format"], found["quantize"], found["run"]) == ("gguf", None, 1)
     small = check(toy("export", "--to", "gguf", "--out", "small", "--quantize", "int8", "--json"), "ExportJson")
     assert small["quantize"] == "int8"
+    check(toy("info", "--json"), "InfoResult")
 
 
 def test_an_error_is_valid_by_its_schema(inside: Command) -> None:

@@ -1,7 +1,7 @@
 """The commands as functions, for notebooks and scripts; the command line calls nothing else.
 
-Every function takes an open `Project` first and keyword arguments after it. It returns a typed result, reports
-progress to `on_event`, raises the exceptions of `tinyllm_cli.errors`, and neither prints nor exits. A function's module
+Every function but `info` takes an open `Project` first and keyword arguments after it. It returns a typed result,
+reports progress to `on_event`, raises the exceptions of `tinyllm_cli.errors`, and neither prints nor exits. Its module
 is imported when the function is first used: listing the commands loads neither torch nor transformers.
 
     import tinyllm_cli
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.api.data import import_folder, import_procedural, import_questions, import_rationales
     from tinyllm_cli.api.data_export import export_data
     from tinyllm_cli.api.elicitation import elicit, pilot, preview_elicitation
+    from tinyllm_cli.api.environment import info
     from tinyllm_cli.api.evaluation import evaluate, predict, predict_file, predictor
     from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
     from tinyllm_cli.api.exports import export
@@ -70,6 +71,7 @@ VERBS = {
     "prune": "maintenance",
     "backup": "maintenance",
     "check": "maintenance",
+    "info": "environment",
 }
 """Public name -> the module of this package that holds it."""
 
@@ -93,6 +95,7 @@ __all__ = [
     "import_questions",
     "import_rationales",
     "import_review_sheet",
+    "info",
     "inspect_question",
     "inventory",
     "leakage",

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinyllm_cli.api.data import ImportResult
 from tinyllm_cli.api.data_export import DataExportResult
+from tinyllm_cli.api.environment import InfoResult
 from tinyllm_cli.api.maintenance import BackupResult, RenameResult
 from tinyllm_cli.api.reviews import DecisionResult, SheetImportResult, SheetResult
 from tinyllm_cli.audit.checks import CheckResult
@@ -244,6 +245,7 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "prune": (Pruning,),
     "backup": (BackupResult,),
     "check": (StoreCheck,),
+    "info": (InfoResult,),
     "any command that fails": (ErrorJson,),
 }
 """Command -> the objects that it may print."""

@@ -22,6 +22,7 @@ from tinyllm_cli.cli import (
     export_data,
     gate,
     import_,
+    info,
     inspect,
     list_,
     predict,
@@ -32,9 +33,10 @@ from tinyllm_cli.cli import (
     usefulness,
 )
 from tinyllm_cli.cli.group import CommandGroup
+from tinyllm_cli.cli.views import log
+from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.config.env_file import apply_env_file
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.terminal import printable
 
 app = typer.Typer(
     name="tinyllm",
@@ -68,6 +70,7 @@ app.command(name="delete")(delete.delete)
 app.command(name="prune")(prune.prune)
 app.command(name="backup")(backup.backup)
 app.command(name="check")(check.check)
+app.command(name="info")(info.info)
 
 
 def _version(wanted: bool) -> None:
@@ -80,7 +83,8 @@ def _version(wanted: bool) -> None:
 def root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
 ) -> None:
-    """The options that stand before a command."""
+    """The options before a command, and the format of its log."""
+    log.check_format()
 
 
 def main() -> None:
@@ -91,7 +95,7 @@ def main() -> None:
     try:
         apply_env_file(os.environ)  # before options and libraries read the environment
     except UsageProblem as error:
-        sys.stderr.write(printable(f"Error: {error}\n{error.hint}\n"))
+        Console(json="--json" in sys.argv).error(str(error), error.hint, error.exit_code)
         sys.exit(error.exit_code)
     # transformers asks the hub about a model's safetensors conversion in a thread of its own; we never load pickle.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")

@@ -19,7 +19,6 @@ from tinyllm_cli import api
 from tinyllm_cli.cli.options import DEFAULT_DB
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.errors import InterruptedByUser, TinyLLMError, UsageProblem, WorldProblem
-from tinyllm_cli.terminal import printable
 
 if TYPE_CHECKING:
     from tinyllm_cli.api import Project
@@ -78,7 +77,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
         if kwargs.get("debug"):
             import traceback
 
-            sys.stderr.write(printable("".join(traceback.format_exception(problem))))
+            console.trace("".join(traceback.format_exception(problem)))
         console.error(str(problem), problem.hint, problem.exit_code)
         raise typer.Exit(problem.exit_code)
 

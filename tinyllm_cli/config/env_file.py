@@ -23,6 +23,7 @@ ENV_NAMES = frozenset(
         "TINYLLM_CACHE",
         "TINYLLM_CONFIG",
         "TINYLLM_DB",
+        "TINYLLM_LOG",
     }
 )
 """What .env may set, besides keys: a file in a folder must not change how programs start (PATH, PYTHONPATH, ...)."""

@@ -49,7 +49,8 @@ class WorkerEnv:
     def environment(self, gpu: str | None) -> dict[str, str]:
         threads = str(self.threads)
         chosen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
-        return {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, **chosen}
+        own = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TINYLLM_LOG": "text"}  # its last line is shown
+        return {**os.environ, **own, **chosen}
 
     def words(self, command: str, *words: str) -> list[str]:
         """The command without the interpreter, as a run records it."""

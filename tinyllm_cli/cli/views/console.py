@@ -8,20 +8,18 @@ from __future__ import annotations
 import json as jsonlib
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tinyllm_cli.cli.views import log
+from tinyllm_cli.cli.views.progress import ProgressLines
 from tinyllm_cli.events import Event, Finished, Notice, OnEvent
 from tinyllm_cli.terminal import REORDERING, fit, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-_LINE_EVERY = 10.0
-"""Seconds between progress lines when stderr is not a terminal."""
 
 _PROSE = 100
 """Columns of the text below a table."""
@@ -73,7 +71,7 @@ class Console:
     def note(self, text: str) -> None:
         """What a person may want to know and a program doesn't."""
         if not self.quiet:
-            self._print(text, error=True)
+            self._log("info", "notice", text)
 
     @property
     def width(self) -> int:
@@ -99,35 +97,42 @@ class Console:
 
     def next(self, command: str) -> None:
         """What to do now: a command, several joined by ", or ", or words."""
-        ways = (way + self.place if way.startswith("tinyllm ") else way for way in command.split(", or "))
-        self.note(f"Next: {', or '.join(ways)}")
+        if not self.quiet:
+            ways = (way + self.place if way.startswith("tinyllm ") else way for way in command.split(", or "))
+            self._log("info", "next", ", or ".join(ways), before="Next: ")
 
     def warn(self, message: str, hint: str = "") -> None:
         """What is wrong and doesn't stop the command; said even when quiet."""
-        self._print(f"Warning: {message}", error=True)
-        if hint:
-            self._print(hint, error=True)
+        self._log("warning", "warning", message, hint, before="Warning: ")
 
     def error(self, message: str, hint: str = "", exit_code: int = 1) -> None:
         """Why the command ends. Under --json the last line of stderr is an object with error, hint and exit_code."""
-        if self.json:
-            found = {"error": message, "hint": hint, "exit_code": exit_code}
+        found = {"error": message, "hint": hint, "exit_code": exit_code}
+        if log.structured():
+            log.write("error", "error", **found)
+        elif self.json:
             sys.stderr.write(printable(jsonlib.dumps(found, ensure_ascii=False)) + "\n")
-            return
-        self._print(f"Error: {message}", error=True)
-        if hint:
-            self._print(hint, error=True)
+        else:
+            self._log("error", "error", message, hint, before="Error: ")
+
+    def trace(self, traceback: str) -> None:
+        """Where an error happened, for --debug."""
+        if log.structured():
+            log.write("debug", "traceback", traceback=traceback)
+        else:
+            sys.stderr.write(printable(traceback))
 
     @contextmanager
     def meter(self, label: str) -> Iterator[Meter]:
-        """Progress with rate and time left: a bar on a terminal, a line every ten seconds elsewhere."""
+        """Progress with rate and time left: a bar on a terminal, a line every ten seconds elsewhere and with
+        TINYLLM_LOG=json."""
         if self.quiet:
             yield lambda done, total, detail="": None
-        elif sys.stderr.isatty():
+        elif sys.stderr.isatty() and not log.structured():
             with self._bar(label) as bar:
                 yield bar
         else:
-            yield _Lines(label)
+            yield ProgressLines(label)
 
     @contextmanager
     def events(self, show_part: Callable[[object], None] | None = None) -> Iterator[OnEvent]:
@@ -180,6 +185,15 @@ class Console:
 
             yield update
 
+    def _log(self, level: log.Level, event: str, message: str, hint: str = "", *, before: str = "") -> None:
+        """A message on stderr: as text, or with TINYLLM_LOG=json as an object."""
+        if log.structured():
+            log.write(level, event, message=message, hint=hint)
+            return
+        self._print(before + message, error=True)
+        if hint:
+            self._print(hint, error=True)
+
     def _print(self, text: str, *, error: bool) -> None:
         self._rich(error=error).print(printable(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
@@ -188,32 +202,3 @@ class Console:
         from rich.console import Console as RichConsole
 
         return RichConsole(stderr=error)
-
-
-class _Lines:
-    """Progress as plain lines, for logs."""
-
-    def __init__(self, label: str) -> None:
-        self._label = label
-        self._started = self._last = time.monotonic()
-        self._first: int | None = None
-
-    def __call__(self, done: int, total: int, detail: str = "") -> None:
-        if self._first is None:
-            self._first = done
-        now = time.monotonic()
-        if now - self._last < _LINE_EVERY and (done < total or not total):
-            return
-        self._last = now
-        rate = (done - self._first) / (now - self._started) if now > self._started else 0.0
-        count = f"{done}/{total}" if total else str(done)
-        speed = f", {rate:.1f}/s" if rate else ""
-        left = f", {clock((total - done) / rate)} left" if rate and done < total else ""
-        sys.stderr.write(printable(f"{self._label}: {count}{speed}{left}{f', {detail}' if detail else ''}") + "\n")
-
-
-def clock(seconds: float) -> str:
-    """h:mm:ss, or m:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinyllm_cli.cli.views.console import Console, clock
+from tinyllm_cli.cli.views.console import Console
+from tinyllm_cli.cli.views.progress import clock
 from tinyllm_cli.errors import UsageProblem
 
 if TYPE_CHECKING:

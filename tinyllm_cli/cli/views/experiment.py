@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.cells import named, plan_table, results_table
-from tinyllm_cli.cli.views.console import Console, clock
+from tinyllm_cli.cli.views.console import Console
+from tinyllm_cli.cli.views.progress import clock
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.experiments import ExperimentResult
