@@ -29,7 +29,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Nothing outside the repository decides a test: neither the developer's keys, endpoints and proxies, nor models in the
 # hub's cache. Set before transformers is imported.
 _HUB = tempfile.TemporaryDirectory(prefix="tinyllm-tests-")
-for _name in [name for name in os.environ if re.fullmatch(r"(?i)TINYLLM_(DB|CONFIG|LOG)|OPENAI_.*|HF_.*|.*_PROXY", name)]:
+_FOREIGN = re.compile(r"(?i)TINYLLM_(DB|CONFIG|LOG)|OPENAI_.*|HF_.*|.*_PROXY")
+for _name in [name for name in os.environ if _FOREIGN.fullmatch(name)]:
     del os.environ[_name]
 os.environ.update(HF_HOME=_HUB.name, HF_HUB_OFFLINE="1")
 settings.register_profile("tinyllm", deadline=None)  # a busy machine fails no test
