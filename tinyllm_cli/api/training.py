@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.records.settings import RationaleKind, TextChoice
     from tinyllm_cli.training.alpha import AlphaChoice
     from tinyllm_cli.training.data import TrainingData, TrainingPlan
-    from tinyllm_cli.training.recipes import Recipe
+    from tinyllm_cli.training.recipes import TrainingRecipe
 
 DEFAULT_STUDENT = "google/flan-t5-small"
 _LORA_RANK = 8  # of method "lora" where the settings name no rank
@@ -71,7 +71,7 @@ class DistillOptions(TypedDict, total=False):
     shuffle_rationales: bool
     """A control: each question gets another question's rationales; default: False."""
 
-    recipe: Recipe
+    recipe: TrainingRecipe
     """best, paper, authors or quick: settings by student and data, for all that `settings` does not name; default:
     best."""
 

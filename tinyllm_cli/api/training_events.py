@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tinyllm_cli.errors import InterruptedByUser
 from tinyllm_cli.events import Notice, OnEvent, Progress
-from tinyllm_cli.training.recipes import RECIPES, Recipe, Situation, with_recipe
+from tinyllm_cli.training.recipes import RECIPES, Situation, TrainingRecipe, with_recipe
 
 if TYPE_CHECKING:
     from tinyllm_cli.training.data import TrainingData, TrainingPlan
@@ -26,13 +26,13 @@ class Outlook:
     """An estimate of the time of a training from its first steps. `seen`: the questions in all steps, each as often as
     it is seen, by recipe."""
 
-    recipe: Recipe
+    recipe: TrainingRecipe
     batch_size: int
     seen: Mapping[str, int]
     _seconds: list[float] = field(default_factory=list)
 
     @classmethod
-    def of(cls, plan: TrainingPlan, data: TrainingData, recipe: Recipe) -> Outlook:
+    def of(cls, plan: TrainingPlan, data: TrainingData, recipe: TrainingRecipe) -> Outlook:
         from tinyllm_cli.students.shape import student_shape
 
         count = len(data.training_questions)

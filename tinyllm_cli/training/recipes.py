@@ -13,8 +13,8 @@ from typing import Any, Literal
 from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.students.shape import StudentShape
 
-Recipe = Literal["best", "paper", "authors", "quick"]
-DEFAULT_RECIPE: Recipe = "best"
+TrainingRecipe = Literal["best", "paper", "authors", "quick"]
+DEFAULT_RECIPE: TrainingRecipe = "best"
 
 _RELIABLE_VALID = 200
 """Validation questions from which an accuracy says more than noise: half its 95 % interval is 7 points at most."""
@@ -31,12 +31,12 @@ class Situation:
     valid: int
 
 
-def recipe_settings(recipe: Recipe, situation: Situation) -> Mapping[str, Any]:
+def recipe_settings(recipe: TrainingRecipe, situation: Situation) -> Mapping[str, Any]:
     """Fields of TrainSettings with the values of the recipe; the others have their defaults."""
     return _RECIPES[recipe](situation)
 
 
-def with_recipe(recipe: Recipe, situation: Situation, given: Mapping[str, Any]) -> TrainSettings:
+def with_recipe(recipe: TrainingRecipe, situation: Situation, given: Mapping[str, Any]) -> TrainSettings:
     """The recipe's settings, of which `given` replaces some. A length of the training that is given replaces the
     recipe's, in whichever unit it is.
 
@@ -100,7 +100,7 @@ def _learning_rate(shape: StudentShape) -> float:
     return 2e-4 if size < _SMALL_STUDENT else 5e-5 if size < _LARGE_STUDENT else 2e-5
 
 
-_RECIPES: Mapping[Recipe, Callable[[Situation], Mapping[str, Any]]] = {
+_RECIPES: Mapping[TrainingRecipe, Callable[[Situation], Mapping[str, Any]]] = {
     "best": _best,
     "paper": _paper,
     "authors": _authors,
