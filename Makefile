@@ -6,10 +6,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TRANSFORMERS4 := $(VENV)/transformers4
 
-.PHONY: demo test unit coverage fuzz lint docs docs-site tutorial dist test-wheel lock clean
+.PHONY: demo showcase test unit coverage fuzz lint docs docs-site tutorial dist test-wheel lock clean
 
 demo: $(VENV)/.installed
 	@PATH="$(abspath $(BIN)):$$PATH" sh demo.sh
+
+# The positive control of the demo with a pretrained student: two hours, resumable.
+showcase: $(VENV)/.installed
+	@PATH="$(abspath $(BIN)):$$PATH" sh showcase.sh
 
 test: $(VENV)/.installed-dev $(VENV)/.installed-vllm
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

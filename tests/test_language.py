@@ -48,7 +48,15 @@ PAGES = sorted(
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")),
         *(
             ROOT / name
-            for name in (".env.example", "demo.sh", "Makefile", "pyproject.toml", "mkdocs.yml", "compose.yaml")
+            for name in (
+                ".env.example",
+                "demo.sh",
+                "showcase.sh",
+                "Makefile",
+                "pyproject.toml",
+                "mkdocs.yml",
+                "compose.yaml",
+            )  # fmt: skip
         ),
         *(ROOT / name for name in ("CODE_OF_CONDUCT.md", "CITATION.cff", "docs/llms.txt", "containers/Dockerfile")),
         *(path for folder in (".ci", ".github") for path in (ROOT / folder).rglob("*") if path.is_file()),

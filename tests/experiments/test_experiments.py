@@ -62,9 +62,14 @@ def test_table1_holds_every_method_that_has_what_it_needs() -> None:
     plan = table1(setup(unforced=dict.fromkeys(SPLITS, BOTH)))
     assert [cell.label["method"] for cell in plan.cells] == [
         "inference", "finetune", "lora", "standard-kd", "distill-step-by-step", "distill-step-by-step", "pinto",
-        "tinyllm", "teacher", "teacher",
+        "tinyllm", "tinyllm+gates", "teacher", "teacher",
     ]  # fmt: skip
     assert not plan.left_out
+    assert {"--no-gates"} == {word for word in words(plan, method="tinyllm") if "gates" in word}
+    assert {"--gates"} == {word for word in words(plan, method="tinyllm+gates") if "gates" in word}
+    assert not [word for word in words(plan, method="standard-kd") if "gates" in word]
+    gated = table1(replace(setup(), options={"gates": True}), ["tinyllm", "tinyllm+gates"])
+    assert [cell.label["method"] for cell in gated.cells] == ["tinyllm"]
     assert value(words(plan, method="finetune"), "--alpha") == "0"
     assert value(words(plan, method="tinyllm"), "--alpha") == "ann=1,bob=0.5"
     assert value(words(plan, teacher="bob", method="distill-step-by-step"), "--alpha") == "bob=0.5"
@@ -121,7 +126,8 @@ def test_the_ablation_takes_away_one_thing_at_a_time() -> None:
     assert not plan.left_out
     two = ablation(setup())
     assert [cell.label["variant"] for cell in two.cells] == [
-        "all teachers", "ann alone (without bob)", "bob alone (without ann)", "no rationales", "rationales shuffled",
+        "all teachers", "all teachers, with gates", "ann alone (without bob)", "bob alone (without ann)",
+        "no rationales", "rationales shuffled",
     ]  # fmt: skip
     assert all("--icl 0" in one.command for one in two.left_out)
 

@@ -110,11 +110,12 @@ class PlanBuilder:
         return {name: alpha for name, alpha in self.setup.alphas.items() if name in coverage.writers and alpha > 0}
 
     def training(self, place: Place, alphas: Mapping[str, float] | None = None) -> CellTraining:
-        """The training of this student with these teachers; without any, on the answers alone."""
+        """The training of this student with these teachers, without gates as in the paper unless the options say
+        otherwise; without any teacher, on the answers alone."""
+        options = {"gates": False, **self.setup.options} if alphas else self.setup.options
         return CellTraining(
-            dataset=place.dataset, student=place.student, alpha=alphas or {}, limit=self.setup.limit,
-            options=self.setup.options,
-        )  # fmt: skip
+            dataset=place.dataset, student=place.student, alpha=alphas or {}, limit=self.setup.limit, options=options
+        )
 
     def evaluation(self, scoring: Scorings | None = None) -> CellEvaluation:
         return CellEvaluation(

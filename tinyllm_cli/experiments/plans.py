@@ -21,7 +21,20 @@ GRID = (0.01, 0.1, 0.5, 1.0, 2.0, 3.0)
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)
 """The paper's shares of the training set. `--limit` takes the first questions, so a smaller set is part of a larger."""
 
-METHODS = ("inference", "finetune", "lora", "standard-kd", "distill-step-by-step", "pinto", "tinyllm", "teachers")
+GATED = "tinyllm+gates"
+"""Our addition to the paper's methods, which have no gates."""
+
+METHODS = (
+    "inference",
+    "finetune",
+    "lora",
+    "standard-kd",
+    "distill-step-by-step",
+    "pinto",
+    "tinyllm",
+    GATED,
+    "teachers",
+)
 
 
 def table1(setup: Setup, methods: Sequence[str] = METHODS) -> ExperimentPlan:
@@ -57,10 +70,25 @@ def _method(builder: PlanBuilder, place: Place, method: str) -> None:
             builder.add(place, {**label, "teacher": name}, builder.training(place, {name: alpha}))
         if not place.alphas:
             _exclude_for_lack_of_rationales(builder, place.coverage, method)
-    elif len(place.alphas) > 1:
-        builder.add(place, label, builder.training(place, place.alphas))
     else:
-        _exclude_for_lack_of_rationales(builder, place.coverage, method)
+        _several_teachers(builder, place, method)
+
+
+def _several_teachers(builder: PlanBuilder, place: Place, method: str) -> None:
+    if len(place.alphas) < 2:
+        if method == "tinyllm":
+            _exclude_for_lack_of_rationales(builder, place.coverage, method)
+    elif method == GATED:
+        _add_gated(builder, place, {"method": method})
+    else:
+        builder.add(place, {"method": method}, builder.training(place, place.alphas))
+
+
+def _add_gated(builder: PlanBuilder, place: Place, label: Label) -> None:
+    """TinyLLM with gates; nothing where all runs have them already."""
+    training = builder.training(place, place.alphas)
+    if not training.options["gates"]:
+        builder.add(place, label, replace(training, options={**training.options, "gates": True}))
 
 
 def _without_gold_answers(builder: PlanBuilder, place: Place, method: str) -> None:
@@ -71,7 +99,8 @@ def _without_gold_answers(builder: PlanBuilder, place: Place, method: str) -> No
     complete = frozenset.intersection(*asked.values())
     alphas = {name: alpha for name, alpha in weights.items() if name in complete and alpha > 0}
     if alphas:
-        builder.add(place, {"method": method}, replace(builder.training(place, alphas), method=method))
+        training = builder.training(place, alphas)
+        builder.add(place, {"method": method}, replace(training, method=method, options=builder.setup.options))
         return
     teacher = max(weights, key=lambda name: sum(name in those for those in asked.values()), default="llama2")
     lacking = [split for split in splits if teacher not in asked[split]]
@@ -120,6 +149,7 @@ def _ablate(builder: PlanBuilder, place: Place) -> None:
     alphas = place.alphas
     whole = builder.training(place, alphas)
     builder.add(place, {"variant": "all teachers"}, whole)
+    _add_gated(builder, place, {"variant": "all teachers, with gates"})
     lacking = [name for name in alphas if name not in place.coverage.without_icl]
     if not lacking:
         builder.add(place, {"variant": "without in-context examples"}, replace(whole, icl=0))
