@@ -56,7 +56,7 @@ PAGES = sorted(
                 "pyproject.toml",
                 "mkdocs.yml",
                 "compose.yaml",
-            )  # fmt: skip
+            )
         ),
         *(ROOT / name for name in ("CODE_OF_CONDUCT.md", "CITATION.cff", "docs/llms.txt", "containers/Dockerfile")),
         *(path for folder in (".ci", ".github") for path in (ROOT / folder).rglob("*") if path.is_file()),
