@@ -54,8 +54,12 @@ def experiment(
     limit: Annotated[int | None, _shared(min=1, help="Only the first N questions of train and of valid.")] = None,
     test_limit: Annotated[int | None, _shared(min=1, help="Only the first N test questions.")] = None,
     scoring: Annotated[
-        Literal["rank", "generate", "both"], _shared(help="How test answers are scored.")
-    ] = "rank",
+        Literal["rank", "generate", "both", "explain"] | None,
+        _shared(
+            help="How test answers are scored, as in tinyllm eval.",
+            show_default="rank; explain with --target rationale-first",
+        ),
+    ] = None,
     methods: Annotated[
         str | None, typer.Option(help="table1: methods, such as inference,finetune,tinyllm.", show_default="all")
     ] = None,
@@ -101,6 +105,7 @@ def experiment(
             raise UsageProblem(f"{option} belongs to the experiment {owner}.", f"See: tinyllm experiment {owner} ...")
     if search is not None and grid is not None:
         raise UsageProblem("--search and --grid exclude each other.", "A search chooses the alphas that it tries.")
+    options = distill_options(more or [])
     request = ExperimentRequest(
         datasets=dataset or [],
         students=list(map(absolute, student or [])),
@@ -108,8 +113,8 @@ def experiment(
         seeds=numbers(seeds, int, "--seeds", "0,1,2"),
         limit=limit,
         test_limit=test_limit,
-        scoring=scoring,
-        options=distill_options(more or []),
+        scoring=scoring or ("explain" if options.get("target") == "rationale-first" else "rank"),
+        options=options,
     )
     session = Session(db, config, Console(json=json, quiet=quiet))
     console = session.console
@@ -123,9 +128,9 @@ def experiment(
             best, found = api.run_search(project, scheduled, command=command_line(), on_event=on_event)
             show_best(console, best, found)
             return
-        options = _grids(methods, fractions, grid)
-        options["jobs"] = jobs
-        planned = api.plan_experiment(project, name, request, **options)
+        varied = _grids(methods, fractions, grid)
+        varied["jobs"] = jobs
+        planned = api.plan_experiment(project, name, request, **varied)
         if not student and planned.plan.cells:
             console.note(f"Student: {planned.student}")
         view.show_plan(console, planned.plan, project.settings.teachers)

@@ -59,7 +59,7 @@ def explaining_run(run: Run, explain_as: str | None = None, votes: int = 1) -> t
         if explain_as is not None:
             why = "it writes what all its teachers write" if target else "it was trained on answers alone"
             raise UsageProblem(f"Run {run.id} has no style of one teacher: {why}.", "Remove --explain-as.")
-        return (ANSWERS_ALONE if target is None else Explaining(target=target, votes=votes)), None
+        return replace(ANSWERS_ALONE, target=target or ANSWERS_ALONE.target, votes=votes), None
     prefixes = run.settings.prefixes
     if explain_as is None:
         teacher = max(sorted(prefixes), key=lambda name: run.alpha.get(name, 0.0))
@@ -68,12 +68,15 @@ def explaining_run(run: Run, explain_as: str | None = None, votes: int = 1) -> t
     return Explaining(target=target, prefix=prefixes[teacher], votes=votes), teacher
 
 
-def explaining_model(prefixes: Mapping[str, str], explain_as: str | None, votes: int = 1) -> tuple[Explaining, str]:
-    """How a model that was not trained here explains: after the prefix of a teacher, of which `prefixes` has several.
+def explaining_model(
+    prefixes: Mapping[str, str], explain_as: str | None, votes: int = 1
+) -> tuple[Explaining, str | None]:
+    """How a model that was not trained here explains: after the prefix of a teacher, of which `prefixes` has several;
+    without one it writes its answer alone.
 
-    Raises UsageProblem when no teacher is named, or an unknown one."""
+    Raises UsageProblem for an unknown teacher."""
     if explain_as is None:
-        raise UsageProblem("Which instruction should the model explain after?", "Name a teacher: --explain-as NAME.")
+        return replace(ANSWERS_ALONE, votes=votes), None
     teacher = match_name(explain_as, prefixes, "teacher")
     return Explaining(target="multitask", prefix=prefixes[teacher], votes=votes), teacher
 

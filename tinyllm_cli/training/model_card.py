@@ -18,7 +18,7 @@ def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
         ("data set", f"{dataset}, split train"),
         ("alpha", ", ".join(f"{escaped(name)}={weight:g}" for name, weight in run.alpha.items()) or "none"),
         ("checkpoint", f"step {step}, {chosen}"),
-        ("valid accuracy (rank)", "no valid split" if valid_accuracy is None else f"{valid_accuracy:.1%}"),
+        ("valid accuracy", "no valid split" if valid_accuracy is None else f"{valid_accuracy:.1%}"),
         ("seed", str(run.seed)),
         ("started", run.started),
         ("versions", ", ".join(f"{name} {number}" for name, number in run.versions.items())),
