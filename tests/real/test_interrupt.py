@@ -94,7 +94,19 @@ def test_elicit_continues(tinyllm: Command, tmp_path: Path) -> None:
 
 
 def test_distill_says_that_the_run_is_stopped(tinyllm: Command, tmp_path: Path) -> None:
-    arguments = ("distill", "--alpha", "0", "--dataset", "everyday", "--student", "smollm2", "--limit", "200")
+    arguments = (
+        "distill",
+        "--recipe",
+        "paper",
+        "--alpha",
+        "0",
+        "--dataset",
+        "everyday",
+        "--student",
+        "smollm2",
+        "--limit",
+        "200",
+    )
     done = interrupt(tmp_path, 2.0, *arguments, ready=lambda folder: has_rows(folder, "runs"))
     stopped(done)
     runs = json.loads(tinyllm("report", "--json").stdout)["runs"]

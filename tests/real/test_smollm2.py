@@ -46,8 +46,8 @@ def test_elicit_distill_eval_and_report_on_the_embedded_model(tinyllm: Command, 
     assert elicited["teachers"][0]["new"] == 4
     assert succeed(tinyllm, "elicit", "--teacher", "expert", "--dataset", "everyday")["teachers"][0]["new"] == 240
     trained = succeed(
-        tinyllm, "distill", "--alpha", "expert=1,smollm2=0.5", "--student", "smollm2", "--limit", "8",
-        "--evals-per-epoch", "1", "--no-gates",  # 32 tokens leave some texts without a whole sentence
+        tinyllm, "distill", "--recipe", "paper", "--alpha", "expert=1,smollm2=0.5", "--student", "smollm2",
+        "--limit", "8", "--evals-per-epoch", "1", "--no-gates",  # 32 tokens leave some texts without a whole sentence
     )  # fmt: skip
     assert (trained["method"], trained["figures"]["steps"]) == ("tinyllm", 1)
     assert trained["figures"]["tasks"] == {"answer": 8, "expert": 8, "smollm2": 4}
@@ -66,7 +66,18 @@ def test_elicit_distill_eval_and_report_on_the_embedded_model(tinyllm: Command, 
 def test_a_gguf_file_is_a_student_as_well(tinyllm: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", train=2)
     trained = succeed(
-        tinyllm, "distill", "--alpha", "0", "--dataset", "toy", "--student", gguf(), "--evals-per-epoch", "1"
+        tinyllm,
+        "distill",
+        "--recipe",
+        "paper",
+        "--alpha",
+        "0",
+        "--dataset",
+        "toy",
+        "--student",
+        gguf(),
+        "--evals-per-epoch",
+        "1",
     )
     assert trained["figures"]["steps"] == 1
     [folder] = (tmp_path / "tinyllm-runs").iterdir()
