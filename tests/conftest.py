@@ -140,7 +140,8 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
     for name in ("TINYLLM_DB", "TINYLLM_CONFIG", "TINYLLM_LOG"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what a command reads from .env goes with the test
+        monkeypatch.delenv(name)
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = list(map(str, arguments))

@@ -63,13 +63,17 @@ def test_a_pilot_in_batches_says_how_it_asks(inside: Command, tmp_path: Path) ->
     assert len(endpoint.bodies) == 5
 
 
+WITHOUT_EFFECT = "--usefulness, --samples, --rationales, --per-question and --no-gates have no effect."
+NO_RATIONALES = f"finetune trains on no rationales: {WITHOUT_EFFECT}"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--no-gates",), "finetune trains on no rationales: --usefulness, --samples and --no-gates have no effect."),
+        (("--no-gates",), NO_RATIONALES),
         (
             ("--samples", "1"),
-            "finetune trains on no rationales: --usefulness, --samples and --no-gates have no effect.",
+            NO_RATIONALES,
         ),
         (("--lora-alpha", "4"), "finetune trains all weights: --lora-alpha has no effect without --lora-rank."),
     ],

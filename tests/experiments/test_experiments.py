@@ -226,7 +226,8 @@ def history(**speeds: tuple[dict[str, float], float]) -> History:
     ]  # fmt: skip
     tested = Evaluation(
         id=1, subject=Subject(kind="run", name="run 0", run=0), dataset="toy", split="test", scoring="rank",
-        questions=4, chance=0.25, majority=0.25, correct=1, unparseable=0, truncated_inputs=0, seconds=1.0, created="",
+        questions=4, chance=0.25, majority=0.25, correct=1, unparseable=0, truncated_inputs=0,
+        written_tokens=None, seconds=1.0, created="",
     )  # fmt: skip
     return History(runs=runs, evaluations=[tested])
 

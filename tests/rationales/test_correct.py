@@ -185,7 +185,7 @@ def test_correct_answers_are_learned_without_their_last_line(
     assert (record["questions"], record["rationales"], record["rejected"]) == (2, 3, {INCORRECT: 9})
     assert record["recipe"] == "v1 free icl=0"
     assert "fallback" not in record
-    assert {one.share for one in data.training_questions[0].tasks[1:]} == {0.5}
+    assert {part.share for one in data.training_questions[0].tasks[1:] for part in one.segments} == {0.5}
 
 
 def test_forced_rationales_are_the_default_and_the_fallback(store: Store, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from tinyllm_cli.rationales.selection import Selection, TeacherRationales
 from tinyllm_cli.rationales.verdicts import JudgedRationale, judged
 from tinyllm_cli.records.elicitation import ElicitationConfig
 from tinyllm_cli.records.human_verdicts import HumanVerdict
+from tinyllm_cli.records.usefulness import Scorer
 from tinyllm_cli.store import Store, open_store
 
 ANN = HumanVerdict(rationale=1, reviewer="ann", at="2026-11-30T10:00:00.000+00:00", verdict="accept", text=GOOD)
@@ -101,9 +102,10 @@ def test_an_old_state_of_a_sheet_is_known_and_a_new_one_is_new(written: Store) -
 def record(store: Store, gates: GateSettings | None) -> dict[str, object]:
     [source] = store.rationales.variants("toy", "train")
     rows = TeacherRationales(
-        dataset="toy", source=source, questions=4, limited=False, rationales=rationales(store, gates), scores={}
-    )
-    return dict(select(rows, Selection(gates=gates), seed=0).record)
+        dataset="toy", source=source, questions=4, limited=False, rationales=rationales(store, gates), scores={},
+        student=Scorer(model="any", fingerprint=""),
+    )  # fmt: skip
+    return dict(select([rows], Selection(gates=gates), seed=0)[source.teacher].record)
 
 
 def test_a_run_is_another_one_only_if_it_learns_something_else(written: Store) -> None:
@@ -135,9 +137,10 @@ def test_a_reviewed_sample_comes_first(written: Store) -> None:
     written.human_verdicts.add([replace(ANN, rationale=5, verdict="edit", text="It is written by hand.")])
     rows = TeacherRationales(
         dataset="toy", source=source, questions=4, limited=False, rationales=rationales(written, GateSettings()),
-        scores={},
+        scores={}, student=Scorer(model="any", fingerprint=""),
     )  # fmt: skip
-    chosen = select(rows, Selection(gates=GateSettings(), samples=1), seed=0).by_question["train-0"]
+    selected = select([rows], Selection(gates=GateSettings(), samples=1), seed=0)
+    chosen = selected[source.teacher].by_question["train-0"]
     assert chosen[0].text in ("It is written by hand.", GOOD)
     ids = {one.rationale.id: one.human for one in rows.rationales if one.question.key == "train-0"}
     assert ids[1] is None

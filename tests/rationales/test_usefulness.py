@@ -498,8 +498,8 @@ def test_inputs_that_lose_their_end_are_counted_whenever_they_were_scored(
     assert "--no-gates" in leak.stderr
     plain = ("distill", "--alpha", "0", "--student", "student", "--usefulness", "filter", "--dry-run")
     assert (
-        "finetune trains on no rationales: --usefulness, --samples, --rationales and --per-question have no effect."
-        in inside(*plain).stderr
+        "finetune trains on no rationales: --usefulness, --samples, --rationales, --per-question and --no-gates have no"
+        " effect." in inside(*plain).stderr
     )
 
 

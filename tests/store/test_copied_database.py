@@ -88,7 +88,7 @@ def test_the_lock_of_a_run_is_beside_its_folder(tmp_path: Path) -> None:
             record_run(store, store.path.parent / "tinyllm-runs" / "1-tiny-toy")
         with one.runs.claiming(1) as ours, other.runs.claiming(1) as theirs:
             assert (ours, theirs) == (True, False)
-            assert [path.name for path in shared.iterdir() if path.suffix == ".lock"] == [".1-tiny-toy.lock"]
+            assert [path.name for path in shared.iterdir() if path.suffix == ".lock"] == [".1-tiny-toy.tinyllm.lock"]
         with other.runs.claiming(1) as theirs:
             assert theirs
     assert not list(shared.glob(".*"))

@@ -39,7 +39,8 @@ COLUMNS = {
 
 def contents(path: Path) -> dict[str, set[tuple[object, ...]]]:
     with closing(sqlite3.connect(path)) as db:
-        return {table: set(db.execute(f"SELECT {columns} FROM {table}")) for table, columns in COLUMNS.items()}
+        found = {table: set(db.execute(f"SELECT {columns} FROM {table}")) for table, columns in COLUMNS.items()}
+    return found | {"predictions": {row[:8] for row in found["predictions"]}}  # later versions add columns behind
 
 
 def teacher() -> ScriptedTeacher:

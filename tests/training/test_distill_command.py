@@ -86,8 +86,8 @@ def test_a_run_records_how_it_was_made(tinyllm: Command, scripted: Path, tmp_pat
     scripted.write_text(scripted.read_text("utf-8") + OWL, encoding="utf-8")
     elicited(tinyllm, tmp_path, "parrot", "owl", train=10, valid=4)
     found = succeed(
-        tinyllm, "distill", "--alpha", "parrot=1,owl=0.5", "--student", causal, "--limit", 6, "--batch-size", 2,
-        "--seed", 7, "--loss", "token",
+        tinyllm, "distill", "--alpha", "parrot=1,owl=0.5", "--student", causal, "--limit", 6, "--recipe", "paper",
+        "--batch-size", 2, "--seed", 7, "--loss", "token",
     )  # fmt: skip
     run = last_run(tmp_path)
     assert run["id"] == found["run"]
@@ -175,7 +175,9 @@ def test_inputs_and_targets_over_the_limit_are_counted(inside: Command, tmp_path
 
 def test_a_dry_run_trains_nothing(inside: Command, scripted: Path, tmp_path: Path) -> None:
     elicited(inside, tmp_path, "parrot", train=9)
-    found = succeed(inside, "distill", "--alpha", "parrot=2", "--student", "no-such-model", "--dry-run")
+    found = succeed(
+        inside, "distill", "--alpha", "parrot=2", "--student", "no-such-model", "--recipe", "paper", "--dry-run"
+    )
     assert (found["questions"], found["steps"], found["alpha"]) == (9, 2, {"parrot": 2.0})
     assert found["rationales"]["parrot"]["rationales"] == 9
     with sqlite3.connect(tmp_path / "tinyllm.db") as connection:

@@ -176,7 +176,7 @@ def test_tensorboard_gets_the_curves(inside: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", train=8, valid=4)
     make_folder(tmp_path / "student", "causal")
     arguments = ("distill", "--alpha", "0", "--dataset", "toy", "--student", "student", "--batch-size", "2")
-    done = inside(*arguments, "--track", "tensorboard")
+    done = inside(*arguments, "--recipe", "paper", "--track", "tensorboard")
     assert done.returncode == 0, done.stderr
     [run_folder] = (tmp_path / "tinyllm-tracking").iterdir()
     events = EventAccumulator(str(run_folder))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-from tinyllm_cli.store import ddl, ddl_before_007, ddl_views, migration_007, migration_008
+from tinyllm_cli.store import ddl_added, ddl_before_007, ddl_views, migration_007, migration_008
 from tinyllm_cli.store.statements import statements
 
 APPLICATION_ID = 0x54694C4D  # "TiLM": distinguishes our file from any other program's SQLite file
@@ -50,7 +50,7 @@ def m007_typed_columns(db: Database) -> None:
 
 @migrations()
 def m008_learnability(db: Database) -> None:
-    _execute(db, ddl.LEARNABILITY)
+    _execute(db, ddl_added.LEARNABILITY)
 
 
 @migrations()
@@ -60,7 +60,7 @@ def m008_unset_sampling(db: Database) -> None:
 
 @migrations()
 def m008_human_verdicts(db: Database) -> None:
-    _execute(db, ddl.HUMAN_VERDICTS)
+    _execute(db, ddl_added.HUMAN_VERDICTS)
 
 
 @migrations()
