@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGene
 from tinyllm_cli.datasets.procedural.generate import TEACHERS, generate, parameters
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
-INSTRUCTIONS = "predict: Options: (a) (b) (c) (d) (e) (f) Rationale: Answer: explain like " + " ".join(TEACHERS)
+INSTRUCTIONS = "predict: Options: (a) (b) (c) (d) (e) (f) Rationale: Answer: explain and like " + " ".join(TEACHERS)
 WORD = re.compile(r"\w+|[^\w\s]")
 
 

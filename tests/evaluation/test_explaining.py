@@ -40,7 +40,7 @@ def test_a_multitask_student_explains_as_the_teacher_with_the_highest_alpha() ->
 def test_a_student_of_one_sequence_has_no_style_of_one_teacher() -> None:
     run = a_run("rationale-first", {"ann": "a: ", "bob": "b: "}, {"ann": 1.0, "bob": 1.0})
     how, teacher = explaining_run(run, votes=3)
-    assert (how.target, how.prefix, how.votes, teacher) == ("rationale-first", "predict: ", 3, None)
+    assert (how.target, how.prefix, how.votes, teacher) == ("rationale-first", "explain and predict: ", 3, None)
     with pytest.raises(UsageProblem, match="no style of one teacher"):
         explaining_run(run, "ann")
     assert scorings_of(run_target(run), None) == ("explain",)

@@ -10,7 +10,7 @@ from tests.models import KINDS, make_student
 from tests.students.test_models import naive_score
 from tinyllm_cli.students.base import Limits, Sampled, Student
 from tinyllm_cli.students.explain import Explaining, explain_and_answer, gold_loss_after
-from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, Segment, Task, student_input
+from tinyllm_cli.students.inputs import ANSWER, EXPLAIN_PREFIX, Segment, Task, student_input
 
 OPTIONS = ("rain", "sand", "a fire")
 LIMITS = Limits(input=300, target=24)
@@ -107,7 +107,7 @@ def test_the_loss_of_the_gold_answer_behind_the_rationale(student: Student) -> N
         rationale = texts[question.key].partition("\nAnswer")[0]
         rationale = "." if rationale.startswith("Answer") else rationale
         segments = (Segment(name="t", text=rationale), Segment(name=ANSWER, text=f"\nAnswer: {question.gold}"))
-        [example] = student.encode([Task(input=student_input(ANSWER_PREFIX, question), segments=segments)], LIMITS)
+        [example] = student.encode([Task(input=student_input(EXPLAIN_PREFIX, question), segments=segments)], LIMITS)
         before, whole = example.target[: -example.spans[-1].length], example.target
         total = [naive_score(student, example.input, part) * len(part) for part in (before, whole)]
         assert loss == pytest.approx((total[0] - total[1]) / example.spans[-1].length, rel=1e-3)

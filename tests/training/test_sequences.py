@@ -45,6 +45,7 @@ def test_multitask_has_a_sequence_for_each_text() -> None:
 def test_one_sequence_has_all_teachers_in_turn() -> None:
     """As many as the most samples of one teacher; one with fewer begins again."""
     first, second = tasks_of(QUESTION, BOTH, "rationale-first")
+    assert first.input.startswith("explain and predict: ")
     assert [one.text for one in first.segments] == [
         "explain: Because.", "\nrationale: It fits.", f"\nAnswer: {QUESTION.gold}",
     ]  # fmt: skip

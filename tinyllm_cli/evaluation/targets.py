@@ -65,7 +65,7 @@ def explaining_run(run: Run, explain_as: str | None = None, votes: int = 1) -> t
         teacher = max(sorted(prefixes), key=lambda name: run.alpha.get(name, 0.0))
     else:
         teacher = match_name(explain_as, prefixes, "teacher")
-    return Explaining(target=target, prefix=prefixes[teacher], votes=votes), teacher
+    return Explaining(target=target, style=prefixes[teacher], votes=votes), teacher
 
 
 def explaining_model(
@@ -78,7 +78,7 @@ def explaining_model(
     if explain_as is None:
         return replace(ANSWERS_ALONE, votes=votes), None
     teacher = match_name(explain_as, prefixes, "teacher")
-    return Explaining(target="multitask", prefix=prefixes[teacher], votes=votes), teacher
+    return Explaining(target="multitask", style=prefixes[teacher], votes=votes), teacher
 
 
 def model_target(model: str, max_input: int) -> EvaluationTarget:

@@ -20,6 +20,7 @@ from tinyllm_cli.students.inputs import (
     ANSWER,
     ANSWER_CUE,
     ANSWER_PREFIX,
+    EXPLAIN_PREFIX,
     NO_EXTRA_CONTEXT,
     RATIONALE_CUE,
     ExtraContext,
@@ -40,14 +41,19 @@ _CUES = {cue: re.compile(r"\b" + cue.strip(" :\n") + r"\s*:") for cue in (ANSWER
 
 @dataclass(frozen=True, kw_only=True)
 class Explaining:
-    """How a student explains. `target` is that of its training; `prefix` is a teacher's for "multitask", whose students
-    write one teacher's rationale at a time, else that of answers. With several `votes` the rationales are sampled, and
+    """How a student explains. `target` is that of its training; `style` is the prefix of a teacher for "multitask",
+    whose students write one teacher's rationale at a time. With several `votes` the rationales are sampled, and
     the option that most of them state is the answer (self-consistency); of equal numbers the one stated first."""
 
     target: Target
-    prefix: str = ANSWER_PREFIX
+    style: str = ANSWER_PREFIX
     votes: int = 1
     seed: int = 0
+
+    @property
+    def prefix(self) -> str:
+        """What the input begins with."""
+        return EXPLAIN_PREFIX if self.target == "rationale-first" else self.style
 
     @property
     def begins_with(self) -> str:
@@ -149,5 +155,5 @@ def _with_gold(student: Ranker, question: Question, text: str, limits: Limits) -
         Segment(name=RATIONALE, text=rationale),
         Segment(name=ANSWER, text=f"{ANSWER_CUE} {question.gold}"),
     )
-    [example] = student.encode([Task(input=student_input(ANSWER_PREFIX, question), segments=segments)], limits)
+    [example] = student.encode([Task(input=student_input(EXPLAIN_PREFIX, question), segments=segments)], limits)
     return example

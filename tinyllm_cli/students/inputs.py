@@ -15,6 +15,10 @@ ANSWER = "answer"
 ANSWER_PREFIX = "predict: "
 """p_A, as in the authors' code."""
 
+EXPLAIN_PREFIX = "explain and predict: "
+"""Of inputs whose target is rationales and then the answer. A question without a rationale is answered after p_A: one
+input has one kind of target, or a student would mix them."""
+
 
 ANSWER_CUE = "\nAnswer:"
 RATIONALE_CUE = "\nRationale:"

@@ -41,16 +41,17 @@ def load_student(
 
 def _is_causal(model: Any) -> bool:
     """Whether a token has no effect on the logits before it, found by changing one. Its effect there is compared with
-    that on its own logits: in a small model with random weights both are tiny."""
+    that on its own logits: in a small model with random weights both are tiny. Each sequence has a pass of its own:
+    in one batch, rows may be rounded differently."""
     import torch
 
     words = model.get_input_embeddings().weight.shape[0]
-    ids = torch.tensor([[3, 5, 7], [3, 5, 11]], device=model.device) % words
+    ids = [torch.tensor([[3, 5, last]], device=model.device) % words for last in (7, 11)]
     with torch.inference_mode():
-        one, other = model(input_ids=ids, use_cache=False).logits.float()
+        one, other = (model(input_ids=own, use_cache=False).logits[0].float() for own in ids)
     change = (one - other).abs().amax(-1)
     # NaN says nothing about causality: such a model fails where its scores are read, with that reason.
-    return not bool(change[:2].max() > 1e-5 * change[2])
+    return not bool(change[:2].max() > 3e-5 * change[2])
 
 
 def load_ruler(name: str, *, trust_remote_code: bool = False) -> TokenCounter:

@@ -12,7 +12,7 @@ from tinyllm_cli.config import Settings, default_prefix
 from tinyllm_cli.config.names import match_name
 from tinyllm_cli.errors import UsageProblem, choices
 from tinyllm_cli.store import Store
-from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX
+from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, EXPLAIN_PREFIX
 
 Alpha = Mapping[str, float] | float
 """Weights by teacher name as typed, or one weight for every teacher that has rationales."""
@@ -96,7 +96,7 @@ def _check_prefixes(teachers: Collection[WeightedTeacher]) -> None:
     """A prefix names the task: two tasks with one prefix would have one input and two targets.
 
     Prefixes are compared as a tokenizer may see them: without case and white space at the ends."""
-    owners = {_plain(ANSWER_PREFIX): "the answer"}
+    owners = {_plain(ANSWER_PREFIX): "the answer", _plain(EXPLAIN_PREFIX): "explained answers"}
     for one in teachers:
         if one.alpha <= 0:
             continue

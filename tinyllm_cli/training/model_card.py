@@ -6,7 +6,7 @@ import json
 import re
 
 from tinyllm_cli.records.runs import Run
-from tinyllm_cli.students.inputs import ANSWER_PREFIX
+from tinyllm_cli.students.inputs import ANSWER_PREFIX, EXPLAIN_PREFIX
 from tinyllm_cli.training.methods import METHODS
 
 
@@ -55,15 +55,23 @@ def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
         "",
         *input_lines(run),
         "",
-        "A causal student reads one more line, `Answer:`. The answer is the text of an option.",
+        _LAST_LINES[run.explains or "multitask"],
     ]
     return "\n".join(lines) + "\n"
+
+
+_LAST_LINES = {
+    "multitask": "A causal student reads one more line, `Answer:`. The answer is the text of an option.",
+    "answer-first": "A causal student reads one more line, `Answer:`. The text of an option and a rationale follow.",
+    "rationale-first": "A causal student reads one more line, `Rationale:`. Rationales, `Answer:` and the text of an"
+    " option follow.",
+}
 
 
 def input_lines(run: Run) -> list[str]:
     """An input as the run's student was trained to read it, without a context; in Markdown, as code."""
     return [
-        f"    {ANSWER_PREFIX}QUESTION",
+        f"    {EXPLAIN_PREFIX if run.explains == 'rationale-first' else ANSWER_PREFIX}QUESTION",
         "    Options:",
         "    (a) FIRST OPTION",
         "    (b) SECOND OPTION",

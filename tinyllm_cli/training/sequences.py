@@ -15,6 +15,7 @@ from tinyllm_cli.students.inputs import (
     ANSWER,
     ANSWER_CUE,
     ANSWER_PREFIX,
+    EXPLAIN_PREFIX,
     NO_EXTRA_CONTEXT,
     RATIONALE_CUE,
     ExtraContext,
@@ -33,30 +34,31 @@ def tasks_of(
 ) -> tuple[Task, ...]:
     """The sequences of one question. `context` is part of the input of the answer. Without rationales every target is
     the answer alone."""
-    read = student_input(ANSWER_PREFIX, question, context)
     if not rationales:
-        return (Task.single(ANSWER, read, question.gold),)
-    return tuple(_SEQUENCES[target](question, rationales, read))
+        return (Task.single(ANSWER, student_input(ANSWER_PREFIX, question, context), question.gold),)
+    return tuple(_SEQUENCES[target](question, rationales, context))
 
 
-def _multitask(question: Question, rationales: Rationales, read: str) -> Iterator[Task]:
+def _multitask(question: Question, rationales: Rationales, context: ExtraContext) -> Iterator[Task]:
     """The paper's tasks: the answer after the prefix of answers, and each rationale after its teacher's prefix."""
-    yield Task.single(ANSWER, read, question.gold)
+    yield Task.single(ANSWER, student_input(ANSWER_PREFIX, question, context), question.gold)
     for teacher, texts in rationales:
         for one in texts:
             segment = Segment(name=teacher.teacher, text=one.text, weight=one.weight, share=1 / len(texts))
             yield Task(input=student_input(teacher.prefix, question), segments=(segment,))
 
 
-def _rationale_first(question: Question, rationales: Rationales, read: str) -> Iterator[Task]:
+def _rationale_first(question: Question, rationales: Rationales, context: ExtraContext) -> Iterator[Task]:
     """Every teacher's rationale behind this teacher's prefix, one after the other, and then the answer."""
+    read = student_input(EXPLAIN_PREFIX, question, context)
     for round_ in _rounds(rationales):
         answer = Segment(name=ANSWER, text=f"{ANSWER_CUE} {question.gold}", share=round_[0].share)
         yield Task(input=read, segments=(*round_, answer))
 
 
-def _answer_first(question: Question, rationales: Rationales, read: str) -> Iterator[Task]:
+def _answer_first(question: Question, rationales: Rationales, context: ExtraContext) -> Iterator[Task]:
     """The answer, and then every teacher's rationale behind this teacher's prefix."""
+    read = student_input(ANSWER_PREFIX, question, context)
     for first, *others in _rounds(rationales):
         answer = Segment(name=ANSWER, text=question.gold, share=first.share)
         yield Task(input=read, segments=(answer, first.after(f"{RATIONALE_CUE} "), *others))
@@ -82,7 +84,7 @@ def _rounds(rationales: Rationales) -> Iterator[list[Segment]]:
 SEPARATOR = "\n"
 """Between the rationales of a sequence."""
 
-_SEQUENCES: Mapping[Target, Callable[[Question, Rationales, str], Iterator[Task]]] = {
+_SEQUENCES: Mapping[Target, Callable[[Question, Rationales, ExtraContext], Iterator[Task]]] = {
     "multitask": _multitask,
     "rationale-first": _rationale_first,
     "answer-first": _answer_first,
