@@ -477,7 +477,7 @@ BAD = [
         **{"tinyllm.toml": "[gates]\nmin_words = nan"}),
     bad("toml-gates-off", "[gates] off: there is no gate 'nope'.", "gate", *TOY,
         **{"tinyllm.toml": "[gates]\noff = ['nope']"}),
-    bad("info-config", "There is no configuration file none.toml.", "info", "--config", "none.toml"),
+    bad("info-more", "Got unexpected extra argument(s) (more)", "info", "more"),
     bad("env-fifo", ".env can't be read: it is not a regular file.", "report", base=False, **{".env": FIFO}),
     bad("env-zero", ".env can't be read: it is not a regular file.", "report", base=False, **{".env": zero}),
     bad("env-folder", ".env can't be read: it is a folder.", "report", base=False, **{".env": FOLDER}),

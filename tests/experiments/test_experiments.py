@@ -240,6 +240,7 @@ def test_time_is_estimated_from_trainings_with_as_many_teachers() -> None:
     def cell(
         alpha: dict[str, float], *, limit: int | None = None, tested: bool = True, **options: OptionValue
     ) -> ExperimentCell:
+        options = {"recipe": "paper", **options}
         training = CellTraining(dataset="toy", student="tiny", alpha=alpha, limit=limit, options=options)
         return ExperimentCell(label={}, distill=training, evaluate=CellEvaluation() if tested else None)
 
@@ -249,6 +250,7 @@ def test_time_is_estimated_from_trainings_with_as_many_teachers() -> None:
     assert seconds(cell(both), sizes, known) == 40 + valid + test
     assert seconds(cell(both, limit=8, epochs=3), sizes, known) == 12 + valid + test
     assert seconds(cell({}, limit=500), sizes, known) == 10 + valid + test
+    assert seconds(cell({}, recipe="best"), sizes, known) == 20 * 10 + valid + test
     assert seconds(cell({}), sizes, History(runs=[], evaluations=[])) is None
 
 

@@ -282,7 +282,8 @@ def test_an_experiment_checks_the_choice_of_rationales_before_it_starts(inside: 
     right = inside(*plan, "--alpha", "stepwise=1,one-in-ten-wrong=1", *chosen)
     assert right.returncode == 0, right.stderr
     [cell] = json.loads(right.stdout)["cells"]
-    assert cell["distill"]["options"] == {"rationales": "correct", "per_question": 1, "choose": "random"}
+    chosen_options = {"rationales": "correct", "per_question": 1, "choose": "random"}
+    assert cell["distill"]["options"] == {"gates": False, **chosen_options}
     half = inside(*plan, "--alpha", "stepwise=1,first-half=1", *chosen)
     assert half.returncode == 2
     assert "None of first-half's rationales for coin-flip states the gold answer." in half.stderr
