@@ -2,7 +2,7 @@
 # The complete pipeline on embedded data and models: no hub, no GPU, no key. Prints each command before running it.
 # QUESTIONS is the number of training questions of the second part, of 240.
 set -eu
-QUESTIONS=${QUESTIONS:-60}
+QUESTIONS=${QUESTIONS:-40}
 export TINYLLM_DB=demo/tinyllm.db
 mkdir -p demo
 
