@@ -37,6 +37,14 @@ def test_a_multitask_student_explains_as_the_teacher_with_the_highest_alpha() ->
         explaining_run(run, "cid")
 
 
+def test_a_text_that_is_generated_is_read_as_an_answer_whatever_the_target() -> None:
+    """What a free text states counts for explained answers alone."""
+    options = ("rain", "sand")
+    for target in ("multitask", "answer-first"):
+        reading = run_target(a_run(target, {"ann": "a: "}, {"ann": 1.0})).explaining  # type: ignore[arg-type]
+        assert [reading.option(text, options) for text in ("rain", "So the answer is rain.")] == [0, None]
+
+
 def test_a_student_of_one_sequence_has_no_style_of_one_teacher() -> None:
     run = a_run("rationale-first", {"ann": "a: ", "bob": "b: "}, {"ann": 1.0, "bob": 1.0})
     how, teacher = explaining_run(run, votes=3)

@@ -283,7 +283,7 @@ def test_a_run_whose_data_set_is_gone_cannot_be_checked(world: Store, tmp_path: 
 
 
 def leftover(folder: Path, **files: str) -> Path:
-    """A folder as `mkdtemp` makes it; in the names of files, `_` stands for a dot."""
+    """A folder as `mkdtemp` makes it; in the names of files, `_` is a dot."""
     folder.mkdir(mode=0o700)
     for name, content in files.items():
         (folder / name.replace("_", ".")).write_text(content)

@@ -86,7 +86,7 @@ def naive_nll(student: Student, example: Example) -> torch.Tensor:
 
 
 def naive_nll_by_name(student: Student, lesson: TrainingQuestion) -> dict[str, list[torch.Tensor]]:
-    """-log p of the tokens of a question's answers and rationales, each text by itself."""
+    """-log p of the tokens of a question's answers and rationales, each text alone."""
     found: dict[str, list[torch.Tensor]] = {}
     for example in student.encode(lesson.tasks, LIMITS):
         at, nll = 0, naive_nll(student, example)

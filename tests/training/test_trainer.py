@@ -365,7 +365,7 @@ def test_only_the_same_training_is_resumed(store: Store, folder: Path, tmp_path:
     interrupted_training(store, anew, 2, KeyboardInterrupt(), restart=True)
     resumed, _ = final_weights(store, anew, restart=True)
     once_more, _ = final_weights(store, anew, restart=True)
-    assert [resumed.id, once_more.id] == [4, 5], "a fresh run that was broken off is gone on with as well"
+    assert [resumed.id, once_more.id] == [4, 5], "an interrupted fresh run resumes as well"
 
 
 def test_a_run_that_is_done_is_found_as_long_as_its_student_and_its_questions_are_the_same(

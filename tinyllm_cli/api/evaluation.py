@@ -234,9 +234,10 @@ def predictor(project: Project | None, **options: Unpack[PredictOptions]) -> Pre
             )
         name, folder, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings.prefixes)
         limits = Limits.of(run.settings.train)
-        explaining, _ = explaining_run(run, style, votes)
-        usual: Scoring = "explain" if run.explains == "rationale-first" else "rank"
-        [scoring] = scorings_of(run_target(run), scoring or usual)
+        target = run_target(run)
+        usual: Scoring = "explain" if target.explaining.target == "rationale-first" else "rank"
+        [scoring] = scorings_of(target, scoring or usual)
+        explaining = explaining_run(run, style, votes)[0] if scoring == "explain" else target.explaining
     if votes != 1 and scoring != "explain":
         raise UsageProblem("--votes is about explained answers.", "Add --scoring explain.")
     config = PredictorConfig(

@@ -139,7 +139,7 @@ def export_review_sheet(
     wanted = ReviewSample(dataset=dataset, split=split, count=options.get("sample", 50), seed=options.get("seed", 0))
     rows = sample_rows(project.store, wanted, sets, gates, on_event)
     blind = options.get("blind", False)
-    # The mark at the beginning tells a spreadsheet that it is UTF-8.
+    # A spreadsheet recognises UTF-8 by the mark at the beginning.
     write_whole(path, "\ufeff" + sheet_text(rows, blind=blind, reviewer=reviewer))
     return SheetResult(
         path=str(path), dataset=dataset, split=split, rationales=len(rows),

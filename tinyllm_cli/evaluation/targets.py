@@ -42,10 +42,10 @@ class EvaluationTarget:
 
 
 def run_target(run: Run) -> EvaluationTarget:
-    """The student of a run, with the limits of its training."""
+    """The student of a run, with the limits of its training. It answers at once, unless it learned to explain first."""
     return EvaluationTarget(
         subject=run_subject(run), model=run.folder, limits=Limits.of(run.settings.train),
-        explaining=ANSWERS_ALONE if run.explains is None else Explaining(target=run.explains),
+        explaining=Explaining(target=run.explains) if run.explains == "rationale-first" else ANSWERS_ALONE,
     )  # fmt: skip
 
 
