@@ -148,7 +148,7 @@ ALLOWED = {
     "files": set(),
     "ingestion": {"config", "datasets", "errors", "events", "records", "store"},
     "iteration": set(),
-    "maintenance": {"datasets", "errors", "files", "records", "store", "training"},
+    "maintenance": {"datasets", "errors", "files", "records", "store", "students", "training"},
     "rationales": {
         "config",
         "datasets",

@@ -14,6 +14,7 @@ from tinyllm_cli.files import to_disk
 from tinyllm_cli.maintenance.run_folders import CARD, has_student, run_folder_of, size_of, weight_files
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
+from tinyllm_cli.students.saving import STUDENT_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +63,8 @@ def _merit(run: Run) -> tuple[float, int]:
 
 
 def _delete(files: Sequence[Path], folder: Path) -> None:
-    """config.json first: without it the folder is no student, also after a kill."""
+    """The file that makes the folder a student first, so that it is none after a kill."""
     assert (folder / CARD).is_file()
-    for path in sorted(files, key=lambda one: one.name != "config.json"):
+    for path in sorted(files, key=lambda one: one.name != STUDENT_FILE):
         path.unlink()
     to_disk(folder)

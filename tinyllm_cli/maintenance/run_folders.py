@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyllm_cli.records.runs import Run
+from tinyllm_cli.students.saving import is_student
 from tinyllm_cli.training.checkpoint import state_folder
 
 CARD = "README.md"
-_WEIGHTS = "config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def _foreign(run: Run, folder: Path, database: Path) -> str:
 
 def has_student(run: Run) -> bool:
     """Whether the weights of a run are there."""
-    return bool(run.folder) and (Path(run.folder) / _WEIGHTS).is_file()
+    return bool(run.folder) and is_student(Path(run.folder))
 
 
 def is_thinned(run: Run) -> bool:

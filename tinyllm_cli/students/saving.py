@@ -16,6 +16,9 @@ from tinyllm_cli.records.settings import SaveDtype
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.lora import merged_state
 
+STUDENT_FILE = "config.json"
+"""The file without which a folder is no student."""
+
 _NEW, _OLD = ".{}.new-", ".{}.old"
 
 
@@ -47,6 +50,11 @@ def save_student(student: Student, folder: Path, card: str, dtype: SaveDtype = "
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def is_student(folder: Path) -> bool:
+    """Whether a folder holds a saved student."""
+    return (folder / STUDENT_FILE).is_file()
 
 
 def clear_up(folder: Path) -> None:

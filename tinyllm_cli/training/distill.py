@@ -17,7 +17,7 @@ from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Example, Limits, Student
 from tinyllm_cli.students.loading import model_fingerprint
-from tinyllm_cli.students.saving import clear_up
+from tinyllm_cli.students.saving import clear_up, is_student
 from tinyllm_cli.training.checkpoint import discard_state, state_folder
 from tinyllm_cli.training.data import TrainingData, TrainingPlan
 from tinyllm_cli.training.distributed import process_group
@@ -120,7 +120,7 @@ def finished(store: Store, plan: TrainingPlan, data: TrainingData) -> Run | None
 
 
 def _whole(alike: Sequence[Run]) -> Run | None:
-    return next((run for run in alike if run.state == "done" and Path(run.folder, "config.json").exists()), None)
+    return next((run for run in alike if run.state == "done" and is_student(Path(run.folder))), None)
 
 
 def _refuse_sharding() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tinyllm_cli.errors import UsageProblem, WorldProblem, choices
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
+from tinyllm_cli.students.saving import is_student
 
 
 def run_with_student(store: Store, run_id: int | None) -> Run:
@@ -19,7 +20,7 @@ def run_with_student(store: Store, run_id: int | None) -> Run:
             raise UsageProblem("The database has no finished run yet.", "Run: tinyllm distill")
         known = choices([one.id for one in store.runs.everything()])
         raise UsageProblem(f"There is no run {run_id}.", f"Runs: {known}.")
-    if not (Path(run.folder) / "config.json").exists():
+    if not is_student(Path(run.folder)):
         raise WorldProblem(
             f"Run {run.id} ({run.state}) has no student at {run.folder or 'any place'}.",
             "Train it again: " + run.command,
