@@ -69,19 +69,29 @@ def test_two_processes_end_with_the_weights_of_one(tinyllm: Command, tmp_path: P
     assert [point["loss"] for point in curves[0]] == pytest.approx([point["loss"] for point in curves[1]], rel=1e-3)
 
 
-@pytest.mark.parametrize(("processes", "kind"), [(2, "seq2seq"), (3, "causal")])
-def test_the_gradient_of_several_processes_is_that_of_one(tmp_path: Path, processes: int, kind: Kind) -> None:
+@pytest.mark.parametrize(
+    ("processes", "kind", "target"),
+    [
+        (2, "seq2seq", "multitask"),
+        (3, "causal", "multitask"),
+        (2, "causal", "rationale-first"),
+        (2, "seq2seq", "answer-first"),
+    ],
+)
+def test_the_gradient_of_several_processes_is_that_of_one(
+    tmp_path: Path, processes: int, kind: Kind, target: str
+) -> None:
     make_folder(tmp_path / "student", kind)
     found = []
     for number in (1, processes):
-        target = tmp_path / f"{number}.safetensors"
+        out = tmp_path / f"{number}.safetensors"
         launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number))
-        script = ("-m", "tests.real.gradient_of_a_step", str(tmp_path / "student"), str(target))
+        script = ("-m", "tests.real.gradient_of_a_step", str(tmp_path / "student"), str(out), target)
         done = subprocess.run(
             [sys.executable, *launch, *script], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-        found.append(load_file(target))
+        found.append(load_file(out))
     one, several = found
     assert one.keys() == several.keys()
     for name, gradient in one.items():
