@@ -1,12 +1,14 @@
 """Questions a second of `tinyllm eval`, against plain scoring and plain writing, on real questions.
 
 .venv/bin/python benchmarks/evaluation.py FOLDER [--dataset openbookqa] [--questions 128] [--student smollm2|t5]
+.venv/bin/python benchmarks/evaluation.py FOLDER --dataset coin-flip --scoring explain --trained RUN_FOLDER
 
 FOLDER holds data sets in the layout that `tinyllm import` reads, and `t5_tokenizer`. The references use transformers
 alone, as it comes, in fp32, on batches of 32 in the order of the data, padded to the batch:
 
 - rank: each pair of a question and an option is a sequence of its own.
 - generate: `model.generate` with at most 64 new tokens.
+- explain: `model.generate` with at most 256 new tokens, for a student that was trained with `--target rationale-first`.
 
 The two sides take turns, chunk by chunk, and their answers are compared. The T5 has FLAN-T5-small's architecture and
 random weights: it ranks like any other, but never writes an end token, so all its texts reach the limit.
@@ -30,7 +32,8 @@ from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.records.evaluations import Prediction
 from tinyllm_cli.students.base import Example, Limits, Student, mask, pad
-from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, Task, student_input
+from tinyllm_cli.students.explain import Explaining, explain_and_answer
+from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, EXPLAIN_PREFIX, Task, student_input
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.predict import MAX_ANSWER_TOKENS, generate, rank
 
@@ -66,8 +69,8 @@ def batches(items: Sequence[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-def encoded(student: Student, question: Question, targets: Sequence[str]) -> list[Example]:
-    text = student_input(ANSWER_PREFIX, question)
+def encoded(student: Student, question: Question, targets: Sequence[str], prefix: str = ANSWER_PREFIX) -> list[Example]:
+    text = student_input(prefix, question)
     return student.encode([Task.single(ANSWER, text, target) for target in targets], LIMITS)
 
 
@@ -101,18 +104,30 @@ def plain_rank(student: Student, model: Any, questions: Sequence[Question]) -> d
 
 
 def plain_generate(student: Student, model: Any, questions: Sequence[Question]) -> dict[str, str]:
+    return plain_texts(student, model, questions, ANSWER_PREFIX, MAX_ANSWER_TOKENS)
+
+
+def plain_explain(student: Student, model: Any, questions: Sequence[Question]) -> dict[str, str]:
+    return plain_texts(student, model, questions, EXPLAIN_PREFIX, LIMITS.target)
+
+
+def explain(student: Student, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
+    return explain_and_answer(student, questions, Explaining(target="rationale-first"), limits)
+
+
+def plain_texts(student: Student, model: Any, questions: Sequence[Question], prefix: str, most: int) -> dict[str, str]:
     import torch
 
     texts: dict[str, str] = {}
     left = student.kind == "causal"
     for batch in batches(questions):
-        inputs = [encoded(student, question, [""])[0].input for question in batch]
+        inputs = [encoded(student, question, [""], prefix)[0].input for question in batch]
         ids = pad(inputs, student.tokenizer.pad_token_id, left=left, device="cpu")
         with torch.inference_mode():
             output = model.generate(
                 input_ids=ids,
                 attention_mask=mask(inputs, left=left, device="cpu"),
-                max_new_tokens=MAX_ANSWER_TOKENS,
+                max_new_tokens=most,
                 do_sample=False,
                 pad_token_id=student.tokenizer.pad_token_id,
             )
@@ -124,7 +139,8 @@ def plain_generate(student: Student, model: Any, questions: Sequence[Question]) 
 def ours(
     answer: Callable[..., Iterator[Prediction]], student: Student, questions: Sequence[Question]
 ) -> dict[str, Any]:
-    return {p.key: p.text if p.scores is None else p.scores for p in answer(student, questions, LIMITS)}
+    found = answer(student, questions, LIMITS)
+    return {p.key: (p.text or "").strip() if p.scores is None else p.scores for p in found}
 
 
 def agreement(mine: dict[str, Any], theirs: dict[str, Any]) -> str:
@@ -162,12 +178,16 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=128)
     parser.add_argument("--student", choices=("smollm2", "t5"), action="append")
     parser.add_argument("--trained", help="a folder or name of a student that ends its answers")
-    parser.add_argument("--scoring", choices=("rank", "generate"), action="append")
+    parser.add_argument("--scoring", choices=("rank", "generate", "explain"), action="append")
     asked = parser.parse_args()
     source = from_path(asked.folder / asked.dataset)
     questions = list(islice((question for question in source.read() if question.split == "test"), asked.questions))
     scorings = asked.scoring or ["rank", "generate"]
-    ways = {"rank": (rank, plain_rank), "generate": (generate, plain_generate)}
+    ways = {
+        "rank": (rank, plain_rank),
+        "generate": (generate, plain_generate),
+        "explain": (explain, plain_explain),
+    }
     for name in [asked.trained] if asked.trained else asked.student or ["smollm2", "t5"]:
         if name == "t5":
             student = random_t5(asked.folder / "t5_tokenizer", "eager")

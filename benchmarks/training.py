@@ -30,6 +30,7 @@ from tinyllm_cli.training.data import TrainingPlan, load_training_data
 from tinyllm_cli.training.environment import precision_context
 from tinyllm_cli.training.gradient import MicroBatches, backward
 from tinyllm_cli.training.objective import Objective
+from tinyllm_cli.training.sequences import TARGETS
 from tinyllm_cli.training.trainer import Training, step_batches
 
 WEIGHTS = {"answer": 1.0, "flan-t5-xl": 1.0, "llama-2-7b-chat": 0.5}
@@ -73,7 +74,8 @@ def examples(database: Path, dataset: str, learner: Student, settings: TrainSett
     plan = TrainingPlan(method="tinyllm", dataset=dataset, student="", teachers=TEACHERS, settings=settings)
     with open_store(database) as store:
         training_questions = load_training_data(store, plan).training_questions
-    whole = [lesson for lesson in training_questions if len(lesson.tasks) == len(WEIGHTS)]
+    names = [{one.name for task in lesson.tasks for one in task.segments} for lesson in training_questions]
+    whole = [lesson for lesson, found in zip(training_questions, names, strict=True) if found == WEIGHTS.keys()]
     return [learner.encode(lesson.tasks, Limits.of(settings)) for lesson in whole]
 
 
@@ -86,6 +88,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         reading="token",
         batch_size=options.batch_size,
         token_budget=options.token_budget,
+        target=options.target,
     )
     learner = student(
         options.folder / "t5_tokenizer", options.size, options.device, "eager" if options.device == "cpu" else "sdpa"
@@ -158,6 +161,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--warm-up", type=int, default=1, help="steps that are left out")
     parser.add_argument("--token-budget", type=int, default=0, help="of our micro-batches")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--target", default="multitask", choices=TARGETS, help="with --side ours")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--size", default="small", choices=sorted(SIZES))
     parser.add_argument("--side", choices=SIDES, action="append", help="by default the reference and ours")
@@ -165,6 +169,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     sides = options.side or ["reference", "ours"]
+    if options.target != "multitask" and sides != ["ours"]:
+        parser.error("The reference has the paper's tasks only: --target needs --side ours.")
     if options.here:
         options.side = sides[-1]
         print(json.dumps(measure(options)))
