@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tinyllm_cli.datasets.matching import stated_option
+from tinyllm_cli.datasets.matching import match_option, stated_option
 
 ANIMALS = ["cat", "dog", "a horse", "The owl"]
 KEYS = ["C major", "G major", "D major", "F major"]
@@ -156,3 +156,18 @@ def test_a_reply_states_one_option_or_none(reply: str, options: list[str], index
 @pytest.mark.parametrize("option", ["then", "likely", "clearly"])
 def test_an_option_may_be_a_word_that_announces_answers(option: str) -> None:
     assert stated_option(f"The answer is {option}.", ["now", option]) == 1
+
+
+REPEATED = (
+    "*", "_", "`", " ", "\n", "(a) ", "a) ", "**a** ", "b*", "answer: ", "the answer is not ", "$\\boxed{",
+    "so ", ", ", "# ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["", "z", "\nred"])
+@pytest.mark.parametrize("unit", REPEATED)
+def test_a_long_reply_of_one_sign_does_not_hang(unit: str, ending: str) -> None:
+    """A pattern that backtracks over 20,000 signs would take longer than any test may."""
+    text = unit * (20_000 // len(unit)) + ending
+    assert stated_option(text, ["red", "green"]) in (None, 0)
+    assert match_option(text, ["red", "green"]) in (None, 0)

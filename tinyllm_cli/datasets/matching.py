@@ -10,95 +10,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from tinyllm_cli.datasets.answer_patterns import (
+    ALSO,
+    BETWEEN,
+    DENIED,
+    ENDED,
+    LETTER,
+    LISTED,
+    NO_CLAIM,
+    OPEN,
+    RIGHT,
+    SIGN,
+    THEREFORE,
+    UNSURE,
+)
 from tinyllm_cli.datasets.question import LETTERS
 
-_OPEN = r"[\s\"'“”‘’*_`$\[{]*(?:\\(?:boxed|text|textbf|mathrm|mathbf)\s*\{\s*)*[\"'“‘*_`]*"
-"""Quotes, Markdown and LaTeX in front of an answer."""
-
-_CLOSE = r"[\"'“”‘’*_`$\]}]*"
-_ADVERB = (
-    r"(?:therefore|thus|hence|then|clearly|obviously|simply|just|indeed|certainly|surely|actually|really|definitely"
-    r"|(?:most\s+)?likely|(?:most\s+)?probably|in\s+fact|,)"
-)
-_IS = r"(?:is|must\s+be|should\s+be|would\s+be|will\s+be|has\s+to\s+be|can\s+only\s+be)"
-
-_SIGN = re.compile(
-    # "the correct answer (to this question) is therefore", "Final answer:", "Answer choice ="
-    r"\b(?:answer|option|choice|solution)(?:\s+choice)?[*_`\"']*"
-    r"(?:\s+(?:(?:to|for|of|in|here)\b[^.:;\n?!()]{0,60}?|left|remaining|that\s+(?:remains|is\s+left)))?"
-    rf"\s*(?:{_ADVERB}\s*)*(?:\b{_IS}\b|:|=|→|->|\s[-–—]\s)[*_]*"
-    r"|\bans(?:\.\s*:?|\s*[:=]|\s+is\b)"
-    r"|<answer>"
-    r"|^\s*####"
-    r"|(?=\\boxed\s*\{)"
-    r"|\b(?:I|we|you)\s+(?:would\s+|will\s+|should\s+|must\s+)?(?:choose|select|pick|go\s+with)\b:?",
-    re.IGNORECASE | re.MULTILINE,
-)
-"""What comes before an answer."""
-
-_BETWEEN = re.compile(rf"(?:\s*{_ADVERB})*\s*:?", re.IGNORECASE)
-
-_NO_CLAIM = re.compile(
-    r"(?:\b(?:one|another|other|second|third|fourth|next|each|every|any|wrong|incorrect|worst|bad|possible|tempting"
-    r"|common|no|not|non)[ \t]+|\b(?:if|whether|unless|suppose|supposing|assume|assuming|imagine"
-    r"|(?:may|might|could|would)[ \t]+(?:think|say|guess))[ \t]+(?:that[ \t]+)?(?:(?:the|your)[ \t]+)?(?:\w+[ \t]+)?)$",
-    re.IGNORECASE,
-)
-"""In front of a sign: what follows is no claim of the writer."""
-
-_UNSURE = re.compile(
-    r"[\s*_\"':]*(?:not|n['’]t|neither|nor|either|both|never|unlikely|incorrect|wrong|one\s+of|any\s+of|between)\b",
-    re.IGNORECASE,
-)
-"""Behind a sign: what follows is denied, or several options."""
-
-_DENIED = re.compile(
-    r"[\s,:*_–—-]*(?:(?:which|that|it|this|answer|option|choice)\s+)?"
-    r"(?:(?:is|was|are|would\s+be|must\s+be|seems|may\s+be|can\s+be|could\s+be|has\s+been)\s+(?:\w+ly\s+|also\s+)?"
-    r"(?:not\b(?!\s+(?:only|just)\b)|never\b|incorrect|invalid|wrong|false|untrue|impossible|unlikely|ruled\s+out"
-    r"|eliminated|excluded)"
-    r"|(?:is|was|does|do|ca|could|would|wo|are)n['’]t\b|(?:can|does|do|will|could|would)\s*not\b"
-    r"|(?:wrong|incorrect|false)\b)",
-    re.IGNORECASE,
-)
-"""Behind an option: it is not the answer."""
-
-_ALSO = re.compile(
-    r"\s*,?\s*(?:(?:and/or|or|and|nor|versus|vs)\b\.?|[/&+])\s*[\"'(\[*]*(?:option\s+|choice\s+)?|\s*,\s*\((?=[a-z]\))",
-    re.IGNORECASE,
-)
-"""Between two options that are named together: `(a) or (b)`."""
-
-_ENDED = re.compile(
-    r"\s*(?:$|\n|[.,;:!?)\]}\"'”’*_`$(–—]|-\s|->|</"
-    r"|(?:because|since|as|for|which|due|so|given|but|not|is|was|can|does|isn['’]t)\b)",
-    re.IGNORECASE,
-)
-"""Behind an option: its text is at an end."""
-
-_LETTER = re.compile(
-    _OPEN + r"(?:(?:option|choice|answer|letter)\s+)?" + _OPEN
-    + r"(?:(?P<round>\(\s*[\"'*_`]*)(?P<in>[a-z])[\"'*_`]*\s*\)|(?P<bare>[a-z])(?!\w|['’-]\w)(?P<bracket>\))?)"
-    + rf"(?P<close>{_CLOSE})(?P<mark>[.:,;]?){_CLOSE}",
-    re.IGNORECASE,
-)  # fmt: skip
-_RIGHT = re.compile(
-    r"(?:\(([a-z])\)|\b(?:option|choice|answer|letter)\s+[\"'*(]*([a-z])\b[\"'*)]*"
-    r"|(?:^|(?<=[.!?:]\s))[*_\"']*([b-hj-z])[*_\"').]*)\s*[*_]*"
-    rf"\b{_IS}\s+(?:\w+ly\s+|therefore\s+|thus\s+)?(?:the\s+)?(?:only\s+|most\s+|single\s+)?"
-    r"(?:correct|right|best|answer)\b",
-    re.IGNORECASE | re.MULTILINE,
-)
-"""`(b) is the correct answer`, `Option B is right`."""
-
-_THEREFORE = re.compile(
-    r"\b(?:therefore|thus|hence|so|consequently)\b,?\s*(?:it\s+is|it['’]s|it\s+must\s+be)?\s*[*_]*\(([a-z])\)[*_]*[.\s]*$",
-    re.IGNORECASE,
-)
-"""`Therefore, (b).` at the end."""
-
-_LISTED = re.compile(_OPEN + r"\(?[a-z][).:](?:\s[^\n]*)?", re.IGNORECASE)
-"""A line of a list of options."""
+_REACH = 1000
+"""Characters behind a sign, beyond the longest option, that are read as its claim."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +56,7 @@ def match_option(text: str, options: Sequence[str]) -> int | None:
     if same is not None:
         return same
     text = text.strip()
-    letter = _LETTER.match(text)
+    letter = LETTER.match(text)
     if letter is None:
         return None
     index, rest = _index(letter, options), text[letter.end() :]
@@ -152,18 +81,18 @@ def stated_option(text: str, options: Sequence[str]) -> int | None:
 
 
 def _claims(text: str, options: Sequence[str]) -> Iterator[_Claim]:
-    for sign in _SIGN.finditer(text):
-        if not _NO_CLAIM.search(text[max(0, sign.start() - 60) : sign.start()]):
-            behind = _BETWEEN.match(text, sign.end())
+    for sign in SIGN.finditer(text):
+        if not NO_CLAIM.search(text[max(0, sign.start() - 60) : sign.start()]):
+            behind = BETWEEN.match(text, sign.end())
             places = dict.fromkeys((sign.end(), behind.end() if behind else sign.end()))
             claims = (_claim_behind(text, place, options) for place in places)
             yield from islice(filter(None, claims), 1)
     verdicts = []
-    for pattern in (_RIGHT, _THEREFORE):
+    for pattern in (RIGHT, THEREFORE):
         for found in pattern.finditer(text):
             index = LETTERS.index(next(filter(None, found.groups())).lower())
             before = text[max(0, found.start() - 60) : found.start()]
-            if index < len(options) and not _NO_CLAIM.search(before):
+            if index < len(options) and not NO_CLAIM.search(before):
                 second = re.search(r"(?:\b(?:or|and|nor|neither|either|both)|[/&])\s*$", before, re.IGNORECASE)
                 verdicts.append(_Claim(start=found.start(), option=None if second else index))
     several = len({verdict.option for verdict in verdicts}) > 1  # options that are judged one after the other
@@ -172,10 +101,11 @@ def _claims(text: str, options: Sequence[str]) -> Iterator[_Claim]:
 
 def _claim_behind(text: str, start: int, options: Sequence[str]) -> _Claim | None:
     """What is claimed behind a sign; None when nothing is."""
-    tail = text[start:]
-    if _UNSURE.match(tail):
+    end = start + _REACH + 2 * max(map(len, options), default=0)
+    tail = text[start:end]
+    if UNSURE.match(tail):
         return None
-    same = _same(tail, options)
+    same = _same(tail, options) if end >= len(text) else None
     if same is not None and not tail.lstrip("\"'* ").startswith("("):
         return _Claim(start=start, option=same)
     letter, named = _letter_at(tail, options), _text_at(tail, options)
@@ -184,13 +114,13 @@ def _claim_behind(text: str, start: int, options: Sequence[str]) -> _Claim | Non
         return None
     rest = tail[found.end :]
     line = rest.partition("\n")[0]
-    also = _ALSO.match(line)
+    also = ALSO.match(line)
     several = also is not None and (
         re.match(r"[a-z]\b(?!['’])", line[also.end() :], re.IGNORECASE) or _text_at(line[also.end() :], options)
     )
     if found.option is None or several or _contradicted(line, found, options):
         return _Claim(start=start, option=None)
-    if _DENIED.match(rest) or re.match(r"[\s\"'”’)*]*\?", rest):
+    if DENIED.match(rest) or re.match(r"[\s\"'”’)*]*\?", rest):
         return None
     return _Claim(start=start, option=found.option)
 
@@ -213,7 +143,7 @@ def _index(letter: re.Match[str], options: Sequence[str]) -> int | None:
 def _letter_at(tail: str, options: Sequence[str]) -> _Found | None:
     """The option whose letter is at the beginning of `tail`. A bare letter counts where it can be no word, initial
     or letter of a longer name."""
-    found = _LETTER.match(tail)
+    found = LETTER.match(tail)
     if found is None:
         return None
     index, rest = _index(found, options), tail[found.end() :]
@@ -221,7 +151,7 @@ def _letter_at(tail: str, options: Sequence[str]) -> _Found | None:
         return _Found(option=index, end=found.end(), round=True)
     marked = bool(found["bracket"] or found["mark"])
     dressed = bool(found["close"]) and tail[: found.start("bare")].strip() != ""
-    if index is None or re.match(r"[\w'’-]", rest) or not (marked or dressed or _ENDED.match(rest)):
+    if index is None or re.match(r"[\w'’-]", rest) or not (marked or dressed or ENDED.match(rest)):
         return None
     is_word = found["bare"].lower() in "ai" and not (marked or dressed)
     if is_word and not re.match(r"\s*(?:$|\n)|\s+(?:because|since)\b", rest):
@@ -243,7 +173,7 @@ def _is_initial(rest: str, own: str, options: Sequence[str]) -> bool:
 
 def _text_at(tail: str, options: Sequence[str]) -> _Found | None:
     """The longest option whose text is at the beginning of `tail`, in its own spelling before any other."""
-    dress = re.match(_OPEN, tail)
+    dress = re.match(OPEN, tail)
     start = dress.end() if dress else 0
     article = re.compile(r"(?:the|an?)\s+(?=\S)", re.IGNORECASE).match(tail, start)
     places = dict.fromkeys((len(tail) - len(tail.lstrip()), start, article.end() if article else start))
@@ -263,14 +193,14 @@ def _text_at(tail: str, options: Sequence[str]) -> _Found | None:
 
 def _is_over(rest: str, options: Sequence[str]) -> bool:
     """Whether an option's text ends before `rest`, which is no continuation of it as in `dog house`."""
-    return _ENDED.match(rest) is not None or _ALSO.match(rest) is not None
+    return ENDED.match(rest) is not None or ALSO.match(rest) is not None
 
 
 def _is_denied(text: str, option: int) -> bool:
     """Whether the letter of the option is said not to be the answer somewhere in `text`."""
     letter = LETTERS[option]
     places = re.finditer(rf"\({letter}\)|\b(?:option|choice|answer)\s+\(?{letter}\b\)?", text, re.IGNORECASE)
-    return any(_DENIED.match(text[place.end() :]) for place in places)
+    return any(DENIED.match(text[place.end() :]) for place in places)
 
 
 def _last_line(text: str, options: Sequence[str]) -> int | None:
@@ -278,10 +208,10 @@ def _last_line(text: str, options: Sequence[str]) -> int | None:
     *others, last = [line.strip() for line in text.splitlines() if line.strip()] or [""]
     if not others or re.fullmatch(r"[a-z][.:]?", last):  # a letter in lower case may be anything
         return None
-    if any(_LISTED.fullmatch(line) or match_option(line, options) is not None for line in others):
+    if any(LISTED.fullmatch(line) or match_option(line, options) is not None for line in others):
         return None
     option = match_option(last, options)
-    return None if option == 0 and _LISTED.fullmatch(last) and len(last.split()) > 1 else option  # a list begins
+    return None if option == 0 and LISTED.fullmatch(last) and len(last.split()) > 1 else option  # a list begins
 
 
 def _same(text: str, options: Sequence[str]) -> int | None:
