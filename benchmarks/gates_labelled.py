@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,11 @@ def judged(data: Path, dataset: str, teacher: str) -> Iterator[tuple[Mapping[str
         yield row, question, judge(row["rationale"], question, GateSettings())
 
 
-def counted(data: Path, part: str | None) -> dict[str, Counter[str]]:
+def counted(data: Path, parts: Collection[str]) -> dict[str, Counter[str]]:
     """For each gate, and for rejection, how often gate and readers agree, and how often only one side has a defect.
     Texts on which the readers disagree don't count."""
     rows = [json.loads(line) for line in LABELS.read_text(encoding="utf-8").splitlines()]
-    labels = {(one["dataset"], one["teacher"], one["id"]): one for one in rows if part in (None, one["part"])}
+    labels = {(one["dataset"], one["teacher"], one["id"]): one for one in rows if one["part"] in parts}
     counts: dict[str, Counter[str]] = {gate: Counter() for gate in (*GATES, "rejected")}
     for dataset, teacher in sorted({(dataset, teacher) for dataset, teacher, _ in labels}):
         for row, _, verdict in judged(data, dataset, teacher):
@@ -83,7 +83,8 @@ def show(name: str, counts: Counter[str]) -> None:
 
 def main() -> None:
     data = Path(sys.argv[1])
-    for title, part in (("all 652", None), ("the 160 fresh ones", "fresh")):
+    parts = (("the first 652", ("tuned", "fresh")), ("the 160 fresh ones", ("fresh",)), ("with a context", ("context",)))
+    for title, part in parts:
         print(title)
         for name, counts in counted(data, part).items():
             show(name, counts)
