@@ -83,7 +83,8 @@ def show(name: str, counts: Counter[str]) -> None:
 
 def main() -> None:
     data = Path(sys.argv[1])
-    parts = (("the first 652", ("tuned", "fresh")), ("the 160 fresh ones", ("fresh",)), ("with a context", ("context",)))
+    first = ("the first 652", ("tuned", "fresh"))
+    parts = (first, ("the 160 fresh ones", ("fresh",)), ("with a context", ("context",)))
     for title, part in parts:
         print(title)
         for name, counts in counted(data, part).items():
