@@ -87,6 +87,11 @@ def test_from_training_to_votes(tinyllm: Command, scripted: Path, tmp_path: Path
     said = tinyllm("predict", "Which of these is number 1?", "--option", "thing 0", "--option", "thing 1", "--json")
     assert said.returncode == 0, said.stderr
     assert json.loads(said.stdout)["scoring"] == "explain"
+    for style in ("all", "parrot"):
+        options = ("--option", "thing 0", "--option", "thing 1", "--explain-as", style)
+        refused = tinyllm("predict", "Which of these is number 1?", *options)
+        assert refused.returncode == 2
+        assert "has no style of one teacher" in refused.stderr
     shown = tinyllm("report")
     assert shown.returncode == 0, shown.stderr
     assert "explain" in shown.stdout

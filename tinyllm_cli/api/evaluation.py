@@ -234,6 +234,8 @@ def predictor(project: Project | None, **options: Unpack[PredictOptions]) -> Pre
             )
         name, folder, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings.prefixes)
         limits = Limits.of(run.settings.train)
+        if styles and run.explains != "multitask":
+            explaining_run(run, styles[0])  # refuses: what it writes is one text for all teachers, or an answer
         target = run_target(run)
         usual: Scoring = "explain" if target.explaining.target == "rationale-first" else "rank"
         [scoring] = scorings_of(target, scoring or usual)
