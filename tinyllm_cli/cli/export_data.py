@@ -34,8 +34,8 @@ _choice = partial(typer.Option, rich_help_panel="Which rationales, as for distil
 def export_data(
     out: Annotated[Path, typer.Option(help="The folder to create.")],
     form: Annotated[
-        Literal["messages", "prompt-completion", "alpaca", "llama-factory"],
-        typer.Option("--format", help="For TRL: messages or prompt-completion."),
+        Literal["messages", "prompt-completion", "alpaca", "llama-factory", "columns"],
+        typer.Option("--format", help="For TRL: messages or prompt-completion. columns: question and rationale apart."),
     ] = "messages",
     files: Annotated[
         Literal["jsonl", "parquet", "hf"], typer.Option(help="hf: a folder for datasets.load_from_disk.")
