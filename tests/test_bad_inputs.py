@@ -1056,6 +1056,8 @@ BAD = [
     bad("review-export-onto", "tinyllm.csv exists", "review", "export", "tinyllm.csv", **{"tinyllm.csv": to_database}),
     bad("export-data-out", "s exists already.", "export-data", *TOY, "--out", "s", s=FOLDER),
     bad("export-data-format", "Invalid value for '--format'", "export-data", *TOY, "--out", "s", "--format", "csv"),
+    bad("report-dataset", "There is no data set 'nothing'.", "report", "--dataset", "nothing"),
+    bad("report-run", "There is no run 9.", "report", "--run", "9"),
     bad("push-no-prefix", "'me/toy' is not a repository of the hub.", "push", "--to", "me/toy"),
     bad("push-no-name", "'hub:toy' is not a repository of the hub.", "push", "--to", "hub:toy"),
     bad("push-path", "'hub:me/../x' is not a repository of the hub.", "push", "--to", "hub:me/../x"),
