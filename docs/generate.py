@@ -27,6 +27,7 @@ COMMANDS = (
     "predict",
     "export",
     "export-data",
+    "push",
     "list",
     "rename",
     "delete",

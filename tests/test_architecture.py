@@ -32,7 +32,7 @@ HEAVY = {
 LAYERS = (
     {"cli", "cli.views"},
     {"api"},
-    {"report", "experiments", "export", "maintenance"},
+    {"report", "experiments", "export", "maintenance", "publish"},
     {"audit", "evaluation", "training"},
     {"rationales", "rationales.gates"},
     {"elicitation", "ingestion"},
@@ -68,6 +68,7 @@ ALLOWED = {
         "files",
         "ingestion",
         "maintenance",
+        "publish",
         "rationales",
         "rationales.gates",
         "records",
@@ -149,6 +150,7 @@ ALLOWED = {
     "ingestion": {"config", "datasets", "errors", "events", "records", "store"},
     "iteration": set(),
     "maintenance": {"datasets", "errors", "files", "records", "store", "students", "training"},
+    "publish": {"errors", "records", "stats", "store", "training"},
     "rationales": {
         "config",
         "datasets",

@@ -240,3 +240,13 @@ def test_the_tables_of_the_results_follow_from_the_outcomes() -> None:
     shown = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert f"\n\n{first}\n\n" in shown
     assert f"\n\n{second}\n\n" in shown
+
+
+def test_the_page_about_other_tools_shows_the_script_that_runs() -> None:
+    page = (ROOT / "docs" / "interop.md").read_text(encoding="utf-8")
+    script = (ROOT / "docs" / "interop" / "train_trl.py").read_text(encoding="utf-8")
+    assert f"```python\n{script}```\n" in page
+    run = (ROOT / "docs" / "interop" / "run.sh").read_text(encoding="utf-8")
+    for tool in ("--model hf", "--model local-completions", "train_trl.py", "--max-model-len 1024"):
+        assert tool in page, tool
+        assert tool in run, tool

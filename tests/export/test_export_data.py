@@ -130,3 +130,35 @@ def test_it_is_whole_or_absent(toy: Command, tmp_path: Path, monkeypatch: pytest
     exported(toy, "--out", "data")
     again = toy("export-data", "--dataset", "toy", "--out", "data")
     assert (again.returncode, "data exists already." in again.stderr) == (2, True)
+
+
+def test_the_test_split_is_a_task_of_lm_evaluation_harness(toy: Command, tmp_path: Path) -> None:
+    """That the YAML is a task and finds its rows anywhere. docs/interop.md has what the harness does with it."""
+    import yaml
+
+    found = exported(toy, "--out", "data")
+    assert found["tasks"] == ["tinyllm_toy", "tinyllm_toy_seq2seq"]
+    (tmp_path / "data" / "lm-eval").rename(tmp_path / "moved")
+    functions: list[str] = []
+
+    class Loader(yaml.SafeLoader):
+        """The harness has one tag of its own."""
+
+    Loader.add_constructor("!function", lambda loader, node: functions.append(str(node.value)) or str(node.value))
+    for name, prompt in (("tinyllm_toy", "prompt"), ("tinyllm_toy_seq2seq", "input")):
+        task = yaml.load((tmp_path / "moved" / f"{name}.yaml").read_text(encoding="utf-8"), Loader)
+        assert (task["task"], task["output_type"], task["test_split"]) == (name, "multiple_choice", "test")
+        namespace: dict[str, Any] = {"__file__": str(tmp_path / "moved" / "questions.py")}
+        exec((tmp_path / "moved" / "questions.py").read_text(encoding="utf-8"), namespace)
+        assert functions.pop() == task["custom_dataset"] == "questions.load"
+        rows = namespace["load"]()[task["test_split"]]
+        assert len(rows) == found["rows"]["test"] == 3
+        first = rows[0]
+        assert task["doc_to_text"] == prompt
+        assert set(first) >= {task["doc_to_text"], task["doc_to_choice"], task["doc_to_target"]}, (
+            "columns: no templates"
+        )
+        assert first["options"][first["answer"]] == "thing 0 a"
+        asked = "predict: Which of these is number 0 of test?\nOptions:\n(a) thing 0 a\n(b) thing 0 b"
+        assert first[prompt].startswith(asked)
+        assert first["prompt"] == first["input"] + "\nAnswer:", "as a causal student reads it"

@@ -435,7 +435,7 @@ def test_an_ablation_compares_seeds_that_both_have(store: Store) -> None:
     found = report(store)
     [sheet] = [one for one in sheets(found) if one.name.startswith("ablation")]
     under = {row.label: row.cells[0].under for row in sheet.groups[0].rows}
-    assert under["rationales shuffled"] == "-5.0 (1 of 3 seeds)"
+    assert under["rationales shuffled"] == "-5.0 (-12.5\u00a0to\u00a0+0.0), Holm\u00a0p\u00a00.500 (1 of 3 seeds)"
     assert under["no rationales"] == "no seed in common"
     rows = {row["variant"]: row["difference"] for row in files(found)["ablation"]}
     assert rows["rationales shuffled"] == pytest.approx(-0.05)

@@ -24,6 +24,10 @@ def test_one_method_is_measured_against_chance(store: Store) -> None:
     evaluated(store, "toy", first(20))
     found = report(store).finding
     assert not found.compared
+    assert found.headline == (
+        "On toy, tiny (TinyLLM) answers 50.0 % of 40 test questions right (95 % interval 35.2 to 64.8); chance is"
+        " 25.0 %."
+    )
     assert found.statements[1] == (
         "tiny on toy (40 test questions, scored by rank): TinyLLM 50.0 % (35.2 to 64.8); chance 25.0 %."
     )
@@ -38,7 +42,12 @@ def test_a_comparison_tells_the_difference_its_interval_and_p_after_holm(store: 
     found = report(store)
     [tested] = [one for one in found.paper.comparisons if one.against == "Full fine-tuning"]
     assert tested.adjusted > tested.p
-    statement, in_all = found.finding.statements
+    statement, one_teacher, in_all = found.finding.statements
+    assert found.finding.headline == (
+        f"On toy, TinyLLM is 50.0 points more accurate than Full fine-tuning (95 % interval {100 * tested.low:+.1f} to"
+        f" {100 * tested.high:+.1f}): a significant difference on 40 test questions, p < 0.001 after Holm."
+    )
+    assert one_teacher.startswith("TinyLLM against Distill-step-by-step, student tiny, on toy"), "and one teacher"
     assert statement == (
         "TinyLLM against Full fine-tuning, student tiny, on toy (40 test questions, 1 seed, scored by rank): 75.0 %"
         f" against 25.0 %, +50.0 points (95 % interval {100 * tested.low:+.1f} to {100 * tested.high:+.1f}),"
@@ -75,14 +84,35 @@ def test_every_form_opens_with_it(inside: Command, store: Store, form: str) -> N
     found = report(store).finding
     if form == "page":
         page = Page(html_page(report(store))).text
-        assert page.index(found.statements[0]) < page.index("Accuracy on test by method")
+        assert page.index(found.headline) < page.index(found.statements[0]) < page.index("Accuracy on test by method")
         assert page.index("Accuracy on toy, 40 test questions") < page.index("Accuracy on test by method")
     elif form == "terminal":
         shown = inside("report").stdout
-        assert " ".join(shown.split()).startswith(f"Finding {found.statements[0]}")
+        assert " ".join(shown.split()).startswith(f"Finding {found.headline} {found.statements[0]}")
         assert "Accuracy on toy in percent" in shown
     else:
         written = json.loads(inside("report", "--json").stdout)
         assert next(iter(written)) == "finding"
         assert written["finding"]["statements"] == list(found.statements)
         assert [row["method"] for row in written["finding"]["overview"]] == ["Full fine-tuning", "TinyLLM"]
+
+
+@pytest.mark.parametrize("valid", [0.5, None])
+def test_one_teacher_is_every_single_teacher_that_valid_does_not_decide_between(
+    store: Store, valid: float | None
+) -> None:
+    """Neither the first nor the best on test stands for the others in silence."""
+    data(store, "toy", 40)
+    evaluated(store, "toy", first(30), valid=valid)
+    for teacher, right in (("ann", 10), ("bob", 20)):
+        evaluated(store, "toy", first(right), method="distill-step-by-step", alpha={teacher: 1.0}, valid=valid)
+    found = report(store)
+    why = "tie on valid" if valid else "have no valid accuracy to choose by"
+    tie = f"mean of 2 settings that {why} (ann=1 25.0; bob=1 50.0)."
+    [statement] = [one for one in found.finding.statements if "against Distill-step-by-step" in one]
+    assert tie in statement
+    assert "75.0 % against 37.5 %, +37.5 points" in statement
+    drawn = html_page(found)
+    assert "hollow: settings that valid does not decide between" in drawn
+    assert "<title>ann=1: 25.0 % (" in drawn
+    assert "<title>bob=1: 50.0 % (" in drawn

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.api.exports import export
     from tinyllm_cli.api.maintenance import backup, check, delete, inventory, prune, rename
     from tinyllm_cli.api.project import Project, open_store
+    from tinyllm_cli.api.publishing import push
     from tinyllm_cli.api.rationales import find_questions, gate, inspect_question
     from tinyllm_cli.api.reports import report
     from tinyllm_cli.api.reviews import decide, export_review_sheet, import_review_sheet, review_summary
@@ -60,6 +61,7 @@ VERBS = {
     "predict_file": "evaluation",
     "export": "exports",
     "export_data": "data_export",
+    "push": "publishing",
     "plan_experiment": "experiments",
     "run_experiment": "experiments",
     "plan_search": "experiments",
@@ -110,6 +112,7 @@ __all__ = [
     "predictor",
     "preview_elicitation",
     "prune",
+    "push",
     "rename",
     "report",
     "review_summary",

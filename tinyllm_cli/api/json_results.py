@@ -10,6 +10,7 @@ from tinyllm_cli.api.data import ImportResult
 from tinyllm_cli.api.data_export import DataExportResult
 from tinyllm_cli.api.environment import InfoResult
 from tinyllm_cli.api.maintenance import BackupResult, RenameResult
+from tinyllm_cli.api.publishing import PushResult
 from tinyllm_cli.api.reviews import DecisionResult, SheetImportResult, SheetResult
 from tinyllm_cli.audit.checks import CheckResult
 from tinyllm_cli.audit.choices import RationaleChoices
@@ -237,6 +238,7 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "predict": (PredictJson, PredictFileJson),
     "export": (ExportJson,),
     "export-data": (DataExportResult,),
+    "push": (PushResult,),
     "experiment": (ExperimentJson, ExperimentPlanJson, SearchPlanJson),
     "report": (Report,),
     "list": (Inventory,),

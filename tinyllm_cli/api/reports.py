@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.rationales.gates import GateSettings
     from tinyllm_cli.report.audit_section import AuditSection
     from tinyllm_cli.report.collect import Report
+    from tinyllm_cli.report.scope import Scope
 
 
 class ReportOptions(TypedDict, total=False):
@@ -33,6 +35,12 @@ class ReportOptions(TypedDict, total=False):
     with_paper: bool
     """Include the paper's own figures; default: False."""
 
+    datasets: Sequence[str]
+    """Only these data sets; default: all."""
+
+    runs: Sequence[int]
+    """Only these runs, beside teachers and untrained models; default: all."""
+
     samples: int
     """Case studies per data set; default: 5."""
 
@@ -51,9 +59,11 @@ class ReportResult:
 def report(project: Project, *, on_event: OnEvent = ignore_events, **options: Unpack[ReportOptions]) -> ReportResult:
     """Collect all results with paired tests, and write the files that are named.
 
-    Raises UsageProblem for an output that is the database, is not an earlier report, or is named twice."""
+    Raises UsageProblem for an unknown data set or run, and for an output that is the database, is not an earlier
+    report, or is named twice."""
     from tinyllm_cli.report.collect import collect
     from tinyllm_cli.report.outputs import Outputs
+    from tinyllm_cli.report.scope import find_scope
 
     outputs = Outputs(
         html=options.get("html"), md=options.get("md"), latex=options.get("latex"), csv=options.get("csv")
@@ -61,14 +71,17 @@ def report(project: Project, *, on_event: OnEvent = ignore_events, **options: Un
     store = project.store
     outputs.check(store.path)
     store.runs.mark_killed()
+    scope = find_scope(store, options.get("datasets", ()), options.get("runs", ()))
     gates = project.gates(True, options.get("max_target", 256))
     assert gates is not None
-    found = collect(store, samples=options.get("samples", 5), with_paper=options.get("with_paper", False), gates=gates)
-    audit = _audit(project, gates, on_event) if outputs.html is not None else None
+    found = collect(
+        store, samples=options.get("samples", 5), with_paper=options.get("with_paper", False), gates=gates, scope=scope
+    )
+    audit = _audit(project, gates, scope, on_event) if outputs.html is not None else None
     return ReportResult(report=found, written=tuple(outputs.write(found, audit)))
 
 
-def _audit(project: Project, gates: GateSettings, on_event: OnEvent) -> AuditSection:
+def _audit(project: Project, gates: GateSettings, scope: Scope, on_event: OnEvent) -> AuditSection:
     from tinyllm_cli.report.audit_section import audit_section
 
     read = 0
@@ -78,4 +91,4 @@ def _audit(project: Project, gates: GateSettings, on_event: OnEvent) -> AuditSec
         read += 1
         on_event(Progress(label="report", done=read, detail=what))
 
-    return audit_section(project.store, gates, watch=watch)
+    return audit_section(project.store, gates, watch=watch, scope=scope)

@@ -27,6 +27,7 @@ from tinyllm_cli.cli import (
     list_,
     predict,
     prune,
+    push,
     rename,
     report,
     review,
@@ -64,6 +65,7 @@ app.command(name="report")(report.report)
 app.command(name="predict")(predict.predict)
 app.command(name="export")(export.export)
 app.command(name="export-data")(export_data.export_data)
+app.command(name="push")(push.push)
 app.command(name="list")(list_.list_contents)
 app.command(name="rename")(rename.rename)
 app.command(name="delete")(delete.delete)

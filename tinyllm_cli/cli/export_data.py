@@ -34,8 +34,8 @@ _choice = partial(typer.Option, rich_help_panel="Which rationales, as for distil
 def export_data(
     out: Annotated[Path, typer.Option(help="The folder to create.")],
     form: Annotated[
-        Literal["messages", "prompt-completion", "alpaca", "llama-factory"],
-        typer.Option("--format", help="For TRL: messages or prompt-completion."),
+        Literal["messages", "prompt-completion", "alpaca", "llama-factory", "columns"],
+        typer.Option("--format", help="For TRL: messages or prompt-completion. columns: question and rationale apart."),
     ] = "messages",
     files: Annotated[
         Literal["jsonl", "parquet", "hf"], typer.Option(help="hf: a folder for datasets.load_from_disk.")
@@ -76,7 +76,8 @@ def export_data(
 
     A row of train ends with a rationale and the gold answer; the rows of valid and test have the answer alone. Gates,
     human verdicts, selection and splits are those of distill with the same options. README.md names the sources; for
-    llama-factory there is a dataset_info.json.
+    llama-factory there is a dataset_info.json. The folder lm-eval has the test split as a task for
+    lm-evaluation-harness, which loads offline with its --include_path.
 
     Example: tinyllm export-data --dataset obqa --format alpaca --out obqa-alpaca
     """
@@ -92,4 +93,7 @@ def export_data(
     session.console.say(f"{done.folder}: {counts}.")
     for teacher, record in done.rationales.items():
         session.console.say(f"  {teacher}: {record['rationales']} rationales for {record['questions']} questions")
+    if done.tasks:
+        session.console.say(f"  {Path(done.folder) / 'lm-eval'}: the test split as lm-evaluation-harness task"
+                            f" {done.tasks[0]} ({done.tasks[1]} for encoder-decoder models)")  # fmt: skip
     session.console.result(done)

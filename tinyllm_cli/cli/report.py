@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinyllm_cli import api
+from tinyllm_cli.cli.completion import dataset_names, run_numbers
 from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.console import Console
@@ -27,6 +28,15 @@ def report(
     latex: Annotated[Path | None, typer.Option("--latex", help="Write the tables as LaTeX here.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write each table as a CSV file into this folder.")] = None,
     with_paper: Annotated[bool, typer.Option("--with-paper", help="Put the paper's own figures beside.")] = False,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", "-d", help="Only this data set. Repeatable.", autocompletion=dataset_names),
+    ] = None,
+    run: Annotated[
+        list[int] | None,
+        typer.Option("--run", help="Only this run, with teachers and untrained models. Repeatable.",
+                     autocompletion=run_numbers),
+    ] = None,
     samples: Annotated[int, typer.Option(min=0, help="Case studies to show for each data set.")] = 5,
     max_target: MaxTarget = 256,
     db: Db = DEFAULT_DB,
@@ -34,7 +44,7 @@ def report(
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
-) -> None:
+) -> None:  # fmt: skip
     """Show the paper's tables and figures of what was measured, with paired tests; and data, teachers, costs, runs.
 
     Example: tinyllm report --html report.html
@@ -43,8 +53,8 @@ def report(
     console = session.console
     with session.project() as project, console.events() as on_event:
         made = api.report(
-            project, html=html, md=md, latex=latex, csv=csv, with_paper=with_paper, samples=samples,
-            max_target=max_target, on_event=on_event,
+            project, html=html, md=md, latex=latex, csv=csv, with_paper=with_paper, datasets=dataset or (),
+            runs=run or (), samples=samples, max_target=max_target, on_event=on_event,
         )  # fmt: skip
     found = made.report
     _show(console, found)
@@ -77,6 +87,8 @@ def _show(console: Console, found: Report) -> None:
 
     if console.json:
         return
+    if found.scope.in_words:
+        console.say(found.scope.in_words)
     console.show(finding_text(found.finding))
     for plot in list(overview_plots(found.paper, console.width))[:_PLOTS]:
         console.say(plot)

@@ -8,11 +8,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import Busy, UsageProblem
 from tinyllm_cli.export.data_rows import RowFormat
+from tinyllm_cli.export.lm_eval_task import TASK_FOLDER, task_names, write_task
 from tinyllm_cli.files import exclusive, to_disk
 
 FileKind = Literal["jsonl", "parquet", "hf"]
@@ -21,9 +24,20 @@ Rows = Sequence[Mapping[str, Any]]
 _TEMPORARY = ".{}.tinyllm-new-"
 
 
-def write_data(out: Path, splits: Mapping[str, Rows], kind: FileKind, *, card: str, name: str, form: RowFormat) -> None:
-    """Write the splits that have rows to the new folder `out`: it has all of them or does not exist. `name` is that of
-    the data set.
+@dataclass(frozen=True, kw_only=True)
+class DataFolder:
+    """What is written for the data set `name`: rows by split, the card, and the questions of the lm-eval task."""
+
+    name: str
+    form: RowFormat
+    kind: FileKind
+    splits: Mapping[str, Rows]
+    card: str
+    test: Sequence[Question] = ()
+
+
+def write_data(out: Path, data: DataFolder) -> None:
+    """Write the splits that have rows to the new folder `out`: it has all of them or does not exist.
 
     Raises UsageProblem when the folder exists, and Busy when another process writes it."""
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -37,10 +51,12 @@ def write_data(out: Path, splits: Mapping[str, Rows], kind: FileKind, *, card: s
             shutil.rmtree(killed, ignore_errors=True)
         temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent))
         try:
-            _write(temporary, {split: rows for split, rows in splits.items() if rows}, kind)
-            if form == "llama-factory" and kind == "jsonl":
-                _write_registry(temporary, list(splits), name)
-            (temporary / "README.md").write_text(card, encoding="utf-8")
+            _write(temporary, {split: rows for split, rows in data.splits.items() if rows}, data.kind)
+            if data.form == "llama-factory" and data.kind == "jsonl":
+                _write_registry(temporary, list(data.splits), data.name)
+            if data.test:
+                write_task(temporary / TASK_FOLDER, data.name, data.test)
+            (temporary / "README.md").write_text(data.card, encoding="utf-8")
             temporary.chmod(0o755)
             to_disk(*(path for path in temporary.rglob("*") if path.is_file()))
             temporary.rename(out)
@@ -98,6 +114,14 @@ def data_card(name: str, counts: Mapping[str, int], kind: FileKind, lineage: Map
         "",
     ]
     lines += ["| split | rows |", "| --- | --- |", *(f"| {split} | {count} |" for split, count in counts.items()), ""]
+    if "test" in counts:
+        causal, seq2seq = task_names(name)
+        lines += [
+            f"`{TASK_FOLDER}` has the test split as tasks for lm-evaluation-harness: `{causal}`, and `{seq2seq}` for",
+            f"encoder-decoder models. `lm_eval --include_path {TASK_FOLDER} --tasks {causal} --model hf"
+            " --model_args pretrained=MODEL`",
+            "",
+        ]
     if lineage:
         lines += ["Rationales in train, by teacher:", "", "```json", json.dumps(lineage, indent=1), "```", ""]
     return "\n".join(lines)

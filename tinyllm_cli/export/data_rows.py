@@ -9,7 +9,7 @@ from tinyllm_cli.datasets.question import Question, option_line
 from tinyllm_cli.students.inputs import ANSWER
 from tinyllm_cli.training.data import TrainingQuestion
 
-RowFormat = Literal["messages", "prompt-completion", "alpaca", "llama-factory"]
+RowFormat = Literal["messages", "prompt-completion", "alpaca", "llama-factory", "columns"]
 ROW_FORMATS: tuple[RowFormat, ...] = get_args(RowFormat)
 
 
@@ -35,11 +35,14 @@ def answer_rows(questions: Iterable[Question], form: RowFormat) -> Iterator[dict
 def _row(
     question: Question, form: RowFormat, *, rationale: str = "", teacher: str = "", weight: float = 1.0
 ) -> dict[str, Any]:
-    answer = f"Answer: {option_line(question.answer, question.gold)}"
-    completion = f"{rationale}\n\n{answer}" if rationale else answer
     return {
-        "id": question.key, "teacher": teacher, "weight": weight, **_FORMS[form](question, completion),
+        "id": question.key, "teacher": teacher, "weight": weight, **_FORMS[form](question, rationale),
     }  # fmt: skip
+
+
+def _completion(question: Question, rationale: str) -> str:
+    answer = f"Answer: {option_line(question.answer, question.gold)}"
+    return f"{rationale}\n\n{answer}" if rationale else answer
 
 
 def _asked(question: Question) -> str:
@@ -52,31 +55,43 @@ def _prompt(question: Question) -> str:
     return f"Context: {question.context}\n\n{_asked(question)}" if question.context else _asked(question)
 
 
-def _messages(question: Question, completion: str) -> Mapping[str, Any]:
+def _messages(question: Question, rationale: str) -> Mapping[str, Any]:
     return {
         "messages": [
             {"role": "user", "content": _prompt(question)},
-            {"role": "assistant", "content": completion},
+            {"role": "assistant", "content": _completion(question, rationale)},
         ]
     }
 
 
-def _prompt_completion(question: Question, completion: str) -> Mapping[str, Any]:
+def _prompt_completion(question: Question, rationale: str) -> Mapping[str, Any]:
     """TRL joins the two as they are, so the space between them belongs to one of them."""
-    return {"prompt": f"{_prompt(question)}\n\n", "completion": completion}
+    return {"prompt": f"{_prompt(question)}\n\n", "completion": _completion(question, rationale)}
 
 
-def _alpaca(question: Question, completion: str) -> Mapping[str, Any]:
-    return {"instruction": _asked(question), "input": question.context or "", "output": completion}
+def _alpaca(question: Question, rationale: str) -> Mapping[str, Any]:
+    return {
+        "instruction": _asked(question),
+        "input": question.context or "",
+        "output": _completion(question, rationale),
+    }
 
 
-def _llama_factory(question: Question, completion: str) -> Mapping[str, Any]:
+def _llama_factory(question: Question, rationale: str) -> Mapping[str, Any]:
     return {
         "conversations": [
             {"from": "human", "value": _prompt(question)},
-            {"from": "gpt", "value": completion},
+            {"from": "gpt", "value": _completion(question, rationale)},
         ]
     }
+
+
+def _columns(question: Question, rationale: str) -> Mapping[str, Any]:
+    """Each part on its own. `tinyllm import` reads these names."""
+    return {
+        "question": question.text, "context": question.context or "", "options": list(question.options),
+        "answer": question.answer, "rationale": rationale,
+    }  # fmt: skip
 
 
 _FORMS: Mapping[RowFormat, Callable[[Question, str], Mapping[str, Any]]] = {
@@ -84,4 +99,5 @@ _FORMS: Mapping[RowFormat, Callable[[Question, str], Mapping[str, Any]]] = {
     "prompt-completion": _prompt_completion,
     "alpaca": _alpaca,
     "llama-factory": _llama_factory,
+    "columns": _columns,
 }

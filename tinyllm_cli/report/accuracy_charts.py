@@ -49,8 +49,9 @@ def _overview(table: MainTable, column: Column) -> Chart:
         for line in table.teachers if column.dataset in line.entries
     ]  # fmt: skip
     students = list(dict.fromkeys(student for _, student, _ in shown))
+    slots = _slots([student for student in students if student != TEACHERS])
     rows = [
-        {"method": method, "series": legend_name(student), **_figures(arm),
+        {"method": method, "series": legend_name(student), "slot": slots[student], **_figures(arm),
          "hint": f"{student}, {' '.join(method.split())}: {_interval(arm)}"}
         for method, student, arm in shown
     ]  # fmt: skip
@@ -60,9 +61,15 @@ def _overview(table: MainTable, column: Column) -> Chart:
         title=f"accuracy in percent; dashed: chance, {number(column.chance)}",
         domain=enclosing(bounds, left=0.03, right=0.16),  # the figure is written right of the interval
     )
-    several = len({student for student in students if student != TEACHERS}) > 1
-    apart = {"yOffset": altair.YOffset("series:N", sort=None)} if several else {}
+    apart = {"yOffset": altair.YOffset("slot:N", sort="ascending")} if len(set(slots.values())) > 1 else {}
     channels = series(students, legend=len(students) > 1)
+    ties = [
+        {"method": wrapped(line.label), "series": legend_name(student), "slot": slots[student],
+         "mean": 100 * arm.mean, "hint": f"{arm.alphas or 'a setting'}: {_interval(arm)}"}
+        for block in table.blocks for student in [short(block.student)]
+        for line in block.lines if column.dataset in line.entries
+        for arm in line.entries[column.dataset].tied
+    ]  # fmt: skip
     base = layer(rows).encode(y=categories("method", methods), color=channels["color"], description="hint:N", **apart)
     chance = layer([{"chance": 100 * column.chance, "hint": f"chance: {number(column.chance)} %"}])
     layers = [
@@ -73,14 +80,31 @@ def _overview(table: MainTable, column: Column) -> Chart:
             x=horizontal("high", x), text="shown:N", color=altair.value("var(--ink)")
         ),
     ]
+    if ties:
+        layers.append(
+            layer(ties).mark_point(filled=False, size=45, strokeWidth=1.5).encode(
+                x=horizontal("mean", x), y=categories("method", methods), color=channels["color"], description="hint:N",
+                **apart,
+            )
+        )  # fmt: skip
     per_method = max(sum(method == one for one, _, _ in shown) for method in methods)
     tallest = max(method.count("\n") for method in methods) + 1
     return draw(
         layers,
-        f"Accuracy on {column.dataset}, {column.n:,} test questions, scored by {table.scoring}",
+        f"Accuracy on {column.dataset}, {column.n:,} test questions, scored by {table.scoring}"
+        + ("; hollow: settings that valid does not decide between" if ties else ""),
         f"Chance is {number(column.chance)} %. " + "; ".join(str(row["hint"]) for row in rows),
         height=len(methods) * max(_ROW, 22 * per_method, 16 * tallest),
     )
+
+
+def _slots(students: Sequence[str]) -> dict[str, str]:
+    """Where the students of one method are beside each other. Teachers, which have rows of their own, are in the
+    middle: between the students, or where the middle one is."""
+    between = len(students) % 2 == 0
+    middle = len(students) // 2
+    places = {student: place + (between and place >= middle) for place, student in enumerate(students)}
+    return {student: str(place) for student, place in {**places, TEACHERS: middle}.items()}
 
 
 def _figures(arm: Arm) -> dict[str, Any]:

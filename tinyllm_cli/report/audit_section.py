@@ -11,6 +11,7 @@ from tinyllm_cli.audit.summary import OnAudited, Survey, opened, survey
 from tinyllm_cli.audit.teacher_stats import TeacherQuality, chosen_variants
 from tinyllm_cli.datasets.duplicates import Repeats, repeats
 from tinyllm_cli.rationales.gates import GateSettings
+from tinyllm_cli.report.scope import WHOLE, Scope
 from tinyllm_cli.report.table_model import Group, Sheet, TableCell, TableRow, money, number, slug
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationale_stats as stored_surveys
@@ -42,16 +43,16 @@ class AuditSection:
 
 
 def audit_section(
-    store: Store, gates: GateSettings | None = None, watch: OnAudited = lambda _what: None
+    store: Store, gates: GateSettings | None = None, watch: OnAudited = lambda _what: None, scope: Scope = WHOLE
 ) -> AuditSection:  # fmt: skip
     """Verdicts that the store lacks are computed and stored. Lengths are in characters: a report loads no student.
 
     Of a large split the first questions are read, which bounds a share to 1.4 points at 95 %; `tinyllm audit` reads
     all. Copies between splits are found among all questions."""
-    names = sorted(store.rationales.datasets_with_rationales())
+    names = sorted(filter(scope.has_dataset, store.rationales.datasets_with_rationales()))
     surveys = tuple(survey(store, name, gates=gates, watch=watch, first=FIRST) for name in names)
     copied = {one.dataset: one.repeats for one in surveys}
-    others = [name for name in store.questions.names() if name not in copied]
+    others = [name for name in filter(scope.has_dataset, store.questions.names()) if name not in copied]
     copied |= {name: tuple(repeats(opened(store, name))) for name in others}
     return AuditSection(
         copies=tuple((name, shared) for name in sorted(copied) for shared in copied[name]),

@@ -15,9 +15,14 @@ from tinyllm_cli.report.arms import Arm
 from tinyllm_cli.report.main_table import MainTable, MethodLine
 from tinyllm_cli.report.table_model import short
 from tinyllm_cli.store import Store
+from tinyllm_cli.store.question_lookup import PredictionRow
+from tinyllm_cli.training.methods import TITLES
 
+EXPLAIN = "explain"
 _OPTION_UNKNOWN = "no option"
 TO_READ = "example"
+EXPLAINED = "a student explains its answer"
+_MOST_EXPLAINED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +35,18 @@ class Answered:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Explained:
+    """What a student wrote before its answer, which is `right` or not."""
+
+    who: str
+    text: str
+    right: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Case:
-    """A question with the answers to it, and each teacher's rationale after the gates. `why`: the reason for its
-    choice."""
+    """A question with the answers to it, the students' own rationales, and each teacher's rationale after the gates.
+    `why`: the reason for its choice."""
 
     dataset: str
     split: str
@@ -43,6 +57,7 @@ class Case:
     options: tuple[str, ...]
     answer: int
     answered: tuple[Answered, ...]
+    explained: tuple[Explained, ...]
     reply_views: tuple[ReplyView, ...]
 
 
@@ -62,8 +77,11 @@ def cases(
     questions with rationales follow, spread evenly."""
     for name in names:
         instructive = _instructive(store, tables, name, count)
-        test = _Split.of(store, name, "test", gates) if instructive else None
+        keys = store.predictions.explained(name, "test") if count else []
+        test = _Split.of(store, name, "test", gates) if instructive or keys else None
         chosen = [test.case(*one) for one in instructive] if test else []
+        if test and not any(case.explained for case in chosen):
+            chosen += [test.case(key, EXPLAINED, {}) for key in keys if key not in {case.key for case in chosen}]
         yield from chosen
         left = count - sum(bool(case.reply_views) for case in chosen)
         if left:
@@ -159,8 +177,22 @@ class _Split:
             options=tuple(option_line(index, text) for index, text in enumerate(question.options)),
             answer=question.answer,
             answered=tuple(_answered(self.store, label, arm, key) for label, arm in lines.items()),
+            explained=tuple(_explained(found.predictions)),
             reply_views=tuple(_shown(found.reply_views, self.sources)),
         )
+
+
+def _explained(predictions: Sequence[PredictionRow]) -> Iterator[Explained]:
+    """The latest text of each kind of student that explains before it answers."""
+    latest = {
+        (one.method, one.student): one
+        for one in predictions
+        if one.scoring == EXPLAIN and one.kind == "run" and one.text
+    }
+    for one in list(latest.values())[-_MOST_EXPLAINED:]:
+        name = TITLES.get(one.method or "", one.who)
+        who = f"{name}, {short(one.student or '')} ({one.who})"
+        yield Explained(who=who, text=one.text or "", right=one.correct)
 
 
 def _answered(store: Store, who: str, arm: Arm, key: str) -> Answered:

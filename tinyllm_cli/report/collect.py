@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -20,6 +20,7 @@ from tinyllm_cli.report.not_shown import not_shown
 from tinyllm_cli.report.paper_figures import published
 from tinyllm_cli.report.paper_tables import Paper, paper
 from tinyllm_cli.report.pareto import Tradeoff, tradeoffs
+from tinyllm_cli.report.scope import WHOLE, Scope
 from tinyllm_cli.stats import wilson
 from tinyllm_cli.store import Store, now
 from tinyllm_cli.store.questions import SplitProfile
@@ -103,10 +104,13 @@ class ExcludedResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
+    """Everything that a report shows. `scope` names the data sets and runs that it is limited to."""
+
     finding: Finding
     version: str
     made: str
     database: str
+    scope: Scope
     datasets: tuple[DatasetSummary, ...]
     teachers: tuple[TeacherCosts, ...]
     asked: tuple[Elicitation, ...]
@@ -123,27 +127,32 @@ class Report:
         return asdict(self)
 
 
-def collect(store: Store, *, samples: int, with_paper: bool = False, gates: GateSettings | None = None) -> Report:
-    """Everything in the store, with `samples` case studies for each data set, their rationales after these gates;
-    `with_paper` adds the paper's own figures."""
-    runs = store.runs.everything()
+def collect(
+    store: Store, *, samples: int, with_paper: bool = False, gates: GateSettings | None = None, scope: Scope = WHOLE
+) -> Report:
+    """What is in the store and in the scope, with `samples` case studies for each data set, their rationales after
+    these gates; `with_paper` adds the paper's own figures."""
+    runs = [run for run in store.runs.everything() if scope.has_run(run)]
     by_id = {run.id: run for run in runs}
-    names = store.questions.names()
+    names = [name for name in store.questions.names() if scope.has_dataset(name)]
     changed = store.evaluations.outdated()
-    everything = store.evaluations.everything()
+    everything = [one for one in store.evaluations.everything() if scope.has_evaluation(one)]
     evaluations = [one for one in everything if one.id not in changed]
     places = {(name, split): n for name in names for split, n in store.questions.splits(name).items()}
     sizes = {name: places.get((name, "train"), 0) for name in names}
     found = arms(evaluations, by_id, sizes)
     made = paper(store, found, sizes, published() if with_paper else None)
+    made = replace(made, searches=tuple(one for one in made.searches if scope.has_dataset(one.dataset)))
     labels = run_labels(runs)
     results = tuple(result(evaluation, by_id, labels) for evaluation in evaluations)
-    costs, asked = store.rationales.costs(), store.elicitations.everything()
+    costs = [one for one in store.rationales.costs() if scope.has_dataset(one.dataset)]
+    asked = [one for one in store.elicitations.everything() if scope.has_dataset(one.dataset)]
     return Report(
         finding=finding(made, len(results)),
         version=__version__,
         made=now(),
         database=store.path.name,
+        scope=scope,
         datasets=tuple(_dataset(store, name) for name in names),
         teachers=tuple(costs),
         asked=tuple(asked),

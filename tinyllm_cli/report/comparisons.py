@@ -30,7 +30,8 @@ class Comparison:
     comparisons of the report. `discordant` is the share of questions that just one of the two got right, a mean over
     seeds; `spread` the mean of the questions' squared differences, each a mean over seeds; `smallest` the minimum
     detectable difference at 80 % power, None where no difference would be detected. Of several data sets each may have
-    another number of seeds: `seeds` is the highest, `fewest_seeds` the lowest."""
+    another number of seeds: `seeds` is the highest, `fewest_seeds` the lowest. `evaluations` are the pairs that were
+    compared."""
 
     part: str
     arm: str
@@ -49,6 +50,7 @@ class Comparison:
     discordant: float
     spread: float
     smallest: float | None
+    evaluations: tuple[tuple[int, int], ...]
 
 
 def comparisons(store: Store, pairings: Sequence[Pairing]) -> list[Comparison]:
@@ -107,4 +109,5 @@ def _compared(store: Store, pairing: Pairing, together: Sequence[Sequence[tuple[
         discordant=discordant,
         spread=spread,
         smallest=smallest_difference(n, spread, discordant),
+        evaluations=tuple(pair for some in together for pair in some),
     )

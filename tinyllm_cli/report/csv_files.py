@@ -75,7 +75,8 @@ def _evaluation(one: Result) -> dict[str, Any]:
 
 
 def _flat(comparison: Comparison) -> dict[str, Any]:
-    return {field.name: getattr(comparison, field.name) for field in fields(comparison)}
+    names = (field.name for field in fields(comparison) if field.name != "evaluations")
+    return {name: getattr(comparison, name) for name in names}
 
 
 def _sweep_rows(sweeps: Iterable[Sweep]) -> Iterator[dict[str, Any]]:

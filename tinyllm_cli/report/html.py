@@ -21,6 +21,7 @@ from tinyllm_cli.report.provenance import data_sheets, run_sheet, teacher_sheets
 from tinyllm_cli.report.sheets import comparisons_sheet, left_out_sheet, sweep_sheet, table_sheets
 from tinyllm_cli.report.table_model import Sheet
 from tinyllm_cli.report.terminal import alpha_text, percent
+from tinyllm_cli.report.terms import TERMS, anchor, with_terms
 from tinyllm_cli.terminal import printable
 
 
@@ -29,7 +30,7 @@ def html_page(report: Report, audit: AuditSection | None = None) -> str:
     may be left out."""
     sizes = {data.name: data.splits.get("train", 0) for data in report.datasets}
     shown = {
-        "overview": [chart for table in report.paper.tables for chart in overview_charts(table)],
+        "overview": [list(overview_charts(table)) for table in report.paper.tables],
         "curves": list(panels(report.runs, sizes)),
         "tradeoffs": [(tradeoff_sheet(one), list(tradeoff_charts(one))) for one in report.tradeoffs],
         "data": data_sheets(report),
@@ -62,7 +63,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["percent"] = percent
-    made.globals |= {"alpha_text": alpha_text}
+    made.filters |= {"terms": with_terms, "anchor": anchor}
+    made.globals |= {"alpha_text": alpha_text, "terms": TERMS, "term_names": frozenset(TERMS)}
     return made
 
 
@@ -110,3 +112,4 @@ def _contents(report: Report, shown: Mapping[str, Any]) -> Iterator[tuple[str, s
     if shown["quality"]:
         yield "audit", "Rationale quality"
     yield "provenance", "Provenance"
+    yield "terms", "Terms"

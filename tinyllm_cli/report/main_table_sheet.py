@@ -74,14 +74,14 @@ def _settings(line: MethodLine, usual: int) -> str:
 
 def _of_several(entry: Entry) -> str:
     if entry.tied:
-        return _tie(entry)
+        return tie_text(entry)
     if entry.finalists == 1:
         return f"the one of {entry.tried} settings with the most seeds"
     in_all = f" with the most seeds, {entry.tried} in all" if entry.finalists < entry.tried else ""
     return f"{'best on valid' if entry.on_valid else 'the newest state'} of {entry.finalists} settings{in_all}"
 
 
-def _tie(entry: Entry) -> str:
+def tie_text(entry: Entry) -> str:
     """Every tied setting with its accuracy on test: the line shows their mean."""
     shown = "; ".join(f"{_setting(arm)} {number(arm.mean)}" for arm in entry.tied[:_SHOWN_TIED])
     more = len(entry.tied) - _SHOWN_TIED

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tinyllm_cli.report.ablation import Ablation
 from tinyllm_cli.report.arms import Arm
 from tinyllm_cli.report.collect import ExcludedResult, Report, Result
-from tinyllm_cli.report.comparisons import Comparison
+from tinyllm_cli.report.comparisons import Comparison, common
 from tinyllm_cli.report.main_table_sheet import main_sheet, published_row
 from tinyllm_cli.report.paper_tables import Paper
 from tinyllm_cli.report.pareto import tradeoff_sheet
@@ -55,7 +55,7 @@ def ablation_sheet(one: Ablation, paper: Paper, *, first: bool) -> Sheet:
     whole = TableRow(label=one.label, note=_alphas(one), cells=tuple(arm_cell(one.whole[name]) for name in names))
     rows = [whole]
     for variant in one.variants:
-        cells = [_beside(variant.arms.get(name), one.whole[name]) for name in names]
+        cells = [_beside(variant.arms.get(name), one.whole[name], paper.comparisons) for name in names]
         rows.append(TableRow(label=variant.label, cells=tuple(cells)))
     groups = [Group(rows=tuple(rows))]
     if paper.published is not None and first:
@@ -68,20 +68,34 @@ def ablation_sheet(one: Ablation, paper: Paper, *, first: bool) -> Sheet:
         head=("variant", *(f">{name}" for name in names)),
         groups=tuple(groups),
         notes=(
-            "Accuracy on test in percent, and below it the difference to the whole in points, over the seeds that both"
-            " have.",
+            "Accuracy on test in percent, and below it the difference to the whole in points with its 95 % interval and"
+            " p after Holm's correction, over the seeds that both have.",
         ),
     )
 
 
-def _beside(arm: Arm | None, whole: Arm) -> TableCell:
+def _beside(arm: Arm | None, whole: Arm, tested: Sequence[Comparison]) -> TableCell:
     if arm is None:
         return TableCell()
     ahead, seeds = arm.ahead_of(whole)
+    if ahead is None:
+        return TableCell(text=arm_cell(arm).text, under="no seed in common")
     few = f" ({seeds} of {whole.seed_count} seeds)" if set(arm.seeds) != set(whole.seeds) else ""
-    return TableCell(
-        text=arm_cell(arm).text, under="no seed in common" if ahead is None else f"{100 * ahead:+.1f}{few}"
-    )
+    return TableCell(text=arm_cell(arm).text, under=f"{100 * ahead:+.1f}{_certainty(arm, whole, tested)}{few}")
+
+
+def _certainty(arm: Arm, whole: Arm, tested: Sequence[Comparison]) -> str:
+    """The interval of the difference of `arm` to `whole`, and p. The comparison may have them the other way round."""
+    pairs = common(whole, arm)
+    for one in tested:
+        if set(one.evaluations) == set(pairs):
+            low, high = 0.0 - one.high, 0.0 - one.low  # no -0.0
+        elif set(one.evaluations) == {(theirs, ours) for ours, theirs in pairs}:
+            low, high = one.low, one.high
+        else:
+            continue
+        return f" ({100 * low:+.1f}\u00a0to\u00a0{100 * high:+.1f}), Holm\u00a0p\u00a0{p_text(one.adjusted)}"
+    return ", not tested"
 
 
 def _alphas(one: Ablation) -> str:

@@ -29,6 +29,18 @@ class PredictionQueries:
         )
         return [row["key"] for row in rows]
 
+    def explained(self, dataset: str, split: str) -> list[str]:
+        """The keys of up to two questions that a student explained before it answered: one that it got right, and one
+        that it got wrong."""
+        rows = self._db.rows(
+            "SELECT p.correct, min(p.key) AS key FROM predictions p JOIN evaluations e ON e.id = p.evaluation"
+            " JOIN dataset_questions dq ON dq.dataset = e.dataset AND dq.split = e.split AND dq.key = p.key"
+            " AND dq.question = p.question WHERE e.dataset = ? AND e.split = ? AND e.scoring = 'explain'"
+            " AND e.kind = 'run' AND p.text IS NOT NULL GROUP BY p.correct ORDER BY p.correct DESC",
+            (dataset, split),
+        )
+        return list(dict.fromkeys(row["key"] for row in rows))
+
     def answers_to(self, evaluations: Sequence[int], key: str) -> list[tuple[int | None, bool]]:
         """(option, whether it is correct) of a question by key, in the order of the evaluations; None: unparseable."""
         found = {

@@ -36,6 +36,11 @@ class VerdictQueries:
             (hash, json.dumps(settings), now()),
         )
 
+    def gate_settings(self, hash: str) -> dict[str, Any] | None:
+        """The settings of a hash; None where no gates with it judged anything here."""
+        row = self._db.one("SELECT settings FROM gates WHERE hash = ?", (hash,))
+        return None if row is None else dict(self._db.decoded(row["settings"], dict, "gates.settings"))
+
     def stored(self, gates: str, rationales: Sequence[int]) -> dict[int, StoredVerdict]:
         """The stored verdicts on these rationales, by ID."""
         marks = ",".join("?" * len(rationales))

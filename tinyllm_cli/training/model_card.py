@@ -53,9 +53,7 @@ def model_card(run: Run, step: int, valid_accuracy: float | None) -> str:
         "",
         "## Input",
         "",
-        *input_lines(run),
-        "",
-        _LAST_LINES[run.explains or "multitask"],
+        *usage_lines(run),
     ]
     return "\n".join(lines) + "\n"
 
@@ -66,6 +64,11 @@ _LAST_LINES = {
     "rationale-first": "A causal student reads one more line, `Rationale:`. Rationales, `Answer:` and the text of an"
     " option follow.",
 }
+
+
+def usage_lines(run: Run) -> list[str]:
+    """How to ask a run's student, in Markdown."""
+    return [*input_lines(run), "", _LAST_LINES[run.explains or "multitask"]]
 
 
 def input_lines(run: Run) -> list[str]:

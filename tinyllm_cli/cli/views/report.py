@@ -24,7 +24,8 @@ _MARKS = "ox+*#%"
 
 def finding_text(finding: Finding) -> Text:
     """What the report found, as plain text for Rich."""
-    return plain("\n".join(("Finding", *finding.statements)))
+    details = (one for one in finding.statements if one != finding.headline)
+    return plain("\n".join(("Finding", finding.headline, "", *details)))
 
 
 def sheet_table(sheet: Sheet) -> Table:
