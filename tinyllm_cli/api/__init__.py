@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from tinyllm_cli.api.evaluation import evaluate, predict, predict_file, predictor
     from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
     from tinyllm_cli.api.exports import export
-    from tinyllm_cli.api.maintenance import backup, check, delete, inventory, prune, rename
+    from tinyllm_cli.api.maintenance import activity, backup, check, delete, inventory, prune, rename, tables
     from tinyllm_cli.api.project import Project, open_store
+    from tinyllm_cli.api.questions import question_neighbours, search_questions
     from tinyllm_cli.api.rationales import find_questions, gate, inspect_question
     from tinyllm_cli.api.reports import report
     from tinyllm_cli.api.reviews import decide, export_review_sheet, import_review_sheet, review_summary
@@ -48,6 +49,8 @@ VERBS = {
     "leakage": "scores",
     "find_questions": "rationales",
     "inspect_question": "rationales",
+    "search_questions": "questions",
+    "question_neighbours": "questions",
     "decide": "reviews",
     "export_review_sheet": "reviews",
     "import_review_sheet": "reviews",
@@ -65,18 +68,21 @@ VERBS = {
     "plan_search": "experiments",
     "run_search": "experiments",
     "report": "reports",
+    "activity": "maintenance",
     "inventory": "maintenance",
     "rename": "maintenance",
     "delete": "maintenance",
     "prune": "maintenance",
     "backup": "maintenance",
     "check": "maintenance",
+    "tables": "maintenance",
     "info": "environment",
 }
 """Public name -> the module of this package that holds it."""
 
 __all__ = [
     "Project",
+    "activity",
     "audit",
     "backup",
     "check",
@@ -110,11 +116,14 @@ __all__ = [
     "predictor",
     "preview_elicitation",
     "prune",
+    "question_neighbours",
     "rename",
     "report",
     "review_summary",
     "run_experiment",
     "run_search",
+    "search_questions",
+    "tables",
     "usefulness",
 ]  # fmt: skip
 

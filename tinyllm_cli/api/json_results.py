@@ -13,6 +13,7 @@ from tinyllm_cli.api.maintenance import BackupResult, RenameResult
 from tinyllm_cli.api.reviews import DecisionResult, SheetImportResult, SheetResult
 from tinyllm_cli.audit.checks import CheckResult
 from tinyllm_cli.audit.choices import RationaleChoices
+from tinyllm_cli.audit.question_search import QuestionSearch
 from tinyllm_cli.audit.question_view import ReplyView
 from tinyllm_cli.audit.reviewers import ReviewResult
 from tinyllm_cli.audit.summary import Survey
@@ -20,6 +21,7 @@ from tinyllm_cli.elicitation.results import ElicitResult, PreviewResult
 from tinyllm_cli.experiments.best_alpha import BestAlpha
 from tinyllm_cli.experiments.trials import SearchResult
 from tinyllm_cli.export.export import Exported
+from tinyllm_cli.maintenance.activity import Activity
 from tinyllm_cli.maintenance.checks import StoreCheck
 from tinyllm_cli.maintenance.inventory import Inventory
 from tinyllm_cli.maintenance.pruning import Pruning
@@ -224,6 +226,15 @@ class SearchPlanJson:
     teachers: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ViewJson:
+    """The app has started. `url` holds the token of this start: whoever has it may review."""
+
+    url: str
+    port: int
+    database: str
+
+
 RESULTS: Mapping[str, tuple[type, ...]] = {
     "import": (ImportResult, ImportsJson),
     "elicit": (ElicitResult, PreviewResult),
@@ -231,6 +242,7 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "review": (ReviewResult, SheetResult, SheetImportResult),
     "audit": (AuditJson,),
     "usefulness": (UsefulnessResult, LearnabilityResult, LeakageResult),
+    "find": (QuestionSearch,),
     "inspect": (InspectJson, CandidatesJson),
     "distill": (DistillJson, DistillPlanJson, InferenceJson),
     "eval": (EvalJson,),
@@ -239,7 +251,8 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "export-data": (DataExportResult,),
     "experiment": (ExperimentJson, ExperimentPlanJson, SearchPlanJson),
     "report": (Report,),
-    "list": (Inventory,),
+    "view": (ViewJson,),
+    "list": (Inventory, Activity),
     "rename": (RenameResult,),
     "delete": (Removal,),
     "prune": (Pruning,),
