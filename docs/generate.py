@@ -25,6 +25,7 @@ COMMANDS = (
     "eval",
     "experiment",
     "report",
+    "compare",
     "view",
     "predict",
     "export",

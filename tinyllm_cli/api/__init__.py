@@ -27,8 +27,15 @@ if TYPE_CHECKING:
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.questions import question_neighbours, search_questions
     from tinyllm_cli.api.rationales import find_questions, gate, inspect_question
-    from tinyllm_cli.api.reports import report
-    from tinyllm_cli.api.reviews import decide, export_review_sheet, import_review_sheet, review_summary
+    from tinyllm_cli.api.reports import compare_runs, full_report, report, run_charts
+    from tinyllm_cli.api.reviews import (
+        decide,
+        export_review_sheet,
+        import_review_sheet,
+        review_choices,
+        review_queue,
+        review_summary,
+    )
     from tinyllm_cli.api.scores import leakage, learnability, usefulness
     from tinyllm_cli.api.training import distill, plan_distillation
 
@@ -54,6 +61,8 @@ VERBS = {
     "decide": "reviews",
     "export_review_sheet": "reviews",
     "import_review_sheet": "reviews",
+    "review_choices": "reviews",
+    "review_queue": "reviews",
     "review_summary": "reviews",
     "plan_distillation": "training",
     "distill": "training",
@@ -68,6 +77,9 @@ VERBS = {
     "plan_search": "experiments",
     "run_search": "experiments",
     "report": "reports",
+    "compare_runs": "reports",
+    "run_charts": "reports",
+    "full_report": "reports",
     "activity": "maintenance",
     "inventory": "maintenance",
     "rename": "maintenance",
@@ -86,6 +98,7 @@ __all__ = [
     "audit",
     "backup",
     "check",
+    "compare_runs",
     "decide",
     "delete",
     "distill",
@@ -95,6 +108,7 @@ __all__ = [
     "export_data",
     "export_review_sheet",
     "find_questions",
+    "full_report",
     "gate",
     "import_folder",
     "import_procedural",
@@ -119,7 +133,10 @@ __all__ = [
     "question_neighbours",
     "rename",
     "report",
+    "review_choices",
+    "review_queue",
     "review_summary",
+    "run_charts",
     "run_experiment",
     "run_search",
     "search_questions",

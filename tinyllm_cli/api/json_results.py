@@ -31,6 +31,7 @@ from tinyllm_cli.rationales.gates.settings import GateSettings
 from tinyllm_cli.rationales.leakage_summary import LeakageResult
 from tinyllm_cli.rationales.score_summary import LearnabilityResult, UsefulnessResult
 from tinyllm_cli.report.collect import Report, Result
+from tinyllm_cli.report.run_comparison import RunComparison
 from tinyllm_cli.store.experiments import StoredCell
 from tinyllm_cli.store.question_lookup import Place, PredictionRow, Refusal
 
@@ -251,6 +252,7 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "export-data": (DataExportResult,),
     "experiment": (ExperimentJson, ExperimentPlanJson, SearchPlanJson),
     "report": (Report,),
+    "compare": (RunComparison,),
     "view": (ViewJson,),
     "list": (Inventory, Activity),
     "rename": (RenameResult,),

@@ -13,6 +13,7 @@ from tinyllm_cli.cli import (
     audit,
     backup,
     check,
+    compare,
     delete,
     distill,
     elicit,
@@ -64,6 +65,7 @@ app.command(name="experiment")(experiment.experiment)
 app.command(name="find")(find.find)
 app.command(name="inspect")(inspect.inspect)
 app.command(name="report")(report.report)
+app.command(name="compare")(compare.compare)
 app.command(name="view")(view.view)
 app.command(name="predict")(predict.predict)
 app.command(name="export")(export.export)

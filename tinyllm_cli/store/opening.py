@@ -27,6 +27,7 @@ from tinyllm_cli.store.rationale_stats import StatsQueries
 from tinyllm_cli.store.rationales import RationaleQueries
 from tinyllm_cli.store.removal import RemovalQueries
 from tinyllm_cli.store.renaming import RenamingQueries
+from tinyllm_cli.store.review_queue import ReviewQueries
 from tinyllm_cli.store.runs import RunQueries
 from tinyllm_cli.store.upkeep import UpkeepQueries
 from tinyllm_cli.store.usefulness import ScoreQueries
@@ -61,6 +62,7 @@ class Store(Database):
         self.paired = PairedQueries(self)
         self.activity = ActivityQueries(self)
         self.search = SearchQueries(self)
+        self.reviews = ReviewQueries(self)
 
 
 def open_store(path: Path, *, create: bool = True) -> Store:

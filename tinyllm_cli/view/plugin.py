@@ -104,7 +104,8 @@ async def _serve(
     def work(project: Project) -> tuple[str, int, str]:
         reply = _replied(page, project, asked)
         if isinstance(reply, Html):
-            return render.html(reply, asked, project.store.path.name), reply.status, "text/html; charset=utf-8"
+            text = render.html(reply, asked, project.store.path.name, settings.reviewer)
+            return text, reply.status, "text/html; charset=utf-8"
         assert isinstance(reply, Json)
         value = asdict(reply.value) if is_dataclass(reply.value) and not isinstance(reply.value, type) else reply.value
         return json.dumps(value, ensure_ascii=False), reply.status, "application/json; charset=utf-8"

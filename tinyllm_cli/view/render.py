@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
@@ -31,14 +32,19 @@ def environment() -> Environment:
     return made
 
 
-def html(page: Html, request: PageRequest, database: str) -> str:
+def html(page: Html, request: PageRequest, database: str, reviewer: str) -> str:
     """The whole page, or with the parameter `part` its main part alone, which replaces the one on a page."""
     template = environment().get_template(page.template)
     frame = "part.html.j2" if request.one("part") else "base.html.j2"
     return template.render(
         frame=frame, title=page.title, database=database, path=request.path, writes=request.writes, csrf=request.csrf,
-        **page.values,
+        reviewer=reviewer, **page.values,
     )  # fmt: skip
+
+
+def fragment(template: str, **values: Any) -> str:
+    """A part of a page."""
+    return environment().get_template(template).render(**values)
 
 
 def file(name: str) -> File | None:

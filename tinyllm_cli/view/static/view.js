@@ -64,10 +64,12 @@ async function refresh() {
 const live = document.querySelector("[data-live]");
 if (live) setTimeout(refresh, Number(live.dataset.live));
 
+const FIELDS = "input:not([type=checkbox]), textarea, select";
+
 // Elements with `data-key` are what a key does: a link is followed, a button pressed, a field focused.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  const field = event.target.closest("input, textarea, select");
+  const field = event.target.closest(FIELDS);
   if (field && event.key !== "Escape") return;
   if (field) {
     field.blur();
@@ -78,7 +80,7 @@ document.addEventListener("keydown", (event) => {
   );
   if (!wanted) return;
   event.preventDefault();
-  if (wanted.matches("input, textarea, select")) wanted.focus();
+  if (wanted.matches(FIELDS)) wanted.focus();
   else wanted.click();
 });
 
