@@ -37,10 +37,10 @@ def seen(path: Path) -> Activity:
         return api.activity(project)
 
 
-def test_an_elicitation_is_shown_while_it_runs_and_as_killed_after_a_kill(tinyllm: Command, tmp_path: Path) -> None:
+def test_an_elicitation_is_shown_while_it_runs_and_as_killed_after_a_kill(inside: Command, tmp_path: Path) -> None:
     (tmp_path / "tinyllm.toml").write_text(SLOW, encoding="utf-8")
     write_dataset(tmp_path / "toy", train=600)
-    assert tinyllm("import", "toy").returncode == 0
+    assert inside("import", "toy").returncode == 0
     process = start(tmp_path, "elicit", "--teacher", "slow", "--dataset", "toy")
     path = tmp_path / "tinyllm.db"
     one = until(lambda: next((one for one in seen(path).elicitations if one.rate), None))
@@ -52,16 +52,16 @@ def test_an_elicitation_is_shown_while_it_runs_and_as_killed_after_a_kill(tinyll
     assert one.seconds_left is not None
     assert one.seconds_left > 1
     later = until(lambda: next((now for now in seen(path).elicitations if now.replies > one.replies), None))
-    assert later.id == one.id
+    assert (later.id, later.state) == (one.id, "running")
     process.kill()
     process.communicate()
     [killed] = seen(path).elicitations
     assert (killed.state, killed.rate, killed.left) == ("killed", None, None)
-    shown = tinyllm("list", "activity")
+    shown = inside("list", "activity")
     assert shown.returncode == 0, shown.stderr
     assert "killed" in shown.stdout
     assert "Running: nothing." in shown.stdout
-    listed = json.loads(tinyllm("list", "activity", "--json").stdout)
+    listed = json.loads(inside("list", "activity", "--json").stdout)
     assert listed["elicitations"][0]["state"] == "killed"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
@@ -18,6 +20,7 @@ from tinyllm_cli.view.page import Html, Json, PageRequest, Reply
 from tinyllm_cli.view.pages import PAGES, SLOW
 from tinyllm_cli.view.workers import Workers
 
+_TAG = re.compile(r"<[^>]*>")
 _MOST_BYTES = 1 << 20
 """Of a request's body."""
 
@@ -70,6 +73,22 @@ class Plugin:
         """The way from Datasette's pages back to ours."""
         return [{"href": path, "label": title} for path, title in render.MENU[:-1]]
 
+    def handle_exception(self, request: Any, exception: Exception) -> Any:
+        """An error page of ours. Datasette's own prints each error with all local variables, also a wrong address."""
+        from datasette.utils.asgi import Response
+
+        status = int(getattr(exception, "status", 500))
+        if status >= 500:
+            traceback.print_exception(exception)
+        message = " ".join(_TAG.sub(" ", str(getattr(exception, "message", exception))).split())
+        message = message if status < 500 else "Something unexpected happened."
+        if request.path.endswith(".json"):
+            return Response.json({"ok": False, "error": message, "status": status}, status=status)
+        problem = UsageProblem(message, "The server's terminal shows more." if status >= 500 else "")
+        page = Html(template="problem.html.j2", title="Problem", values={"problem": problem}, status=status)
+        asked = PageRequest(path=request.path, args={}, writes=False)
+        return Response.html(render.html(page, asked, self._settings.db.name, ""), status=status)
+
     def close(self) -> None:
         """Wait for what is being answered."""
         self._quick.close()
@@ -81,9 +100,12 @@ def register(settings: ViewSettings) -> Plugin:
     from datasette import hookimpl
     from datasette.plugins import pm
 
-    for hook in (Plugin.register_routes, Plugin.skip_csrf, Plugin.asgi_wrapper, Plugin.menu_links):
+    for hook in (
+        Plugin.register_routes, Plugin.skip_csrf, Plugin.asgi_wrapper, Plugin.menu_links, Plugin.handle_exception
+    ):  # fmt: skip
         hookimpl(hook)
     made = Plugin(settings)
+    pm.unregister(name="datasette.handle_exception")
     pm.register(made, Plugin.__name__)
     return made
 
