@@ -6,11 +6,13 @@ The schema in the file has the comments of the DDL, so the page, the labels in D
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinyllm_cli.store.relations import Relation
 
 _HEAD = """# The store
 
@@ -28,69 +30,13 @@ Read it with any program; change it with `tinyllm` only. A [run](glossary.md#run
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """`refers` is the table that a foreign key refers to; empty without one."""
-
-    name: str
-    kind: str
-    meaning: str
-    refers: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Relation:
-    """A table or a view."""
-
-    name: str
-    is_view: bool
-    meaning: str
-    columns: tuple[Column, ...]
-
-
 def relations() -> list[Relation]:
     """The tables and views of a new database, in the order in which they are created."""
     from tinyllm_cli.store import open_store
+    from tinyllm_cli.store.relations import relations as of_database
 
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "tinyllm.db") as store:
-        found = []
-        for row in store.rows(
-            "SELECT type, name, sql FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE '%sqlite%'"
-            " ORDER BY type, rowid"
-        ):
-            refers = {key["from"]: key["table"] for key in store.rows(f"PRAGMA foreign_key_list({row['name']})")}
-            comments = dict(_comments(row["sql"]))
-            columns = tuple(
-                Column(
-                    name=one["name"], kind=one["type"], meaning=comments.get(one["name"], ""),
-                    refers=refers.get(one["name"], ""),
-                )
-                for one in store.rows(f"PRAGMA table_info({row['name']})")
-            )  # fmt: skip
-            found.append(
-                Relation(name=row["name"], is_view=row["type"] == "view", meaning=comments.get("", ""), columns=columns)
-            )
-        return found
-
-
-def _comments(sql: str) -> Iterator[tuple[str, str]]:
-    """(column, comment); the column of the relation's own comment is empty."""
-    own: list[str] = []
-    above: list[str] = []
-    in_columns = False
-    for line in sql.splitlines()[1:]:
-        code, dashes, comment = line.partition("--")
-        if not code.strip():  # of the next column; before the first one, of the relation
-            (above if in_columns else own).append(comment.strip())
-            continue
-        in_columns = code.strip() != "SELECT"
-        before = re.sub(r"[\s,)]+$", "", code)
-        named = re.search(r"\bAS (\w+)$", before) or re.match(r"\s*(\w+)", before)
-        if dashes or above:
-            assert named is not None
-            yield named[1], "; ".join([*above, *([comment.strip()] if dashes else [])])
-        above = []
-    yield "", " ".join(own)
+        return of_database(store)
 
 
 def store_page(found: list[Relation]) -> str:

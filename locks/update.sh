@@ -1,6 +1,6 @@
 #!/bin/sh
-# Write locks/requirements.txt, locks/dev.txt, locks/export.txt and locks/vllm.txt: every package that the project or its
-# checks need, at one version.
+# Write locks/requirements.txt, locks/dev.txt, locks/export.txt, locks/view.txt and locks/vllm.txt: every package that the
+# project or its checks need, at one version.
 # transformers4.txt and embedded.txt hold a handful of pins each and are kept by hand.
 set -eu
 python3 -m venv .venv/lock
@@ -12,9 +12,12 @@ compile() {
 # setuptools builds the editable install, without isolation, from the same lock.
 compile --allow-unsafe --output-file locks/requirements.txt locks/requirements.in pyproject.toml
 compile --constraint locks/requirements.txt --output-file locks/dev.txt locks/dev.in
-# What the extra `export` adds to that.
-compile --allow-unsafe --extra export --constraint locks/requirements.txt --output-file .venv/lock/export.txt pyproject.toml
-grep -v -x -F -f locks/requirements.txt .venv/lock/export.txt | grep -v -E '^(#|$|(pip|torch)==)' > locks/export.txt
+# What the extras `export` and `view` add to that; `view` at the versions of dev.txt, for one environment.
+for extra in export view; do
+    compile --allow-unsafe --extra $extra --constraint locks/requirements.txt --constraint locks/dev.txt \
+        --output-file .venv/lock/$extra.txt pyproject.toml
+    grep -v -x -F -f locks/requirements.txt .venv/lock/$extra.txt | grep -v -E '^(#|$|(pip|torch)==)' > locks/$extra.txt
+done
 # vLLM joins the same environment: resolved under our pins but for two packages, of which it asks for older releases and
 # works with ours, and installed without dependencies. Left out: what we have, torch's companions, which fail to import
 # beside this torch, and triton, a gigabyte that vLLM doesn't use on a CPU.

@@ -46,8 +46,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it fo
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SLOW = ("export", "experiments", "evaluation", "fuzz", "real", "students", "training")
-"""Folders of tests that train or load models."""
+SLOW = ("export", "experiments", "evaluation", "fuzz", "real", "students", "training", "view")
+"""Folders of tests that train or load models, or start a server."""
 
 SLOW_FILES = (
     "test_packaging.py",

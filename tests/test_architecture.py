@@ -28,9 +28,12 @@ HEAVY = {
     "gguf",
     "altair",
     "vl_convert",
+    "datasette",
+    "uvicorn",
 }
 LAYERS = (
     {"cli", "cli.views"},
+    {"view"},
     {"api"},
     {"report", "experiments", "export", "maintenance", "publish"},
     {"audit", "evaluation", "training"},
@@ -107,6 +110,7 @@ ALLOWED = {
         "students",
         "terminal",
         "training",
+        "view",
     },
     "cli.views": {
         "api",
@@ -199,6 +203,7 @@ ALLOWED = {
         "students",
         "students.loss",
     },
+    "view": {"api", "errors", "rationales.gates", "report", "store", "terminal"},
 }
 BACKENDS_FOR = {
     "api": {"backends.checkpoints"},

@@ -23,12 +23,20 @@ if TYPE_CHECKING:
     from tinyllm_cli.api.evaluation import evaluate, predict, predict_file, predictor
     from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
     from tinyllm_cli.api.exports import export
-    from tinyllm_cli.api.maintenance import backup, check, delete, inventory, prune, rename
+    from tinyllm_cli.api.maintenance import activity, backup, check, delete, inventory, prune, rename, tables
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.publishing import push
+    from tinyllm_cli.api.questions import question_neighbours, search_questions
     from tinyllm_cli.api.rationales import find_questions, gate, inspect_question
-    from tinyllm_cli.api.reports import report
-    from tinyllm_cli.api.reviews import decide, export_review_sheet, import_review_sheet, review_summary
+    from tinyllm_cli.api.reports import compare_runs, full_report, report, run_charts
+    from tinyllm_cli.api.reviews import (
+        decide,
+        export_review_sheet,
+        import_review_sheet,
+        review_choices,
+        review_queue,
+        review_summary,
+    )
     from tinyllm_cli.api.scores import leakage, learnability, usefulness
     from tinyllm_cli.api.training import distill, plan_distillation
 
@@ -49,9 +57,13 @@ VERBS = {
     "leakage": "scores",
     "find_questions": "rationales",
     "inspect_question": "rationales",
+    "search_questions": "questions",
+    "question_neighbours": "questions",
     "decide": "reviews",
     "export_review_sheet": "reviews",
     "import_review_sheet": "reviews",
+    "review_choices": "reviews",
+    "review_queue": "reviews",
     "review_summary": "reviews",
     "plan_distillation": "training",
     "distill": "training",
@@ -67,21 +79,28 @@ VERBS = {
     "plan_search": "experiments",
     "run_search": "experiments",
     "report": "reports",
+    "compare_runs": "reports",
+    "run_charts": "reports",
+    "full_report": "reports",
+    "activity": "maintenance",
     "inventory": "maintenance",
     "rename": "maintenance",
     "delete": "maintenance",
     "prune": "maintenance",
     "backup": "maintenance",
     "check": "maintenance",
+    "tables": "maintenance",
     "info": "environment",
 }
 """Public name -> the module of this package that holds it."""
 
 __all__ = [
     "Project",
+    "activity",
     "audit",
     "backup",
     "check",
+    "compare_runs",
     "decide",
     "delete",
     "distill",
@@ -91,6 +110,7 @@ __all__ = [
     "export_data",
     "export_review_sheet",
     "find_questions",
+    "full_report",
     "gate",
     "import_folder",
     "import_procedural",
@@ -113,11 +133,17 @@ __all__ = [
     "preview_elicitation",
     "prune",
     "push",
+    "question_neighbours",
     "rename",
     "report",
+    "review_choices",
+    "review_queue",
     "review_summary",
+    "run_charts",
     "run_experiment",
     "run_search",
+    "search_questions",
+    "tables",
     "usefulness",
 ]  # fmt: skip
 

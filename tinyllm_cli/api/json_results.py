@@ -14,6 +14,7 @@ from tinyllm_cli.api.publishing import PushResult
 from tinyllm_cli.api.reviews import DecisionResult, SheetImportResult, SheetResult
 from tinyllm_cli.audit.checks import CheckResult
 from tinyllm_cli.audit.choices import RationaleChoices
+from tinyllm_cli.audit.question_search import QuestionSearch
 from tinyllm_cli.audit.question_view import ReplyView
 from tinyllm_cli.audit.reviewers import ReviewResult
 from tinyllm_cli.audit.summary import Survey
@@ -21,6 +22,7 @@ from tinyllm_cli.elicitation.results import ElicitResult, PreviewResult
 from tinyllm_cli.experiments.best_alpha import BestAlpha
 from tinyllm_cli.experiments.trials import SearchResult
 from tinyllm_cli.export.export import Exported
+from tinyllm_cli.maintenance.activity import Activity
 from tinyllm_cli.maintenance.checks import StoreCheck
 from tinyllm_cli.maintenance.inventory import Inventory
 from tinyllm_cli.maintenance.pruning import Pruning
@@ -30,6 +32,7 @@ from tinyllm_cli.rationales.gates.settings import GateSettings
 from tinyllm_cli.rationales.leakage_summary import LeakageResult
 from tinyllm_cli.rationales.score_summary import LearnabilityResult, UsefulnessResult
 from tinyllm_cli.report.collect import Report, Result
+from tinyllm_cli.report.run_comparison import RunComparison
 from tinyllm_cli.store.experiments import StoredCell
 from tinyllm_cli.store.question_lookup import Place, PredictionRow, Refusal
 
@@ -225,6 +228,15 @@ class SearchPlanJson:
     teachers: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ViewJson:
+    """The app has started. `url` holds the token of this start: whoever has it may review."""
+
+    url: str
+    port: int
+    database: str
+
+
 RESULTS: Mapping[str, tuple[type, ...]] = {
     "import": (ImportResult, ImportsJson),
     "elicit": (ElicitResult, PreviewResult),
@@ -232,6 +244,7 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "review": (ReviewResult, SheetResult, SheetImportResult),
     "audit": (AuditJson,),
     "usefulness": (UsefulnessResult, LearnabilityResult, LeakageResult),
+    "find": (QuestionSearch,),
     "inspect": (InspectJson, CandidatesJson),
     "distill": (DistillJson, DistillPlanJson, InferenceJson),
     "eval": (EvalJson,),
@@ -241,7 +254,9 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "push": (PushResult,),
     "experiment": (ExperimentJson, ExperimentPlanJson, SearchPlanJson),
     "report": (Report,),
-    "list": (Inventory,),
+    "compare": (RunComparison,),
+    "view": (ViewJson,),
+    "list": (Inventory, Activity),
     "rename": (RenameResult,),
     "delete": (Removal,),
     "prune": (Pruning,),

@@ -1,4 +1,4 @@
-"""`inventory`, `rename`, `delete`, `prune`, `backup` and `check`: care for a database and its run folders."""
+"""`activity`, `inventory`, `rename`, `delete`, `prune`, `backup`, `check`: care for a database and its run folders."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from tinyllm_cli.events import Notice, OnEvent, ignore_events
 from tinyllm_cli.store.renaming import Named
 
 if TYPE_CHECKING:
+    from tinyllm_cli.maintenance.activity import Activity
     from tinyllm_cli.maintenance.checks import StoreCheck
     from tinyllm_cli.maintenance.inventory import Inventory, Part
     from tinyllm_cli.maintenance.pruning import Pruning
     from tinyllm_cli.maintenance.removal import Kind, Removal
+    from tinyllm_cli.store.relations import Relation
 
 _NOUN = {"dataset": "data set", "teacher": "teacher"}
 
@@ -137,3 +139,22 @@ def check(project: Project, *, quick: bool = False) -> StoreCheck:
     from tinyllm_cli.maintenance.checks import check_store
 
     return check_store(project.store, quick=quick)
+
+
+def activity(project: Project, *, recent: int = 5) -> Activity:
+    """What runs on the database now, with rates and time left, and the `recent` latest elicitations, trainings and
+    plans that ended. What was killed is recorded as killed first."""
+    from tinyllm_cli.maintenance.activity import activity as collect
+
+    store = project.store
+    store.runs.mark_killed()
+    store.elicitations.mark_killed()
+    store.experiments.mark_killed()
+    return collect(store, recent)
+
+
+def tables(project: Project) -> tuple[Relation, ...]:
+    """The tables and views of the database, with what they and their columns mean."""
+    from tinyllm_cli.store.relations import relations
+
+    return tuple(relations(project.store))

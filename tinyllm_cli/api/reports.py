@@ -1,4 +1,4 @@
-"""`report`: everything that was measured, as a typed result and as files."""
+"""`report`, `full_report` and `compare_runs`: what was measured, as typed results and as files."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
+from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.events import OnEvent, Progress, ignore_events
 
 if TYPE_CHECKING:
     from tinyllm_cli.rationales.gates import GateSettings
+    from tinyllm_cli.records.runs import Run
     from tinyllm_cli.report.audit_section import AuditSection
+    from tinyllm_cli.report.charts import Chart
     from tinyllm_cli.report.collect import Report
+    from tinyllm_cli.report.run_comparison import RunComparison
     from tinyllm_cli.report.scope import Scope
 
 
@@ -56,6 +60,14 @@ class ReportResult:
     written: tuple[Path, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class FullReport:
+    """The collected report, and what its page says on the quality of rationales."""
+
+    report: Report
+    audit: AuditSection
+
+
 def report(project: Project, *, on_event: OnEvent = ignore_events, **options: Unpack[ReportOptions]) -> ReportResult:
     """Collect all results with paired tests, and write the files that are named.
 
@@ -92,3 +104,41 @@ def _audit(project: Project, gates: GateSettings, scope: Scope, on_event: OnEven
         on_event(Progress(label="report", done=read, detail=what))
 
     return audit_section(project.store, gates, watch=watch, scope=scope)
+
+
+def compare_runs(project: Project, runs: Sequence[int], *, questions: int = 50) -> RunComparison:
+    """Runs side by side: settings that differ, accuracies, paired tests, and up to so many `questions` that not all of
+    them answer equally well.
+
+    Raises UsageProblem for a run that does not exist, and for fewer than one."""
+    from tinyllm_cli.report.run_comparison import compare
+
+    return compare(project.store, _runs(project, runs), questions=questions)
+
+
+def run_charts(project: Project, runs: Sequence[int]) -> list[Chart]:
+    """The training curves of runs, overlaid.
+
+    Raises UsageProblem for a run that does not exist."""
+    from tinyllm_cli.report.curves import overlaid
+
+    return overlaid(_runs(project, runs))
+
+
+def full_report(project: Project, *, on_event: OnEvent = ignore_events, max_target: int = 256) -> FullReport:
+    """All that the report's page shows: the results, and the quality of the rationales."""
+    found = report(project, max_target=max_target).report
+    gates = project.gates(True, max_target)
+    assert gates is not None
+    return FullReport(report=found, audit=_audit(project, gates, found.scope, on_event))
+
+
+def _runs(project: Project, numbers: Sequence[int]) -> list[Run]:
+    project.store.runs.mark_killed()
+    found = [(number, project.store.runs.find(number)) for number in dict.fromkeys(numbers)]
+    missing = [str(number) for number, run in found if run is None]
+    if missing or not found:
+        raise UsageProblem(
+            f"There is no run {', '.join(missing)}." if missing else "Which runs?", "tinyllm list runs shows them."
+        )
+    return [run for _, run in found if run is not None]

@@ -1,9 +1,9 @@
-"""`decide`, `export_review_sheet`, `import_review_sheet` and `review_summary`: what people think of rationales."""
+"""`decide`, `review_queue`, `review_summary` and review sheets: what people think of rationales."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -14,7 +14,9 @@ from tinyllm_cli.rationales.review_sheet import RefusedRow
 from tinyllm_cli.records.human_verdicts import Decision
 
 if TYPE_CHECKING:
+    from tinyllm_cli.audit.review_queue import ReviewQueue
     from tinyllm_cli.audit.reviewers import ReviewResult
+    from tinyllm_cli.store.question_search import SearchVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,20 +62,44 @@ class SheetImportResult:
     refused: tuple[RefusedRow, ...]
 
 
-def decide(
-    project: Project, rationale: int, verdict: Decision, *, words: str | None = None, reviewer: str | None = None,
-    max_target: int = 256,
-) -> DecisionResult:  # fmt: skip
-    """Accept, reject or edit one rationale by its id. `words` are the reason of a rejection or the edited text;
-    `reviewer` is by default the user of this system. A human verdict counts before the gates', in all commands.
+class DecideOptions(TypedDict, total=False):
+    """Keywords of `decide`."""
 
-    Raises UsageProblem for an unknown id, a missing reason and an empty text."""
+    words: str | None
+    """The reason of a rejection, or the edited text."""
+
+    reviewer: str | None
+    """Who decides; default: the user of this system."""
+
+    at: str | None
+    """When the person decided, in UTC and ISO 8601; default: now. Of two verdicts the later one counts."""
+
+    entry: str | None
+    """Identifies the decision, so that a repeated call stores it once; default: none."""
+
+    check: str | None
+    """Of the text that the person read, as `review_queue` gives it; default: none."""
+
+    max_target: int
+    """As for `distill`, for the gates; default: 256."""
+
+
+def decide(project: Project, rationale: int, verdict: Decision, **options: Unpack[DecideOptions]) -> DecisionResult:
+    """Accept, reject or edit one rationale by its id. A human verdict counts before the gates', in all commands.
+
+    Raises UsageProblem for an unknown id, another text than `check` says, a missing reason and an empty text."""
+    from tinyllm_cli.audit.review_queue import text_check
     from tinyllm_cli.rationales.review import decision, reviewer_name
 
-    gates = project.gates(True, max_target)
+    gates = project.gates(True, options.get("max_target", 256))
     assert gates is not None
-    who = reviewer_name(reviewer)
-    found, human = decision(project.store, rationale, verdict, gates, reviewer=who, words=words)
+    who = reviewer_name(options.get("reviewer"))
+    found, human = decision(project.store, rationale, verdict, gates, reviewer=who, words=options.get("words"))
+    if options.get("check") not in (None, text_check(found.text)):
+        raise UsageProblem(
+            f"Rationale {rationale} has another text than the one that was reviewed.", "Reload the page."
+        )
+    human = replace(human, at=options.get("at") or human.at, sheet=options.get("entry"))
     changed = project.store.human_verdicts.add([human]) > 0
     question = found.question
     return DecisionResult(
@@ -81,6 +107,83 @@ def decide(
         reviewer=who, verdict=verdict, text=human.text, reason=human.reason, changed=changed,
         replaced_by=project.store.human_verdicts.replaced_by(found.id),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewChoices:
+    """What `review_queue` can be restricted to."""
+
+    datasets: tuple[str, ...]
+    teachers: tuple[str, ...]
+    verdicts: tuple[str, ...]
+    gates: tuple[str, ...]
+
+
+def review_choices(project: Project, *, split: str = "train") -> ReviewChoices:
+    """The data sets with rationales for a split, and what else `review_queue` can be restricted to."""
+    from tinyllm_cli.rationales.gates.settings import GATES
+    from tinyllm_cli.store.question_search import VERDICTS
+
+    store = project.store
+    return ReviewChoices(
+        datasets=tuple(store.reviews.datasets(split)), teachers=tuple(store.search.teachers()), verdicts=VERDICTS,
+        gates=GATES,
+    )  # fmt: skip
+
+
+class QueueOptions(TypedDict, total=False):
+    """Keywords of `review_queue`; each restricts which rationales come."""
+
+    dataset: str | None
+    """Default: the first data set with rationales for the split."""
+
+    split: str
+    """train, valid or test; default: train."""
+
+    teacher: str | None
+    """Of this teacher."""
+
+    verdict: SearchVerdict | None
+    """Which the gates gave this verdict; `not judged`: none is stored."""
+
+    gate: str | None
+    """In which this gate found something."""
+
+    reviewer: str | None
+    """Whom the rationales are for."""
+
+    again: bool
+    """Also those that this reviewer decided about; default: False."""
+
+    rationale: int | None
+    """Only this one, whatever else is given."""
+
+    blind: bool
+    """Leave out teachers, verdicts and what other people decided; default: False."""
+
+    max_target: int
+    """As for `distill`, for the gates; default: 256."""
+
+
+def review_queue(
+    project: Project, *, limit: int = 20, after: int | None = None, **options: Unpack[QueueOptions]
+) -> ReviewQueue:
+    """The next rationales to review, after the rationale `after`. The order is that of the questions' hashes, so it is
+    random, and the same for every reviewer."""
+    from tinyllm_cli.audit.review_queue import queue
+    from tinyllm_cli.store.review_queue import QueueFilter
+
+    gates = project.gates(True, options.get("max_target", 256))
+    assert gates is not None
+    split = options.get("split", "train")
+    named = options.get("dataset")
+    dataset = named or next(iter(sorted(project.store.reviews.datasets(split))), "")
+    wanted = QueueFilter(
+        gates=gates.hash, dataset=dataset, split=split, teacher=options.get("teacher"),
+        verdict=options.get("verdict"), gate=options.get("gate"), rationale=options.get("rationale"),
+        reviewer=options.get("reviewer"), again=options.get("again", False),
+    )  # fmt: skip
+    return queue(project.store, wanted, gates, count=limit, after=after, blind=options.get("blind", False))
 
 
 class SheetOptions(TypedDict, total=False):

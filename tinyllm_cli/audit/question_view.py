@@ -55,13 +55,14 @@ def question_view(store: Store, place: question_lookup.Place, gates: GateSetting
     return QuestionView(
         question=question,
         places=tuple(places),
-        reply_views=tuple(_reply_view(question, reply, gates) for reply in store.lookup.replies(place.question)),
+        reply_views=tuple(reply_view(question, reply, gates) for reply in store.lookup.replies(place.question)),
         refusals=tuple(store.lookup.refusals(place.question)),
         predictions=tuple(guess for one in places for guess in store.lookup.predictions(one)),
     )
 
 
-def _reply_view(question: Question, reply: question_lookup.ReplyRow, gates: GateSettings) -> ReplyView:
+def reply_view(question: Question, reply: question_lookup.ReplyRow, gates: GateSettings) -> ReplyView:
+    """A reply after the verdict that counts: a person's, else that of these gates."""
     known = next((one for one in reply.judgements if one.gates == gates.hash), None)
     if known is not None:
         stored = StoredVerdict(rationale=reply.id, verdict=known.verdict, text=known.text, findings=known.findings)

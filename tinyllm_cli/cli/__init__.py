@@ -13,6 +13,7 @@ from tinyllm_cli.cli import (
     audit,
     backup,
     check,
+    compare,
     delete,
     distill,
     elicit,
@@ -20,6 +21,7 @@ from tinyllm_cli.cli import (
     experiment,
     export,
     export_data,
+    find,
     gate,
     import_,
     info,
@@ -32,6 +34,7 @@ from tinyllm_cli.cli import (
     report,
     review,
     usefulness,
+    view,
 )
 from tinyllm_cli.cli.group import CommandGroup
 from tinyllm_cli.cli.views import log
@@ -60,8 +63,11 @@ app.command(name="usefulness")(usefulness.usefulness)
 app.command(name="distill")(distill.distill)
 app.command(name="eval")(evaluate.evaluate)
 app.command(name="experiment")(experiment.experiment)
+app.command(name="find")(find.find)
 app.command(name="inspect")(inspect.inspect)
 app.command(name="report")(report.report)
+app.command(name="compare")(compare.compare)
+app.command(name="view")(view.view)
 app.command(name="predict")(predict.predict)
 app.command(name="export")(export.export)
 app.command(name="export-data")(export_data.export_data)

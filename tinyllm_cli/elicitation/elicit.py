@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from backends.base import Answer, Hosted, PaceChange, Sampling, Teacher
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import ElicitationCounts
+from tinyllm_cli.elicitation.live import LiveProgress
 from tinyllm_cli.elicitation.requests import Job, MissingRationales, RequestQueue
 from tinyllm_cli.records.elicitation import ElicitationConfig
 from tinyllm_cli.store import Store
@@ -40,6 +41,7 @@ def elicit(
     counts = ElicitationCounts(wanted=missing.requests)
     with _working(store, job, missing.config, teacher) as worker:
         queue = RequestQueue(missing, worker, teacher, budget, most)
+        live = LiveProgress(worker, teacher)
         described = False
         for answers in _generate(teacher, queue, missing.config.sampling):
             settled = [queue.settle(request, outcome) for request, outcome in answers]
@@ -50,6 +52,7 @@ def elicit(
             for (request, _), one in zip(answers, settled, strict=True):
                 counts.count(request.key, one.outcome)
             counts.skip(missing.requests, queue.skipped)
+            live(counts, queue.in_flight)
             watch(counts)
         counts.out_of_budget = queue.held
     counts.skip(missing.requests, queue.skipped + missing.rest())

@@ -226,7 +226,7 @@ class RequestQueue:
         self, missing: MissingRationales, worker: Worker, teacher: Teacher, budget: Budget, most: int | None
     ) -> None:
         self._missing = missing
-        self._skipped = SkippedCounts()
+        self.skipped = SkippedCounts()  # what needed no request, among the questions so far
         self._teacher, self._budget, self._left = teacher, budget, most
         self._planned = self._walk(worker)
         self._held: PlannedRequest | None = None
@@ -235,9 +235,9 @@ class RequestQueue:
         self._failed: set[RequestId] = set()  # since then
 
     @property
-    def skipped(self) -> SkippedCounts:
-        """What needed no request, among the questions so far."""
-        return self._skipped
+    def in_flight(self) -> int:
+        """Requests that the teacher has taken and not answered."""
+        return len(self._in_flight)
 
     @property
     def held(self) -> bool:
@@ -253,7 +253,7 @@ class RequestQueue:
             if planned is None:
                 return
             if planned.request_id in self._taken:  # a content that repeats within the page
-                self._skipped += SkippedCounts(already=1)
+                self.skipped += SkippedCounts(already=1)
                 continue
             if not self._budget.reserve(self._teacher, planned.request, self._missing.config.sampling):
                 self._held = planned
@@ -277,7 +277,7 @@ class RequestQueue:
 
     def _walk(self, worker: Worker) -> Iterator[PlannedRequest]:
         for page in self._missing.pages(worker):
-            self._skipped += page.skipped
+            self.skipped += page.skipped
             self._taken = {planned.request_id for planned in self._in_flight.values()}
             self._failed.clear()
             yield from page.requests

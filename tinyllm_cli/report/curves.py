@@ -75,6 +75,12 @@ def panels(runs: Sequence[Run], sizes: Mapping[str, int]) -> Iterator[Panel]:
                 yield Panel(title=f"{short(student)} on {dataset}{several}", charts=charts)
 
 
+def overlaid(runs: Sequence[Run]) -> list[Chart]:
+    """The curves of single runs in one picture each; at most as many runs as can be distinguished."""
+    labels = run_labels(runs)
+    return list(_charts([_Trained(label=f"run {run.id}, {labels[run.id]}", runs=(run,)) for run in runs[:SERIES]]))
+
+
 def _by_place(runs: Iterable[Run], sizes: Mapping[str, int]) -> Mapping[tuple[str, str], list[_Trained]]:
     grouped: dict[tuple[str, str], dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:

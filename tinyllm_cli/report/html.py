@@ -28,6 +28,11 @@ from tinyllm_cli.terminal import printable
 def html_page(report: Report, audit: AuditSection | None = None) -> str:
     """The whole page as text: no scripts, no links to anything outside. `audit` takes a while to collect, so that it
     may be left out."""
+    return environment().get_template("report.html.j2").render(page_values(report, audit))
+
+
+def page_values(report: Report, audit: AuditSection | None) -> dict[str, Any]:
+    """What the sections of the page show, for the templates."""
     sizes = {data.name: data.splits.get("train", 0) for data in report.datasets}
     shown = {
         "overview": [list(overview_charts(table)) for table in report.paper.tables],
@@ -41,15 +46,14 @@ def html_page(report: Report, audit: AuditSection | None = None) -> str:
         "runs": run_sheet(report.runs) if report.runs else None,
         "left_out": left_out_sheet(report.left_out) if report.left_out else None,
     }
-    template = environment().get_template("report.html.j2")
-    return template.render(
-        report=report,
-        comparisons=comparable_results(report.results),
-        paper=_shown(report.paper),
-        audit=audit,
-        contents=list(_contents(report, shown)),
+    return {
+        "report": report,
+        "comparisons": comparable_results(report.results),
+        "paper": _shown(report.paper),
+        "audit": audit,
+        "contents": list(_contents(report, shown)),
         **shown,
-    )
+    }
 
 
 def environment() -> Environment:

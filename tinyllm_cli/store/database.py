@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -90,6 +91,35 @@ class Database:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         return self._db.conn.execute(sql, parameters)
+
+    def execute_if_free(self, sql: str, parameters: Sequence[Any] = ()) -> bool:
+        """Execute a statement that writes, unless another process is writing; whether it was executed."""
+        self.execute("PRAGMA busy_timeout = 0")
+        try:
+            self.execute(sql, parameters)
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            return False
+        finally:
+            self.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS:.0f}")
+        return True
+
+    @contextmanager
+    def at_most(self, seconds: float) -> Iterator[None]:
+        """Queries in this block are interrupted after so many seconds.
+
+        Raises TimeoutError when one is."""
+        end = time.monotonic() + seconds
+        self.connection.set_progress_handler(lambda: time.monotonic() > end, 10_000)
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "interrupted" not in str(error):
+                raise
+            raise TimeoutError(f"The query took longer than {seconds} s.") from error
+        finally:
+            self.connection.set_progress_handler(None, 0)
 
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         self._db.conn.executemany(sql, rows)

@@ -27,9 +27,22 @@ CREATE TABLE human_verdicts (
     verdict TEXT NOT NULL CHECK (verdict IN ('accept', 'reject', 'edit')),
     text TEXT CHECK ((text IS NULL) = (verdict = 'reject')), -- what a student learns
     reason TEXT CHECK (reason IS NOT NULL OR verdict <> 'reject'),
-    sheet TEXT, -- the review sheet that it was imported from; NULL: entered by a command
+    sheet TEXT, -- the review sheet, or the entry on the page of view; NULL: entered by a command
     stored TEXT NOT NULL
 ) STRICT;
 CREATE INDEX human_verdicts_by_rationale ON human_verdicts(rationale, at);
 """
 """Migration 8."""
+
+ELICITATION_PROGRESS = """
+CREATE TABLE elicitation_progress (
+    -- How far a running elicitation is; its process updates the row about every second.
+    elicitation INTEGER PRIMARY KEY NOT NULL REFERENCES elicitations(id) ON DELETE CASCADE,
+    requests_left INTEGER NOT NULL, -- neither answered nor in flight
+    in_flight INTEGER NOT NULL, -- sent, without an answer yet
+    rate REAL, -- answers per second in the last half minute; NULL: not known yet
+    endpoints TEXT NOT NULL, -- JSON array of [endpoint, its limit of requests in flight]
+    at TEXT NOT NULL
+) STRICT;
+"""
+"""Migration 10."""

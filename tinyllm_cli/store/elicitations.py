@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from backends.base import Completion, PaceChange
+from tinyllm_cli.records.activity import ElicitationProgress
 from tinyllm_cli.records.elicitation import Elicitation, ElicitationConfig, Recipe
 from tinyllm_cli.signals import signals_deferred
 from tinyllm_cli.store.database import Database, now
@@ -74,6 +75,15 @@ class Worker:
                 f" WHERE id = ? AND {_NO_BATCH}",
                 (state, now(), json.dumps(history), error, self.number),
             )
+
+    def note_progress(self, progress: ElicitationProgress) -> None:
+        """Say how far the elicitation is, for those who watch it, unless another process is writing."""
+        endpoints = json.dumps([[name, limit] for name, limit in progress.endpoints.items()])
+        self.store.execute_if_free(
+            "INSERT OR REPLACE INTO elicitation_progress (elicitation, requests_left, in_flight, rate, endpoints, at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (self.number, progress.requests_left, progress.in_flight, progress.rate, endpoints, now()),
+        )
 
     def _count(self, settled: Sequence[Settled]) -> None:
         outcomes = [one.outcome for one in settled]

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tinyllm_cli.errors import UsageProblem, WorldProblem
+from tinyllm_cli.store.activity import ActivityQueries
 from tinyllm_cli.store.batches import BatchQueries
 from tinyllm_cli.store.database import BUSY_SECONDS, Database, explain
 from tinyllm_cli.store.elicitations import ElicitationQueries
@@ -20,11 +21,13 @@ from tinyllm_cli.store.migrations import APPLICATION_ID, migrations
 from tinyllm_cli.store.paired_counts import PairedQueries
 from tinyllm_cli.store.prediction_queries import PredictionQueries
 from tinyllm_cli.store.question_lookup import LookupQueries
+from tinyllm_cli.store.question_search import SearchQueries
 from tinyllm_cli.store.questions import QuestionQueries
 from tinyllm_cli.store.rationale_stats import StatsQueries
 from tinyllm_cli.store.rationales import RationaleQueries
 from tinyllm_cli.store.removal import RemovalQueries
 from tinyllm_cli.store.renaming import RenamingQueries
+from tinyllm_cli.store.review_queue import ReviewQueries
 from tinyllm_cli.store.runs import RunQueries
 from tinyllm_cli.store.upkeep import UpkeepQueries
 from tinyllm_cli.store.usefulness import ScoreQueries
@@ -57,6 +60,9 @@ class Store(Database):
         self.removal = RemovalQueries(self)
         self.upkeep = UpkeepQueries(self)
         self.paired = PairedQueries(self)
+        self.activity = ActivityQueries(self)
+        self.search = SearchQueries(self)
+        self.reviews = ReviewQueries(self)
 
 
 def open_store(path: Path, *, create: bool = True) -> Store:

@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tinyllm_cli.store.database import Database
+
+_DIFFERING = (
+    " FROM predictions p JOIN evaluations e ON e.id = p.evaluation WHERE p.evaluation IN ({marks}) GROUP BY p.key,"
+    " p.question HAVING count(*) = ? AND sum(p.correct) BETWEEN 1 AND ?"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferingQuestion:
+    """A question that not all evaluations answer equally well. `correct` is in the order of the evaluations."""
+
+    dataset: str
+    split: str
+    key: str
+    text: str
+    correct: tuple[bool, ...]
 
 
 class PredictionQueries:
@@ -52,3 +69,25 @@ class PredictionQueries:
             )
         }
         return [found[number] for number in evaluations if number in found]
+
+    def count_differing(self, evaluations: Sequence[int]) -> int:
+        """How many questions some of these evaluations answer correctly and others do not."""
+        inner = _DIFFERING.format(marks=",".join("?" * len(evaluations)))
+        row = self._db.one(
+            f"SELECT count(*) AS n FROM (SELECT p.key{inner})", (*evaluations, len(evaluations), len(evaluations) - 1)
+        )
+        assert row is not None
+        return int(row["n"])
+
+    def differing(self, evaluations: Sequence[int], count: int) -> list[DifferingQuestion]:
+        """Up to `count` of these questions, in the order of their keys."""
+        inner = _DIFFERING.format(marks=",".join("?" * len(evaluations)))
+        rows = self._db.rows(
+            "SELECT found.dataset, found.split, found.key, q.text FROM (SELECT e.dataset, e.split, p.key, p.question"
+            f"{inner}) found JOIN questions q ON q.hash = found.question ORDER BY found.key LIMIT ?",
+            (*evaluations, len(evaluations), len(evaluations) - 1, max(0, count)),
+        )
+        return [
+            DifferingQuestion(**row, correct=tuple(right for _, right in self.answers_to(evaluations, row["key"])))
+            for row in list(rows)
+        ]

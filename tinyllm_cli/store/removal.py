@@ -37,6 +37,7 @@ _DELETED = (
     ("rationales", "id IN gone_rationales"),
     ("failures", "question IN gone_questions OR teacher IN gone_teachers"),
     ("claims", "elicitation IN gone_elicitations"),
+    ("elicitation_progress", "elicitation IN gone_elicitations"),
     ("batches", "elicitation IN gone_elicitations"),
     ("elicitations", "id IN gone_elicitations"),
     ("prompts", "hash IN gone_prompts AND hash NOT IN (SELECT prompt FROM rationales)"

@@ -96,6 +96,11 @@ class RunQueries:
         """Keep the metrics of a running run."""
         self._db.execute("UPDATE runs SET metrics = ? WHERE id = ?", (json.dumps(metrics, allow_nan=False), run))
 
+    def note_metrics_if_free(self, run: int, metrics: Mapping[str, Any]) -> bool:
+        """The same, unless another process is writing: a note that the next one replaces is not worth a wait."""
+        text = json.dumps(metrics, allow_nan=False)
+        return self._db.execute_if_free("UPDATE runs SET metrics = ? WHERE id = ?", (text, run))
+
     def in_work(self, student: str, dataset: str, alpha: Mapping[str, float], seed: int) -> list[Run]:
         """The running runs of this student with these weights, the newest first."""
         rows = self._db.rows(

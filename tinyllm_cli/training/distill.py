@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from tinyllm_cli.training.progress import Progress
 from tinyllm_cli.training.trainer import Keeping, Trainer, Training
 
 OnProgress = Callable[[Progress], None]
+
+_NOTE_EVERY = 2.0
+"""Seconds between two notes of the progress in the run's row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +90,16 @@ def distill(
 
 def _train(store: Store, run: Run, trainer: Trainer, watch: OnProgress) -> None:
     """Train to the end, and keep the run's row up to date."""
-    evaluated = 0
+    evaluated, noted = 0, 0.0
     try:
         for progress in trainer.run():
-            if len(progress.valid) > evaluated:  # a run that is not over shows its valid accuracies
-                evaluated = len(progress.valid)
+            # A run that is not over shows its valid accuracies and how far it is.
+            if len(progress.valid) > evaluated:
+                evaluated, noted = len(progress.valid), time.monotonic()
                 store.runs.note_metrics(run.id, trainer.figures())
+            elif time.monotonic() - noted >= _NOTE_EVERY:
+                noted = time.monotonic()
+                store.runs.note_metrics_if_free(run.id, trainer.figures())
             watch(progress)
     except KeyboardInterrupt:
         with signals_deferred():  # a second Ctrl-C waits for what the first one saves

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -201,15 +202,13 @@ class Trainer:
     def figures(self) -> dict[str, Any]:
         """What the run's row says of its training."""
         examples, settings, history = self._training.examples, self._training.settings, self._history
-        flat = [example for own in examples for example in own]
         seen = settings.questions_after(self._training.done, len(examples))
         return {
             "questions": len(examples),
             "valid_questions": len(self._keeping.valid),
-            "tasks": dict(sorted(Counter(span.name for example in flat for span in example.spans).items())),
-            "inputs_cut": sum(example.input_cut for example in flat),
-            "targets_cut": sum(example.target_cut for example in flat),
+            **self._example_figures,
             "steps": self._training.done,
+            "total_steps": self._training.total,
             "best_step": history.best_step,
             "valid": [point._asdict() for point in history.valid],
             "curve": history.curve,
@@ -219,6 +218,16 @@ class Trainer:
             "tokens": history.tokens,
             "questions_per_second": round(seen / history.training_seconds, 3) if history.training_seconds else None,
             "peak_memory": peak_memory(self._training.student.device),
+        }
+
+    @cached_property
+    def _example_figures(self) -> dict[str, Any]:
+        """The figures that do not change in the course of a training."""
+        flat = [example for own in self._training.examples for example in own]
+        return {
+            "tasks": dict(sorted(Counter(span.name for example in flat for span in example.spans).items())),
+            "inputs_cut": sum(example.input_cut for example in flat),
+            "targets_cut": sum(example.target_cut for example in flat),
         }
 
     def _evaluate(self, checkpoints: Collection[int]) -> bool:
