@@ -33,6 +33,8 @@ COMMANDS = (
     "prune",
     "backup",
     "check",
+    "merge",
+    "split",
     "info",
 )
 _HEAD = """# Commands

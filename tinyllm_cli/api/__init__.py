@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
     from tinyllm_cli.api.exports import export
     from tinyllm_cli.api.maintenance import backup, check, delete, inventory, prune, rename
+    from tinyllm_cli.api.merging import merge, split
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.rationales import find_questions, gate, inspect_question
     from tinyllm_cli.api.reports import report
@@ -71,6 +72,8 @@ VERBS = {
     "prune": "maintenance",
     "backup": "maintenance",
     "check": "maintenance",
+    "merge": "merging",
+    "split": "merging",
     "info": "environment",
 }
 """Public name -> the module of this package that holds it."""
@@ -100,6 +103,7 @@ __all__ = [
     "inventory",
     "leakage",
     "learnability",
+    "merge",
     "open_store",
     "pilot",
     "plan_distillation",
@@ -115,6 +119,7 @@ __all__ = [
     "review_summary",
     "run_experiment",
     "run_search",
+    "split",
     "usefulness",
 ]  # fmt: skip
 

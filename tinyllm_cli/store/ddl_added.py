@@ -33,3 +33,11 @@ CREATE TABLE human_verdicts (
 CREATE INDEX human_verdicts_by_rationale ON human_verdicts(rationale, at);
 """
 """Migration 8."""
+
+OTHER_SHARDS = """
+CREATE TABLE other_shards (
+    -- Questions that another shard asks teachers about. Empty in a database that `tinyllm split` did not make.
+    question TEXT PRIMARY KEY NOT NULL REFERENCES questions(hash)
+) STRICT, WITHOUT ROWID;
+"""
+"""Migration 10."""
