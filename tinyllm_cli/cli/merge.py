@@ -17,7 +17,10 @@ from tinyllm_cli.cli.views.merge import show_merged
 
 @guarded
 def merge(
-    others: Annotated[list[Path], typer.Argument(metavar="OTHER.db ...", help="Databases to merge into this one.", show_default=False)],
+    others: Annotated[
+        list[Path],
+        typer.Argument(metavar="OTHER.db ...", help="Databases to merge into this one.", show_default=False),
+    ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what each file would bring to the database as it is.")
     ] = False,
