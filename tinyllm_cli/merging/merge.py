@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
@@ -68,9 +68,16 @@ def check_paths(database: Path, others: Sequence[Path]) -> None:
 
 
 def merge(store: Store, path: Path, *, trial: bool = False, move: bool = False) -> MergedStore:
+    """`merge_numbered`, without the numbers."""
+    return merge_numbered(store, path, trial=trial, move=move)[0]
+
+
+def merge_numbered(
+    store: Store, path: Path, *, trial: bool = False, move: bool = False
+) -> tuple[MergedStore, Mapping[int, int]]:
     """Take what is new in the database `path`, committed when this returns; with `trial`, only count. The file is not
     changed: a copy of it is read, migrated to this version. `move` takes the folders of its runs instead of copying
-    them.
+    them. Also returns the numbers of its evaluations, there and here.
 
     Raises UsageProblem when a data set or a teacher is another one there, and Busy when another process trains a run
     that has a later state there."""
@@ -86,7 +93,7 @@ def merge(store: Store, path: Path, *, trial: bool = False, move: bool = False) 
             with folders.staged(runs):
                 done = store.merging.take(copy, folders.place)
     kept = {run.id: run.folder for run in store.runs.everything()}
-    return MergedStore(
+    merged = MergedStore(
         path=str(path), tables=done.tables, samples=done.samples, bytes=size,
         runs=tuple(
             MergedRun(
@@ -96,6 +103,7 @@ def merge(store: Store, path: Path, *, trial: bool = False, move: bool = False) 
             for run in done.runs
         ),
     )  # fmt: skip
+    return merged, done.evaluations
 
 
 @contextmanager

@@ -46,29 +46,24 @@ def shard(questions: Sequence[str]) -> Portion:
     )
 
 
-def training(dataset: str, teachers: Sequence[str], runs: Sequence[int]) -> Portion:
-    """What a training or an evaluation on a data set reads: its questions, what these teachers wrote about them, and
-    these runs with their evaluations."""
+def training(dataset: str, runs: Sequence[int]) -> Portion:
+    """What trainings and evaluations on a data set read: its questions, all that teachers wrote about them, and these
+    runs with their evaluations."""
     own = "IN (SELECT question FROM other.dataset_questions WHERE dataset IN (SELECT value FROM temp.chosen_datasets))"
-    written = f"question {own} AND teacher IN (SELECT value FROM temp.chosen_teachers)"
-    of_runs = "id IN (SELECT value FROM temp.chosen_runs)"
-    asked = "hash IN (SELECT prompt FROM temp.incoming_rationales UNION SELECT prompt FROM temp.incoming_failures)"
     nothing = ("elicitations", "claims", "batches", "experiments", "cells", "other_shards")
     return Portion(
         conditions={
             "datasets": "name IN (SELECT value FROM temp.chosen_datasets)",
             "dataset_questions": "dataset IN (SELECT value FROM temp.chosen_datasets)",
             "questions": f"hash {own}",
-            "rationales": written,
-            "failures": written,
-            "prompts": asked,
+            **dict.fromkeys(("prompts", "rationales", "failures"), f"question {own}"),
             **dict.fromkeys(OF_RATIONALES, _OF_CHOSEN),
-            "runs": of_runs,
+            "runs": "id IN (SELECT value FROM temp.chosen_runs)",
             "evaluations": "run IN (SELECT value FROM temp.chosen_runs)",
             "predictions": "evaluation IN (SELECT id FROM temp.incoming_evaluations)",
             **dict.fromkeys(nothing, _NO),
         },
-        lists={"datasets": [dataset], "teachers": teachers, "runs": runs},
+        lists={"datasets": [dataset], "runs": runs},
     )
 
 

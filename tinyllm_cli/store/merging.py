@@ -37,10 +37,12 @@ __all__ = ["ComingRun", "MergeQueries", "Portion", "SplitDifference", "TableCoun
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """What was taken: counts by table, the runs, and how many rationales became further `samples`."""
+    """What was taken: counts by table, the runs, the evaluations' numbers there and here, and how many rationales
+    became further `samples`."""
 
     tables: dict[str, TableCounts]
     runs: tuple[ComingRun, ...]
+    evaluations: dict[int, int]
     samples: int
 
 
@@ -74,7 +76,8 @@ class MergeQueries:
             runs = add_runs(found, (lambda run: run.folder) if trial else place)
             add_evaluations(found)
             add_experiments(found)
-            return Merged(tables=found.counts, runs=tuple(runs), samples=samples)
+            numbers = {row["old"]: row["new"] for row in self._db.rows("SELECT old, new FROM temp.evaluations_map")}
+            return Merged(tables=found.counts, runs=tuple(runs), evaluations=numbers, samples=samples)
 
     def split_questions(self) -> Iterator[str]:
         """The hashes of the questions that this database asks about, by their first place in a data set."""
