@@ -33,7 +33,7 @@ HEAVY = {
 LAYERS = (
     {"cli", "cli.views"},
     {"api"},
-    {"report", "experiments", "export", "maintenance"},
+    {"report", "experiments", "experiments.cluster", "export", "maintenance"},
     {"merging"},
     {"audit", "evaluation", "training"},
     {"rationales", "rationales.gates"},
@@ -49,6 +49,7 @@ LAYERS = (
 WITHIN = {
     ("cli", "cli.views"),
     ("datasets.procedural", "datasets"),
+    ("experiments.cluster", "experiments"),
     ("rationales", "rationales.gates"),
     ("students", "students.loss.cpu"),
     ("students.loss", "students"),
@@ -66,6 +67,7 @@ ALLOWED = {
         "evaluation",
         "events",
         "experiments",
+        "experiments.cluster",
         "export",
         "files",
         "ingestion",
@@ -101,6 +103,7 @@ ALLOWED = {
         "errors",
         "evaluation",
         "experiments",
+        "experiments.cluster",
         "export",
         "rationales",
         "records",
@@ -148,6 +151,7 @@ ALLOWED = {
         "students",
         "training",
     },
+    "experiments.cluster": {"config", "errors", "experiments", "merging", "records", "store", "students", "training"},
     "export": {"datasets", "errors", "evaluation", "files", "records", "store", "students", "training"},
     "files": set(),
     "ingestion": {"config", "datasets", "errors", "events", "records", "store"},
@@ -208,6 +212,7 @@ BACKENDS_FOR = {
     "config": {"backends.user_files"},
     "students": {"backends.architectures", "backends.checkpoints", "backends.fingerprints", "backends.model_files"},
     "elicitation": {"backends.reply_text"},
+    "experiments.cluster": {"backends.cluster"},
     "datasets": {"backends.hub", "backends.row_files", "backends.user_files"},
     "ingestion": {"backends.recorded"},
 }

@@ -60,12 +60,13 @@ def cell(student: str, seed: int) -> ExperimentCell:
     return ExperimentCell(label={}, distill=training, evaluate=CellEvaluation(dataset="toy"))
 
 
-def test_an_interrupted_run_goes_to_a_node_and_comes_back_with_its_state(tmp_path: Path) -> None:
+@pytest.fixture
+def sent(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """(home, node, student): a database with an interrupted run of a local student, and its package on a node."""
     home, node = tmp_path / "home", tmp_path / "node"
-    for folder in (home, node):
-        folder.mkdir()
     student = home / "student"
-    student.mkdir()
+    student.mkdir(parents=True)
+    node.mkdir()
     (student / "config.json").write_text("{}", encoding="utf-8")
     with opened(home / DATABASE, tmp_path / "template.db") as store:
         for row in (Row("human", 0, 0, 1), Row("reply", 1, 1, 2), Row("score", 2, 0, 3), Row("evaluation", 0, 0, 1)):
@@ -77,20 +78,37 @@ def test_an_interrupted_run_goes_to_a_node_and_comes_back_with_its_state(tmp_pat
         (state / "state.json").write_text(json.dumps("first"), encoding="utf-8")
         pack_for(store, load_settings(None), cell(str(student), run.seed), home / "cell.tar")
         pack_for(store, load_settings(None), cell(str(student), run.seed + 1), home / "other.tar")
-        before = content(store)
     pack_student(str(student), home / "student.tar")
     for name in ("cell.tar", "student.tar"):
         unpack(home / name, node)
+    return home, node, student
+
+
+def test_a_node_gets_what_a_cell_reads(sent: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    home, node, student = sent
     there = node / "student" / "student"
     assert (there / "config.json").is_file()
+    with open_store(home / DATABASE) as store:
+        before = content(store)
     with open_store(node / DATABASE) as small:
         small.runs.rename_student(str(student), str(there))
         [own] = small.runs.everything()
-        assert (own.id, own.student, own.command) == (run.id, str(there), f"tinyllm distill -s {there}")
+        assert (own.student, own.command) == (str(there), f"tinyllm distill -s {there}")
         assert {row["question"] for row in small.rows("SELECT question FROM rationales")} <= {q.hash for q in QUESTIONS}
         same = ("dataset_questions", "rationales", "human_verdicts", "usefulness", "predictions")
         assert {name: content(small)[name] for name in same} == {name: before[name] for name in same}
-        small.runs.resume(run.id)
+    unpack(home / "other.tar", tmp_path / "other")
+    with open_store(tmp_path / "other" / DATABASE) as small:
+        assert small.runs.everything() == [], "another seed is another training"
+
+
+def test_an_interrupted_run_comes_back_with_its_newest_state(sent: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    home, node, student = sent
+    there = node / "student" / "student"
+    with open_store(node / DATABASE) as small:
+        small.runs.rename_student(str(student), str(there))
+        [own] = small.runs.everything()
+        small.runs.resume(own.id)
     own_state = state_folder(Path(own.folder))
     (own_state / "step-000000001-1").rename(own_state / "step-000000002-2")
     card = Path(own.folder) / "README.md"
@@ -101,20 +119,17 @@ def test_an_interrupted_run_goes_to_a_node_and_comes_back_with_its_state(tmp_pat
     half.mkdir()
     assert not pack_again(node, node / "back.tar", back, ended=False), "a student is being saved"
     assert not (node / "back.tar").exists()
-    half.rmdir()
-    assert pack_again(node, node / "back.tar", back, ended=False)
+    assert pack_again(node, node / "back.tar", back, ended=True)
     unpack(node / "back.tar", tmp_path / "back")
+    assert not (tmp_path / "back" / "tinyllm-runs" / half.name).exists()
     with open_store(home / DATABASE) as store:
         merged = merge(store, tmp_path / "back" / DATABASE, move=True)
         assert [one.change for one in merged.runs] == ["later"]
         [run] = store.runs.everything()
         assert (run.state, run.error, run.student) == ("stopped", "it continues on another node", str(student))
-        assert (state_folder(Path(run.folder)) / "step-000000002-2" / "state.json").is_file()
-        assert not state.exists()
+        states = [path.name for path in state_folder(Path(run.folder)).iterdir()]
+        assert states == ["step-000000002-2"]
         assert (Path(run.folder) / "README.md").read_text(encoding="utf-8") == f"base_model: {student}\n"
-    unpack(home / "other.tar", tmp_path / "other")
-    with open_store(tmp_path / "other" / DATABASE) as small:
-        assert small.runs.everything() == [], "another seed is another training"
 
 
 def node(cpus: float, gpus: float = 0) -> Node:

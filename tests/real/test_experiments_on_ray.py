@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ import pytest
 
 from tests.conftest import SCRIPTED, Command, environment, start, write_dataset
 from tests.models import make_folder
+from tinyllm_cli.experiments.resources import threads
 from tinyllm_cli.store import open_store
 from tinyllm_cli.training.checkpoint import state_folder
 
@@ -53,7 +55,14 @@ def toy(tmp_path: Path, inside: Command) -> Path:
 
 
 def add_node(cluster: Any) -> Any:
-    return cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
+    """A node with the processors that a run has without a cluster: the same weights need as many threads."""
+    for attempt in range(5):
+        try:
+            return cluster.add_node(num_cpus=threads(), object_store_memory=STORE_BYTES)
+        except Exception as error:  # Ray gives a node 30 seconds, which a busy machine may exceed
+            if attempt == 4 or "timed out during startup" not in str(error):
+                raise
+    raise AssertionError
 
 
 def test_a_cell_whose_node_dies_continues_on_another_one_with_the_same_weights(
@@ -86,8 +95,7 @@ def test_a_cell_whose_node_dies_continues_on_another_one_with_the_same_weights(
     assert not list(toy.glob(".tinyllm-cell-*"))
 
     alone = toy / "alone"
-    words = [str(word).replace("tinyllm distill", "") for word in (run.command,)]
-    assert "--max-steps 60" in words[0]
+    assert "--max-steps 60" in run.command
     done = tinyllm_in(alone, *plan, *more)
     assert done.returncode == 0, done.stderr
     with open_store(alone / "tinyllm.db") as store:
@@ -102,11 +110,10 @@ def test_a_cell_whose_node_dies_continues_on_another_one_with_the_same_weights(
     cluster.remove_node(second, allow_graceful=False)
 
 
-def tinyllm_in(folder: Path, *arguments: str) -> Any:
-    process = start(folder, *arguments, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+def tinyllm_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    process = start(folder, *arguments)
     out, err = process.communicate(timeout=LONG)
-    process.stdout, process.stderr = None, None
-    return type("Done", (), {"returncode": process.returncode, "stdout": out, "stderr": err})
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
 def wait_for_state(folder: Path, process: Any) -> str:

@@ -25,7 +25,7 @@ PIECE = 8 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class CellReport:
-    """How a cell stands. `run` and `evaluation` are numbers in its own database. `package` is the name and the size of
+    """State of a cell. `run` and `evaluation` are numbers in its own database. `package` is the name and the size of
     the newest package to fetch; its state is complete at the end (`over`)."""
 
     over: bool
@@ -74,7 +74,7 @@ class CellHost:
         self._job.start()
 
     def poll(self) -> CellReport:
-        """How the cell stands; packs a new state."""
+        """The state of the cell; packs a new checkpoint."""
         assert self._job is not None
         over = self._job.over()
         states = self._states()
