@@ -11,19 +11,20 @@ from pathlib import Path
 
 __all__ = ["differing", "versions_here"]
 
-_SOURCES = Path(__file__).parent.parent
+_ROOT = Path(__file__).parent.parent.parent
+_SOURCES = (_ROOT / "backends", _ROOT / "tinyllm_cli")
 
 
 @cache
 def _tinyllm() -> str:
-    """The release, with a digest of the teachers' sources: a checkout has the version of the next release."""
+    """The release, with a digest of the sources, both packages': a checkout has the version of the next release."""
     try:
         release = version("tinyllm-cli")
     except PackageNotFoundError:
         release = "of no release"
     digest = hashlib.sha256()
-    for path in sorted(_SOURCES.rglob("*.py")):
-        digest.update(path.relative_to(_SOURCES).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(path for package in _SOURCES for path in package.rglob("*.py")):
+        digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return f"{release} ({digest.hexdigest()[:8]})"
 
 
