@@ -33,7 +33,7 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment().items():  # the nodes' processes have it, too
+        for name, value in environment(RAY_worker_niceness="0").items():  # the nodes' processes have it, too
             patch.setenv(name, value)
         made = Cluster()
         started(made, num_cpus=0, include_dashboard=False)
@@ -79,8 +79,8 @@ def test_a_cell_whose_node_dies_continues_on_another_one_with_the_same_weights(
     process = start(toy, *plan, "--on", "ray", "--address", cluster.address, "--json", *more)
     try:
         states = wait_for_state(toy, process)
-        second = add_node(cluster)
         cluster.remove_node(first, allow_graceful=False)
+        second = add_node(cluster)
         out, err = process.communicate(timeout=LONG)
     finally:
         process.kill()
