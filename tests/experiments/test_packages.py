@@ -97,6 +97,13 @@ def test_a_node_gets_what_a_cell_reads(sent: tuple[Path, Path, Path], tmp_path: 
         assert {row["question"] for row in small.rows("SELECT question FROM rationales")} <= {q.hash for q in QUESTIONS}
         same = ("dataset_questions", "rationales", "human_verdicts", "usefulness", "predictions")
         assert {name: content(small)[name] for name in same} == {name: before[name] for name in same}
+    evaluation = ExperimentCell(label={}, distill=None, evaluate=CellEvaluation(run=own.id))
+    with open_store(home / DATABASE) as store:
+        pack_for(store, load_settings(None), evaluation, home / "evaluation.tar")
+    unpack(home / "evaluation.tar", tmp_path / "evaluation")
+    with open_store(tmp_path / "evaluation" / DATABASE) as small:
+        assert [run.id for run in small.runs.everything()] == [own.id], "the run to evaluate"
+        assert small.questions.names() == ["toy"]
     unpack(home / "other.tar", tmp_path / "other")
     with open_store(tmp_path / "other" / DATABASE) as small:
         assert small.runs.everything() == [], "another seed is another training"

@@ -40,17 +40,16 @@ class Renaming:
 def pack_for(store: Store, settings: Settings, cell: ExperimentCell, target: Path) -> None:
     """Write what a cell reads: its data set with all that is known about its questions, and runs of the same training,
     to be resumed, or the run to evaluate."""
-    part = cell.distill or cell.evaluate
-    assert part is not None
-    assert part.dataset is not None
     runs = [run for run in store.runs.everything() if _belongs(run, cell)]
+    named = (cell.distill and cell.distill.dataset, cell.evaluate and cell.evaluate.dataset)
+    dataset = next(name for name in (*named, *(run.dataset for run in runs)) if name)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder, _tar(target) as tar:
         path = Path(folder) / DATABASE
         with open_store(path) as small:
             root = runs_root(path)
             small.merging.take(
                 store.path, lambda run: str(root / Path(run.was_folder).name),
-                portion=training(part.dataset, [run.id for run in runs]),
+                portion=training(dataset, [run.id for run in runs]),
             )  # fmt: skip
         tar.add(path, DATABASE)
         _add_text(tar, CONFIG, settings_text(settings))
