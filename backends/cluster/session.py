@@ -44,6 +44,9 @@ def import_ray() -> Any:
     except ImportError as error:
         raise BadTeacherConfig("Work on a cluster needs Ray.", f"Install it: {INSTALL}") from error
     logging.getLogger("ray").setLevel(logging.ERROR)
+    # Ray prints what it finds about dead workers and nodes among our lines, and has no setting for it: replicas report
+    # their own end.
+    ray._private.worker.print_to_stdstream = lambda *_args, **_kwargs: None
     return ray
 
 
