@@ -37,7 +37,7 @@ class Cost:
 
 
 def cost(command: Sequence[object], folder: Path) -> Cost:
-    """Run a command in a process of its own, whose children are counted by themselves."""
+    """Run a command. A process between counts its children, and no others."""
     script = (
         "import json, resource, subprocess, sys, time\n"
         "started = time.perf_counter()\n"

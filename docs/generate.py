@@ -37,6 +37,8 @@ COMMANDS = (
     "prune",
     "backup",
     "check",
+    "merge",
+    "split",
     "info",
 )
 _HEAD = """# Commands

@@ -79,6 +79,8 @@ def test_output_is_valid_by_its_schema(toy: Command, tmp_path: Path) -> None:
     check(toy("export-data", "--dataset", "toy", "--out", "data", "--json"), "DataExportResult")
     check(toy("list", "--json"), "Inventory")
     check(toy("backup", "copy.db", "--json"), "BackupResult")
+    check(toy("merge", "copy.db", "--json"), "MergeResult")
+    check(toy("split", "--shards", "2", "--json"), "SplitResult")
     check(toy("rename", "teacher", "parrot", "polly", "--json"), "RenameResult")
     check(toy("prune", "--yes", "--json"), "Pruning")
     check(toy("delete", "run", str(run), "--yes", "--json"), "Removal")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +69,43 @@ def test_two_processes_end_with_the_weights_of_one(tinyllm: Command, tmp_path: P
         (p["step"], p["accuracy"]) for p in curves[1]
     ]
     assert [point["loss"] for point in curves[0]] == pytest.approx([point["loss"] for point in curves[1]], rel=1e-3)
+
+
+def test_two_nodes_of_torchrun_train_as_one_process(tinyllm: Command, tmp_path: Path) -> None:
+    """Each node has a torchrun and a database of its own; they meet at the first one's address."""
+    prepare(tmp_path, "causal")
+    shutil.copytree(tmp_path, tmp_path / "second", ignore=shutil.ignore_patterns("second"))
+    exact = (*DISTILL, "--precision", "float32", "--lr", "1e-3")
+    assert tinyllm(*exact, "--db", "one.db").returncode == 0
+    meeting = ("--nnodes", "2", "--master-addr", "127.0.0.1", "--master-port", str(free_port()))
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", *meeting, "--node-rank", str(rank), "--nproc-per-node", "1",
+             "-m", "tinyllm_cli", *exact],
+            cwd=tmp_path / ("second" if rank else "."), env=environment(), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )
+        for rank in (0, 1)
+    ]  # fmt: skip
+    try:
+        ended = [node.communicate(timeout=300) for node in nodes]
+    finally:
+        for node in nodes:
+            node.kill()
+    assert [node.returncode for node in nodes] == [0, 0], ended
+    assert ["Run 1 (finetune)" in out for out, _ in ended] == [True, False], "the first node keeps the records"
+    assert runs(tmp_path / "second" / "tinyllm.db") == []
+    [expected], [found] = runs(tmp_path / "one.db"), runs(tmp_path / "tinyllm.db")
+    one, two = (load_file(Path(run["folder"]) / "model.safetensors") for run in (expected, found))
+    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
+    losses = [[point["answer"] for point in json.loads(run["metrics"])["curve"]] for run in (expected, found)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.api.experiments import plan_experiment, plan_search, run_experiment, run_search
     from tinyllm_cli.api.exports import export
     from tinyllm_cli.api.maintenance import activity, backup, check, delete, inventory, prune, rename, tables
+    from tinyllm_cli.api.merging import merge, split
     from tinyllm_cli.api.project import Project, open_store
     from tinyllm_cli.api.publishing import push
     from tinyllm_cli.api.questions import question_neighbours, search_questions
@@ -90,6 +91,8 @@ VERBS = {
     "backup": "maintenance",
     "check": "maintenance",
     "tables": "maintenance",
+    "merge": "merging",
+    "split": "merging",
     "info": "environment",
 }
 """Public name -> the module of this package that holds it."""
@@ -122,6 +125,7 @@ __all__ = [
     "inventory",
     "leakage",
     "learnability",
+    "merge",
     "open_store",
     "pilot",
     "plan_distillation",
@@ -143,6 +147,7 @@ __all__ = [
     "run_experiment",
     "run_search",
     "search_questions",
+    "split",
     "tables",
     "usefulness",
 ]  # fmt: skip

@@ -156,6 +156,9 @@ def _jobs(
     )
     for warning in ingested.warnings:
         on_event(Notice(message=warning, warning=True))
+    on_shard = _of_shard(project, ingested.name, options)
+    if on_shard is not None:
+        on_event(Notice(message=on_shard))
     recipe = Recipe(
         icl=options.get("icl", 2),
         seed=options.get("seed") or 0,
@@ -171,6 +174,14 @@ def _jobs(
     for unset in filter(None, (unset_sampling_notice(project.store, job) for job in jobs)):
         on_event(Notice(message=unset))
     return jobs
+
+
+def _of_shard(project: Project, dataset: str, options: ElicitOptions) -> str | None:
+    """What a shard asks about; None in another database."""
+    split, limit = options.get("split", "train"), options.get("limit")
+    size = project.store.questions.splits(dataset).get(split, 0)
+    size, own = min(size, limit or size), project.store.questions.count_to_ask(dataset, split, limit)
+    return None if own == size else f"A shard: it asks about {own} of the {size} questions of {dataset}/{split}."
 
 
 def _origins(specs: Sequence[TeacherSpec]) -> list[str]:

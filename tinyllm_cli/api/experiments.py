@@ -13,8 +13,9 @@ from tinyllm_cli.events import OnEvent, Progress, ignore_events
 
 if TYPE_CHECKING:
     from tinyllm_cli.experiments.best_alpha import BestAlpha
+    from tinyllm_cli.experiments.cluster.env import ClusterSettings
     from tinyllm_cli.experiments.grid import ExperimentPlan
-    from tinyllm_cli.experiments.runner import ExperimentProgress, Schedule
+    from tinyllm_cli.experiments.runner import ExperimentProgress, RunOptions, Schedule
     from tinyllm_cli.experiments.search import ScheduledSearch
     from tinyllm_cli.experiments.setup import ExperimentRequest
     from tinyllm_cli.experiments.trials import SearchProgress, SearchResult
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 60  # characters of a process's last line
 
+Where = Literal["local", "ray"]
 ExperimentName = Literal["table1", "ablation", "train-size", "alpha", "seeds"]
 
 
@@ -42,6 +44,9 @@ class ExperimentOptions(TypedDict, total=False):
 
     jobs: int
     """Runs at the same time, where memory allows; default: 1."""
+
+    on: Where
+    """"ray": memory is that of a cluster; default: "local"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +97,8 @@ def plan_experiment(
         plan = plans.alpha_grid(setup, options.get("grid") or plans.GRID)
     else:
         plan = plans.seeds(setup)
-    scheduled = schedule(project.store, project.settings, setup, plan, options.get("jobs", 1))
+    elsewhere = options.get("on", "local") == "ray"
+    scheduled = schedule(project.store, project.settings, setup, plan, options.get("jobs", 1), elsewhere=elsewhere)
     return PlannedExperiment(plan=plan, schedule=scheduled, student=setup.students[0])
 
 
@@ -106,19 +112,21 @@ def _check_weights(alphas: Mapping[str, float], name: str) -> None:
 
 
 def run_experiment(
-    project: Project, planned: PlannedExperiment, *, command: str = "", on_event: OnEvent = ignore_events
-) -> ExperimentResult:
-    """Run what is not done of a plan, each cell in a process of its own. `command` is recorded with the experiment. A
-    failed cell is part of the result with its reason; running the plan again repeats only what is not done.
+    project: Project, planned: PlannedExperiment, *, command: str = "", cluster: ClusterSettings | None = None,
+    on_event: OnEvent = ignore_events,
+) -> ExperimentResult:  # fmt: skip
+    """Run what is not done of a plan, each cell in a process of its own, here or on a Ray cluster. `command` is
+    recorded with the experiment. A failed cell is part of the result with its reason; running the plan again repeats
+    only what is not done.
 
     Raises Busy when another process runs this experiment, and InterruptedByUser on Ctrl-C, after which the same plan
     resumes."""
-    from tinyllm_cli.experiments.runner import RunOptions, interrupted, run
+    from tinyllm_cli.experiments.runner import interrupted, run
 
     name = planned.plan.name
     step: ExperimentProgress | None = None
     try:
-        with closing(run(project.store, planned.schedule, RunOptions(config=project.config, command=command))) as steps:
+        with closing(run(project.store, planned.schedule, _options(project, command, cluster))) as steps:
             for step in steps:
                 on_event(Progress(label=name, done=step.over, total=step.total, detail=_working(step)))
     except KeyboardInterrupt as error:
@@ -129,7 +137,22 @@ def run_experiment(
     return _result(project, name, step.experiment, step.not_started)
 
 
-def plan_search(project: Project, request: ExperimentRequest, trials: int, *, jobs: int = 1) -> ScheduledSearch:
+def _options(project: Project, command: str, cluster: ClusterSettings | None) -> RunOptions:
+    from functools import partial
+
+    from tinyllm_cli.experiments.runner import RunOptions
+
+    elsewhere = None
+    if cluster is not None:
+        from tinyllm_cli.experiments.cluster.env import cluster_env
+
+        elsewhere = partial(cluster_env, settings=project.settings, cluster=cluster)
+    return RunOptions(config=project.config, command=command, elsewhere=elsewhere)
+
+
+def plan_search(
+    project: Project, request: ExperimentRequest, trials: int, *, jobs: int = 1, on: Where = "local"
+) -> ScheduledSearch:
     """A search for alphas on valid with Optuna, and an estimate. Starts nothing.
 
     Raises UsageProblem without a valid split or several teachers, and where Optuna is not installed."""
@@ -138,21 +161,22 @@ def plan_search(project: Project, request: ExperimentRequest, trials: int, *, jo
 
     setup = resolve_setup(project.store, project.settings, request)
     _check_weights(setup.alphas, "alpha")
-    return schedule_search(project.store, project.settings, setup, trials, jobs)
+    return schedule_search(project.store, project.settings, setup, trials, jobs, elsewhere=on == "ray")
 
 
 def run_search(
-    project: Project, scheduled: ScheduledSearch, *, command: str = "", on_event: OnEvent = ignore_events
-) -> tuple[SearchResult, ExperimentResult]:
+    project: Project, scheduled: ScheduledSearch, *, command: str = "", cluster: ClusterSettings | None = None,
+    on_event: OnEvent = ignore_events,
+) -> tuple[SearchResult, ExperimentResult]:  # fmt: skip
     """Search, and evaluate only the best setting on test.
 
     Raises Busy and InterruptedByUser as `run_experiment`."""
-    from tinyllm_cli.experiments.runner import RunOptions, interrupted
+    from tinyllm_cli.experiments.runner import interrupted
     from tinyllm_cli.experiments.search import NAME, search
 
     step: SearchProgress | None = None
     try:
-        with closing(search(project.store, scheduled, RunOptions(config=project.config, command=command))) as steps:
+        with closing(search(project.store, scheduled, _options(project, command, cluster))) as steps:
             for step in steps:
                 detail = "" if step.best is None else f"best valid {step.best:.1%}"
                 on_event(Progress(label=NAME, done=step.over, total=step.total, detail=detail))

@@ -27,6 +27,8 @@ from tinyllm_cli.maintenance.checks import StoreCheck
 from tinyllm_cli.maintenance.inventory import Inventory
 from tinyllm_cli.maintenance.pruning import Pruning
 from tinyllm_cli.maintenance.removal import Removal
+from tinyllm_cli.merging.merge import MergeResult
+from tinyllm_cli.merging.split import SplitResult
 from tinyllm_cli.rationales.gate_summary import GateResult
 from tinyllm_cli.rationales.gates.settings import GateSettings
 from tinyllm_cli.rationales.leakage_summary import LeakageResult
@@ -262,6 +264,8 @@ RESULTS: Mapping[str, tuple[type, ...]] = {
     "prune": (Pruning,),
     "backup": (BackupResult,),
     "check": (StoreCheck,),
+    "merge": (MergeResult,),
+    "split": (SplitResult,),
     "info": (InfoResult,),
     "any command that fails": (ErrorJson,),
 }

@@ -119,7 +119,7 @@ def backup(project: Project, path: Path, *, replace: bool = False) -> BackupResu
 
     Raises UsageProblem when the file exists, or is the database."""
     from tinyllm_cli.files import belongs_to_database
-    from tinyllm_cli.maintenance.run_folders import runs_root
+    from tinyllm_cli.training.checkpoint import runs_root
 
     store = project.store
     if belongs_to_database(path, store.path):

@@ -27,12 +27,14 @@ from tinyllm_cli.cli import (
     info,
     inspect,
     list_,
+    merge,
     predict,
     prune,
     push,
     rename,
     report,
     review,
+    split,
     usefulness,
     view,
 )
@@ -78,6 +80,8 @@ app.command(name="delete")(delete.delete)
 app.command(name="prune")(prune.prune)
 app.command(name="backup")(backup.backup)
 app.command(name="check")(check.check)
+app.command(name="merge")(merge.merge)
+app.command(name="split")(split.split)
 app.command(name="info")(info.info)
 
 

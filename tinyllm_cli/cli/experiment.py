@@ -16,11 +16,13 @@ from tinyllm_cli.cli.views.console import Console
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.experiments import ExperimentOptions
+    from tinyllm_cli.experiments.cluster.env import ClusterSettings
     from tinyllm_cli.records.experiments import OptionValue
 
 Experiment = Literal["table1", "ablation", "train-size", "alpha", "seeds"]
 _Number = TypeVar("_Number", int, float)
 _shared = partial(typer.Option, rich_help_panel="Shared by all runs")
+_cluster = partial(typer.Option, rich_help_panel="Cluster")
 
 _FRACTIONS = "12.5,25,50,100 (percent)"
 _SET_BY_PLAN = frozenset({"--alpha", "--dataset", "--student", "--seed", "--limit", "--valid-limit", "--method",
@@ -76,6 +78,22 @@ def experiment(
         typer.Option(min=1, help="alpha: N trials of a search on valid instead of the grid (needs Optuna)."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time, where memory allows.")] = 1,
+    on: Annotated[
+        Literal["local", "ray"], _cluster(help="Where the runs are trained: here, or on the nodes of a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        _cluster(help="The cluster: host:port, auto (one that runs here) or local (start one here).",
+                 show_default="auto"),
+    ] = None,
+    run_cpus: Annotated[
+        int | None, _cluster(min=1, help="Processors for each run.", show_default="an equal part of the cluster's")
+    ] = None,
+    run_gpus: Annotated[
+        float | None,
+        _cluster(min=0, help="GPUs for each run; 0.5 lets two runs share one.",
+                 show_default="1 where the cluster has any"),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and start nothing.")] = False,
     db: Db = DEFAULT_DB,
@@ -105,6 +123,7 @@ def experiment(
             raise UsageProblem(f"{option} belongs to the experiment {owner}.", f"See: tinyllm experiment {owner} ...")
     if search is not None and grid is not None:
         raise UsageProblem("--search and --grid exclude each other.", "A search chooses the alphas that it tries.")
+    cluster = _cluster_settings(on, address, run_cpus, run_gpus)
     options = distill_options(more or [])
     request = ExperimentRequest(
         datasets=dataset or [],
@@ -120,16 +139,16 @@ def experiment(
     console = session.console
     with session.project(create=bool(dataset)) as project, console.events() as on_event:
         if search is not None:
-            scheduled = api.plan_search(project, request, search, jobs=jobs)
+            scheduled = api.plan_search(project, request, search, jobs=jobs, on=on)
             show_search(console, scheduled, jobs)
             if dry_run or not view.confirmed(console, scheduled.trials, yes=yes):
                 planned_search(console, scheduled)
                 return
-            best, found = api.run_search(project, scheduled, command=command_line(), on_event=on_event)
+            best, found = api.run_search(project, scheduled, command=command_line(), cluster=cluster, on_event=on_event)
             show_best(console, best, found)
             return
         varied = _grids(methods, fractions, grid)
-        varied["jobs"] = jobs
+        varied |= {"jobs": jobs, "on": on}
         planned = api.plan_experiment(project, name, request, **varied)
         if not student and planned.plan.cells:
             console.note(f"Student: {planned.student}")
@@ -138,8 +157,23 @@ def experiment(
         if dry_run or not view.confirmed(console, len(planned.schedule.todo), yes=yes):
             view.planned_result(console, planned.schedule)
             return
-        found = api.run_experiment(project, planned, command=command_line(), on_event=on_event)
+        found = api.run_experiment(project, planned, command=command_line(), cluster=cluster, on_event=on_event)
         view.show_results(console, found)
+
+
+def _cluster_settings(
+    on: Literal["local", "ray"], address: str | None, cpus: int | None, gpus: float | None
+) -> ClusterSettings | None:
+    """Raises UsageProblem for settings of a cluster without one."""
+    from tinyllm_cli.errors import UsageProblem
+    from tinyllm_cli.experiments.cluster.env import ClusterSettings
+
+    if on == "ray":
+        return ClusterSettings(address=address or "auto", cpus=cpus, gpus=gpus)
+    for option, value in (("--address", address), ("--run-cpus", cpus), ("--run-gpus", gpus)):
+        if value is not None:
+            raise UsageProblem(f"{option} needs a cluster.", "Add --on ray.")
+    return None
 
 
 def distill_options(words: Sequence[str]) -> Mapping[str, OptionValue]:

@@ -128,16 +128,15 @@ class MissingRationales:
     def __init__(self, store: Store, job: Job, teacher: Teacher) -> None:
         sizes = check(store, job)
         self.config = config_of(store, job, teacher)
-        questions = min(sizes[job.split], job.limit or sizes[job.split])
+        questions, ahead = min(sizes[job.split], job.limit or sizes[job.split]), store.questions.iterate
+        if job.spec.backend != RECORDED:
+            questions, ahead = store.questions.count_to_ask(job.dataset, job.split, job.limit), store.questions.to_ask
         self.requests = questions * job.samples
         """Of the whole job, answered or not."""
 
         self._store, self._job = store, job
         self._teacher = teacher if isinstance(teacher, Selective) else None
-        self._ahead = batched(
-            store.questions.iterate(job.dataset, job.split, job.limit),
-            max(1, min(_PAGE, questions // _SHARES)),
-        )
+        self._ahead = batched(ahead(job.dataset, job.split, job.limit), max(1, min(_PAGE, questions // _SHARES)))
 
     def pages(self, worker: Worker | None = None) -> Iterator[MissingPage]:
         """What is missing, a page of questions at a time; claimed for `worker`, where there is one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from tinyllm_cli.errors import Busy, InterruptedByUser
 from tinyllm_cli.experiments.grid import ExperimentPlan, Setup
 from tinyllm_cli.experiments.resources import Estimate, History, estimate, threads, trainings_on_gpus
 from tinyllm_cli.experiments.setup import check_rationales
-from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv, stop_and_close
+from tinyllm_cli.experiments.work import CellEnv, CellWork, OpenEnv
+from tinyllm_cli.experiments.worker import WorkerEnv, stop_and_close
 from tinyllm_cli.records.experiments import ExperimentCell, Label
 from tinyllm_cli.signals import ended_like_interrupted
 from tinyllm_cli.store import Store
@@ -44,10 +45,12 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """`config` is the settings file that the processes read, `command` what the experiment's row records."""
+    """`config` is the settings file that the processes read, `command` what the experiment's row records. `elsewhere`
+    opens a cluster; without it, processes here do the work."""
 
     config: Path | None = None
     command: str = ""
+    elsewhere: OpenEnv | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +72,11 @@ class ExperimentProgress:
     not_started: tuple[Label, ...] = ()
 
 
-def schedule(store: Store, settings: Settings, setup: Setup, plan: ExperimentPlan, jobs: int) -> Schedule:
-    """What of the plan is to be done, with up to `jobs` processes at the same time.
+def schedule(
+    store: Store, settings: Settings, setup: Setup, plan: ExperimentPlan, jobs: int, *, elsewhere: bool = False
+) -> Schedule:
+    """What of the plan is to be done, with up to `jobs` processes at the same time. `elsewhere`: this machine's memory
+    does not limit them.
 
     Raises UsageProblem when a teacher that a cell needs has no usable rationale."""
     mark_killed(store)
@@ -78,7 +84,13 @@ def schedule(store: Store, settings: Settings, setup: Setup, plan: ExperimentPla
     todo = tuple((place, cell) for place, cell in enumerate(plan.cells) if cell.identity not in done)
     check_rationales(store, settings, ExperimentPlan(name=plan.name, cells=tuple(cell for _, cell in todo)))
     sizes = {coverage.dataset: coverage.questions for coverage in setup.coverages}
-    return Schedule(plan=plan, todo=todo, estimate=estimate([cell for _, cell in todo], sizes, jobs, history_of(store)))
+    expected = estimate([cell for _, cell in todo], sizes, jobs, history_of(store))
+    return Schedule(plan=plan, todo=todo, estimate=on_cluster(expected, jobs) if elsewhere else expected)
+
+
+def on_cluster(expected: Estimate, jobs: int) -> Estimate:
+    """An estimate for `jobs` runs at the same time, whatever this machine has."""
+    return replace(expected, jobs=jobs, reason="")
 
 
 def run(store: Store, scheduled: Schedule, options: RunOptions) -> Generator[ExperimentProgress, None, None]:
@@ -89,18 +101,19 @@ def run(store: Store, scheduled: Schedule, options: RunOptions) -> Generator[Exp
     Raises Busy when another process runs this experiment."""
     plan = {"cells": [cell.as_json() for cell in scheduled.plan.cells]}
     with opened(store, scheduled.plan.name, plan, options.command) as experiment:
-        env = worker_env(store, scheduled, options)
-        with ended_like_interrupted():
+        students = {cell.distill.student for _, cell in scheduled.todo if cell.distill is not None}
+        with ended_like_interrupted(), opened_env(store, options, sorted(students), scheduled.estimate.jobs) as env:
             yield from run_cells(store, experiment, scheduled.todo, env, scheduled.estimate.jobs)
 
 
-def worker_env(store: Store, scheduled: Schedule, options: RunOptions) -> WorkerEnv:
-    students = {cell.distill.student for _, cell in scheduled.todo if cell.distill is not None}
-    return env_for(store, options, sorted(students), scheduled.estimate.jobs)
-
-
-def env_for(store: Store, options: RunOptions, students: Sequence[str], jobs: int) -> WorkerEnv:
-    return WorkerEnv(
+@contextmanager
+def opened_env(store: Store, options: RunOptions, students: Sequence[str], jobs: int) -> Iterator[CellEnv]:
+    """Where up to `jobs` cells with these students are carried out."""
+    if options.elsewhere is not None:
+        with options.elsewhere(store, jobs) as env:
+            yield env
+        return
+    yield WorkerEnv(
         db=store.path,
         config=options.config and options.config.resolve(),
         threads=max(1, threads() // jobs),
@@ -141,10 +154,10 @@ def interrupted(store: Store, experiment: int) -> InterruptedByUser:
 
 
 def run_cells(
-    store: Store, experiment: int, cells: Sequence[Positioned], env: WorkerEnv, jobs: int
+    store: Store, experiment: int, cells: Sequence[Positioned], env: CellEnv, jobs: int
 ) -> Generator[ExperimentProgress, None, None]:
     """Run these cells of an open experiment, `jobs` at the same time."""
-    waiting, working, over = list(cells), list[CellProcess](), 0
+    waiting, working, over = list(cells), list[CellWork](), 0
     ended = _Ended()
 
     def progress() -> ExperimentProgress:
@@ -160,7 +173,7 @@ def run_cells(
             while waiting or working:
                 while len(working) < jobs and (place := _next(waiting, working)) is not None:
                     position, cell = waiting.pop(place)
-                    job = CellProcess(position=position, cell=cell, env=env, gpu=env.gpu(working))
+                    job = env.begin(position, cell, working)
                     store.experiments.note(experiment, position, "running")
                     working.append(job)
                     job.start()
@@ -188,7 +201,7 @@ class _Ended:
     succeeded: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
     pointless: list[Label] = field(default_factory=list)
 
-    def add(self, store: Store, job: CellProcess) -> None:
+    def add(self, store: Store, job: CellWork) -> None:
         if job.error is None:
             self.succeeded.append(_loaded(job.cell))
         elif not _has_trained(store, job):
@@ -202,13 +215,13 @@ class _Ended:
         return kept
 
 
-def _next(waiting: Sequence[Positioned], working: Sequence[CellProcess]) -> int | None:
+def _next(waiting: Sequence[Positioned], working: Sequence[CellWork]) -> int | None:
     """The index of the next cell whose training is not running: two cells may share one."""
     busy = [job.cell.distill for job in working if job.cell.distill is not None]
     return next((place for place, (_, cell) in enumerate(waiting) if cell.distill not in busy), None)
 
 
-def _has_trained(store: Store, job: CellProcess) -> bool:
+def _has_trained(store: Store, job: CellWork) -> bool:
     """Whether a failed cell came as far as a run of its own, so that the cause may be its settings alone."""
     if job.cell.distill is None:
         return False
@@ -240,6 +253,6 @@ def _loaded(cell: ExperimentCell) -> tuple[str | None, str | None, str | None]:
     return cell.evaluate.dataset, cell.evaluate.model, cell.evaluate.teacher
 
 
-def record_end(store: Store, experiment: int, job: CellProcess) -> None:
+def record_end(store: Store, experiment: int, job: CellWork) -> None:
     outcome = CellOutcome(run=job.run, evaluation=job.evaluation, seconds=job.seconds, error=job.error)
     store.experiments.note(experiment, job.position, "failed" if job.error else "done", outcome)

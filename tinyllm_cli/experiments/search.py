@@ -15,10 +15,18 @@ from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.experiments.grid import Coverage, ExperimentPlan, Place, PlanBuilder, Setup
 from tinyllm_cli.experiments.journal import SearchConfig, open_study
 from tinyllm_cli.experiments.resources import Estimate, estimate
-from tinyllm_cli.experiments.runner import RunOptions, env_for, history_of, mark_killed, opened, run_cells
+from tinyllm_cli.experiments.runner import (
+    RunOptions,
+    history_of,
+    mark_killed,
+    on_cluster,
+    opened,
+    opened_env,
+    run_cells,
+)
 from tinyllm_cli.experiments.setup import check_rationales
 from tinyllm_cli.experiments.trials import Search, SearchProgress, SearchResult, alpha_labels
-from tinyllm_cli.experiments.worker import WorkerEnv
+from tinyllm_cli.experiments.work import CellEnv
 from tinyllm_cli.records.experiments import ExperimentCell, Label
 from tinyllm_cli.signals import ended_like_interrupted
 from tinyllm_cli.store import Store
@@ -36,8 +44,10 @@ class ScheduledSearch:
     estimate: Estimate
 
 
-def schedule_search(store: Store, settings: Settings, setup: Setup, trials: int, jobs: int) -> ScheduledSearch:
-    """A search with up to `jobs` processes at the same time.
+def schedule_search(
+    store: Store, settings: Settings, setup: Setup, trials: int, jobs: int, *, elsewhere: bool = False
+) -> ScheduledSearch:
+    """A search with up to `jobs` processes at the same time; `elsewhere` as for `schedule`.
 
     Raises UsageProblem for several data sets, students or seeds, without a valid split, and when a teacher has no
     usable rationale."""
@@ -47,6 +57,8 @@ def schedule_search(store: Store, settings: Settings, setup: Setup, trials: int,
     check_rationales(store, settings, ExperimentPlan(name=NAME, cells=(like,)))
     sizes = {coverage.dataset: coverage.questions for coverage in setup.coverages}
     expected = estimate([like] * trials, sizes, jobs, history_of(store))
+    if elsewhere:
+        expected = on_cluster(expected, jobs)
     return ScheduledSearch(setup=setup, config=config, trials=trials, estimate=expected)
 
 
@@ -58,9 +70,8 @@ def search(store: Store, scheduled: ScheduledSearch, options: RunOptions) -> Gen
     config, jobs = scheduled.config, scheduled.estimate.jobs
     journal = store.path.parent / f"{store.path.stem}-search" / "alpha.log"
     with opened(store, NAME, {"search": config.name}, options.command) as experiment:
-        env = env_for(store, options, [config.training.student], jobs)
         study = open_study(Path(journal), config)
-        with ended_like_interrupted():
+        with ended_like_interrupted(), opened_env(store, options, [config.training.student], jobs) as env:
             trials = Search(store=store, experiment=experiment, study=study, config=config, env=env)
             yield from trials.run(scheduled.trials, jobs)
             result = trials.result()
@@ -70,7 +81,7 @@ def search(store: Store, scheduled: ScheduledSearch, options: RunOptions) -> Gen
         )
 
 
-def _evaluate(store: Store, experiment: int, scheduled: ScheduledSearch, found: SearchResult, env: WorkerEnv) -> None:
+def _evaluate(store: Store, experiment: int, scheduled: ScheduledSearch, found: SearchResult, env: CellEnv) -> None:
     """Evaluate the best run on test, unless that was done before with the same settings."""
     setup = scheduled.setup
     settings: Label = {

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.experiments.best_alpha import ValidScore, best_of, valid_score
 from tinyllm_cli.experiments.journal import HIGHEST, LOWEST, SearchConfig
-from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv, stop, stop_and_close
+from tinyllm_cli.experiments.work import CellEnv, CellWork
+from tinyllm_cli.experiments.worker import stop, stop_and_close
 from tinyllm_cli.records.experiments import ExperimentCell
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.store import Store
@@ -51,7 +52,7 @@ class SearchProgress:
 class _Trial:
     trial: Any
     alphas: dict[str, float]
-    job: CellProcess
+    job: CellWork
     others: set[int]
     """Runs of the same alphas that other processes had before."""
 
@@ -73,7 +74,7 @@ class Search:
     experiment: int
     study: Any
     config: SearchConfig
-    env: WorkerEnv
+    env: CellEnv
     _working: list[_Trial] = field(default_factory=list)
     _failed: list[str] = field(default_factory=list)
 
@@ -156,8 +157,7 @@ class Search:
         label = {"dataset": self.config.training.dataset, "trial": trial.number, **alpha_labels(alphas)}
         position = self.store.experiments.add_cell(self.experiment, label)
         cell = ExperimentCell(label=label, distill=replace(self.config.training, alpha=alphas), evaluate=None)
-        gpu = self.env.gpu([one.job for one in self._working])
-        job = CellProcess(position=position, cell=cell, env=self.env, gpu=gpu)
+        job = self.env.begin(position, cell, [one.job for one in self._working])
         others = {run.id for run in self._in_work(alphas)}
         self._working.append(_Trial(trial=trial, alphas=alphas, job=job, others=others))
         job.start()
@@ -172,9 +172,10 @@ class Search:
             self._end(one)
             return True
         run = next((run for run in self._in_work(one.alphas) if run.id not in one.others), None)
-        if run is None or one.job.waits:
+        figures = one.job.live if run is None else run.metrics
+        if figures is None or one.job.waits:
             return False
-        one.report(run.metrics)
+        one.report(figures)
         if not one.reported or not one.trial.should_prune():
             return False
         self._prune(one, run)
@@ -194,7 +195,7 @@ class Search:
         self.study.tell(one.trial, max(point["accuracy"] for point in job.figures["valid"]))
         self._note(one, "done", run=job.run)
 
-    def _prune(self, one: _Trial, run: Run) -> None:
+    def _prune(self, one: _Trial, run: Run | None) -> None:
         """The run is 'stopped'. It will not be resumed, so its state, which is larger than a student, is removed."""
         from optuna.trial import TrialState
 
@@ -204,11 +205,14 @@ class Search:
             return
         one.job.close()
         self.study.tell(one.trial, state=TrialState.PRUNED)
-        self._note(one, "pruned", run=run.id)
-        with self.store.runs.claiming(run.id) as ours:
-            ended = self.store.runs.find(run.id)
+        number = one.job.run if run is None else run.id
+        self._note(one, "pruned", run=number)
+        if number is None:  # stopped elsewhere, before a state came from there
+            return
+        with self.store.runs.claiming(number) as ours:
+            ended = self.store.runs.find(number)
             if ours and ended is not None and ended.state == "stopped":
-                discard_state(state_folder(Path(run.folder)))
+                discard_state(state_folder(Path(ended.folder)))
 
     def _note(self, one: _Trial, state: CellState, **more: Any) -> None:
         self.store.experiments.note(

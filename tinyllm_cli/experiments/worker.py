@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tinyllm_cli.errors import Busy
+from tinyllm_cli.experiments.work import CellWork
 from tinyllm_cli.records.experiments import CellEvaluation, ExperimentCell
 
 _GRACE = 120.0
@@ -40,8 +41,13 @@ class WorkerEnv:
     config: Path | None
     threads: int
     gpus: Mapping[str, int] = field(default_factory=dict)
+    folder: Path | None = None
+    """Where the processes work; None: in the current folder."""
 
-    def gpu(self, working: Sequence[CellProcess]) -> str | None:
+    def begin(self, position: int, cell: ExperimentCell, working: Sequence[CellWork]) -> CellProcess:
+        return CellProcess(position=position, cell=cell, env=self, gpu=self.gpu(working))
+
+    def gpu(self, working: Sequence[CellWork]) -> str | None:
         """The GPU with the most room for another cell beside these; None where there are fewer than two."""
         taken = [job.gpu for job in working]
         return max(self.gpus, key=lambda gpu: self.gpus[gpu] - taken.count(gpu)) if len(self.gpus) > 1 else None
@@ -123,6 +129,10 @@ class CellProcess:
         return False
 
     @property
+    def live(self) -> None:
+        """The database shows the run."""
+
+    @property
     def waits(self) -> bool:
         """Whether another process has the same training."""
         return self._again_at is not None
@@ -173,6 +183,7 @@ class CellProcess:
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=self._err,
+            cwd=self.env.folder,
             env=self.env.environment(self.gpu),
             start_new_session=True,  # Ctrl-C reaches the process through us, once
             preexec_fn=partial(_die_with_parent, os.getpid()),
@@ -225,14 +236,14 @@ def _die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
-def stop_and_close(working: Sequence[CellProcess]) -> None:
+def stop_and_close(working: Sequence[CellWork]) -> None:
     """Let these processes save their states and end; what they wrote is not read any more."""
     stop(working)
     for job in working:
         job.close()
 
 
-def stop(working: Sequence[CellProcess]) -> None:
+def stop(working: Sequence[CellWork]) -> None:
     """Let these processes save their states and end."""
     for job in working:
         job.interrupt()

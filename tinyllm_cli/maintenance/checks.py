@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tinyllm_cli.maintenance.run_folders import has_student, is_thinned, runs_root, size_of
+from tinyllm_cli.maintenance.run_folders import has_student, is_thinned, size_of
 from tinyllm_cli.store import Store
-from tinyllm_cli.training.checkpoint import state_folder
+from tinyllm_cli.training.checkpoint import runs_root, state_folder
 
 _NUMBERED = re.compile(r"\.?\d+-")
 

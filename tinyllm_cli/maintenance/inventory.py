@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tinyllm_cli.maintenance.run_folders import has_student, is_thinned, run_folder_of, runs_root, size_of
+from tinyllm_cli.maintenance.run_folders import has_student, is_thinned, run_folder_of, size_of
 from tinyllm_cli.records.runs import Run, RunState
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.inventory import DatasetItem, PlanItem, TeacherItem
+from tinyllm_cli.training.checkpoint import runs_root
 
 Part = Literal["datasets", "teachers", "runs", "plans"]
 PARTS: tuple[Part, ...] = ("datasets", "teachers", "runs", "plans")

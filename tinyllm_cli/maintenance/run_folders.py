@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.students.saving import is_student
-from tinyllm_cli.training.checkpoint import state_folder
+from tinyllm_cli.training.checkpoint import runs_root, state_folder
 
 CARD = "README.md"
 
@@ -27,11 +27,6 @@ class RunFolder:
     path: str
     bytes: int
     foreign: str = ""
-
-
-def runs_root(database: Path) -> Path:
-    """The folder in which `distill` puts the runs of a database."""
-    return database.resolve().parent / f"{database.stem}-runs"
 
 
 def run_folder_of(run: Run, database: Path) -> RunFolder | None:

@@ -46,3 +46,11 @@ CREATE TABLE elicitation_progress (
 ) STRICT;
 """
 """Migration 10."""
+
+OTHER_SHARDS = """
+CREATE TABLE other_shards (
+    -- Questions that another shard asks teachers about. Empty in a database that `tinyllm split` did not make.
+    question TEXT PRIMARY KEY NOT NULL REFERENCES questions(hash)
+) STRICT, WITHOUT ROWID;
+"""
+"""Migration 11."""

@@ -114,10 +114,11 @@ class HumanVerdictQueries:
     def replaced_by(self, rationale: int) -> int | None:
         """The newer rationale that commands read instead of this one, such as an imported correction; None without."""
         row = self._db.one(
-            "SELECT max(newer.id) AS id FROM rationales r JOIN prompts p ON p.hash = r.prompt JOIN rationales newer ON"
+            "SELECT newer.id FROM rationales r JOIN prompts p ON p.hash = r.prompt JOIN rationales newer ON"
             " newer.question = r.question AND newer.teacher = r.teacher AND newer.sampling = r.sampling"
-            " AND newer.sample = r.sample AND newer.id > r.id JOIN prompts q ON q.hash = newer.prompt"
-            " AND q.recipe = p.recipe WHERE r.id = ?",
+            " AND newer.sample = r.sample AND (newer.created, newer.id) > (r.created, r.id)"
+            " JOIN prompts q ON q.hash = newer.prompt AND q.recipe = p.recipe WHERE r.id = ?"
+            " ORDER BY newer.created DESC, newer.id DESC LIMIT 1",
             (rationale,),
         )
         return row["id"] if row else None

@@ -75,6 +75,11 @@ def m010_elicitation_progress(db: Database) -> None:
     _execute(db, ddl_added.ELICITATION_PROGRESS)
 
 
+@migrations()
+def m011_other_shards(db: Database) -> None:
+    _execute(db, ddl_added.OTHER_SHARDS)
+
+
 def _execute(db: Database, script: str) -> None:
     for statement in statements(script):
         db.execute(statement)

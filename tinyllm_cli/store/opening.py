@@ -17,6 +17,7 @@ from tinyllm_cli.store.evaluations import EvaluationQueries
 from tinyllm_cli.store.experiments import ExperimentQueries
 from tinyllm_cli.store.human_verdicts import HumanVerdictQueries
 from tinyllm_cli.store.inventory import InventoryQueries
+from tinyllm_cli.store.merging import MergeQueries
 from tinyllm_cli.store.migrations import APPLICATION_ID, migrations
 from tinyllm_cli.store.paired_counts import PairedQueries
 from tinyllm_cli.store.prediction_queries import PredictionQueries
@@ -63,6 +64,7 @@ class Store(Database):
         self.activity = ActivityQueries(self)
         self.search = SearchQueries(self)
         self.reviews = ReviewQueries(self)
+        self.merging = MergeQueries(self)
 
 
 def open_store(path: Path, *, create: bool = True) -> Store:
@@ -87,13 +89,13 @@ def open_store(path: Path, *, create: bool = True) -> Store:
     try:
         read_only = not create and path.is_file() and not _writable(path)
         connection = _connect_for_reading(path) if read_only else _connect(path)
-        _refuse_foreign(connection, path)
+        refuse_foreign(connection, path)
         if not read_only:
             _use_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         store = Store(connection, path, read_only=read_only)
-        _migrate(store, path)
+        migrate(store, path)
         connection.execute("PRAGMA foreign_keys = ON")  # after the migrations, which replace tables
     except sqlite3.Error as error:
         if connection is not None:
@@ -125,7 +127,15 @@ def _connect_for_reading(path: Path) -> sqlite3.Connection:
     )
 
 
-def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection for reading, under SQLite's locks: other processes may write."""
+    connection = _connect(path) if _writable(path) else _connect_for_reading(path)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises WorldProblem for another program's database; a new, empty one is ours."""
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if tables and application != APPLICATION_ID:
@@ -148,7 +158,10 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def _migrate(store: Store, path: Path) -> None:
+def migrate(store: Store, path: Path) -> None:
+    """Bring a database to this version. Messages name `path`.
+
+    Raises WorldProblem when it is of a newer version, or can't be written and must be."""
     db = store._db
     known = {step.name for step in migrations._migrations}
     newer = sorted({step.name for step in migrations.applied(db)} - known)

@@ -188,6 +188,25 @@ class QuestionQueries:
             position += len(page)
             left = None if left is None else left - len(page)
 
+    def to_ask(self, dataset: str, split: str, limit: int | None = None) -> Iterator[Question]:
+        """The questions of a split, or the first `limit` of it, that this database asks teachers about: without those
+        of other shards. As `iterate`."""
+        others: frozenset[str] | None = None
+        for question in self.iterate(dataset, split, limit):
+            if others is None:
+                others = frozenset(row["question"] for row in self._db.rows("SELECT question FROM other_shards"))
+            if question.hash not in others:
+                yield question
+
+    def count_to_ask(self, dataset: str, split: str, limit: int | None = None) -> int:
+        """How many `to_ask` yields."""
+        row = self._db.one(
+            "SELECT count(*) AS n FROM dataset_questions dq WHERE dq.dataset = ? AND dq.split = ? AND dq.position < ?"
+            " AND dq.question NOT IN (SELECT question FROM other_shards)",
+            (dataset, split, 2**62 if limit is None else limit),
+        )
+        return int(row["n"]) if row else 0
+
     def at(self, dataset: str, split: str, position: int) -> Question:
         """The question at `position` of a split (from 0).
 

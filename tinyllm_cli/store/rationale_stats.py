@@ -16,6 +16,10 @@ OUTSTANDING = f"NOT EXISTS ({_REPLIES} AND r.sample = f.sample)"
 """Of a failure f and its prompt p: there is no reply, also to no other prompt of the same recipe, such as one with
 other in-context examples."""
 
+NEWEST = "max(r.created || printf(' %020d', r.id))"
+"""Chooses the newest of several rationales r: SQLite takes the other columns of the row with the maximum. A merge may
+add an older one later, with a greater number."""
+
 _SAME_SET = "f.teacher = ? AND f.sampling = ? AND p.recipe = ?"
 
 
@@ -105,7 +109,7 @@ class StatsQueries:
         (a hash), and without a human verdict; the gate with most findings first. The rationales are those of
         `rationales.iterate`."""
         rows = self._db.rows(
-            "WITH learned AS (SELECT max(r.id) AS id, dq.key FROM dataset_questions dq"
+            f"WITH learned AS (SELECT {NEWEST} AS newest, r.id, dq.key FROM dataset_questions dq"
             " JOIN rationales r ON r.question = dq.question JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ?"
             " AND dq.split = 'train' AND r.teacher = ? AND r.sampling = ? AND p.recipe = ? GROUP BY dq.position,"
             " r.sample)"

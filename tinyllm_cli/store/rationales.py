@@ -20,7 +20,7 @@ from tinyllm_cli.store.rationale_rows import (
     rationale_row,
     rationale_set_of,
 )
-from tinyllm_cli.store.rationale_stats import OUTSTANDING, StatsQueries
+from tinyllm_cli.store.rationale_stats import NEWEST, OUTSTANDING, StatsQueries
 
 __all__ = ["Exchange", "RationaleQueries", "Seen", "Settled"]
 
@@ -203,15 +203,20 @@ class RationaleQueries:
             "SELECT max(position) AS position FROM dataset_questions WHERE dataset = ? AND split = ?", (dataset, split)
         )
         for first in range(0, (-1 if last is None or last["position"] is None else last["position"]) + 1, _PAGE):
-            page = self._db.rows(
-                "SELECT max(r.id) AS id, dq.position, dq.key, r.question, r.sample, r.text, r.finish_reason, r.answer"
-                " FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
-                " JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ? AND dq.split = ?"
-                f" AND dq.position BETWEEN ? AND ? AND {_SAME_SET}"
-                " GROUP BY dq.position, r.sample ORDER BY dq.position, r.sample",
-                (dataset, split, first, first + _PAGE - 1, variant.teacher, variant.sampling, variant.recipe.name),
+            page = list(
+                self._db.rows(
+                    f"SELECT {NEWEST} AS newest, r.id, dq.position, dq.key, r.question, r.sample, r.text,"
+                    " r.finish_reason, r.answer"
+                    " FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
+                    " JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ? AND dq.split = ?"
+                    f" AND dq.position BETWEEN ? AND ? AND {_SAME_SET}"
+                    " GROUP BY dq.position, r.sample ORDER BY dq.position, r.sample",
+                    (dataset, split, first, first + _PAGE - 1, variant.teacher, variant.sampling, variant.recipe.name),
+                )
             )
-            yield from [Rationale(**row) for row in page]
+            for row in page:
+                del row["newest"]
+                yield Rationale(**row)
 
     def failed_keys(self, dataset: str, split: str, variant: RationaleSet) -> set[str]:
         """The keys of the questions of a split whose request with this configuration failed."""

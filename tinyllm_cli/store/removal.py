@@ -48,6 +48,7 @@ _DELETED = (
     ("evaluations", "id IN gone_evaluations"),
     ("runs", "id IN gone_runs"),
     ("dataset_questions", "dataset IN gone_datasets"),
+    ("other_shards", "question IN gone_questions"),
     ("datasets", "name IN gone_datasets"),
     ("questions", "hash IN gone_questions AND hash NOT IN (SELECT question FROM prompts)"
      " AND hash NOT IN (SELECT question FROM predictions)"),

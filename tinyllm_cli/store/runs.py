@@ -116,6 +116,18 @@ class RunQueries:
             (state, json.dumps(metrics, allow_nan=False), error, now(), run),
         )
 
+    def rename_student(self, old: str, new: str) -> None:
+        """Give a student another name in runs, their commands and evaluations: its files are elsewhere."""
+        with self._db.writing():
+            self._db.execute(
+                "UPDATE runs SET student = ?1, command = replace(command, ?2, ?1) WHERE student = ?2", (new, old)
+            )
+            self._db.execute(
+                "UPDATE evaluations SET model = ?1, subject = CASE subject WHEN ?2 THEN ?1 ELSE subject END"
+                " WHERE model = ?2",
+                (new, old),
+            )
+
     def find(self, run: int) -> Run | None:
         """The run of this number; None without one."""
         row = self._db.one("SELECT * FROM runs WHERE id = ?", (run,))

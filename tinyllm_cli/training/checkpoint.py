@@ -31,6 +31,11 @@ class Resumable(Protocol):
     token_budget: int
 
 
+def runs_root(database: Path) -> Path:
+    """The folder in which `distill` puts the runs of a database: `tinyllm-runs` beside `tinyllm.db`."""
+    return database.resolve().parent / f"{database.stem}-runs"
+
+
 def state_folder(run_folder: Path) -> Path:
     """Beside the folder of the student, hidden: it is gone when the run is done."""
     return run_folder.with_name(f".{run_folder.name}.state")

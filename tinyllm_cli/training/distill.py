@@ -19,7 +19,7 @@ from tinyllm_cli.store import Store
 from tinyllm_cli.students.base import Example, Limits, Student
 from tinyllm_cli.students.loading import model_fingerprint
 from tinyllm_cli.students.saving import clear_up, is_student
-from tinyllm_cli.training.checkpoint import discard_state, state_folder
+from tinyllm_cli.training.checkpoint import discard_state, runs_root, state_folder
 from tinyllm_cli.training.data import TrainingData, TrainingPlan
 from tinyllm_cli.training.distributed import process_group
 from tinyllm_cli.training.environment import environment_of, versions
@@ -200,6 +200,6 @@ def run_folder(database: Path, run: Run, plan: TrainingPlan) -> Path:
     """`tinyllm-runs/3-flan-t5-small-obqa` beside `tinyllm.db`; never one that is there already, or a state of which is,
     such as that of an earlier database of the same name."""
     student = plan.student.rstrip("/").rpartition("/")[2].removesuffix(".gguf")
-    parent, name = database.resolve().parent / f"{database.stem}-runs", f"{run.id}-{student}-{plan.dataset}"
+    parent, name = runs_root(database), f"{run.id}-{student}-{plan.dataset}"
     numbered = (parent / f"{name}{f'-{number}' if number > 1 else ''}" for number in count(1))
     return next(folder for folder in numbered if not folder.exists() and not state_folder(folder).exists())

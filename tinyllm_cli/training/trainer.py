@@ -164,6 +164,11 @@ class Trainer:
         each evaluation: one object, which changes."""
         training, settings = self._training, self._training.settings
         notes = restore_state(state_folder(self._folder), training)
+        if training.processes.broadcast_from_rank0(training.done) != training.done:
+            raise UsageProblem(
+                f"This process can't read the checkpoint of the run, beside {self._folder}.",
+                "To resume on several nodes, put the database and its runs on a file system that all of them share.",
+            )
         if notes is not None:
             self._history = History.from_json(notes)
             self.progress.resumed_at, self.progress.valid = training.done, self._history.valid
