@@ -62,9 +62,9 @@ $(VENV)/.installed: locks/requirements.txt locks/embedded.txt pyproject.toml
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed locks/dev.txt locks/export.txt locks/transformers4.txt
+$(VENV)/.installed-dev: $(VENV)/.installed locks/dev.txt locks/export.txt locks/cluster.txt locks/transformers4.txt
 	$(PIP) install -r locks/dev.txt
-	$(PIP) install --no-deps -r locks/export.txt
+	$(PIP) install --no-deps -r locks/export.txt -r locks/cluster.txt
 	$(PIP) install --quiet --no-deps --upgrade --target $(TRANSFORMERS4) -r locks/transformers4.txt
 	touch $@
 

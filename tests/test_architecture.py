@@ -28,6 +28,7 @@ HEAVY = {
     "gguf",
     "altair",
     "vl_convert",
+    "ray",
 }
 LAYERS = (
     {"cli", "cli.views"},
