@@ -201,7 +201,7 @@ ALLOWED = {
 }
 BACKENDS_FOR = {
     "api": {"backends.checkpoints"},
-    "config": {"backends.user_files"},
+    "config": {"backends.cluster", "backends.user_files"},
     "students": {"backends.architectures", "backends.checkpoints", "backends.fingerprints", "backends.model_files"},
     "elicitation": {"backends.reply_text"},
     "datasets": {"backends.hub", "backends.row_files", "backends.user_files"},

@@ -70,6 +70,11 @@ def m009_views(db: Database) -> None:
     _execute(db, ddl_views.VIEWS)
 
 
+@migrations()
+def m010_node(db: Database) -> None:
+    _execute(db, ddl_added.NODE)
+
+
 def _execute(db: Database, script: str) -> None:
     for statement in statements(script):
         db.execute(statement)
