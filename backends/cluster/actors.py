@@ -37,6 +37,20 @@ class Actors:
         """The names of the living nodes, by their IDs."""
         return {node.id: node.name for node in self.session.nodes()}
 
+    def able(self) -> set[str]:
+        """The living nodes that can hold a replica, when nothing else is there."""
+        return {node.id for node in self.session.nodes() if self._fits(node.resources)}
+
+    def with_room(self) -> set[str]:
+        """The nodes on which a replica would start at once."""
+        from ray._private.state import available_resources_per_node
+
+        return {node for node, free in available_resources_per_node().items() if self._fits(free)} & self.able()
+
+    def _fits(self, resources: Mapping[str, float]) -> bool:
+        wanted = {"CPU": self.cluster.num_cpus, "GPU": self._gpus(), **self.cluster.resources}
+        return all(resources.get(name, 0) >= amount for name, amount in wanted.items())
+
     def start(self, avoided: Collection[str]) -> tuple[Any, Any]:
         """A new actor on a node that is not `avoided`, and the answer to its `hello`. Both are there at once; the actor
         runs when there is room.
@@ -79,7 +93,9 @@ class Actors:
         except (errors.ActorUnavailableError, errors.NodeDiedError) as error:
             return Gone(message=first_line(error))
         except errors.ActorDiedError as error:
-            return Gone(message="the node is gone") if node and not self._lives(node) else Trouble(message=_why(error))
+            if "node has died" in str(error) or (node and not self._lives(node)):
+                return Gone(message="its node is gone")
+            return Trouble(message=_why(error))
         except errors.RuntimeEnvSetupError as error:
             return Trouble(message=f"its runtime_env can't be set up: {first_line(error)}", lasting=True)
         except errors.RayError as error:
@@ -124,6 +140,8 @@ class Actors:
 
 def _why(error: Exception) -> str:
     """The reason of an actor's death, from Ray's many lines."""
+    if "worker process has died" in str(error):
+        return "its process died: it was killed, ran out of memory or crashed"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = [line for line in lines if ":" not in line.split(" ")[0] and not line.startswith("The actor died unexp")]
     return " ".join(said)[:300] or first_line(error)

@@ -1,8 +1,7 @@
 """The replicas of a teacher: which are ready, which are replaced, and when the run can't continue.
 
 A node that is gone costs what its replicas had in flight. A replica that fails is started again, on another node where
-that is possible. Three failures on different nodes without an answer in between end the run, and so does a cluster of
-which all nodes fail.
+that is possible. Three failures without an answer in between end the run: on three nodes, or on all that there are.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ __all__ = ["Fleet", "Slot"]
 _FAILURES = 3
 """Of one replica on different nodes, or on one node, without an answer in between."""
 
-_ELSEWHERE_SECONDS = 30.0
-"""A replica that failed waits so long for room on another node than those where it did."""
+_ELSEWHERE_SECONDS = 10.0
+"""A replica that failed waits so long for a place on another node than those where it did."""
 
 _NOTICE_SECONDS = 15.0
 _STOP_SECONDS = 15.0
@@ -52,8 +51,10 @@ class Slot:
     heard: float = 0.0
     """When it answered last, or got its first requests."""
 
+    strikes: int = 0
+    """Failures since its last answer, and below their nodes and reasons."""
+
     failed_on: dict[str, str] = field(default_factory=dict)
-    """Nodes and reasons since its last answer."""
 
     avoids: bool = False
     """Whether it waits for another node than those where it failed."""
@@ -134,6 +135,7 @@ class Fleet:
     def answered(self, slot: Slot) -> None:
         """Note that a replica works."""
         slot.answered, slot.heard = True, self.now
+        slot.strikes = 0
         slot.failed_on.clear()
         self._failures.pop(slot.node, None)
 
@@ -150,11 +152,13 @@ class Fleet:
         had, node = list(slot.flying.values()), slot.node
         self._kill(slot)
         if not isinstance(trouble, Gone):
+            slot.strikes += 1
             slot.failed_on[node] = trouble.message
             self._failures[node] += _FAILURES if trouble.lasting else 1
             self._give_up(slot, trouble)
         what = f"; {len(had)} requests are sent again" if had else ""
-        _log.warning("A replica on %s ended: %s%s.", self.name(node), trouble.message.rstrip("."), what)
+        where = f"A replica on {self.name(node)}" if node else "A replica that was starting"
+        _log.warning("%s ended: %s%s.", where, trouble.message.rstrip("."), what)
         slot.ready, slot.node, slot.flying, slot.window, slot.waiting = False, "", {}, _FIRST_WINDOW, 0
         if not self.ready():
             self._without = self.now
@@ -194,13 +198,13 @@ class Fleet:
 
     def _launch(self, slot: Slot, *, anywhere: bool = False) -> None:
         """A new replica, away from nodes that fail, and from those where its predecessors failed: as long as others
-        are left, and not `anywhere`."""
-        alive, bad = set(self._actors.nodes()), self._bad()
+        have room, and not `anywhere`."""
+        bad = self._bad()
         avoided = bad | set(slot.failed_on)
-        if anywhere or alive <= avoided:
+        if avoided != bad and (anywhere or not self._actors.with_room() - avoided):
             avoided = bad
         slot.avoids = avoided != bad
-        slot.actor, slot.call = self._actors.start(avoided & alive)
+        slot.actor, slot.call = self._actors.start(avoided & self._actors.able())
         slot.launched = self.now
 
     def _bad(self) -> set[str]:
@@ -208,8 +212,9 @@ class Fleet:
 
     def _give_up(self, slot: Slot, trouble: Trouble) -> None:
         """Set the problem when another attempt would fail, too."""
-        everywhere = set(self._actors.nodes()) <= self._bad() or "" in self._bad()  # "": before it had a node
-        if len(slot.failed_on) < _FAILURES and not everywhere:
+        able, bad = self._actors.able(), self._bad()
+        widely = len(slot.failed_on) >= _FAILURES or "" in slot.failed_on or able <= bad | set(slot.failed_on)
+        if not able <= bad and not (slot.strikes >= _FAILURES and widely):  # "": before it had a node
             return
         listed = "; ".join(f"{self.name(node)}: {why.rstrip('.')}" for node, why in slot.failed_on.items())
         self.problem = self.problem or TeacherError(

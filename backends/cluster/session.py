@@ -44,6 +44,9 @@ def import_ray() -> Any:
     except ImportError as error:
         raise BadTeacherConfig("Work on a cluster needs Ray.", f"Install it: {INSTALL}") from error
     logging.getLogger("ray").setLevel(logging.ERROR)
+    # Ray prints what it finds about dead workers and nodes among our lines, and has no setting for it: replicas report
+    # their own end.
+    ray._private.worker.print_to_stdstream = lambda *_args, **_kwargs: None
     return ray
 
 
@@ -152,6 +155,8 @@ class Session:
         }
         self.ray.wait(list(asked.values()), num_returns=len(asked), timeout=_CHECK_SECONDS)
         wrong = {name: problem for name, answer in asked.items() if (problem := self._problem(answer))}
+        alive = {node.name for node in self.nodes()} if wrong else set()
+        wrong = {name: problem for name, problem in wrong.items() if name in alive}  # others left meanwhile
         if wrong:
             listed = "; ".join(f"{name}: {problem}" for name, problem in sorted(wrong.items()))
             here = ", ".join(f"{what} {version}" for what, version in versions_here().items())
