@@ -96,7 +96,7 @@ class Nodes:
         handler = signal.getsignal(signal.SIGTERM)
         try:
             return self._cluster.add_node(num_cpus=2, object_store_memory=STORE)
-        except Exception as error:  # noqa: BLE001 - Ray waits 30 seconds, which a busy machine may exceed
+        except Exception as error:
             if "timed out during startup" not in str(error):
                 raise
             return self._cluster.add_node(num_cpus=2, object_store_memory=STORE)
