@@ -11,9 +11,20 @@ from typing import Any, Self
 from backends.base import BadTeacherConfig
 from backends.secrets import refuse_secrets
 
-__all__ = ["ClusterSettings"]
+__all__ = ["KNOWN", "ClusterSettings"]
 
-_KNOWN = ("address", "num_cpus", "num_gpus", "replicas", "resources", "runtime_env", "start_timeout", "timeout")
+KNOWN: Mapping[str, str] = {
+    "address": "text",
+    "replicas": "whole number, or two",
+    "num_cpus": "number",
+    "num_gpus": "number",
+    "resources": "table",
+    "runtime_env": "table",
+    "timeout": "number",
+    "start_timeout": "number",
+}
+"""The settings, and what each takes."""
+
 _MOST = 10_000
 
 
@@ -43,9 +54,9 @@ class ClusterSettings:
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> Self:
         """From a table of tinyllm.toml. Raises BadTeacherConfig that names the setting."""
-        unknown = sorted(set(table) - set(_KNOWN))
+        unknown = sorted(set(table) - set(KNOWN))
         if unknown:
-            raise BadTeacherConfig(f"unknown setting '{unknown[0]}'.", f"Known here: {', '.join(_KNOWN)}.")
+            raise BadTeacherConfig(f"unknown setting '{unknown[0]}'.", f"Known here: {', '.join(sorted(KNOWN))}.")
         refuse_secrets(table)
         for name, value in table.items():
             if not _fits(name, value):
