@@ -36,7 +36,7 @@ REPLY = " ".join(["because"] * 60)
 @contextmanager
 def cluster() -> Iterator[str]:
     """The address of a cluster of two nodes, with as many CPUs as anybody asks for."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"})  # without Ray it is 0 as well
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 500, "object_store_memory": 80_000_000, "include_dashboard": False}

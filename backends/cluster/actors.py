@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from backends.base import BadTeacherConfig, Request
@@ -65,7 +66,7 @@ class Actors:
         if avoided:
             options["label_selector"] = {_NODE_ID: f"!in({','.join(sorted(avoided))})"}
         try:
-            actor = self.session.ray.remote(**options)(_actor_class()).remote(self.backend, dict(self.options))
+            actor = self._class.options(**options).remote(self.backend, dict(self.options))
         except (ValueError, TypeError) as error:
             raise BadTeacherConfig(f"Ray does not take the settings of the cluster: {first_line(error)}.") from error
         return actor, actor.greet.remote()
@@ -117,6 +118,10 @@ class Actors:
 
     def kill(self, actor: Any) -> None:
         self.session.ray.kill(actor, no_restart=True)
+
+    @cached_property
+    def _class(self) -> Any:
+        return self.session.ray.remote(_actor_class())
 
     @property
     def wants(self) -> str:

@@ -64,7 +64,7 @@ class LocalCluster:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, **token},
+                env={"RAY_worker_niceness": "0", **os.environ, **token},  # as without Ray
             )
         found = cls(running, folder)
         try:

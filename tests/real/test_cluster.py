@@ -124,7 +124,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "moody-1.0.dist-info").mkdir()
     for name, text in PLUGIN.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return environment(PYTHONPATH=f"{ROOT}{os.pathsep}{folder}", RAY_USAGE_STATS_ENABLED="0", **VISIBLE)
+    own = {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    return environment(**own, **VISIBLE)
 
 
 @pytest.fixture(scope="module")
