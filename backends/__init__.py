@@ -18,7 +18,9 @@ from backends.secrets import refuse_secrets
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-__all__ = ["BUILT_IN", "backend_names", "create"]
+    from backends.cluster.settings import ClusterSettings
+
+__all__ = ["BUILT_IN", "backend_names", "create", "create_on_cluster"]
 
 BUILT_IN: Mapping[str, str] = {
     "huggingface": "backends.huggingface:HuggingFaceTeacher",
@@ -53,6 +55,14 @@ def create(backend: str, settings: Mapping[str, Any]) -> Teacher:
         adapter = next(iter(found)).load()
     teacher: Teacher = adapter(settings)
     return teacher
+
+
+def create_on_cluster(backend: str, settings: Mapping[str, Any], cluster: ClusterSettings) -> Teacher:
+    """Make the adapter called `backend` as replicas on a Ray cluster. Raises BadTeacherConfig as `create`, without Ray,
+    and for a backend that has no engine of its own."""
+    from backends.cluster.teacher import ClusterTeacher
+
+    return ClusterTeacher(backend, settings, cluster)
 
 
 def _entry_points() -> EntryPoints:

@@ -18,29 +18,10 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 __all__ = [
-    "Answer",
-    "BadTeacherConfig",
-    "BatchAnswer",
-    "BatchState",
-    "Batches",
-    "Batching",
-    "Charging",
-    "Completion",
-    "Failure",
-    "Hosted",
-    "Message",
-    "ModelUnavailable",
-    "OutOfReach",
-    "Outcome",
-    "PaceChange",
-    "Prices",
-    "Rendering",
-    "Request",
-    "Sampling",
-    "Selective",
-    "Teacher",
-    "TeacherError",
-]
+    "Answer", "BadTeacherConfig", "BatchAnswer", "BatchState", "Batches", "Batching", "Charging", "Completion",
+    "Failure", "Hosted", "Message", "ModelUnavailable", "OutOfReach", "Outcome", "PaceChange", "Prices",
+    "Rendering", "Replicas", "Replicated", "Request", "Sampling", "Selective", "Teacher", "TeacherError",
+]  # fmt: skip
 
 FinishReason = Literal["stop", "length", "recorded"]
 
@@ -116,6 +97,9 @@ class Completion:
     cap: int | None = None
     """The limit of new tokens of the last call, when it was higher than the sampling's."""
 
+    node: str | None = None
+    """The node of a cluster that answered."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
@@ -147,7 +131,7 @@ class Teacher(Protocol):
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[list[Answer]]:
         """Answer each request once, in any order, taking no more of `requests` than the engine has in flight.
-        Outcomes are yielded as soon as they finish. May be called again.
+        Outcomes are yielded as soon as they finish; an empty list says that the work continues. May be called again.
 
         Raises TeacherError when no request can succeed (no such model, bad key)."""
         ...
@@ -173,6 +157,22 @@ class Rendering(Teacher, Protocol):
     def render(self, request: Request) -> str | None:
         """The prompt after the model's chat template, with special tokens; None when it is not known."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replicas:
+    """How many replicas of an engine are ready, of `wanted`, on how many nodes."""
+
+    ready: int
+    wanted: int
+    nodes: int
+
+
+@runtime_checkable
+class Replicated(Teacher, Protocol):
+    """A teacher whose engine runs several times on a cluster."""
+
+    def replicas(self) -> Replicas: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

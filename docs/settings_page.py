@@ -46,11 +46,26 @@ def settings_page(folder: Path) -> str:
         known: Mapping[str, Any] = import_module(where.partition(":")[0])._SETTINGS
         rows = ((name, *_typed(value), meanings.get((backend, name), "")) for name, value in known.items())
         parts += [f"### Backend `{backend}`\n", _table(rows)]
+    parts += ["### On a cluster: `[teachers.NAME.cluster]`\n", _table(_cluster_rows(folder / "cluster.md"))]
     parts += ["## Data sets: `[datasets.NAME]`\n", _table(_dataset_rows(DatasetSpec))]
     parts += ["## Gates: `[gates]`\n", _table(_of_dataclass(GateSettings))]
     parts += ["## Training: options of `tinyllm distill`\n", _table(_training_rows(TrainSettings))]
     parts += ["## Environment variables\n", _variables(folder.parent / ".env.example")]
     return "\n".join(parts)
+
+
+def _cluster_rows(page: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Types from the code, defaults and meanings from the page; a row of the page may hold two settings."""
+    from backends.cluster.settings import KNOWN
+
+    found = {}
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+        for name in re.findall(r"`(\w+)`", cells[0]) if len(cells) == 3 else []:
+            found[name] = cells[1:]
+    for name, kind in KNOWN.items():
+        default, meaning = found[name]
+        yield name, kind, default, meaning
 
 
 def _table(rows: Any) -> str:

@@ -216,7 +216,7 @@ ALLOWED = {
 }
 BACKENDS_FOR = {
     "api": {"backends.checkpoints"},
-    "config": {"backends.user_files"},
+    "config": {"backends.cluster", "backends.user_files"},
     "students": {"backends.architectures", "backends.checkpoints", "backends.fingerprints", "backends.model_files"},
     "elicitation": {"backends.reply_text"},
     "experiments.cluster": {"backends.cluster"},

@@ -319,3 +319,24 @@ def test_where_teachers_programs_and_endpoints_come_from_is_said(tinyllm: Comman
     assert "Endpoint: http://127.0.0.1:9/v1 (OPENAI_BASE_URL of .env)" in tinyllm(*ask, "host").stderr
     done = tinyllm(*ask, "host", OPENAI_BASE_URL="http://127.0.0.1:8/v1")
     assert "OPENAI_BASE_URL of .env" not in done.stderr
+
+
+def test_a_cluster_that_a_settings_file_names_is_reported(tinyllm: Command, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "toy", train=2)
+    (tmp_path / "tinyllm.toml").write_text(
+        '[teachers.far]\nbackend = "scripted"\nreplies = ["So."]\n'
+        '[teachers.far.cluster]\naddress = "127.0.0.1:9"\nreplicas = [1, 8]\n',
+        encoding="utf-8",
+    )
+    spec = load_settings(tmp_path / "tinyllm.toml").teachers["far"]
+    assert spec.options == {"replies": ["So."]}
+    assert spec.cluster is not None
+    assert (spec.cluster.address, spec.cluster.least, spec.cluster.most) == ("127.0.0.1:9", 1, 8)
+    said = tinyllm("elicit", "--dataset", "toy", "--teacher", "far")
+    assert said.returncode == 1
+    assert said.stderr.splitlines() == [
+        "far runs on the Ray cluster that tinyllm.toml names: 127.0.0.1:9",
+        "Error: No Ray cluster answers at 127.0.0.1:9: Connection refused.",
+        "Start it (ray start --head), or correct its address or RAY_ADDRESS.",
+    ]
+    assert tinyllm("elicit", "--dataset", "toy", "--teacher", "far", "--on", "local").returncode == 0

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from backends.base import BadTeacherConfig, TeacherError
+from backends.cluster.local import LocalCluster
 from backends.cluster.versions import differing, versions_here
 
 __all__ = ["ADDRESSES", "Node", "Session", "import_ray"]
@@ -31,7 +31,6 @@ _QUIET = {
 
 _REACH_SECONDS = 5.0  # Ray itself tries an address where nobody listens for two minutes
 _CHECK_SECONDS = 300.0  # a node may have to install a runtime_env first
-_OBJECT_STORE = 100 * 2**20  # bytes, of a cluster that is started here: what we send is small
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -67,8 +66,8 @@ class Session:
     ray: Any
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     owned: bool = True
-    folder: tempfile.TemporaryDirectory[str] | None = None
-    """Ray's own files, of a cluster that was started here."""
+    local: LocalCluster | None = None
+    """The cluster, if it was started for this session."""
 
     _names: dict[str, str] = field(default_factory=dict)
 
@@ -83,24 +82,21 @@ class Session:
         if ray.is_initialized():
             return cls(ray=ray, runtime_env=environment, owned=False)
         options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
-        folder = None
-        if address == "local":
-            folder = tempfile.TemporaryDirectory(prefix="tinyllm-ray-", ignore_cleanup_errors=True)
-            options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE, "_temp_dir": folder.name}
-        else:
-            address = _reachable(address)
+        local = LocalCluster.start() if address == "local" else None
+        session = cls(ray=ray, runtime_env=environment, local=local)
+        where = local.address if local else address
+        if local is None:
+            _check_reachable(address)  # with "auto", Ray finds its token as well
         try:
             with _signals_kept():
-                ray.init(address=address, **options)
+                ray.init(address=where, **options)
         except BaseException as error:
             with suppress(Exception):
-                ray.shutdown()
-            if folder is not None:
-                folder.cleanup()
+                session.close()
             if not isinstance(error, Exception):
                 raise
             raise _refused(error, address) from error
-        return cls(ray=ray, runtime_env=environment, folder=folder)
+        return session
 
     def __enter__(self) -> Self:
         return self
@@ -113,8 +109,8 @@ class Session:
         if self.owned and self.ray.is_initialized():
             with _signals_kept():
                 self.ray.shutdown()
-        if self.folder is not None:
-            self.folder.cleanup()
+        if self.local is not None:
+            self.local.stop()
 
     def nodes(self) -> list[Node]:
         """The nodes that live."""
@@ -155,6 +151,8 @@ class Session:
         }
         self.ray.wait(list(asked.values()), num_returns=len(asked), timeout=_CHECK_SECONDS)
         wrong = {name: problem for name, answer in asked.items() if (problem := self._problem(answer))}
+        alive = {node.name for node in self.nodes()} if wrong else set()
+        wrong = {name: problem for name, problem in wrong.items() if name in alive}  # others left meanwhile
         if wrong:
             listed = "; ".join(f"{name}: {problem}" for name, problem in sorted(wrong.items()))
             here = ", ".join(f"{what} {version}" for what, version in versions_here().items())
@@ -179,8 +177,8 @@ def first_line(error: BaseException) -> str:
     return (lines[0] if lines else type(error).__name__)[:300]
 
 
-def _reachable(address: str) -> str:
-    """host:port of a cluster that answers. Raises TeacherError when none does."""
+def _check_reachable(address: str) -> None:
+    """Raises TeacherError when no cluster answers there."""
     from ray._private.services import canonicalize_bootstrap_address
 
     none_here = TeacherError(
@@ -200,11 +198,11 @@ def _reachable(address: str) -> str:
     except (OSError, OverflowError) as error:
         if address == "auto" and not os.environ.get("RAY_ADDRESS"):  # what a file says that an earlier one left
             raise none_here from error
+        shown, why = found if address == "auto" else address, getattr(error, "strerror", None) or error
         raise TeacherError(
-            f"No Ray cluster answers at {found}: {getattr(error, 'strerror', None) or error}.",
+            f"No Ray cluster answers at {shown}: {why}.",
             "Start it (ray start --head), or correct its address or RAY_ADDRESS.",
         ) from error
-    return found
 
 
 def _refused(error: Exception, address: str) -> TeacherError:
@@ -214,8 +212,18 @@ def _refused(error: Exception, address: str) -> TeacherError:
         return BadTeacherConfig(
             f"{text.rstrip('.')}.", "Use the same versions of Ray and Python here and on all nodes of the cluster."
         )
+    if "InvalidAuthToken" in _causes(error):
+        return TeacherError(
+            f"The cluster at {address} asks for a token, and refuses ours.",
+            "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or ~/.ray/auth_token to the cluster's token.",
+        )
     where = "A Ray cluster can't be started here" if address == "local" else f"The cluster at {address} can't be used"
     return TeacherError(f"{where}: {text[:300] or type(error).__name__}.", "See Ray's logs, in /tmp/ray on its nodes.")
+
+
+def _causes(error: BaseException | None) -> str:
+    """The messages of an error and of what caused it."""
+    return f"{error} {_causes(error.__cause__ or error.__context__)}" if error is not None else ""
 
 
 @contextmanager

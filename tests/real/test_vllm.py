@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -185,6 +186,26 @@ def test_the_key_stays_out_of_the_log_and_off_every_command_line(teacher: VLLMTe
     lines = marked(module_mark)
     assert len(lines) >= 3
     assert not any(key in line for line in lines.values())
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="the extra 'cluster' is not installed")
+def test_a_replica_whose_engine_is_killed_is_replaced(mark: str, temporary: Path, tmp_path: Path) -> None:
+    """vLLM as one replica on a Ray cluster that the command starts."""
+    configure(tmp_path, "smollm2")
+    with (tmp_path / "tinyllm.toml").open("a", encoding="utf-8") as settings:
+        settings.write('[teachers.smol.cluster]\naddress = "local"\nnum_gpus = 0\n')
+    process = start(tmp_path, mark, temporary)
+    wait_until(lambda: process.poll() is not None or bool(rows(tmp_path)), 400)
+    engine = engine_core(mark)
+    assert engine is not None, process.communicate()
+    os.kill(engine, signal.SIGKILL)
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert len(rows(tmp_path)) == QUESTIONS
+    assert re.search(r"A replica on \S+ ended: .*; \d+ requests are sent again", said)
+    assert all(row["node"] for row in rows(tmp_path))
+    assert json.loads(rows(tmp_path)[0]["engine"])["device"] == "cpu"
+    gone(mark)
 
 
 def test_a_vllm_server_is_an_ordinary_endpoint(teacher: VLLMTeacher, tinyllm: Command, tmp_path: Path) -> None:

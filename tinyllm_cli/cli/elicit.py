@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _money = partial(typer.Option, rich_help_panel="Cost")
 _batches = partial(typer.Option, rich_help_panel="Batches")
+_cluster = partial(typer.Option, rich_help_panel="Cluster")
 
 
 @guarded
@@ -72,6 +73,16 @@ def elicit(
     wait: Annotated[
         bool, _batches("--wait/--no-wait", help="Wait until the batches are done, or submit, collect and end.")
     ] = True,
+    on: Annotated[
+        Literal["local", "ray"] | None,
+        _cluster(help="Where the teacher's engine runs: here, or as replicas on a Ray cluster.",
+                 show_default="as in tinyllm.toml; else local"),
+    ] = None,
+    replicas: Annotated[
+        int | None,
+        _cluster(min=1, max=10_000, help="Replicas of the engine on the cluster.",
+                 show_default="as in tinyllm.toml; else 1"),
+    ] = None,
     dry_run: Annotated[bool, _money("--dry-run", help="Show one prompt and an estimate; ask nothing.")] = False,
     db: Db = DEFAULT_DB,
     config: Config = None,
@@ -90,7 +101,7 @@ def elicit(
     options = ElicitOptions(
         split=split, icl=icl, teacher_forcing=teacher_forcing, limit=limit, samples=samples, temperature=temperature,
         top_p=top_p, max_tokens=max_tokens, seed=seed, budget=budget, max_tokens_total=max_tokens_total, batch=batch,
-        wait=wait, consent=TerminalConsent(console, yes),
+        wait=wait, on=on, replicas=replicas, consent=TerminalConsent(console, yes),
     )  # fmt: skip
     with session.project(create=True) as project, console.events(partial(show_part, console)) as on_event:
         if dry_run:

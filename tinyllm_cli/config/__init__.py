@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from backends.user_files import UnreadableFile, read_text
+from tinyllm_cli.config.cluster import ClusterSettings as ClusterSettings
+from tinyllm_cli.config.cluster import take_cluster
 from tinyllm_cli.config.names import check_name
 from tinyllm_cli.config.names import match_name as match_name
 from tinyllm_cli.errors import UsageProblem, choices
@@ -41,6 +43,9 @@ class TeacherSpec:
     source: Path | None = None
     """The settings file that defines the teacher; None for a built-in one."""
 
+    cluster: ClusterSettings | None = None
+    """Where its engine runs as replicas; None: in this process's own environment."""
+
     def notices(self) -> list[str]:
         """What a settings file changes that a user of the command should know: another definition of a built-in
         teacher, a program that is started."""
@@ -53,6 +58,8 @@ class TeacherSpec:
         if command:
             shown = shlex.join(map(str, command)) if isinstance(command, list) else str(command)
             notices.append(f"{self.name} starts a program that {self.source} names: {shown}")
+        if self.cluster is not None and self.cluster.address not in ("auto", "local"):
+            notices.append(f"{self.name} runs on the Ray cluster that {self.source} names: {self.cluster.address}")
         return notices
 
 
@@ -176,6 +183,7 @@ def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> Teache
     rest = dict(table)
     backend = _backend(name, rest, where)
     _check_plain(rest, where)
+    cluster = take_cluster(rest, f"{path}, [teachers.{name}.cluster]")
     for setting in ("path", "model"):
         if setting in rest:
             rest[setting] = _beside(setting, rest[setting], base)
@@ -203,6 +211,7 @@ def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> Teache
         prefix=prefix,
         teacher_forcing=forcing,
         source=path,
+        cluster=cluster,
     )
 
 

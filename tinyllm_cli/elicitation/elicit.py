@@ -45,8 +45,9 @@ def elicit(
         described = False
         for answers in _generate(teacher, queue, missing.config.sampling):
             settled = [queue.settle(request, outcome) for request, outcome in answers]
-            worker.settle(settled)
-            if not described:
+            if settled:
+                worker.settle(settled)
+            if settled and not described:
                 store.rationales.describe_engine(missing.config, teacher.describe())
                 described = True
             for (request, _), one in zip(answers, settled, strict=True):
@@ -66,7 +67,7 @@ def _generate(teacher: Teacher, queue: RequestQueue, sampling: Sampling) -> Iter
     while progress:
         progress = False
         for answers in teacher.generate(iter(queue), sampling):
-            progress = True
+            progress = progress or bool(answers)
             yield answers
         progress = progress and queue.held
 

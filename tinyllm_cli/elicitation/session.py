@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
 import backends
-from backends.base import Batching, Charging, Hosted, Rendering, Request, Teacher
+from backends.base import Batching, Charging, Hosted, Rendering, Replicated, Request, Teacher
+from tinyllm_cli.config import TeacherSpec
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import ElicitationCounts
 from tinyllm_cli.elicitation.elicit import elicit
@@ -64,12 +66,12 @@ class ElicitationSession:
     def check_budget(self, jobs: Sequence[Job]) -> None:
         """Raises UsageProblem when the budget can't be kept with one of the teachers, before any of them is asked."""
         for job in jobs if self.budget.money is not None else ():
-            with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
+            with closing(open_teacher(job.spec)) as teacher:
                 self.budget.check(job.spec.name, teacher)
 
     def run(self, job: Job) -> TeacherElicitation:
         """Create the job's teacher and elicit what is missing; a teacher that costs money starts with a pilot."""
-        with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
+        with closing(open_teacher(job.spec)) as teacher:
             pilot, declined = self.pilot_if_costly(job, teacher)
             if pilot is not None and declined:
                 return TeacherElicitation.of(job.spec.name, pilot.counts, rest=pilot.estimate, declined=True)
@@ -92,13 +94,13 @@ class ElicitationSession:
 
     def pilot(self, job: Job) -> TeacherElicitation:
         """Ask a few questions and estimate the rest."""
-        with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
+        with closing(open_teacher(job.spec)) as teacher:
             found = self._pilot(job, teacher)
         return TeacherElicitation.of(job.spec.name, found.counts, rest=found.estimate)
 
     def preview(self, job: Job) -> ElicitationPreview:
         """The prompt of the first question, and an estimate; asks nothing."""
-        with closing(backends.create(job.spec.backend, job.spec.options)) as teacher:
+        with closing(open_teacher(job.spec)) as teacher:
             missing = MissingRationales(self.store, job, teacher)
             estimate, skipped = unasked(self.store, job, missing, self._charging(teacher))
             first = missing.prompt(self.store.questions.at(job.dataset, job.split, 0))
@@ -150,11 +152,12 @@ class ElicitationSession:
     def _ask(self, job: Job, teacher: Teacher, most: int | None = None) -> ElicitationCounts:
         name = job.spec.name
         label = f"{name} on {job.dataset}/{job.split}"
+        pace = _Pace(teacher)
 
         def watch(counts: ElicitationCounts) -> None:
             total = counts.wanted if most is None else most
             done = counts.done + counts.failed + (counts.already if most is None else 0)
-            self.on_event(Progress(label=label, done=done, total=total, detail=_detail(counts)))
+            self.on_event(Progress(label=label, done=done, total=total, detail=_detail(counts, pace)))
 
         try:
             return elicit(self.store, job, teacher, watch, budget=self.budget, most=most)
@@ -170,6 +173,13 @@ class ElicitationSession:
         return teacher.batches() if self.batch and isinstance(teacher, Batching) else teacher
 
 
+def open_teacher(spec: TeacherSpec) -> Teacher:
+    """The adapter of a teacher: here, or as replicas on its cluster. Nothing starts before the first request."""
+    if spec.cluster is None:
+        return backends.create(spec.backend, spec.options)
+    return backends.create_on_cluster(spec.backend, spec.options, spec.cluster)
+
+
 def _more_than(missing: MissingRationales, count: int) -> bool:
     """Whether more than `count` requests are missing; reads no further than that takes."""
     found = 0
@@ -180,8 +190,28 @@ def _more_than(missing: MissingRationales, count: int) -> bool:
     return False
 
 
-def _detail(counts: ElicitationCounts) -> str:
-    parts = []
+class _Pace:
+    """The replicas of a teacher on a cluster, and the tokens per second that they have written since the first ones."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher if isinstance(teacher, Replicated) else None
+        self._since: tuple[float, int] | None = None
+
+    def words(self, counts: ElicitationCounts) -> list[str]:
+        if self._teacher is None:
+            return []
+        found, now = self._teacher.replicas(), time.monotonic()
+        what = f"{found.ready} of {found.wanted} replicas on {found.nodes} node{'s' * (found.nodes != 1)}"
+        if self._since is None and counts.completion_tokens:
+            self._since = now, counts.completion_tokens
+        if self._since is None or now - self._since[0] < 1:
+            return [what]
+        rate = (counts.completion_tokens - self._since[1]) / (now - self._since[0])
+        return [what, f"{rate:,.0f} tokens/s"]
+
+
+def _detail(counts: ElicitationCounts, pace: _Pace) -> str:
+    parts = pace.words(counts)
     if counts.completion_tokens:
         parts.append(f"{counts.prompt_tokens:,} tokens in, {counts.completion_tokens:,} out")
     if counts.cost is not None:

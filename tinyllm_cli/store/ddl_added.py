@@ -1,4 +1,7 @@
-"""The tables that migrations after the seventh add, as they are in the database now."""
+"""The tables and columns that migrations after the seventh add, as they are in the database now.
+
+SQLite keeps a column's comment only before its last word.
+"""
 
 from __future__ import annotations
 
@@ -54,3 +57,10 @@ CREATE TABLE other_shards (
 ) STRICT, WITHOUT ROWID;
 """
 """Migration 11."""
+
+NODE = """
+ALTER TABLE rationales ADD COLUMN
+    node TEXT -- the node of a cluster that answered; NULL: there was no cluster
+    DEFAULT NULL;
+"""
+"""Migration 12."""

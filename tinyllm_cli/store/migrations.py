@@ -80,6 +80,11 @@ def m011_other_shards(db: Database) -> None:
     _execute(db, ddl_added.OTHER_SHARDS)
 
 
+@migrations()
+def m012_node(db: Database) -> None:
+    _execute(db, ddl_added.NODE)
+
+
 def _execute(db: Database, script: str) -> None:
     for statement in statements(script):
         db.execute(statement)

@@ -37,7 +37,7 @@ def prompt_row(prompt: Prompt) -> tuple[str, ...]:
 
 RATIONALE_COLUMNS = (
     "question, teacher, prompt, sampling, sample, text, finish_reason, answer, prompt_tokens, completion_tokens,"
-    " seconds, cost, created, reasoning, attempts, last_error, raised_max_tokens"
+    " seconds, cost, created, reasoning, attempts, last_error, raised_max_tokens, node"
 )
 
 
@@ -45,7 +45,7 @@ def rationale_row(config: ElicitationConfig, one: Settled, reply: Completion, mo
     """The values of RATIONALE_COLUMNS."""
     return (*identity_of(config, one), reply.text, reply.finish_reason, reply.answer, reply.prompt_tokens,
             reply.completion_tokens, reply.seconds, reply.cost, moment, reply.reasoning, reply.attempts,
-            reply.last_error, reply.cap)  # fmt: skip
+            reply.last_error, reply.cap, reply.node)  # fmt: skip
 
 
 RECIPE_COLUMNS = ("template", "icl", "seed", "teacher_forcing")

@@ -95,7 +95,7 @@ class RationaleQueries:
         self.add_prompts([one.prompt for one in settled])
         moment = now()
         self._db.executemany(
-            f"INSERT INTO rationales ({RATIONALE_COLUMNS}) VALUES ({', '.join('?' * 17)}) ON CONFLICT DO NOTHING",
+            f"INSERT INTO rationales ({RATIONALE_COLUMNS}) VALUES ({', '.join('?' * 18)}) ON CONFLICT DO NOTHING",
             [rationale_row(config, one, one.outcome, moment) for one in settled if isinstance(one.outcome, Completion)],
         )
         self._db.executemany(

@@ -63,7 +63,8 @@ def _comments(sql: str) -> Iterator[tuple[str, str]]:
             continue
         in_columns = code.strip() != "SELECT"
         before = re.sub(r"[\s,)]+$", "", code)
-        named = re.search(r"\bAS (\w+)$", before) or re.match(r"\s*(\w+)", before)
+        added = re.search(r", (\w+) [A-Z]+$", before)  # SQLite puts an added column on the last one's line
+        named = re.search(r"\bAS (\w+)$", before) or added or re.match(r"\s*(\w+)", before)
         if dashes or above:
             assert named is not None
             yield named[1], "; ".join([*above, *([comment.strip()] if dashes else [])])
