@@ -15,6 +15,9 @@ from pathlib import Path
 from tinyllm_cli.store.database import Database
 
 OF_RATIONALES = ("verdicts", "usefulness", "learnability", "human_verdicts")
+NOT_MERGED = frozenset({"elicitation_progress"})
+"""Tables of processes that run now."""
+
 _NO = "0"
 _OF_CHOSEN = "rationale IN (SELECT id FROM temp.incoming_rationales)"
 
