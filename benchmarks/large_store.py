@@ -75,7 +75,7 @@ def make(path: Path, rationales: int) -> None:
             with store.elicitations.working(config, "large", "train", recipe) as worker:
                 worker.finish("done", [])
     with api.open_store(path) as project:
-        api.gate(project, dataset="large", teachers=["ann"], limit=20_000)
+        api.gate(project, dataset="large", teachers=["ann"], limit=5_000)
 
 
 def timed(port: int, path: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,9 +75,13 @@ def serving(folder: Path, *options: str, port: str = "0") -> Iterator[App]:
             assert lines[-1], (folder / "view.log").read_text(encoding="utf-8")
         url = json.loads("".join(lines))["url"]
         yield App(base=url.split("/?")[0], url=url)
-    finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
+        assert process.returncode == 0, "Ctrl-C is how it ends"
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
         log.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -38,6 +39,8 @@ def compare(
     session.console.result(found)
     if found.questions:
         first = found.questions[0]
-        session.console.next(f"tinyllm inspect {first.key} --dataset {first.dataset} --split {first.split}")
+        session.console.next(
+            shlex.join(["tinyllm", "inspect", first.key, "--dataset", first.dataset, "--split", first.split])
+        )
     elif not found.accuracies:
         session.console.next(f"tinyllm eval --run {found.runs[0].id}")

@@ -49,7 +49,10 @@ def view(
 
             webbrowser.open(app.url)
 
-    serve(db, config, port=port, reviewer=_reviewer(reviewer), started=started)
+    try:
+        serve(db, config, port=port, reviewer=_reviewer(reviewer), started=started)
+    except KeyboardInterrupt:  # how it ends
+        session.console.note("Ended. Verdicts that a browser could not send are sent after the next start.")
 
 
 def _reviewer(typed: str | None) -> str:

@@ -26,5 +26,5 @@ PAGES: Mapping[str, Callable[[Project, PageRequest], Reply]] = {
 }
 """Path -> page."""
 
-SLOW = frozenset({"/runs/compare", "/data", "/teachers", "/report"})
-"""Paths of pages that may take seconds: they have a thread of their own, so that the others stay quick."""
+SLOW = frozenset({"/questions", "/questions.json", "/runs/compare", "/data", "/teachers", "/report"})
+"""Paths of pages that may take seconds: they have threads of their own, so that the others stay quick."""

@@ -41,14 +41,14 @@ class ViewSettings:
 
 
 class Plugin:
-    """The hooks. `quick` threads answer most pages, the `slow` one those that may take seconds."""
+    """The hooks. `quick` threads answer most pages, the `slow` ones those that may take seconds."""
 
     __name__ = "tinyllm-view"
 
     def __init__(self, settings: ViewSettings) -> None:
         self._settings = settings
         self._quick = Workers(settings.db, settings.config, 4)
-        self._slow = Workers(settings.db, settings.config, 1)
+        self._slow = Workers(settings.db, settings.config, 3)
 
     def register_routes(self) -> list[tuple[str, Any]]:
         """The pages before Datasette's own, so that `/` is ours."""
