@@ -73,7 +73,7 @@ def test_a_cell_whose_node_dies_continues_on_another_one_with_the_same_weights(
 ) -> None:
     shutil.copytree(toy, toy / "alone", ignore=shutil.ignore_patterns("alone"))
     first = add_node(cluster)
-    more = ("--", "--max-steps", "60", "--eval-every", "20", "--save-every", "0")
+    more = ("--", "--max-steps", "40", "--eval-every", "20", "--save-every", "0")
     plan = ("experiment", "table1", "--dataset", "toy", "--student", "student", "--alpha", "parrot=1,crow=1",
             "--methods", "tinyllm", "--yes")  # fmt: skip
     process = start(toy, *plan, "--on", "ray", "--address", cluster.address, "--json", *more)
@@ -98,7 +98,7 @@ def test_a_cell_whose_node_dies_continues_on_another_one_with_the_same_weights(
     assert not list(toy.glob(".tinyllm-cell-*"))
 
     alone = toy / "alone"
-    assert "--max-steps 60" in run.command
+    assert "--max-steps 40" in run.command
     done = tinyllm_in(alone, *plan, *more)
     assert done.returncode == 0, done.stderr
     with open_store(alone / "tinyllm.db") as store:
