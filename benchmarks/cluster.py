@@ -110,7 +110,7 @@ def scale(folder: Path, count: int, replicas: int) -> None:
 
 def replicas_of_sleepers(folder: Path) -> None:
     """Engines that answer 20 questions a second, so that cores don't matter."""
-    count = 1200
+    count = 600
     write_questions(folder, count)
     rates = {}
     configure(folder, "", 0, 0.05)
