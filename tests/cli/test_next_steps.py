@@ -43,6 +43,19 @@ def test_no_reply_at_all_is_no_success(inside: Command, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["teachers"][0]["failed"] == 4
 
 
+def test_after_a_pilot_the_command_without_it_is_named_and_asks_only_the_rest(tinyllm: Command, tmp_path: Path) -> None:
+    (tmp_path / "tinyllm.toml").write_text(
+        '[teachers.par]\nbackend = "scripted"\nreplies = ["It follows from the list, as one sees."]\n'
+    )
+    write_dataset(tmp_path / "eight", train=8)
+    done = tinyllm("elicit", "-t", "par", "-d", "eight", "--pilot", "--db", "other.db")
+    assert next_words(done.stderr) == ["tinyllm", "elicit", "-t", "par", "-d", "eight", "--db", "other.db"]
+    again = tinyllm(*next_words(done.stderr)[1:])
+    assert "par on eight/train: 3 new rationales, 5 already stored" in again.stdout
+    assert "--- Prompt" in done.stdout
+    assert "--- Prompt" not in again.stdout, "the pilot's answers are not printed again"
+
+
 def test_some_replies_are_one(inside: Command, tmp_path: Path) -> None:
     def answer(number: int, _body: Body) -> Answer:
         return Answer(body=completion("It floats because it is light." if number == 1 else ""))

@@ -239,3 +239,30 @@ def test_others_may_write_while_a_source_is_fetched(store: Store) -> None:
     assert ingest(store, Source(name="toy", origin="here", fingerprint="1", read=read)).splits == {"train": 3}
     with pytest.raises(UsageProblem, match="holds no questions"):
         ingest(store, Source(name="none", origin="here", fingerprint="1", read=lambda: iter(())))
+
+
+def test_the_same_file_updates_a_data_set_with_and_without_a_settings_file(inside: Command, tmp_path: Path) -> None:
+    """Imported by its path, then named by tinyllm.toml, then by its path again: one data set with the newest rows."""
+    row = {"id": "1", "question": "What floats?", "options": ["cork", "iron"], "answer": "cork"}
+
+    def write(question: str) -> None:
+        (tmp_path / "quiz.jsonl").write_text(json.dumps({**row, "question": question}) + "\n", encoding="utf-8")
+
+    def stored() -> str:
+        done = inside("inspect", "1", "--dataset", "quiz", "--json")
+        return str(json.loads(done.stdout)["question"]["text"])
+
+    settings = '[datasets.quiz]\ntrain = "quiz.jsonl"\n'
+    write("What floats?")
+    first = inside("import", "quiz.jsonl")
+    assert (first.returncode, "quiz has no test split" in first.stderr) == (0, True), first.stderr
+    assert "--split-off test=0.2" in first.stderr
+    for number, toml in enumerate((settings, "", settings, "")):
+        (tmp_path / "tinyllm.toml").write_text(toml, encoding="utf-8")
+        write(f"What floats, {number}?")
+        command = ("audit", "--dataset", "quiz") if toml else ("import", "quiz.jsonl")
+        done = inside(*command)
+        assert "already has a data set" not in done.stderr
+        assert stored() == f"What floats, {number}?"
+    (tmp_path / "other.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    assert inside("import", "other.jsonl", "--name", "quiz").returncode == 2, "another file is another data set"

@@ -139,3 +139,10 @@ class Spending(RuleBasedStateMachine):
 
 TestSpending = Spending.TestCase
 TestSpending.settings = settings(deadline=None, max_examples=80, stateful_step_count=30)
+
+
+def test_a_budget_below_one_request_says_so() -> None:
+    budget = Budget(tokens=3)
+    request = Request(split="train", key="5+5", messages=(), sample=0)
+    assert not budget.reserve(SHOPS[0], request, SAMPLING)
+    assert "so that this budget allows none" in budget.describe()

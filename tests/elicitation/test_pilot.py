@@ -78,7 +78,7 @@ def test_a_check_asks_five_questions_and_tells_what_the_rest_would_take(inside: 
         assert "host: 5 replies, on average 100 tokens in and 10 out" in done.stdout
         assert "2 of them truncated at 256 tokens; $0.0015 spent." in done.stdout
         assert "Estimate for the other 7 requests: about 700 tokens in and 70 out, about $0.0021" in done.stdout
-        assert "Next: the same command without --pilot; the replies so far count" in done.stderr
+        assert "The replies so far are stored and count." in done.stderr
         found = teacher(inside(*ELICIT, "--yes", "--json"))
         each_once(endpoint, 12)
     assert (found["pilot_replies"], found["pilot_cost"], found["rest"]["requests"]) == (5, pytest.approx(0.0015), 2)

@@ -146,6 +146,14 @@ def _import(
         on_event(Notice(message=warning, warning=True))
     for notice in likely_mistakes(project.store, ingested.name):
         on_event(notice)
+    if "test" not in ingested.splits:
+        on_event(
+            Notice(
+                message=f"{ingested.name} has no test split, which `tinyllm eval` needs.",
+                hint='Add rows with "split": "test", or a file of that name to a folder; or import a single file again'
+                " with --split-off test=0.2.",
+            )
+        )
     teachers: list[RecordedRationales] = []
     with files_beside(project.store, source) as found:
         for name, paths in found.items():

@@ -12,7 +12,7 @@ from tinyllm_cli import api
 from tinyllm_cli.api.elicitation import ElicitOptions
 from tinyllm_cli.cli.completion import dataset_names, teacher_names
 from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, QuestionLimit, Quiet, Split
-from tinyllm_cli.cli.session import Session, command_line, guarded
+from tinyllm_cli.cli.session import Session, command_line, guarded, without
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.elicit import TerminalConsent, show_part, show_preview
 from tinyllm_cli.errors import UsageProblem, WorldProblem
@@ -116,7 +116,8 @@ def elicit(
     if batch and any(one.pending for one in found.teachers):
         console.next(command_line())
     elif pilot:
-        console.next("the same command without --pilot; the replies so far count")
+        console.next(without("--pilot"))
+        console.note("The replies so far are stored and count.")
     else:
         _suggest(console, found, teacher_forcing=teacher_forcing)
 

@@ -57,6 +57,11 @@ def command_line() -> str:
     return shlex.join(["tinyllm", *sys.argv[1:]])
 
 
+def without(option: str) -> str:
+    """This command as it was typed, without an option."""
+    return shlex.join(["tinyllm", *(word for word in sys.argv[1:] if word != option)])
+
+
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
     """Turn errors into one or two lines and an exit code; `--debug` shows the traceback as well."""
 

@@ -6,7 +6,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -41,6 +41,9 @@ class Source:
     authors_folder: Path | None = None
     write_rationales: Callable[[Path], Mapping[str, list[Path]]] | None = None
     """Writes the recorded rationales of a generated data set into a folder: teacher -> files."""
+
+    formerly: tuple[str, ...] = ()
+    """Origins that the same data set was recorded under."""
 
     notes: Callable[[], tuple[str, ...]] = tuple
     """What the user should know of how the files were read; complete when all questions are."""
@@ -139,7 +142,15 @@ def _configured(spec: DatasetSpec) -> Source:
     if missing is not None:
         raise UsageProblem(f"tinyllm.toml, [datasets.{spec.name}]: there is no file {missing}.")
     layout = Layout(columns=spec.columns, options=spec.options, answers_from=spec.answers_from)
-    return _from_files(_Files(name=spec.name, origin="tinyllm.toml", paths=paths, layout=layout))
+    source = _from_files(_Files(name=spec.name, origin=_place_of(paths), paths=paths, layout=layout))
+    return replace(source, formerly=("tinyllm.toml",))
+
+
+def _place_of(paths: Mapping[str, Path]) -> str:
+    """The origin that an import of the same files has: the file, or the folder of several."""
+    places = {str(path.resolve()) for path in paths.values()}
+    folders = {str(path.resolve().parent) for path in paths.values()}
+    return places.pop() if len(places) == 1 else folders.pop() if len(folders) == 1 else "tinyllm.toml"
 
 
 def _hub_copy(folder: Path, name: str | None) -> tuple[HubDataset, dict[str, list[Path]]] | None:

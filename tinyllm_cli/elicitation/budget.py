@@ -27,6 +27,8 @@ class Budget:
     _reserved: dict[Hashable, _Most] = field(default_factory=dict)
     _reserved_money: float = 0.0
     _reserved_tokens: int = 0
+    _too_small_for: _Most | None = None
+    """The first request, where not even it fits into the whole budget."""
 
     @property
     def bounded(self) -> bool:
@@ -43,6 +45,10 @@ class Budget:
             kept = f"up to {self._reserved_tokens:,} kept for what is pending, " if self._reserved else ""
             rest = self.tokens - self.spent_tokens - self._reserved_tokens
             parts.append(f"{self.spent_tokens:,} of {self.tokens:,} tokens taken, {kept}{rest:,} left")
+        if self._too_small_for is not None and not (self.spent_money or self.spent_tokens or self._reserved):
+            most = self._too_small_for
+            money = f"{most.money:.4f} USD" if self.money is not None else f"{most.tokens:,} tokens"
+            parts.append(f"one request may take up to {money}, so that this budget allows none")
         return "; ".join(parts)
 
     def check(self, name: str, teacher: Teacher | Charging) -> None:
@@ -61,9 +67,10 @@ class Budget:
         if not self.bounded:
             return True
         most = _at_most(teacher, request, sampling)
-        if self.money is not None and self.spent_money + self._reserved_money + most.money > self.money:
-            return False
-        if self.tokens is not None and self.spent_tokens + self._reserved_tokens + most.tokens > self.tokens:
+        no_money = self.money is not None and self.spent_money + self._reserved_money + most.money > self.money
+        no_tokens = self.tokens is not None and self.spent_tokens + self._reserved_tokens + most.tokens > self.tokens
+        if no_money or no_tokens:
+            self._too_small_for = self._too_small_for or most
             return False
         self._reserved[key or request] = most
         self._reserved_money += most.money

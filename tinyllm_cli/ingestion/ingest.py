@@ -54,7 +54,7 @@ def ingest(store: Store, source: Source, report: OnProgress | None = None) -> In
     known = store.questions.find(source.name)
     if known is not None and known.fingerprint == source.fingerprint:
         return Ingested(name=source.name, origin=source.origin, splits=store.questions.splits(source.name), fresh=False)
-    if known is not None and known.source != source.origin:
+    if known is not None and known.source not in (source.origin, *source.formerly):
         raise UsageProblem(
             f"The database already has a data set '{source.name}', from {known.source}.",
             "Give this one another name: tinyllm import ... --name NAME",

@@ -55,7 +55,7 @@ def finding(paper: Paper, evaluations: int) -> Finding:
         return Finding(
             headline=_headline(compared[0]), statements=statements, compared=True, next_command=None, overview=overview
         )
-    command = "tinyllm eval" if not evaluations else "tinyllm experiment table1"
+    command = "tinyllm eval" if not evaluations else f"tinyllm experiment table1{paper.place}"
     if measured:
         why = "Nothing has been compared yet: that takes TinyLLM and a baseline on the same data, with a common seed."
     elif evaluations:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tinyllm_cli.report.ablation import Ablation, ablations
 from tinyllm_cli.report.arms import Arm
@@ -32,7 +34,8 @@ class SearchSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """`published` are the paper's own figures, where they were asked for."""
+    """`place` are the options with which `tinyllm experiment` adds to this report; `published` are the paper's own
+    figures, where they were asked for."""
 
     tables: tuple[MainTable, ...]
     ablations: tuple[Ablation, ...]
@@ -41,6 +44,7 @@ class Paper:
     comparisons: tuple[Comparison, ...]
     searches: tuple[SearchSummary, ...]
     missing: tuple[MissingExperiment, ...]
+    place: str = ""
     published: Published | None = None
 
 
@@ -49,6 +53,7 @@ def paper(store: Store, found: Sequence[Arm], sizes: Mapping[str, int], publishe
     tables = main_tables(found, sizes)
     ablated = ablations(found, tables)
     by_size, by_alpha = train_sizes(found, tables), alphas(found, tables)
+    place = _place(store, found)
     pairings = [one for table in tables for block in table.blocks for one in _of_block(block)]
     pairings += [one for ablation in ablated for one in _of_ablation(ablation)]
     return Paper(
@@ -59,7 +64,7 @@ def paper(store: Store, found: Sequence[Arm], sizes: Mapping[str, int], publishe
         comparisons=tuple(comparisons(store, pairings)),
         searches=tuple(_searches(store)),
         missing=tuple(
-            MissingExperiment(what=what, command=f"tinyllm experiment {name}")
+            MissingExperiment(what=what, command=f"tinyllm experiment {name}{place}")
             for what, name, there in (
                 ("Comparison of the methods (Table 1)", "table1", tables),
                 ("Ablation (Table 2)", "ablation", ablated),
@@ -68,8 +73,22 @@ def paper(store: Store, found: Sequence[Arm], sizes: Mapping[str, int], publishe
             )
             if not there
         ),
+        place=place,
         published=published,
     )
+
+
+def _place(store: Store, found: Sequence[Arm]) -> str:
+    """The options for an experiment like the last training: data set, student, and a database that is not the current
+    folder's."""
+    words = []
+    trained = [arm for arm in found if arm.runs and arm.trained_on]
+    if trained:
+        last = max(trained, key=lambda arm: max(arm.evaluations))
+        words += ["--dataset", str(last.trained_on), "--student", last.student]
+    if store.path != Path("tinyllm.db").resolve():
+        words += ["--db", str(store.path)]
+    return f" {shlex.join(words)}" if words else ""
 
 
 def _of_block(block: Block) -> Iterator[Pairing]:

@@ -98,7 +98,10 @@ class Console:
     def next(self, command: str) -> None:
         """What to do now: a command, several joined by ", or ", or words."""
         if not self.quiet:
-            ways = (way + self.place if way.startswith("tinyllm ") else way for way in command.split(", or "))
+            ways = (
+                way + self.place if way.startswith("tinyllm ") and " --db " not in way else way
+                for way in command.split(", or ")
+            )
             self._log("info", "next", ", or ".join(ways), before="Next: ")
 
     def warn(self, message: str, hint: str = "") -> None:
