@@ -11,7 +11,7 @@ TRANSFORMERS4 := $(VENV)/transformers4
 demo: $(VENV)/.installed
 	@PATH="$(abspath $(BIN)):$$PATH" sh demo.sh
 
-# The positive control of the demo with a pretrained student: two hours, resumable.
+# The positive control of the demo with a pretrained student: hours on a CPU, resumable.
 showcase: $(VENV)/.installed
 	@PATH="$(abspath $(BIN)):$$PATH" sh showcase.sh
 
