@@ -145,4 +145,4 @@ def test_a_budget_below_one_request_says_so() -> None:
     budget = Budget(tokens=3)
     request = Request(split="train", key="5+5", messages=(), sample=0)
     assert not budget.reserve(SHOPS[0], request, SAMPLING)
-    assert "so that this budget allows none" in budget.describe()
+    assert "this budget allows none" in budget.describe()

@@ -229,7 +229,8 @@ def test_a_check_that_the_budget_has_no_room_for_says_what_the_most_would_be(ins
     assert endpoint.bodies == []
     assert "Estimate for the other 12 requests: up to" in done.stdout
     assert "9,216 out, up to $0.18" in done.stdout
-    assert "0.0000 of 0.0001 spent, 0.0001 left. 12 requests were not asked." in done.stdout
+    assert "0.0000 of 0.0001 spent, 0.0001 left; one request needs up to 0.0" in done.stdout
+    assert "USD: this budget allows none. 12 requests were not asked." in done.stdout
 
 
 def test_a_dry_run_counts_every_reply_as_cut_until_replies_tell_better(inside: Command, tmp_path: Path) -> None:

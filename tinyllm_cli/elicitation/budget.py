@@ -48,7 +48,7 @@ class Budget:
         if self._too_small_for is not None and not (self.spent_money or self.spent_tokens or self._reserved):
             most = self._too_small_for
             money = f"{most.money:.4f} USD" if self.money is not None else f"{most.tokens:,} tokens"
-            parts.append(f"one request may take up to {money}, so that this budget allows none")
+            parts.append(f"one request needs up to {money}: this budget allows none")
         return "; ".join(parts)
 
     def check(self, name: str, teacher: Teacher | Charging) -> None:
