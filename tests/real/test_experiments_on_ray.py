@@ -99,7 +99,7 @@ def test_a_cell_whose_node_dies_continues_on_another_one_with_the_same_weights(
 
     alone = toy / "alone"
     assert "--max-steps 40" in run.command
-    done = tinyllm_in(alone, *plan, *more)
+    done = tinyllm_in(alone, *plan, *more[:-2])  # without a checkpoint after every step
     assert done.returncode == 0, done.stderr
     with open_store(alone / "tinyllm.db") as store:
         [reference] = store.runs.everything()
