@@ -140,7 +140,7 @@ def test_a_search_on_a_cluster_and_a_missing_cluster(cluster: Any, toy: Path, ti
     more = ("--", "--max-steps", "2")
     nobody = tinyllm(*words, "--on", "ray", "--address", "127.0.0.1:1", *more)
     assert nobody.returncode == 1
-    assert "No Ray cluster answers at 127.0.0.1:1" in nobody.stderr
+    assert "No Ray cluster answers at" in nobody.stderr
     done = tinyllm(*words, "--on", "ray", "--address", cluster.address, *more)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
