@@ -99,7 +99,7 @@ def test_a_cell_whose_node_dies_continues_on_another_one_with_the_same_weights(
 
     alone = toy / "alone"
     assert "--max-steps 40" in run.command
-    done = tinyllm_in(alone, *plan, *more)
+    done = tinyllm_in(alone, *plan, *more[:-2])  # without a checkpoint after every step
     assert done.returncode == 0, done.stderr
     with open_store(alone / "tinyllm.db") as store:
         [reference] = store.runs.everything()
@@ -140,7 +140,7 @@ def test_a_search_on_a_cluster_and_a_missing_cluster(cluster: Any, toy: Path, ti
     more = ("--", "--max-steps", "2")
     nobody = tinyllm(*words, "--on", "ray", "--address", "127.0.0.1:1", *more)
     assert nobody.returncode == 1
-    assert "No Ray cluster answers at 127.0.0.1:1" in nobody.stderr
+    assert "No Ray cluster answers at" in nobody.stderr
     done = tinyllm(*words, "--on", "ray", "--address", cluster.address, *more)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
