@@ -27,7 +27,7 @@ from tests.conftest import ROOT, Command, answers, environment, start, write_dat
 from tests.processes import MARK, VISIBLE, gone, kill_all, marked, new_mark, wait_until
 
 pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("engine")]
 STORE = 80_000_000
 ROUNDS = int(os.environ.get("TINYLLM_SOAK_ROUNDS", "4"))
 ELICIT = ("elicit", "--teacher", "slow", "--dataset", "toy")

@@ -19,7 +19,11 @@ from tinyllm_cli.experiments.resources import threads
 from tinyllm_cli.store import open_store
 from tinyllm_cli.training.checkpoint import state_folder
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.xdist_group("engine"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed"),
+]
 STORE_BYTES = 80 * 2**20
 LONG = 600  # seconds
 

