@@ -1,7 +1,7 @@
 #!/bin/sh
 # Two procedural families with a pretrained student, SmolLM2-135M: what each teacher alone, several, and shuffled rationales
-# teach it, by target. Data where an effect must appear if the machinery works; docs/results.md has what it gave. About
-# four hours on two cores for one seed. The same command resumes: finished runs are not repeated. Two of these can run at
+# teach it, by target. Data where an effect must appear if the machinery works; docs/results.md has what it gave. It
+# takes hours on a CPU. The same command resumes: finished runs are not repeated. Two of these can run at
 # once, each with one of the FAMILIES.
 #
 # FAMILIES and SEEDS are lists, ARMS is core, extra or both, QUESTIONS the training questions of a family, TEST its test
