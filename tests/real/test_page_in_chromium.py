@@ -161,6 +161,7 @@ def test_every_section_is_there_and_the_contents_lead_to_it(browser: Any, made: 
     assert sections == linked
     assert set(sections) == {
         "finding", "results", "accuracy", "cases", "curves", "costs", "data", "teachers", "audit", "provenance",
+        "terms",
     }  # fmt: skip
     assert page.locator("svg.plot").count() > 10
     unnamed = page.evaluate("[...document.querySelectorAll('svg[role=img]')].filter(one => !one.getAttribute("
