@@ -4,6 +4,7 @@ what comes out for known counts."""
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,8 @@ def test_a_training_on_an_earlier_state_of_the_data_represents_nothing(store: St
         "inference": 9, "finetune": 18, "tinyllm": 20,
     }  # fmt: skip
     assert {one.difference * 40 for one in found.paper.comparisons} == {11, 2}
-    assert "2 of all arms were trained on another state of the data set" in html_page(found)
+    words = re.sub("<[^>]+>", "", html_page(found))  # without the links to definitions
+    assert "2 of all arms were trained on another state of the data set" in words
 
 
 @pytest.mark.parametrize(("method", "beside"), [("lora", False), ("finetune", False), ("pinto", True)])
@@ -586,10 +588,13 @@ def test_a_search_says_how_many_settings_it_tried(store: Store) -> None:
 
 def test_what_is_missing_is_said_with_the_command_that_makes_it(store: Store) -> None:
     commands = [part.command for part in report(store).paper.missing]
-    assert commands == [f"tinyllm experiment {name}" for name in ("table1", "ablation", "train-size", "alpha")]
+    names = ("table1", "ablation", "train-size", "alpha")
+    assert commands == [f"tinyllm experiment {name} --db {store.path}" for name in names]
     data(store, "toy", 40)
     evaluated(store, "toy", first(20), method="finetune")
-    assert [part.command for part in report(store).paper.missing] == commands[1:]
+    named = f"--dataset toy --student tiny --db {store.path}"
+    commands = [part.command for part in report(store).paper.missing]
+    assert commands == [f"tinyllm experiment {one} {named}" for one in names[1:]]
 
 
 def test_the_page_names_arms_as_text(store: Store, tmp_path: Path) -> None:
