@@ -551,7 +551,7 @@ BAD = [
         "t", *TOY, "--limit=x", **{"tinyllm.toml": S}),
     bad("elicit--max-tokens-total=0", "Invalid value for '--max-tokens-total': Input should be greater than or",
         "elicit", "-t", "t", *TOY, "--max-tokens-total=0", **{"tinyllm.toml": S}),
-    bad("elicit--nope=1", "No such option: --nope (Possible options: --top-p)", "elicit", "-t", "t", *TOY, "--nope=1",
+    bad("elicit--nope=1", "No such option: --nope (Possible options: --on, --top-p)", "elicit", "-t", "t", *TOY, "--nope=1",
         **{"tinyllm.toml": S}),
     bad("elicit-pilot-dry-run", "--pilot and --dry-run exclude each other.", "elicit", "-t", "t", *TOY, "--pilot",
         "--dry-run", **{"tinyllm.toml": S}),
