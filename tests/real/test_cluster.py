@@ -27,7 +27,11 @@ from tests.conftest import ROOT, Command, answers, environment, start, write_dat
 from tests.processes import MARK, VISIBLE, gone, kill_all, marked, new_mark, wait_until
 
 pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("engine")]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.xdist_group("engine"),
+    pytest.mark.skipif(not os.environ.get("TINYLLM_CLUSTER_TESTS"), reason="needs idle cores: make test-cluster"),
+]
 STORE = 80_000_000
 ROUNDS = int(os.environ.get("TINYLLM_SOAK_ROUNDS", "4"))
 ELICIT = ("elicit", "--teacher", "slow", "--dataset", "toy")

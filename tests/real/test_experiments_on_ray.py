@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -22,6 +23,7 @@ from tinyllm_cli.training.checkpoint import state_folder
 pytestmark = [
     pytest.mark.real,
     pytest.mark.xdist_group("engine"),
+    pytest.mark.skipif(not os.environ.get("TINYLLM_CLUSTER_TESTS"), reason="needs idle cores: make test-cluster"),
     pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed"),
 ]
 STORE_BYTES = 80 * 2**20
