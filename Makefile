@@ -19,8 +19,9 @@ test: $(VENV)/.installed-dev $(VENV)/.installed-vllm
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # Ray clusters of two and three nodes on this machine. Under other load, nodes miss the 30 seconds in which Ray expects them.
-test-cluster: $(VENV)/.installed-dev
-	TINYLLM_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/real/test_cluster.py tests/real/test_experiments_on_ray.py
+test-cluster: $(VENV)/.installed-dev $(VENV)/.installed-vllm
+	TINYLLM_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/real/test_cluster.py tests/real/test_experiments_on_ray.py \
+		tests/real/test_vllm.py
 
 # What needs no engine, no training and no process of its own: for the loop of edit and test.
 unit: $(VENV)/.installed-dev
