@@ -3,8 +3,6 @@ it can be read wide and narrow, in the light and in the dark."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,6 @@ SCRIPT = "<script>document.title = 'taken'; fetch('http://127.0.0.1:9/')</script
 IMAGE = "<img src=http://127.0.0.1:9/x.png onerror=\"document.title = 'taken'\">"
 MARKUP = "[bold red]loud[/bold red]"
 LONG = "unbroken" * 40
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 # The contrast of every visible text with what lies behind it, by the WCAG's formula: the texts below `least`.
 FAINT = """least => {
@@ -103,20 +100,6 @@ def fill(folder: Path) -> Path:
         page = html_page(collect(store, samples=3, with_paper=True, gates=gates), audit_section(store, gates))
     (folder / "out.html").write_text(page, encoding="utf-8")
     return folder / "out.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine; install Debian's chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        # A container's root has no sandbox of its own to give; the page is ours.
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        running = started.chromium.launch(executable_path=BROWSER, args=options)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import start, write_dataset
-from tests.real.test_page_in_chromium import BROWSER, FAINT
+from tests.real.test_page_in_chromium import FAINT
 from tests.view.app import IMAGE, SCRIPT, App, fill, serving
 from tinyllm_cli.records.human_verdicts import HumanVerdict
 from tinyllm_cli.store import open_store
@@ -32,19 +32,6 @@ NAMELESS = """[
   ...(document.querySelectorAll('h1').length === 1 ? [] : ['h1']),
   ...(document.querySelector('main') && document.documentElement.lang === 'en' ? [] : ['main or lang']),
 ]"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine; install Debian's chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        running = started.chromium.launch(executable_path=BROWSER, args=options)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
