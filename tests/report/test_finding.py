@@ -101,7 +101,7 @@ def test_every_form_opens_with_it(inside: Command, store: Store, form: str) -> N
 def test_one_teacher_is_every_single_teacher_that_valid_does_not_decide_between(
     store: Store, valid: float | None
 ) -> None:
-    """Neither the first nor the best on test stands for the others in silence."""
+    """Neither the first nor the best on test represents the others silently."""
     data(store, "toy", 40)
     evaluated(store, "toy", first(30), valid=valid)
     for teacher, right in (("ann", 10), ("bob", 20)):

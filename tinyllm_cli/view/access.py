@@ -9,6 +9,7 @@ import hmac
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from html import escape
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ class Access:
         target = scope["path"] + (f"?{rest}" if rest else "")
         page = (
             '<!doctype html><html lang="en"><meta charset="utf-8"><title>tinyllm</title>'
-            f'<meta http-equiv="refresh" content="0; url={_quoted(target)}">'
+            f'<meta http-equiv="refresh" content="0; url={escape(target)}">'
         )
         cookie = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict"
         return 200, "text/html; charset=utf-8", page, ((b"set-cookie", cookie.encode()),)
@@ -152,12 +153,6 @@ def _hostname(host: str) -> str | None:
 def _own_path(path: str) -> bool:
     """Whether a redirect to the path stays here: `//host` would not."""
     return path.startswith("/") and not path.startswith("//")
-
-
-def _quoted(text: str) -> str:
-    from html import escape
-
-    return escape(text, quote=True)
 
 
 def _hash(script: str) -> str:
