@@ -65,8 +65,8 @@ class Outgoing:
 
     @property
     def left(self) -> int | None:
-        """How many are left to send with others; None while the source may have some."""
-        return len(self._ready) if self._ended else None
+        """How many are left to send; None while the source may have some."""
+        return len(self._ready) + len(self._alone) if self._ended else None
 
     def take(self, most: int, *, idle: bool) -> list[Flying]:
         """Up to `most` requests for one replica. One that is sent alone goes to an `idle` replica, when there are no

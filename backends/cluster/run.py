@@ -86,7 +86,8 @@ class Run:
         if not slot.flying:
             slot.heard = self._fleet.now
         slot.flying |= {one.number: one for one in taken}
-        more = not ending and self._outgoing.more
+        alone = any(one.alone for one in slot.flying.values())
+        more = not ending and not alone and self._outgoing.more
         idle = not more and any(not other.flying for other in ready)
         orders = Orders(
             requests=tuple((one.number, one.request) for one in taken),
