@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TRANSFORMERS4 := $(VENV)/transformers4
 
-.PHONY: demo showcase test test-cluster unit coverage fuzz lint docs docs-site tutorial dist test-wheel lock clean
+.PHONY: demo showcase test unit coverage fuzz lint docs docs-site tutorial dist test-wheel lock clean
 
 demo: $(VENV)/.installed
 	@PATH="$(abspath $(BIN)):$$PATH" sh demo.sh
@@ -17,11 +17,6 @@ showcase: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev $(VENV)/.installed-vllm
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
-
-# Ray clusters of two and three nodes on this machine. Under other load, nodes miss the 30 seconds in which Ray expects them.
-test-cluster: $(VENV)/.installed-dev $(VENV)/.installed-vllm
-	TINYLLM_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/real/test_cluster.py tests/real/test_experiments_on_ray.py \
-		tests/real/test_vllm.py
 
 # What needs no engine, no training and no process of its own: for the loop of edit and test.
 unit: $(VENV)/.installed-dev

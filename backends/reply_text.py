@@ -131,11 +131,12 @@ def has_marker(tokens: Iterable[str]) -> bool:
 def _after_reasoning(raw: str) -> int:
     """Where the text begins after any number of headers and blocks; the end when a block never ends."""
     begin = 0
+    blocks = [block for block in _BLOCKS if block.opens in raw or block.closes in raw]  # nearly always none
     for _ in range(_MOST_PARTS):
         after = _after_harmony(raw, begin)
         if header := _HEADER.match(raw, _skip_space(raw, after)):
             after = header.end()
-        for block in _BLOCKS:
+        for block in blocks:
             after = _after_block(raw, after, block)
         if after == begin:
             break

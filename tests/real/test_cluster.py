@@ -25,14 +25,13 @@ from backends.cluster.session import Session
 from backends.cluster.settings import ClusterSettings
 from tests.conftest import ROOT, Command, answers, environment, start, write_dataset
 from tests.processes import MARK, VISIBLE, gone, kill_all, marked, new_mark, wait_until
+from tests.real.clusters import start_node
 
 pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
 pytestmark = [
     pytest.mark.real,
     pytest.mark.xdist_group("engine"),
-    pytest.mark.skipif(not os.environ.get("TINYLLM_CLUSTER_TESTS"), reason="needs idle cores: make test-cluster"),
 ]
-STORE = 80_000_000
 ROUNDS = int(os.environ.get("TINYLLM_SOAK_ROUNDS", "4"))
 ELICIT = ("elicit", "--teacher", "slow", "--dataset", "toy")
 
@@ -80,14 +79,10 @@ class Nodes:
     def __init__(self, mark: str, environment: dict[str, str]) -> None:
         from ray.cluster_utils import Cluster
 
-        handler = signal.getsignal(signal.SIGTERM)
         self.environment = {**environment, MARK: mark}
         self.mark = mark
-        self._cluster = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False},
-        )
-        signal.signal(signal.SIGTERM, handler)
+        self._cluster = Cluster()
+        start_node(self._cluster, num_cpus=0, include_dashboard=False)
         self.address = str(self._cluster.address)
         self.workers: list[Any] = []
 
@@ -97,15 +92,7 @@ class Nodes:
 
     def start(self) -> Any:
         """One more node, which is not counted."""
-        handler = signal.getsignal(signal.SIGTERM)
-        try:
-            return self._cluster.add_node(num_cpus=2, object_store_memory=STORE)
-        except Exception as error:
-            if "timed out during startup" not in str(error):
-                raise
-            return self._cluster.add_node(num_cpus=2, object_store_memory=STORE)
-        finally:
-            signal.signal(signal.SIGTERM, handler)
+        return start_node(self._cluster, num_cpus=2)
 
     def remove(self, node: Any) -> None:
         """As if its machine had lost power."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -16,6 +15,7 @@ import pytest
 
 from tests.conftest import SCRIPTED, Command, environment, start, write_dataset
 from tests.models import make_folder
+from tests.real.clusters import start_node
 from tinyllm_cli.experiments.resources import threads
 from tinyllm_cli.store import open_store
 from tinyllm_cli.training.checkpoint import state_folder
@@ -23,10 +23,8 @@ from tinyllm_cli.training.checkpoint import state_folder
 pytestmark = [
     pytest.mark.real,
     pytest.mark.xdist_group("engine"),
-    pytest.mark.skipif(not os.environ.get("TINYLLM_CLUSTER_TESTS"), reason="needs idle cores: make test-cluster"),
     pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed"),
 ]
-STORE_BYTES = 80 * 2**20
 LONG = 600  # seconds
 
 
@@ -42,7 +40,7 @@ def cluster() -> Iterator[Any]:
         for name, value in environment(RAY_worker_niceness="0").items():  # the nodes' processes have it, too
             patch.setenv(name, value)
         made = Cluster()
-        started(made, num_cpus=0, include_dashboard=False)
+        start_node(made, num_cpus=0, include_dashboard=False)
         yield made
         made.shutdown()
 
@@ -60,18 +58,7 @@ def toy(tmp_path: Path, inside: Command) -> Path:
 
 def add_node(cluster: Any) -> Any:
     """A node with the processors that a run has without a cluster: the same weights need as many threads."""
-    return started(cluster, num_cpus=threads())
-
-
-def started(cluster: Any, **options: Any) -> Any:
-    """A node; the first one is the head. Ray gives it 30 seconds to start, which a busy machine may exceed."""
-    for attempt in range(8):
-        try:
-            return cluster.add_node(object_store_memory=STORE_BYTES, **options)
-        except Exception as error:
-            if attempt == 7 or "timed out during startup" not in str(error):
-                raise
-    raise AssertionError
+    return start_node(cluster, num_cpus=threads())
 
 
 def test_a_cell_whose_node_dies_continues_on_another_one_with_the_same_weights(

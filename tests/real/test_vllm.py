@@ -189,7 +189,6 @@ def test_the_key_stays_out_of_the_log_and_off_every_command_line(teacher: VLLMTe
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="the extra 'cluster' is not installed")
-@pytest.mark.skipif(not os.environ.get("TINYLLM_CLUSTER_TESTS"), reason="needs idle cores: make test-cluster")
 def test_a_replica_whose_engine_is_killed_is_replaced(mark: str, temporary: Path, tmp_path: Path) -> None:
     """vLLM as one replica on a Ray cluster that the command starts."""
     configure(tmp_path, "smollm2")

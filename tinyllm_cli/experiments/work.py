@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tinyllm_cli.records.experiments import ExperimentCell
 from tinyllm_cli.store import Store
 
 
+@dataclass(kw_only=True)
+class CellState:
+    """What is known of a cell in work. `run`, `evaluation`, `error` and `figures` (the run's) say how it ended."""
+
+    position: int
+    cell: ExperimentCell
+    gpu: str | None = None
+    run: int | None = None
+    evaluation: int | None = None
+    error: str | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return round(time.monotonic() - self.started, 1)
+
+
 class CellWork(Protocol):
-    """A cell in work. `run`, `evaluation`, `error` and `figures` (the run's) say how it ended."""
+    """A cell in work; the data are those of `CellState`."""
 
     position: int
     cell: ExperimentCell

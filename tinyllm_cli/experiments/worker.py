@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tinyllm_cli.errors import Busy
-from tinyllm_cli.experiments.work import CellWork
+from tinyllm_cli.experiments.work import CellState, CellWork
 from tinyllm_cli.records.experiments import CellEvaluation, ExperimentCell
 
 _GRACE = 120.0
@@ -69,18 +69,10 @@ class WorkerEnv:
 
 
 @dataclass(kw_only=True)
-class CellProcess:
+class CellProcess(CellState):
     """A cell in work. `figures` are the run's, once it is trained."""
 
-    position: int
-    cell: ExperimentCell
     env: WorkerEnv
-    gpu: str | None = None
-    run: int | None = None
-    evaluation: int | None = None
-    error: str | None = None
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
     _process: subprocess.Popen[bytes] | None = None
     _out: IO[bytes] | None = None
     _err: IO[bytes] | None = None
@@ -136,10 +128,6 @@ class CellProcess:
     def waits(self) -> bool:
         """Whether another process has the same training."""
         return self._again_at is not None
-
-    @property
-    def seconds(self) -> float:
-        return round(time.monotonic() - self.started, 1)
 
     @property
     def recorded_command(self) -> str:

@@ -6,10 +6,9 @@ import os
 import shlex
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from tinyllm_cli.config import Settings
 from tinyllm_cli.errors import TinyLLMError
 from tinyllm_cli.experiments.cluster.courier import Courier, Resources
 from tinyllm_cli.experiments.cluster.package import DATABASE, pack_for, pack_student, unpack
+from tinyllm_cli.experiments.work import CellState
 from tinyllm_cli.experiments.worker import WorkerEnv
 from tinyllm_cli.merging.merge import merge_numbered
-from tinyllm_cli.records.experiments import ExperimentCell
 from tinyllm_cli.store import Store
 
 _STOP_SECONDS = 120.0
@@ -37,21 +36,13 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @dataclass(kw_only=True)
-class CellTask:
+class CellTask(CellState):
     """See `CellWork`. All methods are called in the thread that has opened the database."""
 
-    position: int
-    cell: ExperimentCell
     store: Store
     settings: Settings
     ray: Any
     resources: Resources
-    gpu: str | None = None
-    run: int | None = None
-    evaluation: int | None = None
-    error: str | None = None
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
     _courier: Courier | None = None
     _folder: Path | None = None
     _merged: Path | None = None
@@ -65,10 +56,6 @@ class CellTask:
     def live(self) -> Mapping[str, Any] | None:
         report = None if self._courier is None else self._courier.report
         return None if report is None else report.live
-
-    @property
-    def seconds(self) -> float:
-        return round(time.monotonic() - self.started, 1)
 
     @property
     def recorded_command(self) -> str:

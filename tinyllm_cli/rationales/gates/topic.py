@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from functools import lru_cache
 from itertools import chain, islice
 
@@ -22,6 +23,9 @@ _FEWEST = 3
 
 _SUBJECT = 4
 """Meaningful words of a question below which its subject is not known."""
+
+_SAME = 4
+"""First letters by which two words are related."""
 
 _STOP_STEMS = STOPWORDS | frozenset(map(stem, STOPWORDS))
 
@@ -52,8 +56,7 @@ def off_topic(text: str, question: Question) -> str | None:
         return None
     if not REFERRING.isdisjoint(words(sentences(text)[0].text)) or claim(text, question) is not None:
         return None
-    related = any(_related(word, other) for word in own for other in known)
-    return None if related else "has no word in common with the question and its options"
+    return None if _related(own, known) else "has no word in common with the question and its options"
 
 
 def split_context(question: Question) -> tuple[str, str]:
@@ -111,7 +114,13 @@ def _is_subject(word: str) -> bool:
     return len(word) > 1 and word not in FILLER_STEMS and word not in _STOP_STEMS
 
 
-def _related(one: str, other: str) -> bool:
-    """Both may be forms of one word: their first letters are the same, four of them or all of the shorter one."""
-    size = min(4, max(3, min(len(one), len(other))))
-    return one[:size] == other[:size]
+def _related(some: Set[str], others: Set[str]) -> bool:
+    """Whether a word of each may be forms of one: their first letters are the same, four of them, or three where one of
+    the two is that short."""
+    short = {word for word in some if len(word) < _SAME}, {word for word in others if len(word) < _SAME}
+    beginnings = [
+        ({word[:_SAME] for word in some - short[0]}, {word[:_SAME] for word in others - short[1]}),
+        (short[0], {word[: _SAME - 1] for word in others}),
+        ({word[: _SAME - 1] for word in some}, short[1]),
+    ]
+    return any(not one.isdisjoint(other) for one, other in beginnings)
