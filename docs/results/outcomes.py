@@ -104,15 +104,16 @@ def add(database: Path) -> None:
 def _label(run: Run) -> str:
     """The run's arm. Raises LookupError if its settings differ from the trial's, or its gates from the defaults of
     every version."""
-    other = [name for name, value in TRIAL.items() if run.settings.get(name, value) != value]
+    settings = run.settings.to_json()
+    other = [name for name, value in TRIAL.items() if settings.get(name, value) != value]
     if other:
         raise LookupError(f"Run {run.id} was trained with another {', '.join(other)}: skipped.")
-    gates = run.settings.get("gates")
+    gates = settings.get("gates")
     if not gates:
         return label_of(run)
-    settings = GateSettings(max_tokens=run.settings.train.max_target)
+    defaults = GateSettings(max_tokens=run.settings.train.max_target)
     for version in range(1, CODE + 1):
-        if settings.hash_under(version) == gates:
+        if defaults.hash_under(version) == gates:
             return label_of(run).replace("gated", f"gates {_AS_BEFORE.get(version, version)}")
     raise LookupError(f"Run {run.id} was trained with other gates than the defaults: skipped.")
 

@@ -1,0 +1,127 @@
+"""The outcome of every test question in the runs of showcase.sh, and the tables of docs/results.md that follow.
+
+    python docs/results/procedural.py add tinyllm.db   # add a database's evaluated runs to procedural.json
+    python docs/results/procedural.py table            # print the tables of docs/results.md
+
+A run is one of its student, data set, teachers, target, scoring and seed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from tinyllm_cli.records.runs import Run
+from tinyllm_cli.stats import holm, paired, wilson
+from tinyllm_cli.store import open_store
+
+FILE = Path(__file__).with_name("procedural.json")
+Arm = tuple[str, str, str]
+"""(teachers, target, scoring)"""
+
+REFERENCE: Arm = ("first-half and second-half", "rationale-first", "explain")
+"""What the other arms are compared with."""
+
+
+def add(database: Path) -> None:
+    """Raises SystemExit if a run is already stored with another outcome."""
+    stored = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else []
+    known = {_key(one): one for one in stored}
+    with open_store(database, create=False) as store:
+        runs = {run.id: run for run in store.runs.everything() if run.state == "done"}
+        for evaluation in store.evaluations.everything():
+            run = runs.get(evaluation.subject.run or 0)
+            if run is None or evaluation.split != "test" or evaluation.correct is None:
+                continue
+            found = {
+                "student": Path(run.student).name, "dataset": run.dataset, "teachers": _teachers(run),
+                "target": "answers only" if run.method == "finetune" else run.settings.train.target,
+                "scoring": evaluation.scoring, "seed": run.seed, "steps": run.metrics["steps"],
+                "seconds": round(run.metrics["training_seconds"]), "versions": dict(run.versions),
+                "correct": "".join(str(int(one.correct)) for one in store.evaluations.predictions(evaluation.id)),
+            }  # fmt: skip
+            if known.setdefault(_key(found), found)["correct"] != found["correct"]:
+                raise SystemExit(f"{_key(found)} is stored with another outcome.")
+    rows = sorted(known.values(), key=_key)
+    FILE.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _teachers(run: Run) -> str:
+    names = " and ".join(sorted(teacher for teacher, alpha in run.alpha.items() if alpha > 0)) or "none"
+    chosen = run.settings.selection
+    gated = " without gates" if run.alpha and not chosen.gates else ""
+    return names + gated + (", shuffled" if chosen.shuffled else "")
+
+
+def _key(one: dict[str, object]) -> tuple[str, ...]:
+    return tuple(str(one[name]) for name in ("student", "dataset", "teachers", "target", "scoring", "seed"))
+
+
+def table() -> None:
+    rows = json.loads(FILE.read_text(encoding="utf-8"))
+    blocks = []
+    for _, group in groupby(rows, key=lambda one: (one["student"], one["dataset"])):
+        outcomes: dict[Arm, dict[int, list[int]]] = defaultdict(dict)
+        for one in group:
+            arm = (one["teachers"], one["target"], one["scoring"])
+            outcomes[arm][one["seed"]] = [int(mark) for mark in one["correct"]]
+        if REFERENCE in outcomes:
+            blocks.append("\n".join(_table(outcomes)))
+    print("\n\n".join(blocks))
+
+
+def _table(outcomes: dict[Arm, dict[int, list[int]]]) -> list[str]:
+    """The arms of one student and data set, the best one first; differences from REFERENCE with the same seeds."""
+    arms = sorted(outcomes, key=lambda arm: -_mean(outcomes[arm]))
+    best = outcomes[REFERENCE]
+    pairs = {arm: paired(_differences(outcomes[arm], best)) for arm in arms if arm != REFERENCE}
+    adjusted = dict(zip(pairs, holm([one.p for one in pairs.values()]), strict=True))
+    lines = [
+        "| teachers | target | scoring | accuracy by seed | mean | 95 % interval | points to the reference | p, Holm |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for arm in arms:
+        seeds = [outcomes[arm][seed] for seed in sorted(outcomes[arm])]
+        size, mean = len(seeds[0]), _mean(outcomes[arm])
+        low, high = (100 * limit for limit in wilson(mean * size, size))
+        each = ", ".join(f"{100 * sum(one) / size:.1f}" for one in seeds)
+        gap, p = "reference", "–"
+        if arm in pairs:
+            one = pairs[arm]
+            gap = f"{100 * one.mean:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
+            p = "< 0.001" if adjusted[arm] < 0.001 else f"{adjusted[arm]:.3f}"
+        names = " | ".join((_code(arm[0]), f"`{arm[1]}`" if "-" in arm[1] or arm[1] == "multitask" else arm[1]))
+        lines.append(
+            f"| {names} | {arm[2]} | {each} % | {100 * mean:.1f} % | {low:.1f} to {high:.1f} % | {gap} | {p} |"
+        )
+    return lines
+
+
+def _code(teachers: str) -> str:
+    """With the names as code."""
+    names, comma, rest = teachers.partition(",")
+    names, without, gates = names.partition(" without")
+    marked = names if names == "none" else " and ".join(f"`{name}`" for name in names.split(" and "))
+    return marked + without + gates + comma + rest
+
+
+def _mean(by_seed: dict[int, list[int]]) -> float:
+    return sum(sum(one) / len(one) for one in by_seed.values()) / len(by_seed)
+
+
+def _differences(ours: dict[int, list[int]], theirs: dict[int, list[int]]) -> Sequence[float]:
+    """By question, the mean over the seeds that both have."""
+    common = sorted(set(ours) & set(theirs))
+    columns = zip(*(zip(ours[seed], theirs[seed], strict=True) for seed in common), strict=True)
+    return [sum(own - their for own, their in column) / len(common) for column in columns]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["add"]:
+        add(Path(sys.argv[2]))
+    else:
+        table()
