@@ -177,7 +177,7 @@ class Replicated(Teacher, Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prices:
-    """Prices per million tokens. `source` says where they come from."""
+    """Prices per million tokens, in the currency of the settings file. `source` says where they come from."""
 
     prompt: float
     completion: float

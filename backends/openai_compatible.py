@@ -42,6 +42,7 @@ _SETTINGS: Mapping[str, Any] = {
     "length_retry_factor": 2.0,
     "price_prompt": None,
     "price_completion": None,
+    "listed_prices": True,
     "batch_discount": 0.5,
     "batch_requests": 20_000,
     "batch_poll": 30.0,
@@ -61,7 +62,8 @@ class OpenAICompatibleTeacher:
     `requests_per_minute` and `tokens_per_minute`; `timeout` in seconds for one attempt, `give_up_after` in seconds for
     an endpoint that stops answering, `max_attempts` for each request;
     `length_retry_factor`, the factor of the token limit when a truncated reply is requested again (1: never);
-    `price_prompt` and `price_completion` per million tokens; `max_tokens_field`, `omit` (fields) and `extra` (fields)
+    `price_prompt` and `price_completion` per million tokens, `listed_prices`, whether unknown ones are looked up in a
+    list; `max_tokens_field`, `omit` (fields) and `extra` (fields)
     shape the body; `batch_discount` (a batch's share of the price), `batch_requests` (most in one batch) and
     `batch_poll` (seconds between two polls).
 
@@ -211,7 +213,7 @@ class OpenAICompatibleTeacher:
         own = (self._options["price_prompt"], self._options["price_completion"])
         if None not in own:
             return Prices(prompt=float(own[0]), completion=float(own[1]), source="tinyllm.toml")
-        if not self._urls or any(map(is_private, self._urls)):
+        if not self._options["listed_prices"] or not self._urls or any(map(is_private, self._urls)):
             return None
         found = {listed_prices(url, str(self._options["model"])) for url in self._urls}
         return found.pop() if len(found) == 1 else None

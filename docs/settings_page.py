@@ -36,12 +36,14 @@ _COMMON = {
 def settings_page(folder: Path) -> str:
     """Name, type, default and meaning of every setting. Meanings of backends' settings come from docs/teachers.md."""
     from backends import BUILT_IN
-    from tinyllm_cli.config import DatasetSpec
+    from tinyllm_cli.config import DatasetSpec, Settings
     from tinyllm_cli.rationales.gates.settings import GateSettings
     from tinyllm_cli.records.settings import TrainSettings
 
     meanings = dict(_meanings((folder / "teachers.md").read_text(encoding="utf-8")))
-    parts = [_SETTINGS_HEAD, "## Teachers: `[teachers.NAME]`\n", _table((name, *row) for name, row in _COMMON.items())]
+    money = [row for row in _of_dataclass(Settings) if row[0] == "currency"]
+    parts = [_SETTINGS_HEAD, "## Above the first table\n", _table((name, "text", *row) for name, _, *row in money)]
+    parts += ["## Teachers: `[teachers.NAME]`\n", _table((name, *row) for name, row in _COMMON.items())]
     for backend, where in sorted(BUILT_IN.items()):
         known: Mapping[str, Any] = import_module(where.partition(":")[0])._SETTINGS
         rows = ((name, *_typed(value), meanings.get((backend, name), "")) for name, value in known.items())

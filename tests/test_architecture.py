@@ -45,7 +45,7 @@ LAYERS = (
     {"records"},
     {"datasets", "datasets.procedural"},
     {"config"},
-    {"errors", "events", "signals", "files", "iteration", "stats", "terminal"},
+    {"currency", "errors", "events", "signals", "files", "iteration", "stats", "terminal"},
 )
 """From the top down. A part imports parts of lower layers; within a layer only the pairs in WITHIN."""
 
@@ -121,6 +121,7 @@ ALLOWED = {
     "cli.views": {
         "api",
         "audit",
+        "currency",
         "datasets",
         "elicitation",
         "errors",
@@ -135,10 +136,11 @@ ALLOWED = {
         "store",
         "terminal",
     },
-    "config": {"errors"},
+    "config": {"currency", "errors"},
+    "currency": set(),
     "datasets": {"config", "errors"},
     "datasets.procedural": {"datasets", "errors"},
-    "elicitation": {"config", "datasets", "errors", "events", "iteration", "records", "store"},
+    "elicitation": {"config", "currency", "datasets", "errors", "events", "iteration", "records", "store"},
     "errors": set(),
     "evaluation": {"config", "datasets", "errors", "files", "iteration", "rationales", "records", "store", "students"},
     "events": set(),
@@ -162,7 +164,7 @@ ALLOWED = {
     "ingestion": {"config", "datasets", "errors", "events", "records", "store"},
     "iteration": set(),
     "maintenance": {"datasets", "errors", "files", "records", "store", "students", "training"},
-    "publish": {"errors", "records", "stats", "store", "training"},
+    "publish": {"currency", "errors", "records", "stats", "store", "training"},
     "merging": {"errors", "files", "store", "training"},
     "rationales": {
         "config",
@@ -181,6 +183,7 @@ ALLOWED = {
     "records": {"datasets", "errors"},
     "report": {
         "audit",
+        "currency",
         "datasets",
         "errors",
         "files",
@@ -212,7 +215,7 @@ ALLOWED = {
         "students",
         "students.loss",
     },
-    "view": {"api", "errors", "rationales.gates", "report", "store", "terminal"},
+    "view": {"api", "currency", "errors", "rationales.gates", "report", "store", "terminal"},
 }
 BACKENDS_FOR = {
     "api": {"backends.checkpoints"},

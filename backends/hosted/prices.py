@@ -1,4 +1,4 @@
-"""Prices of an endpoint as genai-prices lists them for its provider; the user's own prices go first."""
+"""Prices of an endpoint as genai-prices lists them, in US dollars, for its provider; the user's own prices go first."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ def test_the_command_says_what_is_left_of_the_budget_and_of_the_questions(inside
         left = 40 - len(till.contents)
         rest = json.loads(inside(*arguments, "--max-tokens-total", "2000", "--json").stdout)["teachers"][0]
     assert 0.002 < money <= 0.004
-    assert f"Stopped at the budget: {money:.4f} of 0.0040 spent, {0.004 - money:.4f} left;" in done.stdout
+    assert f"Stopped at the budget: {money:.4f} of 0.0040 USD spent, {0.004 - money:.4f} left;" in done.stdout
     assert f"{tokens:,} of 100,000 tokens taken, {100_000 - tokens:,} left. {left} requests" in done.stdout
     assert rest["out_of_budget"]
     assert 0 < rest["left"] == 40 - len(till.contents)

@@ -76,8 +76,8 @@ def test_a_check_asks_five_questions_and_tells_what_the_rest_would_take(inside: 
         assert f"[user]\n{endpoint.asked()[-1]}\n" in done.stdout
         assert "--- Reply:\nIt follows.\n---" in done.stdout
         assert "host: 5 replies, on average 100 tokens in and 10 out" in done.stdout
-        assert "2 of them truncated at 256 tokens; $0.0015 spent." in done.stdout
-        assert "Estimate for the other 7 requests: about 700 tokens in and 70 out, about $0.0021" in done.stdout
+        assert "2 of them truncated at 256 tokens; 0.0015 USD spent." in done.stdout
+        assert "Estimate for the other 7 requests: about 700 tokens in and 70 out, about 0.0021 USD" in done.stdout
         assert "The replies so far are stored and count." in done.stderr
         found = teacher(inside(*ELICIT, "--yes", "--json"))
         each_once(endpoint, 12)
@@ -228,8 +228,8 @@ def test_a_check_that_the_budget_has_no_room_for_says_what_the_most_would_be(ins
         done = inside(*ELICIT, "--yes", "--budget", "0.0001")
     assert endpoint.bodies == []
     assert "Estimate for the other 12 requests: up to" in done.stdout
-    assert "9,216 out, up to $0.18" in done.stdout
-    assert "0.0000 of 0.0001 spent, 0.0001 left; one request needs up to 0.0" in done.stdout
+    assert "9,216 out, up to 0.18" in done.stdout
+    assert "0.0000 of 0.0001 USD spent, 0.0001 left; one request needs up to 0.0" in done.stdout
     assert "USD: this budget allows none. 12 requests were not asked." in done.stdout
 
 
@@ -248,11 +248,11 @@ def test_a_dry_run_counts_every_reply_as_cut_until_replies_tell_better(inside: C
     assert (cold["requests"], cold["completion_tokens"], cold["upper"]) == (12, 12 * (256 + 512), True)
     assert cold["prompt_tokens"] == pytest.approx(2 * 12 * size / 4, rel=0.02)
     assert cold["cost"] == pytest.approx((cold["prompt_tokens"] + 20 * 12 * (256 + 512)) / 1e6)
-    assert f"Estimate: up to {cold['prompt_tokens']:,} tokens in and 9,216 out, up to ${cold['cost']:.4f}" in (
+    assert f"Estimate: up to {cold['prompt_tokens']:,} tokens in and 9,216 out, up to {cold['cost']:.4f} USD" in (
         before.stdout
     )
     assert "Would ask host (m) 9 times about toy/train; 3 are answered already." in after.stdout
-    assert "Estimate: about 900 tokens in and 90 out, about $0.0027." in after.stdout
+    assert "Estimate: about 900 tokens in and 90 out, about 0.0027 USD." in after.stdout
     assert (warm["requests"], warm["prompt_tokens"], warm["completion_tokens"], warm["upper"]) == (9, 900, 90, False)
 
 

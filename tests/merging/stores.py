@@ -114,7 +114,7 @@ class Row:
     def _elicitation(self, store: Store) -> None:
         config = asking(self._teacher)
         store.rationales.add_asking(config)
-        with store.elicitations.working(config, "toy", "train", Recipe()) as worker:
+        with store.elicitations.working(config, "toy", "train", Recipe(), "EUR") as worker:
             worker.finish("done", [])
         store.execute("UPDATE elicitations SET started = ? WHERE id = ?", (f"2026-02-{next(_START)}", worker.number))
 
@@ -181,7 +181,7 @@ _NUMBERS = ("id", "rationale", "run", "evaluation", "experiment", "elicitation",
 TABLES = (
     "datasets", "questions", "dataset_questions", "recipes", "prompts", "samplings", "gates", "rationales", "failures",
     "verdicts", "usefulness", "learnability", "human_verdicts", "elicitations", "batches", "claims", "runs",
-    "evaluations", "predictions", "experiments", "cells", "other_shards",
+    "evaluations", "predictions", "experiments", "cells", "other_shards", "currency",
 )  # fmt: skip
 RESULTS = ("runs", "evaluations", "predictions", "experiments", "cells")
 

@@ -41,14 +41,22 @@ def section(store: Store) -> AuditSection:
 
 
 def page(section: AuditSection) -> Page:
-    sheets = [copies_sheet(section.copies), *(sheet for survey in section.surveys for sheet in audit_sheets(survey))]
+    sheets = [copies_sheet(section.copies), *(one for survey in section.surveys for one in audit_sheets(survey, "EUR"))]
     return Page(environment().get_template("_audit.html.j2").render(audit=section, quality=sheets))
 
 
 def test_the_section_shows_the_figures_and_hostile_text_as_text(section: AuditSection) -> None:
     shown = page(section)
     assert not {"script", "b", "i", "u", "img"} & set(shown.tags)
-    for text in ("<i>evil</i>", "<b>copy</b>", "<u>why</u>", "<script>alert('x')</script>", "12 of 12", "6.0000"):
+    for text in (
+        "<i>evil</i>",
+        "<b>copy</b>",
+        "<u>why</u>",
+        "<script>alert('x')</script>",
+        "12 of 12",
+        "6.0000",
+        "cost, EUR",
+    ):
         assert text in shown.text, text
     assert "1 test question of toy is also in train" in shown.text
     assert "are nearly the same" in shown.text

@@ -23,6 +23,7 @@ from tinyllm_cli.records.settings import RunSettings
 from tinyllm_cli.report.cases import TO_READ
 from tinyllm_cli.report.charts import Chart
 from tinyllm_cli.report.collect import collect
+from tinyllm_cli.report.csv_files import files
 from tinyllm_cli.report.curves import panels
 from tinyllm_cli.report.html import html_page
 from tinyllm_cli.report.pareto import Taken, Tradeoff, charts, front, legible, tradeoff_sheet, tradeoffs
@@ -160,7 +161,7 @@ def test_the_front_holds_what_no_other_arm_beats(store: Store) -> None:
         trained(store, "toy", first(right), seconds=seconds, method="finetune", student=f"tiny-{right}")
     evaluated(store, "toy", first(8), method="inference")
     found = report(store)
-    [tradeoff] = tradeoffs(found.arms, found.runs, found.asked)
+    [tradeoff] = tradeoffs(found.arms, found.runs, found.asked, found.currency)
     best = front((one.seconds or 0.0, one) for one in tradeoff.students)
     assert [one.arm.mean for one in best] == [0.2, 0.25, 0.5, 0.75]
     [chart] = charts(tradeoff)
@@ -189,6 +190,7 @@ def test_every_arm_off_the_front_is_beaten_by_one_on_it(points: list[tuple[float
 
 def test_money_is_what_the_rationales_cost_that_an_arm_chose_from(store: Store) -> None:
     data(store, "toy", 40)
+    store.currency.use("EUR")
     asking = ElicitationConfig(teacher="ann", backend="openai", model="m", revision="1", sampling=Sampling())
     store.rationales.add_asking(asking)
     store.execute("INSERT INTO recipes VALUES ('r', 'r', NULL, NULL, 1)")
@@ -213,7 +215,9 @@ def test_money_is_what_the_rationales_cost_that_an_arm_chose_from(store: Store) 
     ], "what the gates rejected and what named no option was paid for as well"  # fmt: skip
     by_time, by_money = charts(tradeoff)
     assert "seconds of training" in texts_of(by_time)
-    assert "money spent on teachers; unknown for 1 arms" in texts_of(by_money)
+    assert "EUR spent on teachers; unknown for 1 arms" in texts_of(by_money)
+    assert tradeoff_sheet(tradeoff).head[-1] == ">money, EUR"
+    assert {row["currency"] for row in files(report(store))["costs"]} == {"EUR"}
 
 
 def test_forced_rationales_that_are_a_fallback_have_their_own_price(store: Store) -> None:
@@ -234,6 +238,7 @@ def test_forced_rationales_that_are_a_fallback_have_their_own_price(store: Store
     trained(store, "toy", first(10), seconds=5, method="finetune")
     [tradeoff] = report(store).tradeoffs
     assert [one.money for one in tradeoff.students] == [4 * 0.5 + 1 * 0.25, 0.0]
+    assert tradeoff.currency is None
 
 
 def test_a_teachers_own_answers_cost_what_those_it_was_evaluated_on_did(store: Store) -> None:
@@ -277,12 +282,12 @@ def test_what_costs_nothing_has_a_place_beside_wide_costs() -> None:
 
     students = (taken("cheap", 0.4, 1.0), taken("dear", 0.5, 20.0), taken("free", 0.3, 0.0))
     teachers = (taken("local", 0.95, 0.0, "teacher"), taken("other", 0.9, None, "teacher"))
-    tradeoff = Tradeoff(dataset="toy", scoring="rank", n=40, students=students, teachers=teachers)
+    tradeoff = Tradeoff(currency="USD", dataset="toy", scoring="rank", n=40, students=students, teachers=teachers)
     _, by_money = charts(tradeoff)
-    assert "money spent on teachers; logarithmic" in texts_of(by_money)
+    assert "USD spent on teachers; logarithmic" in texts_of(by_money)
     assert {"0", "1", "10", "20"} <= set(texts_of(by_money)), "a round tick, and 0"
     hints = hints_of(by_money)
-    assert "free, free: 0 money spent on teachers, 30.0 % (20.0 to 40.0)" in hints
+    assert "free, free: 0 USD spent on teachers, 30.0 % (20.0 to 40.0)" in hints
     assert "other, a teacher: 90.0" in hints, "of unknown cost: a line across"
 
 

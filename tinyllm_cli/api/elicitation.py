@@ -49,7 +49,7 @@ class ElicitOptions(TypedDict, total=False):
     """Seed of in-context examples and sampling; default: 0."""
 
     budget: float | None
-    """Most money to spend, in US dollars; default: no limit."""
+    """Most money to spend, in the currency of the settings file; default: no limit."""
 
     max_tokens_total: int | None
     """Most tokens to use, prompt and completion together; default: no limit."""
@@ -77,19 +77,21 @@ def elicit(
     """Elicit a rationale for each question that has none. What is stored is never asked again; each reply is stored
     before it counts.
 
-    Raises UsageProblem for an unknown teacher or data set or a budget that can't be kept, TeacherError when a teacher
-    gives up, and InterruptedByUser on Ctrl-C."""
+    Raises UsageProblem for an unknown teacher or data set, a budget that can't be kept or costs in another currency
+    than the stored ones, TeacherError when a teacher gives up, and InterruptedByUser on Ctrl-C."""
     from tinyllm_cli.elicitation.batch_session import BatchSession
     from tinyllm_cli.elicitation.results import ElicitResult
 
     session = _session(project, options, on_event)
     jobs = _jobs(project, teachers, dataset, options, on_event)
-    session.check_budget(jobs)
+    session.check_costs(jobs)
     if options.get("batch", False):
         results = BatchSession(session=session, wait=options.get("wait", True)).run(jobs)
     else:
         results = tuple(session.run(job) for job in jobs)
-    return ElicitResult(dataset=jobs[0].dataset, split=jobs[0].split, teachers=results)
+    return ElicitResult(
+        dataset=jobs[0].dataset, split=jobs[0].split, currency=session.budget.currency, teachers=results
+    )
 
 
 def pilot(
@@ -104,12 +106,14 @@ def pilot(
 
     session = _session(project, options, on_event)
     jobs = _jobs(project, teachers, dataset, options, on_event)
-    session.check_budget(jobs)
+    session.check_costs(jobs)
     if options.get("batch", False):
         check_batching(jobs)
         on_event(Notice(message="A pilot asks its questions one by one; only the estimate is that of batches."))
     results = tuple(session.pilot(job) for job in jobs)
-    return ElicitResult(dataset=jobs[0].dataset, split=jobs[0].split, teachers=results)
+    return ElicitResult(
+        dataset=jobs[0].dataset, split=jobs[0].split, currency=session.budget.currency, teachers=results
+    )
 
 
 def preview_elicitation(
@@ -125,7 +129,9 @@ def preview_elicitation(
     if options.get("batch", False):
         check_batching(jobs)
     results = tuple(session.preview(job) for job in jobs)
-    return PreviewResult(dataset=jobs[0].dataset, split=jobs[0].split, teachers=results)
+    return PreviewResult(
+        dataset=jobs[0].dataset, split=jobs[0].split, currency=session.budget.currency, teachers=results
+    )
 
 
 def _session(project: Project, options: ElicitOptions, on_event: OnEvent) -> ElicitationSession:
@@ -134,7 +140,9 @@ def _session(project: Project, options: ElicitOptions, on_event: OnEvent) -> Eli
 
     return ElicitationSession(
         store=project.store,
-        budget=Budget(money=options.get("budget"), tokens=options.get("max_tokens_total")),
+        budget=Budget(
+            money=options.get("budget"), tokens=options.get("max_tokens_total"), currency=project.settings.currency
+        ),
         consent=options.get("consent") or AlwaysConsent(),
         on_event=on_event,
         batch=options.get("batch", False),

@@ -66,10 +66,12 @@ class MeasuredBy:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditJson:
-    """`measured_by` is null when lengths are in characters, `gates` under --no-gates. `passed`: no error is left."""
+    """`measured_by` is null when lengths are in characters, `gates` under --no-gates. Costs are in `currency`, an ISO
+    4217 code; null while there are none. `passed`: no error is left."""
 
     measured_by: MeasuredBy | None
     gates: GateSettings | None
+    currency: str | None
     datasets: tuple[Survey, ...]
     choices: tuple[RationaleChoices, ...]
     findings: tuple[CheckResult, ...]
@@ -92,8 +94,10 @@ class QuestionJson:
 
 @dataclass(frozen=True, kw_only=True)
 class InspectJson:
-    """One question with its places, replies, failures and predictions."""
+    """One question with its places, replies, failures and predictions. Costs are in `currency`, an ISO 4217 code; null
+    while there are none."""
 
+    currency: str | None
     question: QuestionJson
     places: tuple[Place, ...]
     reply_views: tuple[ReplyView, ...]

@@ -20,13 +20,15 @@ from tinyllm_cli.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """`measure` is None if no student's tokens were counted. `errors` are the findings that fail a strict audit."""
+    """`measure` is None if no student's tokens were counted. Costs are in `currency`, None while there are none.
+    `errors` are the findings that fail a strict audit."""
 
     surveys: tuple[Survey, ...]
     findings: tuple[CheckResult, ...]
     errors: tuple[CheckResult, ...]
     measure: Measure | None
     gates: GateSettings | None
+    currency: str | None
     choices: tuple[RationaleChoices, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -38,6 +40,7 @@ class Audit:
         return {
             "measured_by": student,
             "gates": self.gates and asdict(self.gates),
+            "currency": self.currency,
             "datasets": [asdict(one) for one in self.surveys],
             "choices": [asdict(one) for one in self.choices],
             "findings": [asdict(one) for one in self.findings],
@@ -58,7 +61,10 @@ def audit(
     judged."""
     surveys = tuple(survey(store, name, gates=gates, measure=measure, watch=watch) for name in datasets)
     found = tuple(finding for one in surveys for finding in findings(one, measure))
-    return Audit(surveys=surveys, findings=found, errors=tuple(errors_of(found, allowed)), measure=measure, gates=gates)
+    return Audit(
+        surveys=surveys, findings=found, errors=tuple(errors_of(found, allowed)), measure=measure, gates=gates,
+        currency=store.currency.code(),
+    )  # fmt: skip
 
 
 def datasets_to_audit(store: Store) -> list[str]:

@@ -38,6 +38,9 @@ class ReplyView:
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionView:
+    """Costs are in `currency`, None while there are none."""
+
+    currency: str | None
     question: Question
     places: tuple[question_lookup.Place, ...]
     reply_views: tuple[ReplyView, ...]
@@ -53,6 +56,7 @@ def question_view(store: Store, place: question_lookup.Place, gates: GateSetting
     question = store.lookup.question_at(place)
     places = store.lookup.everywhere(place.question)
     return QuestionView(
+        currency=store.currency.code(),
         question=question,
         places=tuple(places),
         reply_views=tuple(reply_view(question, reply, gates) for reply in store.lookup.replies(place.question)),

@@ -60,7 +60,8 @@ def elicit(
         int | None, typer.Option(help="Seed of in-context examples and sampling.", show_default="0")
     ] = None,
     budget: Annotated[
-        float | None, _money(min=0.0, help="Most money this command spends, in US dollars.", show_default="no limit")
+        float | None,
+        _money(min=0.0, help="Most money this command spends, in the currency of the prices.", show_default="no limit"),
     ] = None,
     max_tokens_total: Annotated[
         int | None, _money(min=1, help="Most tokens this command uses, in and out.", show_default="no limit")
@@ -107,7 +108,7 @@ def elicit(
         if dry_run:
             preview = api.preview_elicitation(project, teacher, dataset, on_event=on_event, **options)
             for one in preview.teachers:
-                show_preview(console, one, f"{preview.dataset}/{preview.split}")
+                show_preview(console, one, f"{preview.dataset}/{preview.split}", preview.currency)
             console.result(preview)
             return
         run = api.pilot if pilot else api.elicit

@@ -10,7 +10,7 @@ import os
 import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from tinyllm_cli.config.cluster import ClusterSettings as ClusterSettings
 from tinyllm_cli.config.cluster import take_cluster
 from tinyllm_cli.config.names import check_name
 from tinyllm_cli.config.names import match_name as match_name
+from tinyllm_cli.config.sampling import take_sampling
+from tinyllm_cli.currency import DEFAULT_CURRENCY, LIST_CURRENCY, is_currency
 from tinyllm_cli.errors import UsageProblem, choices
 
 DEFAULT_CONFIG = "tinyllm.toml"
@@ -87,6 +89,9 @@ class Settings:
     gates: Mapping[str, Any] = field(default_factory=dict)
     """The table [gates], as it was written."""
 
+    currency: str = DEFAULT_CURRENCY
+    """Currency of the teachers' prices, and so of costs and budgets: an ISO 4217 code."""
+
 
 def default_prefix(teacher: str) -> str:
     return f"{teacher}: "
@@ -124,16 +129,21 @@ def load_settings(path: Path | None = None) -> Settings:
     if chosen is None:
         return Settings(teachers=teachers, datasets={}, source=None)
     document = _read_toml(chosen)
-    _only(document, {"teachers", "datasets", "gates"}, str(chosen))
+    _only(document, {"teachers", "datasets", "gates", "currency"}, str(chosen))
+    currency = document.get("currency", DEFAULT_CURRENCY)
+    if not is_currency(currency):
+        raise UsageProblem(
+            f"{chosen}: currency can't be {currency!r}: it takes an ISO 4217 code, three capital letters such as EUR."
+        )
     gates = document.get("gates", {})
     if not isinstance(gates, dict):
         raise UsageProblem(f"{chosen}: 'gates' must be a table: [gates].")
     base = chosen.resolve().parent
     for name, table in _tables(document, "teachers", chosen):
         check_name(name, "teacher", f"Rename its table in {chosen}.")
-        teachers[name] = _teacher(name, table, chosen, base)
+        teachers[name] = _priced(_teacher(name, table, chosen, base), currency)
     datasets = {name: _dataset(name, table, chosen, base) for name, table in _tables(document, "datasets", chosen)}
-    return Settings(teachers=teachers, datasets=datasets, gates=gates, source=chosen)
+    return Settings(teachers=teachers, datasets=datasets, gates=gates, source=chosen, currency=currency)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -160,20 +170,6 @@ def _only(table: Mapping[str, Any], known: set[str], where: str) -> None:
         raise UsageProblem(f"{where}: unknown setting '{unknown[0]}'.", f"Known here: {choices(known)}.")
 
 
-_RANGES = {
-    "temperature": (0, 100),
-    "top_p": (0.01, 1),
-    "max_tokens": (1, 10_000_000),
-    "seed": (-(2**63), 2**63 - 1),
-}
-_TAKES = {
-    "temperature": "a number from 0 to 100",
-    "top_p": "a number from 0.01 to 1",
-    "max_tokens": "a whole number, 1 or more",
-    "seed": "a whole number",
-    "stop": "a list of texts",
-}
-_SAMPLING = ("stop", *_RANGES)
 _PROMPTED = frozenset({"huggingface", "openai", "vllm", "scripted"})
 """Backends whose teachers get the prompt that the command builds."""
 
@@ -195,6 +191,10 @@ def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> Teache
             f"{where}: a key doesn't belong here.",
             'Put it into .env, and name its variable if it isn\'t OPENAI_API_KEY: api_key_env = "MY_KEY".',
         )
+    if "currency" in rest:
+        raise UsageProblem(
+            f"{where}: currency is one setting for all teachers.", f"Put it above the first table of {path}."
+        )
     if "teacher_forcing" in rest and backend in _PROMPTED:
         raise UsageProblem(
             f"{where}: teacher_forcing is for recorded rationales.",
@@ -206,13 +206,20 @@ def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> Teache
     return TeacherSpec(
         name=name,
         backend=backend,
-        sampling=_sampling(rest, where),
+        sampling=take_sampling(rest, where),
         options=rest,
         prefix=prefix,
         teacher_forcing=forcing,
         source=path,
         cluster=cluster,
     )
+
+
+def _priced(spec: TeacherSpec, currency: str) -> TeacherSpec:
+    """Listed prices do not count where costs are in another currency than the list."""
+    if spec.backend != "openai" or currency == LIST_CURRENCY:
+        return spec
+    return replace(spec, options={**spec.options, "listed_prices": False})
 
 
 def _backend(name: str, table: dict[str, Any], where: str) -> str:
@@ -237,15 +244,6 @@ def _beside(setting: str, value: Any, base: Path) -> Any:
     return str(base / Path(value).expanduser()) if isinstance(value, str) else value
 
 
-def _sampling(table: dict[str, Any], where: str) -> dict[str, Any]:
-    """Take the sampling settings out of a teacher's table."""
-    sampling = {key: table.pop(key) for key in _SAMPLING if key in table}
-    wrong = next((key for key, value in sampling.items() if not _possible(key, value)), None)
-    if wrong is not None:
-        raise UsageProblem(f"{where}: {wrong} can't be {sampling[wrong]!r}.", f"It takes {_TAKES[wrong]}.")
-    return sampling
-
-
 def _check_plain(table: Mapping[str, Any], where: str) -> None:
     """Dates and infinite numbers are TOML, but no setting of any backend, and can't be stored as JSON."""
     for key, value in table.items():
@@ -255,15 +253,6 @@ def _check_plain(table: Mapping[str, Any], where: str) -> None:
             plain = isinstance(item, (str, bool, int, dict, list)) or (isinstance(item, float) and math.isfinite(item))
             if not plain:
                 raise UsageProblem(f"{where}: {key} can't be {item}.", "Values are texts, numbers, true and false.")
-
-
-def _possible(key: str, value: Any) -> bool:
-    """Whether a sampling setting has the right type and lies in its range."""
-    if key == "stop":
-        return isinstance(value, list) and all(isinstance(text, str) and text for text in value)
-    kind = (int, float) if key in ("temperature", "top_p") else int
-    low, high = _RANGES[key]
-    return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
 
 
 _COLUMNS = {"id", "question", "options", "answer", "context", "split"}

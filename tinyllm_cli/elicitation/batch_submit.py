@@ -38,15 +38,16 @@ def submit(
     """Put all missing requests that no other process is asking into batches, within `budget`. `watch` is called with
     the number of requests written so far.
 
-    Raises UsageProblem when the job can't be done on this data set or the budget can't be kept, TeacherError when
-    the endpoint takes no batch; those that it took are kept."""
+    Raises UsageProblem when the job can't be done on this data set, the budget can't be kept, or the store's costs are
+    in another currency, TeacherError when the endpoint takes no batch; those that it took are kept."""
     budget.check(job.spec.name, batches)
     if not any(page.requests for page in MissingRationales(store, job, teacher).pages()):
         return Submitted()
     missing = MissingRationales(store, job, teacher)
     store.rationales.add_asking(missing.config)
     store.rationales.describe_engine(missing.config, teacher.describe())
-    with _working(store, job, missing.config) as worker, ExitStack() as files:
+    currency = budget.charged(batches)
+    with _working(store, job, missing.config, currency) as worker, ExitStack() as files:
         submission = _Submission(store, worker, batches, budget, watch, files)
         return submission.run(missing)
 
@@ -73,9 +74,9 @@ def outcome(
 
 
 @contextmanager
-def _working(store: Store, job: Job, config: ElicitationConfig) -> Iterator[Worker]:
+def _working(store: Store, job: Job, config: ElicitationConfig, currency: str | None) -> Iterator[Worker]:
     """An elicitation that stays open for its batches, or whose row says how it ended."""
-    with store.elicitations.working(config, job.dataset, job.split, job.recipe) as worker:
+    with store.elicitations.working(config, job.dataset, job.split, job.recipe, currency) as worker:
         try:
             yield worker
         except KeyboardInterrupt:

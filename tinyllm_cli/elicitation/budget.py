@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from backends.base import Charging, Failure, Outcome, Prices, Request, Sampling, Teacher
+from tinyllm_cli.currency import DEFAULT_CURRENCY, LIST_CURRENCY, amount
 from tinyllm_cli.errors import UsageProblem
 
 _WRAPPING = 64  # tokens that a chat template may add
@@ -17,11 +18,12 @@ _WRAPPING = 64  # tokens that a chat template may add
 
 @dataclass(kw_only=True)
 class Budget:
-    """`money` in US dollars and `tokens` (prompt and completion together); None is no limit. All teachers of a command
-    share one budget."""
+    """`money` in `currency`, which is that of the prices, and `tokens` (prompt and completion together); None is no
+    limit. All teachers of a command share one budget."""
 
     money: float | None = None
     tokens: int | None = None
+    currency: str = DEFAULT_CURRENCY
     spent_money: float = 0.0
     spent_tokens: int = 0
     _reserved: dict[Hashable, _Most] = field(default_factory=dict)
@@ -40,14 +42,14 @@ class Budget:
         if self.money is not None:
             kept = f"up to {self._reserved_money:.4f} kept for what is pending, " if self._reserved else ""
             left = self.money - self.spent_money - self._reserved_money
-            parts.append(f"{self.spent_money:.4f} of {self.money:.4f} spent, {kept}{left:.4f} left")
+            parts.append(f"{self.spent_money:.4f} of {amount(self.money, self.currency)} spent, {kept}{left:.4f} left")
         if self.tokens is not None:
             kept = f"up to {self._reserved_tokens:,} kept for what is pending, " if self._reserved else ""
             rest = self.tokens - self.spent_tokens - self._reserved_tokens
             parts.append(f"{self.spent_tokens:,} of {self.tokens:,} tokens taken, {kept}{rest:,} left")
         if self._too_small_for is not None and not (self.spent_money or self.spent_tokens or self._reserved):
             most = self._too_small_for
-            money = f"{most.money:.4f} USD" if self.money is not None else f"{most.tokens:,} tokens"
+            money = amount(most.money, self.currency) if self.money is not None else f"{most.tokens:,} tokens"
             parts.append(f"one request needs up to {money}: this budget allows none")
         return "; ".join(parts)
 
@@ -55,9 +57,14 @@ class Budget:
         """Raises UsageProblem when a budget in money is set and the teacher's price is unknown."""
         if self.money is not None and _prices(teacher) is None:
             raise UsageProblem(
-                f"What {name} charges is unknown, so --budget can't be kept.",
+                f"What {name} charges is unknown, so --budget can't be kept{why_unlisted(self.currency)}.",
                 f"Put price_prompt and price_completion into [teachers.{name}], or use --max-tokens-total.",
             )
+
+    def charged(self, teacher: Teacher | Charging) -> str | None:
+        """The currency of what a teacher charges; None where it charges nothing, or nobody knows."""
+        prices = _prices(teacher)
+        return self.currency if prices is not None and prices.prompt + prices.completion > 0 else None
 
     def reserve(
         self, teacher: Teacher | Charging, request: Request, sampling: Sampling, key: Hashable | None = None
@@ -95,6 +102,11 @@ class Budget:
         self.spent_tokens += most.prompt if prompt is None else prompt
         self.spent_tokens += most.completion if completion is None else completion
         self.spent_money += most.money if cost is None else cost
+
+
+def why_unlisted(currency: str) -> str:
+    """Why no price was looked up, as a part of a sentence; empty where it may have been."""
+    return "" if currency == LIST_CURRENCY else f": listed prices are in {LIST_CURRENCY}, and costs in {currency}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

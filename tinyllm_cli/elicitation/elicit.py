@@ -32,14 +32,14 @@ def elicit(
     """Ask `teacher` for the missing rationales, at most `most` requests, within `budget`, and commit replies before
     they count. `watch` is called after each commit.
 
-    Raises UsageProblem when the job can't be done on this data set or the budget can't be kept, TeacherError when
-    the teacher gives up."""
+    Raises UsageProblem when the job can't be done on this data set, the budget can't be kept, or the store's costs are
+    in another currency, TeacherError when the teacher gives up."""
     budget = budget or Budget()
     missing = MissingRationales(store, job, teacher)
     budget.check(job.spec.name, teacher)
     store.rationales.add_asking(missing.config)
     counts = ElicitationCounts(wanted=missing.requests)
-    with _working(store, job, missing.config, teacher) as worker:
+    with _working(store, job, missing.config, teacher, budget.charged(teacher)) as worker:
         queue = RequestQueue(missing, worker, teacher, budget, most)
         live = LiveProgress(worker, teacher)
         described = False
@@ -73,10 +73,12 @@ def _generate(teacher: Teacher, queue: RequestQueue, sampling: Sampling) -> Iter
 
 
 @contextmanager
-def _working(store: Store, job: Job, config: ElicitationConfig, teacher: Teacher) -> Iterator[Worker]:
+def _working(
+    store: Store, job: Job, config: ElicitationConfig, teacher: Teacher, currency: str | None
+) -> Iterator[Worker]:
     """An elicitation whose row says how it ended."""
     before = _pace(teacher)
-    with store.elicitations.working(config, job.dataset, job.split, job.recipe) as worker:
+    with store.elicitations.working(config, job.dataset, job.split, job.recipe, currency) as worker:
         try:
             yield worker
         except (KeyboardInterrupt, GeneratorExit):

@@ -98,28 +98,31 @@ class Exchange:
 
 @dataclass(frozen=True, kw_only=True)
 class Pilot:
-    """A few questions asked first: what the replies are like, and an estimate of the rest."""
+    """A few questions asked first: what the replies are like, and an estimate of the rest. Costs are in `currency`."""
 
     teacher: str
     counts: ElicitationCounts
     max_tokens: int
     estimate: Estimate
+    currency: str
     exchange: Exchange | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElicitResult:
-    """One command's elicitation, by teacher."""
+    """One command's elicitation, by teacher. Costs are in `currency`, an ISO 4217 code."""
 
     dataset: str
     split: str
+    currency: str
     teachers: tuple[TeacherElicitation, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewResult:
-    """What one command would ask, by teacher."""
+    """What one command would ask, by teacher. Costs are in `currency`, an ISO 4217 code."""
 
     dataset: str
     split: str
+    currency: str
     teachers: tuple[ElicitationPreview, ...]

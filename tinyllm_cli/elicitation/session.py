@@ -11,14 +11,15 @@ from typing import Protocol
 import backends
 from backends.base import Batching, Charging, Hosted, Rendering, Replicated, Request, Teacher
 from tinyllm_cli.config import TeacherSpec
-from tinyllm_cli.elicitation.budget import Budget
+from tinyllm_cli.currency import amount
+from tinyllm_cli.elicitation.budget import Budget, why_unlisted
 from tinyllm_cli.elicitation.counts import ElicitationCounts
 from tinyllm_cli.elicitation.elicit import elicit
 from tinyllm_cli.elicitation.estimate import after_pilot, unasked
 from tinyllm_cli.elicitation.requests import RECORDED, Job, MissingRationales, config_of
 from tinyllm_cli.elicitation.results import ElicitationPreview, Exchange, Pilot, TeacherElicitation
 from tinyllm_cli.errors import InterruptedByUser, WorldProblem
-from tinyllm_cli.events import Finished, OnEvent, Progress
+from tinyllm_cli.events import Finished, Notice, OnEvent, Progress
 from tinyllm_cli.store import Store
 
 PILOT_QUESTIONS = 5
@@ -46,11 +47,12 @@ class AlwaysConsent:
 
 @dataclass(frozen=True, kw_only=True)
 class JobOutcome:
-    """One finished job; `budget` is the command's budget in words, empty without one."""
+    """One finished job; `budget` is the command's budget in words, empty without one. Costs are in `currency`."""
 
     job: Job
     counts: ElicitationCounts
     budget: str
+    currency: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +65,17 @@ class ElicitationSession:
     on_event: OnEvent
     batch: bool = False
 
-    def check_budget(self, jobs: Sequence[Job]) -> None:
-        """Raises UsageProblem when the budget can't be kept with one of the teachers, before any of them is asked."""
-        for job in jobs if self.budget.money is not None else ():
+    def check_costs(self, jobs: Sequence[Job]) -> None:
+        """Raises UsageProblem when the budget can't be kept with one of the teachers, or one of them charges in another
+        currency than that of the store's costs, before any of them is asked."""
+        self.store.elicitations.mark_killed()
+        for job in jobs:
             with closing(open_teacher(job.spec)) as teacher:
                 self.budget.check(job.spec.name, teacher)
+                charged = self.budget.charged(teacher)
+            if charged is not None:
+                with self.store.writing():
+                    self.store.currency.use(charged)
 
     def run(self, job: Job) -> TeacherElicitation:
         """Create the job's teacher and elicit what is missing; a teacher that costs money starts with a pilot."""
@@ -90,7 +98,8 @@ class ElicitationSession:
 
     def report(self, job: Job, counts: ElicitationCounts) -> None:
         """Emit what became of one job."""
-        self.on_event(Finished(value=JobOutcome(job=job, counts=counts, budget=self.budget.describe())))
+        budget, currency = self.budget.describe(), self.budget.currency
+        self.on_event(Finished(value=JobOutcome(job=job, counts=counts, budget=budget, currency=currency)))
 
     def pilot(self, job: Job) -> TeacherElicitation:
         """Ask a few questions and estimate the rest."""
@@ -101,6 +110,7 @@ class ElicitationSession:
     def preview(self, job: Job) -> ElicitationPreview:
         """The prompt of the first question, and an estimate; asks nothing."""
         with closing(open_teacher(job.spec)) as teacher:
+            self._say_unlisted(job, teacher)
             missing = MissingRationales(self.store, job, teacher)
             estimate, skipped = unasked(self.store, job, missing, self._charging(teacher))
             first = missing.prompt(self.store.questions.at(job.dataset, job.split, 0))
@@ -122,7 +132,16 @@ class ElicitationSession:
         found = self._pilot(job, teacher)
         return found, bool(found.estimate.requests) and not self.consent.confirm(found)
 
+    def _say_unlisted(self, job: Job, teacher: Teacher) -> None:
+        """Why a price is unknown that is known to those who count in the list's currency."""
+        why = why_unlisted(self.budget.currency)
+        if why and isinstance(teacher, Hosted) and teacher.costs_money() and teacher.prices() is None:
+            name = job.spec.name
+            put = f"Put price_prompt and price_completion into [teachers.{name}]."
+            self.on_event(Notice(message=f"What {name} charges is unknown{why}. {put}"))
+
     def _pilot(self, job: Job, teacher: Teacher) -> Pilot:
+        self._say_unlisted(job, teacher)
         counts = self._ask(job, teacher, most=PILOT_QUESTIONS)
         if counts.failed and not counts.done:
             raise WorldProblem(
@@ -135,7 +154,7 @@ class ElicitationSession:
             estimate, _ = unasked(self.store, job, MissingRationales(self.store, job, teacher), self._charging(teacher))
         found = Pilot(
             teacher=job.spec.name, counts=counts, max_tokens=job.sampling.max_tokens, estimate=estimate,
-            exchange=self._exchange(job, teacher) if counts.done else None,
+            currency=self.budget.currency, exchange=self._exchange(job, teacher) if counts.done else None,
         )  # fmt: skip
         self.on_event(Finished(value=found))
         return found
@@ -153,11 +172,12 @@ class ElicitationSession:
         name = job.spec.name
         label = f"{name} on {job.dataset}/{job.split}"
         pace = _Pace(teacher)
+        currency = self.budget.currency
 
         def watch(counts: ElicitationCounts) -> None:
             total = counts.wanted if most is None else most
             done = counts.done + counts.failed + (counts.already if most is None else 0)
-            self.on_event(Progress(label=label, done=done, total=total, detail=_detail(counts, pace)))
+            self.on_event(Progress(label=label, done=done, total=total, detail=_detail(counts, pace, currency)))
 
         try:
             return elicit(self.store, job, teacher, watch, budget=self.budget, most=most)
@@ -210,12 +230,12 @@ class _Pace:
         return [what, f"{rate:,.0f} tokens/s"]
 
 
-def _detail(counts: ElicitationCounts, pace: _Pace) -> str:
+def _detail(counts: ElicitationCounts, pace: _Pace, currency: str) -> str:
     parts = pace.words(counts)
     if counts.completion_tokens:
         parts.append(f"{counts.prompt_tokens:,} tokens in, {counts.completion_tokens:,} out")
     if counts.cost is not None:
-        parts.append(f"${counts.cost:.4f} spent")
+        parts.append(f"{amount(counts.cost, currency)} spent")
     if counts.failed:
         parts.append(f"{counts.failed} failed")
     return ", ".join(parts)

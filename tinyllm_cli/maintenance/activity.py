@@ -80,10 +80,12 @@ class PlanActivity:
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """What runs, and what ended last; the newest first. `at` is the time of this state."""
+    """What runs, and what ended last; the newest first. `at` is the time of this state. Costs are in `currency`, an ISO
+    4217 code; null while there are none."""
 
     at: str
     database: str
+    currency: str | None
     elicitations: tuple[ElicitationActivity, ...]
     trainings: tuple[TrainingActivity, ...]
     plans: tuple[PlanActivity, ...]
@@ -101,6 +103,7 @@ def activity(store: Store, recent: int) -> Activity:
     return Activity(
         at=now(),
         database=str(store.path),
+        currency=store.currency.code(),
         elicitations=tuple(_elicitation(row) for row in store.activity.elicitations(recent)),
         trainings=tuple(_training(row) for row in store.activity.trainings(recent)),
         plans=tuple(_plan(plans[number]) for number in store.activity.plans(recent) if number in plans),

@@ -37,11 +37,13 @@ class RunItem:
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
     """What a database holds. `bytes` is the size of its file with the write-ahead log, `runs_bytes` that of all in its
-    folder of runs. Parts that were not asked for are null."""
+    folder of runs. Costs are in `currency`, an ISO 4217 code; null while there are none. Parts that were not asked for
+    are null."""
 
     database: str
     bytes: int
     runs_bytes: int
+    currency: str | None
     datasets: tuple[DatasetItem, ...] | None
     teachers: tuple[TeacherItem, ...] | None
     runs: tuple[RunItem, ...] | None
@@ -56,6 +58,7 @@ def inventory(store: Store, parts: tuple[Part, ...]) -> Inventory:
         database=str(store.path),
         bytes=sum(size_of(path) for path in files if path.exists()),
         runs_bytes=size_of(root) if root.is_dir() else 0,
+        currency=store.currency.code(),
         datasets=tuple(store.inventory.datasets()) if "datasets" in parts else None,
         teachers=tuple(store.inventory.teachers()) if "teachers" in parts else None,
         runs=tuple(_run(store, run) for run in store.runs.everything()) if "runs" in parts else None,

@@ -26,8 +26,8 @@ class KeptFolder:
 @dataclass(frozen=True, kw_only=True)
 class Removal:
     """What is deleted: rows by table, the runs, their folders and `bytes` on the disk. `repeated` cells of experiments
-    are planned again. `cost` is what the deleted rationales cost; null when unknown. `learners`: runs that learned from
-    a deleted teacher; they stay."""
+    are planned again. `cost` is what the deleted rationales cost, in `currency`; null when unknown. `learners`: runs
+    that learned from a deleted teacher; they stay."""
 
     kind: Kind
     names: tuple[str, ...]
@@ -38,6 +38,7 @@ class Removal:
     kept_folders: tuple[KeptFolder, ...]
     repeated: int
     cost: float | None
+    currency: str | None
     learners: tuple[int, ...]
     deleted: bool
 
@@ -83,6 +84,7 @@ def remove(store: Store, kind: Kind, wanted: Selected, *, trial: bool) -> Remova
 
     Raises Busy when another process uses some of it."""
     before = {run.id: run for run in store.runs.everything()}
+    currency = store.currency.code()
     going = store.removal.runs_of(wanted)
     with _locked(store, [number for number in going if before[number].state != "done"]):
         found = [one for number in going if (one := run_folder_of(before[number], store.path)) is not None]
@@ -99,7 +101,7 @@ def remove(store: Store, kind: Kind, wanted: Selected, *, trial: bool) -> Remova
             KeptFolder(path=one.path, reason=one.foreign or "another run has the same folder")
             for one in found if one not in own
         ),
-        repeated=removed.repeated, cost=removed.cost,
+        repeated=removed.repeated, cost=removed.cost, currency=currency,
         learners=tuple(
             number for number, run in before.items() if number not in going and set(run.sources) & set(wanted.teachers)
         ),

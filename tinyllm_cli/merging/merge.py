@@ -15,7 +15,7 @@ from tinyllm_cli.files import belongs_to_database
 from tinyllm_cli.merging.folders import IncomingFolders
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.copies import open_copy
-from tinyllm_cli.store.merging import SplitDifference, TableCounts, TeacherDifference
+from tinyllm_cli.store.merging import Differences, TableCounts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +79,11 @@ def merge_numbered(
     changed: a copy of it is read, migrated to this version. `move` takes the folders of its runs instead of copying
     them. Also returns the numbers of its evaluations, there and here.
 
-    Raises UsageProblem when a data set or a teacher is another one there, and Busy when another process trains a run
-    that has a later state there."""
+    Raises UsageProblem when a data set or a teacher is another one there or its costs are in another currency, and Busy
+    when another process trains a run that has a later state there."""
     store.runs.mark_killed()
     with _copied(store, path) as copy:
-        _refuse(path, *store.merging.differences(copy))
+        _refuse(path, store.merging.differences(copy))
         folders = IncomingFolders(store=store, source=path, move=move)
         runs = [run for run in store.merging.coming_runs(copy) if run.change != "none"]
         size = sum(map(folders.bytes, runs))
@@ -115,18 +115,24 @@ def _copied(store: Store, path: Path) -> Iterator[Path]:
         yield copy
 
 
-def _refuse(path: Path, splits: Sequence[SplitDifference], teachers: Sequence[TeacherDifference]) -> None:
-    if splits:
-        one = splits[0]
+def _refuse(path: Path, found: Differences) -> None:
+    if found.splits:
+        one = found.splits[0]
         raise UsageProblem(
             f"The data set {one.dataset} is another one in {path}: {one.split} has {one.here} questions here and"
             f" {one.there} there, and '{one.key}' differs.",
             f"Import the same version in both, or rename one: tinyllm rename dataset {one.dataset} NAME --db {path}",
         )
-    if teachers:
-        teacher = teachers[0]
+    if found.teachers:
+        teacher = found.teachers[0]
         settings = ", ".join(f"{name} is {here} here and {there} there" for name, here, there in teacher.settings)
         raise UsageProblem(
             f"The teacher {teacher.teacher} is another one in {path}: {settings}.",
             f"Rename one: tinyllm rename teacher {teacher.teacher} NAME --db {path}",
+        )
+    if found.currencies:
+        here, there = found.currencies
+        raise UsageProblem(
+            f"Costs are in {here} here and in {there} in {path}: sums would mix them.",
+            "Keep the databases apart: each has a report of its own.",
         )

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from tinyllm_cli import __version__
+from tinyllm_cli.currency import with_currency
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.publish.facts import Facts, ResultFacts, Source, TeacherFacts, public
 from tinyllm_cli.records.runs import Run
@@ -113,7 +114,7 @@ def _rationales(facts: Facts) -> list[str]:
         "rejected by the gates",
         "tokens in",
         "tokens out",
-        "cost, USD",
+        with_currency("cost", facts.currency),
     )
     return ["## Rationales, gates and costs", "", *_table(head, map(_teacher, facts.teachers)), "", gates, ""]
 

@@ -58,11 +58,13 @@ class ResultFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """All of them. `gates` are the settings of the gates, None where none judged."""
+    """All of them. `gates` are the settings of the gates, None where none judged. Costs are in `currency`, None where
+    there are none."""
 
     sources: tuple[Source, ...]
     teachers: tuple[TeacherFacts, ...]
     gates: Mapping[str, Any] | None
+    currency: str | None
     results: tuple[ResultFacts, ...]
 
     @property
@@ -86,6 +88,7 @@ def facts_of_run(store: Store, run: Run) -> Facts:
         ),
         teachers=_teachers(store, run.dataset, run.sources),
         gates=gates,
+        currency=store.currency.code(),
         results=_results(store, lambda one: one.subject.run == run.id and one.subject.step == run.checkpoint),
     )
 
@@ -107,6 +110,7 @@ def facts_of_rationales(store: Store, dataset: str, lineage: Lineage, gates: Map
         sources=_sources(store, dataset, lineage),
         teachers=_teachers(store, dataset, lineage),
         gates=gates,
+        currency=store.currency.code(),
         results=_results(store, about_these),
     )
 

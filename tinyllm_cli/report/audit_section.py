@@ -9,6 +9,7 @@ from tinyllm_cli.audit.checks import CheckResult, findings
 from tinyllm_cli.audit.question_view import ReplyView, question_view
 from tinyllm_cli.audit.summary import OnAudited, Survey, opened, survey
 from tinyllm_cli.audit.teacher_stats import TeacherQuality, chosen_variants
+from tinyllm_cli.currency import with_currency
 from tinyllm_cli.datasets.duplicates import Repeats, repeats
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.report.scope import WHOLE, Scope
@@ -77,14 +78,14 @@ def _examples(store: Store, dataset: str, gates: GateSettings) -> Iterator[Audit
                 )
 
 
-def audit_sheets(found: Survey) -> Iterator[Sheet]:
+def audit_sheets(found: Survey, currency: str | None) -> Iterator[Sheet]:
     """Rationale quality by teacher; overlap and agreement where there are several teachers or samples."""
     if found.teachers:
         yield Sheet(
             name=f"quality-{slug(found.dataset)}",
             title=f"Rationales for {found.dataset}",
             head=("teacher", "split", "prompt", ">questions", ">failed", ">kept", ">repaired", ">rejected", ">usable",
-                  ">characters", ">cost", "gate findings"),
+                  ">characters", with_currency(">cost", currency), "gate findings"),
             groups=(Group(rows=tuple(map(_quality_row, found.teachers))),),
             notes=(
                 "In percent: usable, the questions with a rationale that passes the gates; gate findings, the"

@@ -104,13 +104,15 @@ class ExcludedResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything that a report shows. `scope` names the data sets and runs that it is limited to."""
+    """Everything that a report shows. `scope` names the data sets and runs that it is limited to. Costs are in
+    `currency`, an ISO 4217 code; None while there are none."""
 
     finding: Finding
     version: str
     made: str
     database: str
     scope: Scope
+    currency: str | None
     datasets: tuple[DatasetSummary, ...]
     teachers: tuple[TeacherCosts, ...]
     asked: tuple[Elicitation, ...]
@@ -147,12 +149,14 @@ def collect(
     results = tuple(result(evaluation, by_id, labels) for evaluation in evaluations)
     costs = [one for one in store.rationales.costs() if scope.has_dataset(one.dataset)]
     asked = [one for one in store.elicitations.everything() if scope.has_dataset(one.dataset)]
+    currency = store.currency.code()
     return Report(
         finding=finding(made, len(results)),
         version=__version__,
         made=now(),
         database=store.path.name,
         scope=scope,
+        currency=currency,
         datasets=tuple(_dataset(store, name) for name in names),
         teachers=tuple(costs),
         asked=tuple(asked),
@@ -161,7 +165,7 @@ def collect(
         left_out=(*_left_out(everything, changed, by_id, places), *_without_place(evaluations, found, made, by_id)),
         arms=tuple(found),
         paper=made,
-        tradeoffs=tuple(tradeoffs(found, runs, asked)),
+        tradeoffs=tuple(tradeoffs(found, runs, asked, currency)),
         cases=tuple(cases(store, made.tables, names, samples, gates or GateSettings())),
     )
 

@@ -56,7 +56,8 @@ def files(report: Report) -> dict[str, list[dict[str, Any]]]:
         "train-size": list(_sweep_rows(paper.sizes)),
         "alpha": list(_sweep_rows(paper.alphas)),
         "costs": [
-            {"label": one.label, "seconds": one.seconds, "money": one.money, **arm_row(one.arm)}
+            {"label": one.label, "seconds": one.seconds, "money": one.money, "currency": tradeoff.currency,
+             **arm_row(one.arm)}
             for tradeoff in report.tradeoffs for one in (*tradeoff.students, *tradeoff.teachers)
         ],
         "arms": [arm_row(arm) for arm in report.arms],

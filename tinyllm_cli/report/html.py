@@ -42,7 +42,9 @@ def page_values(report: Report, audit: AuditSection | None) -> dict[str, Any]:
         "copies": copies_sheet(audit.copies) if audit and audit.copies else None,
         "teachers": teacher_sheets(report),
         "in_flight": [chart for one in report.asked if (chart := in_flight_chart(one)) is not None],
-        "quality": [sheet for survey in audit.surveys for sheet in audit_sheets(survey)] if audit else [],
+        "quality": [sheet for survey in audit.surveys for sheet in audit_sheets(survey, report.currency)]
+        if audit
+        else [],
         "runs": run_sheet(report.runs) if report.runs else None,
         "left_out": left_out_sheet(report.left_out) if report.left_out else None,
     }

@@ -11,6 +11,7 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any
 
+from tinyllm_cli.currency import with_currency
 from tinyllm_cli.records.elicitation import Elicitation
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.report.accuracy_charts import level_layer
@@ -46,8 +47,7 @@ HOW_COUNTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
-    """An arm with what it took; None where nobody knows. Seconds are of training, money is in the currency of the
-    teachers' prices."""
+    """An arm with what it took; None where nobody knows. Seconds are of training."""
 
     arm: Arm
     label: str
@@ -57,8 +57,10 @@ class Taken:
 
 @dataclass(frozen=True, kw_only=True)
 class Tradeoff:
-    """Arms that answered the same questions by the same scoring; `teachers` by whatever scoring they have."""
+    """Arms that answered the same questions by the same scoring; `teachers` by whatever scoring they have. Money is in
+    `currency`, None where none was paid."""
 
+    currency: str | None
     dataset: str
     scoring: str
     n: int
@@ -66,7 +68,9 @@ class Tradeoff:
     teachers: tuple[Taken, ...]
 
 
-def tradeoffs(found: Sequence[Arm], runs: Sequence[Run], asked: Sequence[Elicitation]) -> list[Tradeoff]:
+def tradeoffs(
+    found: Sequence[Arm], runs: Sequence[Run], asked: Sequence[Elicitation], currency: str | None
+) -> list[Tradeoff]:
     """Of everything that was evaluated on test, where at least two arms may be weighed against each other."""
     prices = _Prices(asked)
     by_id = {run.id: run for run in runs}
@@ -79,7 +83,9 @@ def tradeoffs(found: Sequence[Arm], runs: Sequence[Run], asked: Sequence[Elicita
         own = tuple(_student(arm, by_id, prices) for arm in same)
         theirs = tuple(_teacher(arm, prices) for arm in teachers if (arm.dataset, arm.n) == (dataset, n))
         if len(own) > 1 and any(one.seconds for one in own):
-            made.append(Tradeoff(dataset=dataset, scoring=scoring, n=n, students=own, teachers=theirs))
+            made.append(
+                Tradeoff(currency=currency, dataset=dataset, scoring=scoring, n=n, students=own, teachers=theirs)
+            )
     return made
 
 
@@ -177,7 +183,7 @@ def charts(tradeoff: Tradeoff) -> Iterator[Chart]:
     unit, seconds = next((name, size) for name, size in _UNITS if longest >= size or size == 1.0)
     yield _chart(tradeoff, _by_time, f"{unit} of training", seconds)
     if any(one.money for one in (*tradeoff.students, *tradeoff.teachers)):
-        yield _chart(tradeoff, _by_money, "money spent on teachers", 1.0)
+        yield _chart(tradeoff, _by_money, f"{tradeoff.currency or 'money'} spent on teachers", 1.0)
 
 
 def _chart(tradeoff: Tradeoff, taken: Callable[[Taken], float | None], what: str, unit: float) -> Chart:
@@ -275,7 +281,7 @@ def tradeoff_sheet(tradeoff: Tradeoff) -> Sheet:
     return Sheet(
         name=f"costs-{slug(tradeoff.dataset)}-{tradeoff.scoring}-{tradeoff.n}",
         title=f"Accuracy and cost on {tradeoff.dataset}, n = {tradeoff.n:,}, scored by {tradeoff.scoring}",
-        head=("arm", ">accuracy", ">hours of training", ">money"),
+        head=("arm", ">accuracy", ">hours of training", with_currency(">money", tradeoff.currency)),
         groups=(Group(rows=tuple(rows)),),
         notes=(HOW_COUNTED,),
     )

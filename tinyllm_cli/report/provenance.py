@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from tinyllm_cli.currency import with_currency
 from tinyllm_cli.records.elicitation import Elicitation, TeacherCosts
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.report.collect import DatasetSummary, Report
@@ -86,7 +87,7 @@ def _of(count: int, whole: int, under: str = "") -> TableCell:
 
 def teacher_sheets(report: Report) -> list[Sheet]:
     """Rationales and their cost by teacher, the teachers' own accuracy, and every elicitation."""
-    made = [_written(report.teachers)] if report.teachers else []
+    made = [_written(report.teachers, report.currency)] if report.teachers else []
     own = [arm for arm in report.arms if arm.method == "teacher"]
     if own:
         rows = tuple(
@@ -109,16 +110,16 @@ def teacher_sheets(report: Report) -> list[Sheet]:
                 notes=("In percent, with 95 % Wilson intervals; answered without seeing the gold answer.",),
             )
         )
-    return [*made, asked_sheet(report.asked)] if report.asked else made
+    return [*made, asked_sheet(report.asked, report.currency)] if report.asked else made
 
 
-def asked_sheet(asked: Sequence[Elicitation]) -> Sheet:
+def asked_sheet(asked: Sequence[Elicitation], currency: str | None) -> Sheet:
     """Every elicitation, with what all of its calls took."""
     return Sheet(
         name="elicitations",
         title="Elicitations",
         head=("teacher", "questions", "started", "state", ">replies", ">failed", ">calls", ">tokens in", ">tokens out",
-              ">cost", ">in flight"),
+              with_currency(">cost", currency), ">in flight"),
         groups=(Group(rows=tuple(map(_asked, asked))),),
         notes=("Tokens and cost are those of every call, failed and repeated ones included. In flight: requests at"
                " once, from the fewest to the most.",),
@@ -142,12 +143,12 @@ def _asked(one: Elicitation) -> TableRow:
     return TableRow(label=one.teacher, cells=tuple(TableCell(text=text) for text in texts))
 
 
-def _written(teachers: Iterable[TeacherCosts]) -> Sheet:
+def _written(teachers: Iterable[TeacherCosts], currency: str | None) -> Sheet:
     return Sheet(
         name="teachers",
         title="Rationales by teacher",
         head=("teacher", "questions", "prompt", ">rationales", ">failed", ">cut off", ">characters",
-              ">tokens in", ">tokens out", ">seconds", ">cost"),
+              ">tokens in", ">tokens out", ">seconds", with_currency(">cost", currency)),
         groups=(Group(rows=tuple(map(_teacher, teachers))),),
         notes=("Cut off: truncated at the token limit. Characters: the mean length of a rationale.",),
     )  # fmt: skip

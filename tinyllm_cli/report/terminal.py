@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from tinyllm_cli.currency import with_currency
 from tinyllm_cli.records.elicitation import Elicitation, TeacherCosts
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.report.collect import ComparableResults, DatasetSummary, Report, Result, comparable_results
@@ -29,9 +30,9 @@ def report_tables(report: Report) -> list[Table]:
     """Data sets, teachers, elicitations and runs; empty tables are left out."""
     tables: list[Table] = [datasets_table(report.datasets)] if report.datasets else []
     if report.teachers:
-        tables.append(teachers_table(report.teachers))
+        tables.append(teachers_table(report.teachers, report.currency))
     if report.asked:
-        tables.append(asked_table(report.asked))
+        tables.append(asked_table(report.asked, report.currency))
     if report.runs:
         tables.append(runs_table(report.runs))
     return tables
@@ -45,8 +46,9 @@ def datasets_table(datasets: Sequence[DatasetSummary]) -> Table:
     return plain_table("Data sets", ["data set", "from", "questions"], rows)
 
 
-def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
-    head = ["teacher", "questions", ">rationales", ">failed", ">cut off", ">tokens out", ">cost"]
+def teachers_table(teachers: Sequence[TeacherCosts], currency: str | None) -> Table:
+    cost = with_currency(">cost", currency)
+    head = ["teacher", "questions", ">rationales", ">failed", ">cut off", ">tokens out", cost]
     rows = [
         (
             teacher.teacher,
@@ -62,7 +64,7 @@ def teachers_table(teachers: Sequence[TeacherCosts]) -> Table:
     return plain_table("Teachers", head, rows)
 
 
-def asked_table(asked: Sequence[Elicitation]) -> Table:
+def asked_table(asked: Sequence[Elicitation], currency: str | None) -> Table:
     """Every elicitation and its cost; `in flight`: requests at once, from the fewest to the most."""
     rows = [
         (
@@ -76,7 +78,8 @@ def asked_table(asked: Sequence[Elicitation]) -> Table:
         )
         for one in asked
     ]
-    head = ["elicitation", "state", ">replies", ">failed", ">calls", ">cost", ">in flight"]
+    cost = with_currency(">cost", currency)
+    head = ["elicitation", "state", ">replies", ">failed", ">calls", cost, ">in flight"]
     return plain_table("Elicitations", head, rows)
 
 

@@ -64,3 +64,14 @@ ALTER TABLE rationales ADD COLUMN
     DEFAULT NULL;
 """
 """Migration 12."""
+
+CURRENCY = """
+CREATE TABLE currency (
+    -- Of all costs in this database. No row: nothing was charged yet.
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    code TEXT NOT NULL -- ISO 4217
+) STRICT;
+INSERT INTO currency (id, code) SELECT 1, 'USD' WHERE EXISTS (SELECT 1 FROM elicitations WHERE cost > 0)
+    OR EXISTS (SELECT 1 FROM rationales WHERE cost > 0) OR EXISTS (SELECT 1 FROM failures WHERE cost > 0);
+"""
+"""Migration 13."""

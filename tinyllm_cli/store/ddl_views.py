@@ -29,6 +29,7 @@ SELECT
     r.prompt_tokens AS prompt_tokens,
     r.completion_tokens AS completion_tokens,
     r.cost AS cost, -- NULL: unknown
+    (SELECT code FROM currency) AS currency, -- of the cost
     r.created AS created
 FROM rationales r
 JOIN prompts p ON p.hash = r.prompt
@@ -82,6 +83,7 @@ SELECT
     sum(e.prompt_tokens) AS prompt_tokens,
     sum(e.completion_tokens) AS completion_tokens,
     sum(e.cost) AS cost, -- NULL: unknown
+    (SELECT code FROM currency) AS currency, -- of the cost
     sum(e.cost IS NULL AND e.calls > 0) AS unpriced, -- elicitations of unknown cost: above 0, cost is a lower bound
     min(e.started) AS first,
     max(e.finished) AS last

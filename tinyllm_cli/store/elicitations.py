@@ -16,6 +16,7 @@ from backends.base import Completion, PaceChange
 from tinyllm_cli.records.activity import ElicitationProgress
 from tinyllm_cli.records.elicitation import Elicitation, ElicitationConfig, Recipe
 from tinyllm_cli.signals import signals_deferred
+from tinyllm_cli.store.currency import CurrencyQueries
 from tinyllm_cli.store.database import Database, now
 from tinyllm_cli.store.locks import claiming
 from tinyllm_cli.store.rationale_rows import Settled, add_recipes
@@ -124,10 +125,17 @@ class ElicitationQueries:
         self._db = db
 
     @contextmanager
-    def working(self, asking: ElicitationConfig, dataset: str, split: str, recipe: Recipe) -> Iterator[Worker]:
-        """A new elicitation, with its lock. Releases the claims of killed ones. The caller closes it with `finish`."""
+    def working(
+        self, asking: ElicitationConfig, dataset: str, split: str, recipe: Recipe, currency: str | None = None
+    ) -> Iterator[Worker]:
+        """A new elicitation, with its lock; `currency` is that of its cost, None where nothing is charged. Releases the
+        claims of killed ones. The caller closes it with `finish`.
+
+        Raises UsageProblem when the database's costs are in another currency."""
         with ExitStack() as held:
             with self._db.writing():
+                if currency is not None:
+                    CurrencyQueries(self._db).use(currency)
                 add_recipes(self._db, [recipe])
                 number = self._db.execute(
                     "INSERT INTO elicitations (teacher, sampling, dataset, split, recipe, state, started)"

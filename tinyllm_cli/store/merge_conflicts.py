@@ -1,5 +1,5 @@
 """What two databases hold under one name although it differs: data sets with other questions, teachers with other
-settings."""
+settings; and costs in another currency."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tinyllm_cli.store.currency import has_costs
 from tinyllm_cli.store.database import Database
 
 _SETTINGS = ("backend", "model", "revision", "temperature", "top_p", "max_tokens", "stop", "seed")
@@ -31,6 +32,28 @@ class TeacherDifference:
 
     teacher: str
     settings: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differences:
+    """All of them. `currencies` are those of the costs here and there, where they differ."""
+
+    splits: tuple[SplitDifference, ...]
+    teachers: tuple[TeacherDifference, ...]
+    currencies: tuple[str, str] | None
+
+
+def differences(db: Database) -> Differences:
+    """What the incoming rows and those here do not agree on."""
+    row = db.one(
+        "SELECT m.code AS here, o.code AS there FROM main.currency m JOIN temp.incoming_currency o ON o.code <> m.code"
+        f" WHERE {has_costs()} AND {has_costs('temp.incoming_')}"
+    )
+    return Differences(
+        splits=tuple(split_differences(db)),
+        teachers=tuple(teacher_differences(db)),
+        currencies=(row["here"], row["there"]) if row else None,
+    )
 
 
 def split_differences(db: Database) -> list[SplitDifference]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinyllm_cli.store.currency import has_costs
 from tinyllm_cli.store.merge_tables import Incoming
 
 _GROUP = ("question", "teacher", "prompt", "sampling")
@@ -12,6 +13,16 @@ _JOIN_RATIONALES = "JOIN temp.rationales_map r ON r.old = o.rationale"
 
 def _equal(names: tuple[str, ...]) -> str:
     return " AND ".join(f"m.{name} = o.{name}" for name in names)
+
+
+def add_currency(found: Incoming) -> None:
+    """The currency of the costs that come in, where there are none here. Call it before they are added."""
+    found.add("currency")
+    replaced = found.db.execute(
+        "UPDATE main.currency SET code = o.code FROM temp.incoming_currency o WHERE o.code <> currency.code"
+        f" AND NOT {has_costs()} AND {has_costs('temp.incoming_')}"
+    ).rowcount
+    found.updated("currency", replaced)
 
 
 def add_questions(found: Incoming) -> None:

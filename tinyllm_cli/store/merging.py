@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyllm_cli.store.database import Database
-from tinyllm_cli.store.merge_conflicts import SplitDifference, TeacherDifference, split_differences, teacher_differences
-from tinyllm_cli.store.merge_replies import add_elicitations, add_questions, add_replies
+from tinyllm_cli.store.merge_conflicts import Differences, differences
+from tinyllm_cli.store.merge_replies import add_currency, add_elicitations, add_questions, add_replies
 from tinyllm_cli.store.merge_results import (
     ComingRun,
     PlaceRun,
@@ -32,7 +32,7 @@ from tinyllm_cli.store.merge_tables import (
     open_portion,
 )
 
-__all__ = ["ComingRun", "MergeQueries", "Portion", "SplitDifference", "TableCounts", "TeacherDifference"]
+__all__ = ["ComingRun", "Differences", "MergeQueries", "Portion", "TableCounts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +56,10 @@ class MergeQueries:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def differences(self, path: Path) -> tuple[list[SplitDifference], list[TeacherDifference]]:
-        """What both databases have under one name although it differs."""
+    def differences(self, path: Path) -> Differences:
+        """What both databases have under one name although it differs, and costs in another currency."""
         with attached(self._db, path), self._incoming(EVERYTHING, trial=True):
-            return split_differences(self._db), list(teacher_differences(self._db))
+            return differences(self._db)
 
     def coming_runs(self, path: Path, portion: Portion = EVERYTHING) -> list[ComingRun]:
         """The runs that `take` would bring."""
@@ -70,6 +70,7 @@ class MergeQueries:
         """Take rows of the database `path`; committed when this returns. `place` brings the folders of runs. With
         `trial`, only count: `place` is not called for what is rolled back."""
         with attached(self._db, path), self._incoming(portion, trial=trial) as found:
+            add_currency(found)
             add_questions(found)
             samples = add_replies(found)
             add_elicitations(found)

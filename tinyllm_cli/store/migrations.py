@@ -85,6 +85,14 @@ def m012_node(db: Database) -> None:
     _execute(db, ddl_added.NODE)
 
 
+@migrations()
+def m013_currency(db: Database) -> None:
+    for name in ("rationales_readable", "results", "costs"):
+        db.execute(f"DROP VIEW {name}")
+    _execute(db, ddl_added.CURRENCY)
+    _execute(db, ddl_views.VIEWS)
+
+
 def _execute(db: Database, script: str) -> None:
     for statement in statements(script):
         db.execute(statement)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from tinyllm_cli.errors import UsageProblem, WorldProblem
 from tinyllm_cli.store.activity import ActivityQueries
 from tinyllm_cli.store.batches import BatchQueries
+from tinyllm_cli.store.currency import CurrencyQueries
 from tinyllm_cli.store.database import BUSY_SECONDS, Database, explain
 from tinyllm_cli.store.elicitations import ElicitationQueries
 from tinyllm_cli.store.evaluations import EvaluationQueries
@@ -47,6 +48,7 @@ class Store(Database):
         self.runs = RunQueries(self)
         self.evaluations = EvaluationQueries(self)
         self.elicitations = ElicitationQueries(self)
+        self.currency = CurrencyQueries(self)
         self.batches = BatchQueries(self)
         self.experiments = ExperimentQueries(self)
         self.verdicts = VerdictQueries(self)

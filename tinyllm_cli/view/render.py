@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
+from tinyllm_cli.currency import amount
 from tinyllm_cli.report.html import environment as report_environment
 from tinyllm_cli.terminal import printable
 from tinyllm_cli.view.page import File, Html, PageRequest, address
@@ -75,9 +76,9 @@ def count(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.1f}"
 
 
-def money(cost: float | None) -> str:
-    """A cost in dollars; unknown is never 0."""
-    return "unknown" if cost is None else f"${cost:,.4f}"
+def money(cost: float | None, currency: str | None, digits: int = 4) -> str:
+    """A cost with its currency; unknown is never 0."""
+    return "unknown" if cost is None else amount(cost, currency, digits)
 
 
 def moment(text: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.console import Console
+from tinyllm_cli.currency import with_currency
 from tinyllm_cli.terminal import plain_table
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def show_activity(console: Console, found: Activity) -> None:
     """A table for each kind that there is."""
     if found.elicitations:
-        console.show(_elicitations(found.elicitations))
+        console.show(_elicitations(found.elicitations, found.currency))
     if found.trainings:
         console.show(_trainings(found.trainings))
     if found.plans:
@@ -38,9 +39,9 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _elicitations(items: tuple[ElicitationActivity, ...]) -> Table:
+def _elicitations(items: tuple[ElicitationActivity, ...], currency: str | None) -> Table:
     head = ["teacher", "questions", "state", ">replies", ">failed", ">per second", ">in flight", ">left", ">time left",
-            ">tokens in", ">tokens out", ">cost", ">endpoints"]  # fmt: skip
+            ">tokens in", ">tokens out", with_currency(">cost", currency), ">endpoints"]  # fmt: skip
     rows = [
         (
             one.teacher, f"{one.dataset}/{one.split}", one.state, f"{one.replies:,}", f"{one.failures:,}",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.console import Console
+from tinyllm_cli.currency import with_currency
 from tinyllm_cli.report.table_model import money
 from tinyllm_cli.terminal import plain_table
 
@@ -38,10 +39,11 @@ def audit_tables(audit: Audit) -> Iterator[Table]:
 
 
 def _quality_table(survey: Survey, audit: Audit) -> Table:
-    head = ["teacher", "split", ">questions", ">failed", ">characters", ">cost"]
+    cost = with_currency(">cost", audit.currency)
+    head = ["teacher", "split", ">questions", ">failed", ">characters", cost]
     caption = ""
     if audit.measure is not None:
-        head[-2:] = [">tokens", ">longest", ">cut", ">cost"]
+        head[-2:] = [">tokens", ">longest", ">cut", cost]
         caption = f"Tokens of what is left to learn, by {audit.measure.student}; cut: over {audit.measure.max_target}."
     return plain_table(f"Rationales for {survey.dataset}", head, map(_quality_row, survey.teachers), caption)
 

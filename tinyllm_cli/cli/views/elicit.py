@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.progress import clock
+from tinyllm_cli.currency import amount
 from tinyllm_cli.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def show_part(console: Console, part: object) -> None:
         _show_outcome(console, part)
 
 
-def show_preview(console: Console, one: ElicitationPreview, where: str) -> None:
+def show_preview(console: Console, one: ElicitationPreview, where: str, currency: str) -> None:
     console.say(one.prompt or "(recorded rationales: nothing is asked)")
     pending = f", {one.pending} are pending in batches" if one.pending else ""
     console.say(
@@ -55,7 +56,7 @@ def show_preview(console: Console, one: ElicitationPreview, where: str) -> None:
         f" {one.already} are answered already{pending}. Nothing was asked."
     )
     if one.prompt and one.requests:
-        console.say(f"Estimate: {_amount(one.estimate)}.")
+        console.say(f"Estimate: {_taken(one.estimate, currency)}.")
 
 
 def _show_pilot(console: Console, pilot: Pilot) -> None:
@@ -67,7 +68,8 @@ def _show_pilot(console: Console, pilot: Pilot) -> None:
     if pilot.counts.done:
         console.say(_replies(pilot))
     if pilot.estimate.requests:
-        console.say(f"Estimate for the other {pilot.estimate.requests} requests: {_amount(pilot.estimate)}.")
+        taken = _taken(pilot.estimate, pilot.currency)
+        console.say(f"Estimate for the other {pilot.estimate.requests} requests: {taken}.")
     else:
         console.say("Nothing else is missing.")
 
@@ -78,14 +80,15 @@ def _replies(pilot: Pilot) -> str:
     line = f"{pilot.teacher}: {counts.done} replies, on average {counts.prompt_tokens / asked:.0f} tokens in and"
     line += f" {counts.completion_tokens / asked:.0f} out, {counts.seconds / counts.done:.1f} s"
     line += f"; {counts.cut_off} of them truncated at {pilot.max_tokens} tokens"
-    line += f"; ${counts.cost:.4f} spent" if counts.cost is not None else ""
+    line += f"; {amount(counts.cost, pilot.currency)} spent" if counts.cost is not None else ""
     return line + (f"; {counts.failed} failed: {counts.failures[0][1]}." if counts.failed else ".")
 
 
-def _amount(estimate: Estimate) -> str:
+def _taken(estimate: Estimate, currency: str) -> str:
     about = "up to" if estimate.upper else "about"
     parts = [f"{about} {estimate.prompt_tokens:,} tokens in and {estimate.completion_tokens:,} out"]
-    parts.append("cost unknown (no price)" if estimate.cost is None else f"{about} ${estimate.cost:.4f}")
+    cost = estimate.cost
+    parts.append("cost unknown (no price)" if cost is None else f"{about} {amount(cost, currency)}")
     if estimate.seconds is not None:
         concurrency = f" with {estimate.in_flight} in flight" if estimate.in_flight else ""
         parts.append(f"about {clock(estimate.seconds)}{concurrency}")
@@ -102,7 +105,7 @@ def _show_outcome(console: Console, outcome: JobOutcome) -> None:
     line += f", {counts.elsewhere} are being asked by another process" if counts.elsewhere else ""
     line += f", {counts.pending} are pending in batches" if counts.pending else ""
     line += f"; {counts.cut_off} were truncated at {job.sampling.max_tokens} tokens" if counts.cut_off else ""
-    line += f"; ${counts.cost:.4f} spent" if counts.cost is not None else ""
+    line += f"; {amount(counts.cost, outcome.currency)} spent" if counts.cost is not None else ""
     console.say(f"{line}.")
     if counts.out_of_budget:
         console.say(f"Stopped at the budget: {outcome.budget}. {counts.left} requests were not asked.")

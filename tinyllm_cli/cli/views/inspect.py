@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from tinyllm_cli.currency import amount
 from tinyllm_cli.datasets.question import LETTERS, option_line
 from tinyllm_cli.terminal import plain, plain_table
 
@@ -68,7 +69,7 @@ def _question(found: QuestionView) -> Text:
 def _heading(one: ReplyView, found: QuestionView) -> Text:
     reply = one.reply
     text = _text("\n").append(_text(reply.teacher, "bold")).append(_text(f"  id {reply.id}"))
-    text.append(_text(f"  {', '.join(_facts(one))}", "dim"))
+    text.append(_text(f"  {', '.join(_facts(one, found.currency))}", "dim"))
     text.append(_text(f"\n  states {_option(one.stated, found)}" if one.stated is not None else "\n  states no option"))
     if reply.teacher_forcing:
         text.append(_text(", having seen the right one"))
@@ -82,7 +83,7 @@ def _heading(one: ReplyView, found: QuestionView) -> Text:
     return text
 
 
-def _facts(one: ReplyView) -> Iterator[str]:
+def _facts(one: ReplyView, currency: str | None) -> Iterator[str]:
     reply = one.reply
     yield reply.model
     if reply.recipe != reply.model:
@@ -96,7 +97,7 @@ def _facts(one: ReplyView) -> Iterator[str]:
     if reply.prompt_tokens is not None and reply.completion_tokens is not None:
         yield f"{reply.prompt_tokens} tokens in, {reply.completion_tokens} out"
     if reply.cost is not None:
-        yield f"cost {reply.cost:.6f}"
+        yield f"cost {amount(reply.cost, currency, digits=6)}"
     yield reply.created[:16].replace("T", " ")
     if reply.messages:
         yield f"prompt of {sum(len(message.content) for message in reply.messages)} characters"

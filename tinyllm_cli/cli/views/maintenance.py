@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from tinyllm_cli.cli.views.console import Console
+from tinyllm_cli.currency import amount, with_currency
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.terminal import plain_table
 
@@ -47,7 +48,7 @@ def show_inventory(console: Console, found: Inventory) -> None:
     if found.datasets is not None:
         console.show(_datasets(found.datasets))
     if found.teachers is not None:
-        console.show(_teachers(found.teachers))
+        console.show(_teachers(found.teachers, found.currency))
     if found.runs is not None:
         console.show(_runs(found.runs))
     if found.plans is not None:
@@ -78,8 +79,9 @@ def _datasets(items: tuple[DatasetItem, ...]) -> Table:
     return plain_table("Data sets", head, rows)
 
 
-def _teachers(items: tuple[TeacherItem, ...]) -> Table:
-    head = ["teacher", "model", "data sets", ">rationales", ">failures", ">reviewed", ">cost", ">text"]
+def _teachers(items: tuple[TeacherItem, ...], currency: str | None) -> Table:
+    cost = with_currency(">cost", currency)
+    head = ["teacher", "model", "data sets", ">rationales", ">failures", ">reviewed", cost, ">text"]
     rows = [
         (
             one.name, ", ".join(one.models), ", ".join(one.datasets), str(one.rationales), str(one.failures),
@@ -122,7 +124,7 @@ def show_removal(console: Console, found: Removal) -> None:
     for table, count in _by_size(found.rows).items():
         console.say(f"  {count:>9} rows of {table}")
     if found.cost:
-        console.say(f"  rationales that cost {found.cost:.4f}")
+        console.say(f"  rationales that cost {amount(found.cost, found.currency)}")
     for path in found.folders:
         console.say(f"  folder {path}")
     if found.folders:

@@ -1,0 +1,40 @@
+"""The sampling settings of a teacher's table in tinyllm.toml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyllm_cli.errors import UsageProblem
+
+_RANGES = {
+    "temperature": (0, 100),
+    "top_p": (0.01, 1),
+    "max_tokens": (1, 10_000_000),
+    "seed": (-(2**63), 2**63 - 1),
+}
+_TAKES = {
+    "temperature": "a number from 0 to 100",
+    "top_p": "a number from 0.01 to 1",
+    "max_tokens": "a whole number, 1 or more",
+    "seed": "a whole number",
+    "stop": "a list of texts",
+}
+_SAMPLING = ("stop", *_RANGES)
+
+
+def take_sampling(table: dict[str, Any], where: str) -> dict[str, Any]:
+    """Take the sampling settings out of a teacher's table."""
+    sampling = {key: table.pop(key) for key in _SAMPLING if key in table}
+    wrong = next((key for key, value in sampling.items() if not _possible(key, value)), None)
+    if wrong is not None:
+        raise UsageProblem(f"{where}: {wrong} can't be {sampling[wrong]!r}.", f"It takes {_TAKES[wrong]}.")
+    return sampling
+
+
+def _possible(key: str, value: Any) -> bool:
+    """Whether a sampling setting has the right type and lies in its range."""
+    if key == "stop":
+        return isinstance(value, list) and all(isinstance(text, str) and text for text in value)
+    kind = (int, float) if key in ("temperature", "top_p") else int
+    low, high = _RANGES[key]
+    return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
