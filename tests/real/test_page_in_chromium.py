@@ -193,9 +193,25 @@ def test_notes_are_never_wider_than_the_page(browser: Any, made: Path, width: in
                          " one.getBoundingClientRect().right))") <= width  # fmt: skip
 
 
-def test_on_paper_everything_is_open_and_the_contents_are_left_out(browser: Any, made: Path) -> None:
-    page = opened(browser, made)
-    page.emulate_media(media="print")
+PAPER = 718
+"""Pixels between the margins of a sheet of A4."""
+
+# What is wider than the page, or reaches out of it.
+TOO_WIDE = """width => [...document.querySelectorAll('body *')].filter(one => {
+  const box = one.getBoundingClientRect();
+  return box.width && (box.right > width + 1 || box.left < -1) && !one.closest('svg');
+}).map(one => [one.tagName, one.className, one.textContent.trim().slice(0, 40)])"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_paper_everything_is_open_and_fits_and_the_contents_are_left_out(
+    browser: Any, made: Path, scheme: str
+) -> None:
+    page = opened(browser, made, width=PAPER, scheme=scheme)
+    page.emulate_media(media="print", color_scheme=scheme)
+    assert page.evaluate(TOO_WIDE, PAPER) == []
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate(FAINT, 4.5) == []
     assert not page.locator("nav").is_visible()
     assert page.locator("details .sheet").count() > 0
     assert all(one.is_visible() for one in page.locator("details .sheet tbody").all())
