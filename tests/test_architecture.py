@@ -127,6 +127,7 @@ ALLOWED = {
         "errors",
         "events",
         "experiments",
+        "files",
         "maintenance",
         "merging",
         "rationales",

@@ -30,6 +30,12 @@ def cut_torn_line(path: Path) -> None:
             file.truncate(start)
 
 
+def from_here(name: str) -> str:
+    """A local path without the current folder, if it lies below that: as a user types it. Other names unchanged."""
+    path, here = Path(name), Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and here in path.parents else name
+
+
 def to_disk(*paths: Path) -> None:
     """Return when the files and folders are on the disk (fsync), so that no name refers to lost content after a power
     failure."""

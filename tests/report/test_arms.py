@@ -21,7 +21,7 @@ from tinyllm_cli.report.html import html_page
 from tinyllm_cli.report.main_table import MainTable
 from tinyllm_cli.report.sheets import sheets
 from tinyllm_cli.stats import mcnemar
-from tinyllm_cli.store import Store
+from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.store.evaluations import EvaluatedQuestions
 
 BOTH = {"ann": 1.0, "bob": 1.0}
@@ -595,6 +595,25 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(store: Store) ->
     named = f"--dataset toy --student tiny --db {store.path}"
     commands = [part.command for part in report(store).paper.missing]
     assert commands == [f"tinyllm experiment {one} {named}" for one in names[1:]]
+
+
+def test_commands_name_paths_as_the_user_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the folder in which the command runs; from another folder with it."""
+    (tmp_path / "db").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for given, named in (
+        ("tinyllm.db", ""),
+        ("db/one.db", " --db db/one.db"),
+        ("./db/../two.db", " --db db/../two.db"),
+    ):
+        with open_store(Path(given)) as store:
+            data(store, "toy", 40)
+            evaluated(store, "toy", first(20), method="finetune", student=str(tmp_path / "db" / "tiny"))
+            assert report(store).paper.place == f" --dataset toy --student db/tiny{named}"
+            monkeypatch.chdir("db")
+            whole = f" --dataset toy --student tiny --db {store.path}"
+            assert report(store).paper.place == whole
+            monkeypatch.chdir("..")
 
 
 def test_the_page_names_arms_as_text(store: Store, tmp_path: Path) -> None:

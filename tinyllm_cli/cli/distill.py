@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
@@ -222,7 +223,8 @@ def distill(
         )  # fmt: skip
         console.say(f"Inference trains nothing: evaluate {student} as it is.")
         console.result({"run": None, "method": "inference", "student": student})
-        console.next(f"tinyllm eval --model {student}" + (f" --dataset {dataset}" if dataset else ""))
+        asked = ["tinyllm", "eval", "--model", student, *(["--dataset", dataset] if dataset else [])]
+        console.next(shlex.join(asked))
         return
     options = DistillOptions(
         alpha=alpha, method=method, dataset=dataset, student=student, limit=limit, valid_limit=valid_limit,

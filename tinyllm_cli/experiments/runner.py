@@ -114,8 +114,8 @@ def opened_env(store: Store, options: RunOptions, students: Sequence[str], jobs:
             yield env
         return
     yield WorkerEnv(
-        db=store.path,
-        config=options.config and options.config.resolve(),
+        db=store.place,
+        config=options.config,
         threads=max(1, threads() // jobs),
         gpus=trainings_on_gpus(students, history_of(store)),
     )

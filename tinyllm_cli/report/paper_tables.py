@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinyllm_cli.files import from_here
 from tinyllm_cli.report.ablation import Ablation, ablations
 from tinyllm_cli.report.arms import Arm
 from tinyllm_cli.report.comparisons import Comparison, Pairing, comparisons
@@ -85,9 +86,9 @@ def _place(store: Store, found: Sequence[Arm]) -> str:
     trained = [arm for arm in found if arm.runs and arm.trained_on]
     if trained:
         last = max(trained, key=lambda arm: max(arm.evaluations))
-        words += ["--dataset", str(last.trained_on), "--student", last.student]
-    if store.path != Path("tinyllm.db").resolve():
-        words += ["--db", str(store.path)]
+        words += ["--dataset", str(last.trained_on), "--student", from_here(last.student)]
+    if store.place != Path("tinyllm.db"):
+        words += ["--db", str(store.place)]
     return f" {shlex.join(words)}" if words else ""
 
 

@@ -43,6 +43,7 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection, path: Path, *, read_only: bool = False) -> None:
         self.path = path.resolve()  # runs and locks are beside the file, also where it was opened through a link
+        self._given = path
         self.read_only = read_only
         self._db = sqlite_utils.Database(connection)
         self._file = _file_id(path)
@@ -82,6 +83,11 @@ class Database:
             yield
         finally:
             self.execute("PRAGMA synchronous = NORMAL")
+
+    @property
+    def place(self) -> Path:
+        """The file as the user named it, for commands; its whole path where that name leads elsewhere by now."""
+        return self._given if self._given.resolve() == self.path else self.path
 
     @property
     def connection(self) -> sqlite3.Connection:

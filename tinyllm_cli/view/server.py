@@ -38,7 +38,8 @@ def serve(db: Path, config: Path | None, *, port: int, reviewer: str, started: C
         raise UsageProblem("tinyllm view needs Datasette.", "Install it: pip install 'tinyllm-cli[view]'")
     with api.open_store(db, config=config, create=False) as project:  # also migrates it, and makes its log's files
         _ = project.settings  # a mistake in them is reported now
-        path, read_only = project.store.path, project.store.read_only
+        store = project.store
+        path, place, read_only = store.path, store.place, store.read_only
         labels = {one.name: one for one in api.tables(project)}
     listening = _listen(port)
     number = listening.getsockname()[1]
@@ -52,7 +53,7 @@ def serve(db: Path, config: Path | None, *, port: int, reviewer: str, started: C
         for name, one in labels.items()
     }
     settings = ViewSettings(
-        db=path, config=config, token=token, cookie=f"tinyllm_view_{number}", reviewer=reviewer, labels=tables
+        db=place, config=config, token=token, cookie=f"tinyllm_view_{number}", reviewer=reviewer, labels=tables
     )
     serving = Serving(url=f"http://{_HOST}:{number}/?token={token}", port=number, database=str(path))
     with listening:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tinyllm_cli.cli.views.console import Console
+from tinyllm_cli.files import from_here
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.training import DistillationPlan
@@ -51,6 +52,6 @@ def show_run(console: Console, run: Run) -> None:
         f"Run {run.id} ({run.method}): {figures['steps']} steps in {figures['training_seconds']:.0f} s"
         f" ({figures['questions_per_second']:.1f} questions/s){accuracy}."
     )
-    console.say(f"Student: {run.folder}")
+    console.say(f"Student: {from_here(run.folder)}")
     console.result({"run": run.id, "method": run.method, "folder": run.folder, "alpha": run.alpha, "figures": figures})
     console.next(f"tinyllm eval --run {run.id}")
