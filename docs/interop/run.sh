@@ -6,8 +6,12 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 folder=$(mktemp -d)
 server=
+llama=
 cleanup() {
-    if [ -n "$server" ]; then kill "$server" 2> /dev/null || true; wait "$server" 2> /dev/null || true; fi
+    for one in $server $llama; do
+        kill "$one" 2> /dev/null || true
+        wait "$one" 2> /dev/null || true
+    done
     rm -rf "$folder"
 }
 trap cleanup EXIT
@@ -45,4 +49,20 @@ if [ "$(uname -sm)" = "Linux x86_64" ]; then
     lm_eval --include_path everyday-data/lm-eval --tasks tinyllm_everyday --model local-completions --model_args \
         "model=student,base_url=http://127.0.0.1:8471/v1/completions,tokenizer=$student,num_concurrent=4" --limit 4
 fi
+
+# The words that follow, of the student and of llama.cpp.
+tinyllm export --to gguf --out student-gguf --questions 4
+pip install --quiet --no-deps xllamacpp==2026.10.11549
+python "$root/docs/interop/serve_llama_cpp.py" student-gguf/model.gguf 8472 > llama-cpp.log 2>&1 &
+llama=$!
+until curl --silent --fail http://127.0.0.1:8472/v1/models > /dev/null; do
+    kill -0 "$llama" || { tail -n 30 llama-cpp.log; exit 1; }
+    sleep 2
+done
+own=$(tinyllm predict "Where do fish live?" -o "in trees" -o "in water" --scoring generate --json |
+    python -c 'import json, sys; print(json.load(sys.stdin)["text"].split()[0])')
+served=$(curl --silent http://127.0.0.1:8472/v1/completions -H 'Content-Type: application/json' -d '{"max_tokens": 8,
+    "temperature": 0, "prompt": "predict: Where do fish live?\nOptions:\n(a) in trees\n(b) in water\nAnswer:"}' |
+    python -c 'import json, sys; print(json.load(sys.stdin)["choices"][0]["text"].split()[0])')
+test "$own" = "$served"
 echo "Every tool has read what tinyllm writes."

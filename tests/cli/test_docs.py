@@ -243,11 +243,13 @@ def test_the_tables_of_the_results_follow_from_the_outcomes(script: str) -> None
         assert f"\n\n{table}\n\n" in shown
 
 
-def test_the_page_about_other_tools_shows_the_script_that_runs() -> None:
+def test_the_page_about_other_tools_shows_the_scripts_that_run() -> None:
     page = (ROOT / "docs" / "interop.md").read_text(encoding="utf-8")
-    script = (ROOT / "docs" / "interop" / "train_trl.py").read_text(encoding="utf-8")
-    assert f"```python\n{script}```\n" in page
+    for name in ("train_trl.py", "serve_llama_cpp.py"):
+        script = (ROOT / "docs" / "interop" / name).read_text(encoding="utf-8")
+        assert f"```python\n{script}```\n" in page
     run = (ROOT / "docs" / "interop" / "run.sh").read_text(encoding="utf-8")
-    for tool in ("--model hf", "--model local-completions", "train_trl.py", "--max-model-len 1024"):
+    harness = ("--model hf", "--model local-completions")
+    for tool in (*harness, "train_trl.py", "--max-model-len 1024", "serve_llama_cpp.py"):
         assert tool in page, tool
         assert tool in run, tool
