@@ -50,6 +50,8 @@ def named(label: str, row: str = "row") -> Chart:
 @example("datum.x")
 @example("\u2028 \u2029 \x85")
 @example("'); signal('width")
+@example("\U0001d4e3" * 60)
+@example("a" + "\U0001f9d1" * 59)
 @settings(max_examples=25)
 def test_any_name_is_drawn_as_text(name: str) -> None:
     """vl-convert aborts the process for characters that XML lacks."""

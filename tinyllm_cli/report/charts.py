@@ -116,7 +116,7 @@ def categories(field: str, labels: Sequence[str]) -> Any:
     import altair
 
     longest = max(len(line) for label in labels for line in label.split("\n"))
-    axis = altair.Axis(labelExpr=_LINES, ticks=False, domain=False, minExtent=_LETTER * longest, labelLimit=WIDTH)
+    axis = altair.Axis(labelExpr=_LINES, ticks=False, domain=False, minExtent=_LETTER * longest)
     return altair.Y(f"{field}:N", sort=None, title=None, axis=axis)
 
 
@@ -153,7 +153,7 @@ _LINES = "split(datum.label, '\\n')"
 def _legend(symbol: str) -> Any:
     import altair
 
-    return altair.Legend(orient="bottom", direction="vertical", title=None, labelLimit=WIDTH, symbolType=symbol,
+    return altair.Legend(orient="bottom", direction="vertical", title=None, symbolType=symbol,
                          labelExpr=_LINES)  # fmt: skip
 
 
@@ -198,6 +198,7 @@ def draw(
     )  # fmt: skip
 
 
+# Without limits: Vega shortens a text to its limit by UTF-16 units, and vl-convert refuses half a character.
 _CONFIG: dict[str, Any] = {
     "background": "transparent",
     "font": "system-ui, sans-serif",
@@ -206,9 +207,10 @@ _CONFIG: dict[str, Any] = {
     "axis": {
         "labelColor": "var(--dim)", "labelFontSize": 12, "titleColor": "var(--ink)", "titleFontSize": 12,
         "titleFontWeight": "normal", "gridColor": "var(--line)", "domainColor": "var(--dim)",
-        "tickColor": "var(--dim)", "labelLimit": 180,
+        "tickColor": "var(--dim)", "labelLimit": 0,
     },
-    "legend": {"labelColor": "var(--ink)", "labelFontSize": 12, "symbolSize": 70, "rowPadding": 3, "offset": 8,
+    "legend": {"labelColor": "var(--ink)", "labelLimit": 0, "labelFontSize": 12, "symbolSize": 70,
+               "rowPadding": 3, "offset": 8,
                "layout": {"bottom": {"direction": "vertical", "anchor": "start", "margin": 2}},
                "symbolStrokeColor": "var(--dim)", "symbolFillColor": "transparent"},
     "rule": {"color": "var(--dim)"},
