@@ -45,7 +45,8 @@ LAYERS = (
     {"records"},
     {"datasets", "datasets.procedural"},
     {"config"},
-    {"currency", "errors", "events", "signals", "files", "iteration", "stats", "terminal"},
+    {"currency", "ranges", "signals", "files", "iteration", "stats", "terminal"},
+    {"errors", "events"},
 )
 """From the top down. A part imports parts of lower layers; within a layer only the pairs in WITHIN."""
 
@@ -77,6 +78,7 @@ ALLOWED = {
         "maintenance",
         "merging",
         "publish",
+        "ranges",
         "rationales",
         "rationales.gates",
         "records",
@@ -109,6 +111,7 @@ ALLOWED = {
         "experiments",
         "experiments.cluster",
         "export",
+        "ranges",
         "rationales",
         "records",
         "report",
@@ -137,11 +140,11 @@ ALLOWED = {
         "store",
         "terminal",
     },
-    "config": {"currency", "errors"},
+    "config": {"currency", "errors", "ranges"},
     "currency": set(),
     "datasets": {"config", "errors"},
     "datasets.procedural": {"datasets", "errors"},
-    "elicitation": {"config", "currency", "datasets", "errors", "events", "iteration", "records", "store"},
+    "elicitation": {"config", "currency", "datasets", "errors", "events", "iteration", "ranges", "records", "store"},
     "errors": set(),
     "evaluation": {"config", "datasets", "errors", "files", "iteration", "rationales", "records", "store", "students"},
     "events": set(),
@@ -165,6 +168,7 @@ ALLOWED = {
     "ingestion": {"config", "datasets", "errors", "events", "records", "store"},
     "iteration": set(),
     "maintenance": {"datasets", "errors", "files", "records", "store", "students", "training"},
+    "ranges": {"errors"},
     "publish": {"currency", "errors", "records", "stats", "store", "training"},
     "merging": {"errors", "files", "store", "training"},
     "rationales": {
@@ -317,7 +321,7 @@ def test_students_and_reports_stay_apart_from_what_they_must_not_know() -> None:
 
 
 def test_few_modules_lie_flat() -> None:
-    assert len(list((ROOT / "tinyllm_cli").glob("*.py"))) <= 10
+    assert len(list((ROOT / "tinyllm_cli").glob("*.py"))) <= 11
 
 
 @pytest.mark.parametrize(("part", "path"), list(sources("tinyllm_cli")), ids=lambda value: str(value)[-40:])

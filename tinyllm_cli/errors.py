@@ -9,6 +9,8 @@ TinyLLMError         displayed to the user as it is; `hint` says what to do next
 
 from __future__ import annotations
 
+import shlex
+
 
 class TinyLLMError(Exception):
     exit_code = 1
@@ -44,3 +46,13 @@ def choices(names: object) -> str:
     """`a, b, c`, sorted, for a hint that lists what is available."""
     listed = sorted(map(str, names)) if isinstance(names, (list, tuple, set, frozenset, dict)) else [str(names)]
     return ", ".join(listed) if listed else "none"
+
+
+def command_text(*words: object) -> str:
+    """`tinyllm` with these words as the shell takes them, for a hint. Names and paths may hold spaces and quotes."""
+    return shlex.join(["tinyllm", *map(as_word, words)])
+
+
+def as_word(value: object) -> str:
+    """A value of an option as text that reads back as the same value."""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -141,7 +141,7 @@ def test_wrong_names_are_errors(inside: Command, tmp_path: Path) -> None:
         (("--teacher", "nobody"), "no teacher called 'nobody'"),
         (("--dataset", "riddle"), "no data set called 'riddle'"),
         (("--split", "valid"), "No data set has rationales for its valid split"),
-        (("--split", "valid", "--dataset", "toy"), "tinyllm elicit --teacher TEACHER --dataset toy --split valid"),
+        (("--split", "valid", "--dataset", "toy"), "tinyllm elicit --teacher NAME --dataset toy --split valid"),
         (("--split", "tset", "--dataset", "toy"), "'tset' is not one of"),
     ):
         done = inside("gate", *arguments)

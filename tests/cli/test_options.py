@@ -71,7 +71,7 @@ def test_an_alpha_for_an_unknown_teacher_lists_teachers(tinyllm: Command, script
 def test_a_dataset_without_rationales_says_how_to_get_them(tinyllm: Command, tmp_path: Path) -> None:
     write_dataset(tmp_path / "toy", train=4)
     assert tinyllm("import", "toy").returncode == 0
-    failed(tinyllm("distill", "--dataset", "toy"), 2, "no rationales", "tinyllm elicit --teacher expert --dataset toy")
+    failed(tinyllm("distill", "--dataset", "toy"), 2, "no rationales", "tinyllm elicit --teacher NAME --dataset toy")
     failed(tinyllm("distill", "--alpha", "t5=1", "--dataset", "toy"), 2, "no rationales of t5")
 
 

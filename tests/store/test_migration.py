@@ -15,8 +15,8 @@ from backends.scripted import ScriptedTeacher
 from tests.conftest import Command, make_questions, ring
 from tinyllm_cli.config import TeacherSpec
 from tinyllm_cli.elicitation.elicit import elicit
+from tinyllm_cli.elicitation.job import Job, asking_for
 from tinyllm_cli.elicitation.prompts import build_prompt, draw_examples
-from tinyllm_cli.elicitation.requests import Job, asking_for
 from tinyllm_cli.records.elicitation import Recipe
 from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.store.migrations import APPLICATION_ID, migrations

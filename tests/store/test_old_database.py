@@ -21,8 +21,8 @@ from backends.base import Sampling
 from backends.scripted import ScriptedTeacher
 from tinyllm_cli.config import TeacherSpec, load_settings
 from tinyllm_cli.elicitation.elicit import elicit
+from tinyllm_cli.elicitation.job import Job, asking_for
 from tinyllm_cli.elicitation.prompts import recorded_prompt
-from tinyllm_cli.elicitation.requests import Job, asking_for
 from tinyllm_cli.evaluation.evaluate import QuestionSlice, evaluate_teacher
 from tinyllm_cli.evaluation.targets import model_subject, run_subject
 from tinyllm_cli.experiments import availability

@@ -199,7 +199,7 @@ def _record(project: Project, dataset: str, files: RecordedFiles, on_event: OnEv
     """Store one teacher's files, split by split."""
     from backends.base import Sampling
     from tinyllm_cli.elicitation.budget import Budget
-    from tinyllm_cli.elicitation.requests import Job
+    from tinyllm_cli.elicitation.job import Job
     from tinyllm_cli.elicitation.session import AlwaysConsent, ElicitationSession
     from tinyllm_cli.ingestion.recordings import opened
     from tinyllm_cli.records.elicitation import Recipe

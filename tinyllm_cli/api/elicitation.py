@@ -13,7 +13,7 @@ from tinyllm_cli.events import Notice, OnEvent, Progress, ignore_events
 if TYPE_CHECKING:
     from backends.base import Sampling
     from tinyllm_cli.config import TeacherSpec
-    from tinyllm_cli.elicitation.requests import Job
+    from tinyllm_cli.elicitation.job import Job
     from tinyllm_cli.elicitation.results import ElicitResult, PreviewResult
     from tinyllm_cli.elicitation.session import Consent, ElicitationSession
 
@@ -153,7 +153,7 @@ def _jobs(
     project: Project, teachers: Sequence[str], dataset: str, options: ElicitOptions, on_event: OnEvent
 ) -> list[Job]:
     from tinyllm_cli.config import match_name
-    from tinyllm_cli.elicitation.requests import Job
+    from tinyllm_cli.elicitation.job import Job
     from tinyllm_cli.elicitation.unset_sampling import unset_sampling_notice
     from tinyllm_cli.ingestion.ingest import ingest_named
     from tinyllm_cli.records.elicitation import Recipe

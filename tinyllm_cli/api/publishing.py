@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
-from tinyllm_cli.errors import UsageProblem, choices
+from tinyllm_cli.errors import UsageProblem, choices, command_text
 from tinyllm_cli.events import Notice, OnEvent, ignore_events
 
 if TYPE_CHECKING:
@@ -183,7 +183,8 @@ def _rationales(project: Project, options: PushOptions, license: str | None, on_
     rows = training_rows(data.training_questions, "columns", {one.teacher: one.alpha for one in planned.plan.active})
     files = rationale_files(rows)
     if not files:
-        raise UsageProblem(f"{dataset} has no rationales to publish.", f"Run: tinyllm elicit --dataset {dataset}")
+        command = command_text("elicit", "--teacher", "NAME", "--dataset", dataset)
+        raise UsageProblem(f"{dataset} has no rationales to publish.", f"Run: {command}")
     facts = facts_of_rationales(project.store, dataset, data.lineage, asdict(gates) if gates else None)
     facts = _licensed(facts, options)
     paths = {teacher: file.path for teacher, file in files.items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from tinyllm_cli.api.project import Project
 from tinyllm_cli.api.rationales import dataset_of
 from tinyllm_cli.events import OnEvent, ignore_events
+from tinyllm_cli.ranges import check_icl
 
 if TYPE_CHECKING:
     from tinyllm_cli.rationales.leakage_summary import LeakageResult
@@ -104,6 +105,7 @@ def _scoring(project: Project, options: UsefulnessOptions, on_event: OnEvent) ->
     from tinyllm_cli.students.model_names import absolute, loaded_once
 
     split, kind = options.get("split", "train"), options.get("rationales", "forced")
+    check_icl(options.get("icl"))
     dataset = dataset_of(project, split, options.get("dataset"), on_event)
     query = TextQuery(
         dataset=dataset, split=split, limit=options.get("limit"),

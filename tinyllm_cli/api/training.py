@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from tinyllm_cli.api.project import Project
 from tinyllm_cli.errors import UsageProblem, choices
 from tinyllm_cli.events import Finished, Notice, OnEvent, ignore_events
+from tinyllm_cli.ranges import check_icl
 
 if TYPE_CHECKING:
     from tinyllm_cli.records.runs import Run
@@ -200,6 +201,7 @@ def check_options(options: DistillOptions) -> None:
             f"{without} trains on no rationales, which --shuffle-rationales and --icl are about.",
             "Remove them, or choose another method or --alpha.",
         )
+    check_icl(options.get("icl"))
     settings = options.get("settings", {})
     if settings.get("warmup_steps") and settings.get("schedule") == "constant":
         raise UsageProblem(

@@ -13,7 +13,7 @@ from tinyllm_cli.audit.checks import CheckResult, errors_of, findings
 from tinyllm_cli.audit.choices import RationaleChoices
 from tinyllm_cli.audit.measure import Measure
 from tinyllm_cli.audit.summary import OnAudited, Survey, survey
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.store import Store
 
@@ -76,7 +76,8 @@ def datasets_to_audit(store: Store) -> list[str]:
         known = store.questions.names()
         raise UsageProblem(
             "No data set in the database has rationales for its training questions.",
-            f"Run: tinyllm elicit --teacher NAME --dataset {known[0] if known else 'everyday'}"
+            "Run: "
+            + command_text("elicit", "--teacher", "NAME", "--dataset", known[0] if known else "everyday")
             + (" (or, for the questions alone, tinyllm audit --dataset NAME)" if known else ""),
         )
     return found

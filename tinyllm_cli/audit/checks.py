@@ -14,6 +14,7 @@ from tinyllm_cli.audit.question_stats import InputLengths, SameOptions
 from tinyllm_cli.audit.summary import Survey
 from tinyllm_cli.audit.teacher_stats import TeacherQuality
 from tinyllm_cli.datasets.duplicates import DuplicatePair, Repeats
+from tinyllm_cli.errors import command_text
 from tinyllm_cli.records.elicitation import Repeated
 
 KINDS = (
@@ -89,7 +90,7 @@ def _of_teachers(survey: Survey, measure: Measure | None, limits: Thresholds) ->
     if not learned and _LEARNED in survey.splits:
         yield CheckResult(kind="no-rationales", dataset=name, severity="error",
                       text=f"No teacher has a rationale for {name}, split {_LEARNED}.",
-                      hint=f"Run: tinyllm elicit --teacher NAME --dataset {name}")  # fmt: skip
+                      hint=f"Run: {command_text('elicit', '--teacher', 'NAME', '--dataset', name)}")  # fmt: skip
     for teacher in survey.silent.get(_LEARNED, ()):
         yield CheckResult(kind="no-rationales", dataset=name, severity="error",
                       text=f"{teacher} was asked about {name}, split {_LEARNED}, and gave no usable reply.",
@@ -178,7 +179,7 @@ def _of_inputs(dataset: str, lengths: InputLengths, measure: Measure, limits: Th
             kind="inputs-cut", dataset=dataset, severity=_severity(lengths.cut > limits.inputs_cut * lengths.questions),
             text=f"{_of(lengths.cut, lengths.questions)} {where} are longer than --max-input {measure.max_input} and"
             f" are truncated (longest: {lengths.longest} tokens).",
-            hint=f"Train and evaluate with --max-input {lengths.longest}.",
+            hint=f"Train with --max-input {lengths.longest}.",
         )  # fmt: skip
     if lengths.alike:
         yield CheckResult(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinyllm_cli.audit.measure import Measure
+from tinyllm_cli.errors import command_text
 from tinyllm_cli.iteration import batched
 from tinyllm_cli.rationales.gates.topic import off_topic
 from tinyllm_cli.rationales.selection import best_covered
@@ -173,13 +173,13 @@ def elicit_command(store: Store, own: TeacherSet, samples: int) -> str | None:
     recipe = own.source.recipe
     if recipe.template != TEMPLATE or recipe.icl is None or backend == "recorded":
         return None
-    words = ["tinyllm", "elicit", "--teacher", own.source.teacher, "--dataset", own.dataset, "--split", own.split]
-    words += ["--icl", str(recipe.icl)] if recipe.icl != Recipe().icl else []
+    words: list[object] = ["elicit", "--teacher", own.source.teacher, "--dataset", own.dataset, "--split", own.split]
+    words += ["--icl", recipe.icl] if recipe.icl != Recipe().icl else []
     words += [] if recipe.teacher_forcing else ["--no-teacher-forcing"]
-    words += ["--samples", str(samples)] if samples > 1 else []
-    words += ["--temperature", f"{sampling.temperature:g}"] if sampling.temperature is not None else []
-    words += ["--top-p", f"{sampling.top_p:g}"] if sampling.top_p is not None else []
-    words += ["--max-tokens", str(sampling.max_tokens)]
+    words += ["--samples", samples] if samples > 1 else []
+    words += ["--temperature", sampling.temperature] if sampling.temperature is not None else []
+    words += ["--top-p", sampling.top_p] if sampling.top_p is not None else []
+    words += ["--max-tokens", sampling.max_tokens]
     if recipe.icl == 0 or recipe.seed == sampling.seed:  # else it came from tinyllm.toml, which seeds no examples
-        words += ["--seed", str(sampling.seed)]
-    return shlex.join(words)
+        words += ["--seed", sampling.seed]
+    return command_text(*words)

@@ -23,6 +23,7 @@ from tinyllm_cli.cli.options import (
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.audit import show_audit
 from tinyllm_cli.cli.views.console import Console
+from tinyllm_cli.errors import command_text
 
 _DEFAULT_STUDENT = "google/flan-t5-small"
 
@@ -73,7 +74,7 @@ def audit(
         )  # fmt: skip
     show_audit(session.console, found)
     session.console.result(found.as_json())
-    name = found.surveys[0].dataset
-    session.console.next(f"tinyllm inspect QUESTION --dataset {name}, or tinyllm distill --dataset {name}")
+    place = "--dataset", found.surveys[0].dataset
+    session.console.next(f"{command_text('inspect', 'QUESTION', *place)}, or {command_text('distill', *place)}")
     if strict and found.errors:
         raise typer.Exit(1)

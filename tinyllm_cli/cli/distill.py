@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
@@ -20,6 +19,7 @@ from tinyllm_cli.cli.options import (
     Db,
     Debug,
     Gates,
+    Icl,
     Json,
     PerQuestion,
     Quiet,
@@ -30,7 +30,7 @@ from tinyllm_cli.cli.options import (
 from tinyllm_cli.cli.session import Session, command_line, guarded
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.distill import show_plan, show_run
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.training.distributed import is_first
 
@@ -86,9 +86,7 @@ def distill(
     ] = None,
     per_question: PerQuestion = None,
     choose: Choose = None,
-    icl: Annotated[
-        int | None, _choice(min=0, help="Use only rationales elicited with this number of in-context examples.")
-    ] = None,
+    icl: Icl = None,
     shuffle_rationales: Annotated[
         bool, _choice("--shuffle-rationales", help="A control: each question gets another question's rationales.")
     ] = False,
@@ -223,8 +221,7 @@ def distill(
         )  # fmt: skip
         console.say(f"Inference trains nothing: evaluate {student} as it is.")
         console.result({"run": None, "method": "inference", "student": student})
-        asked = ["tinyllm", "eval", "--model", student, *(["--dataset", dataset] if dataset else [])]
-        console.next(shlex.join(asked))
+        console.next(command_text("eval", "--model", student, *(["--dataset", dataset] if dataset else [])))
         return
     options = DistillOptions(
         alpha=alpha, method=method, dataset=dataset, student=student, limit=limit, valid_limit=valid_limit,

@@ -16,6 +16,7 @@ from tinyllm_cli.cli.session import Session, command_line, guarded, without
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.elicit import TerminalConsent, show_part, show_preview
 from tinyllm_cli.errors import UsageProblem, WorldProblem
+from tinyllm_cli.ranges import ICL, SAMPLES, SAMPLING
 
 if TYPE_CHECKING:
     from tinyllm_cli.elicitation.results import ElicitResult
@@ -37,7 +38,9 @@ def elicit(
                           autocompletion=dataset_names),
     ],
     split: Split = "train",
-    icl: Annotated[int, typer.Option(min=0, max=16, help="In-context examples, drawn from train; 0: none.")] = 2,
+    icl: Annotated[
+        int, typer.Option(min=ICL[0], max=ICL[1], help="In-context examples, drawn from train; 0: none.")
+    ] = 2,
     teacher_forcing: Annotated[
         bool,
         typer.Option(
@@ -46,16 +49,22 @@ def elicit(
         ),
     ] = True,
     limit: QuestionLimit = None,
-    samples: Annotated[int, typer.Option(min=1, max=1000, help="Rationales per question.")] = 1,
+    samples: Annotated[int, typer.Option(min=SAMPLES[0], max=SAMPLES[1], help="Rationales per question.")] = 1,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0.0, max=100.0, help="Sampling temperature; 0: greedy.",
+        typer.Option(min=SAMPLING["temperature"][0], max=SAMPLING["temperature"][1],
+                     help="Sampling temperature; 0: greedy.",
                      show_default="0; a hosted teacher's endpoint decides"),
     ] = None,
     top_p: Annotated[
-        float | None, typer.Option(min=0.01, max=1.0, help="Nucleus sampling.", show_default="1; hosted: as above")
+        float | None, typer.Option(min=SAMPLING["top_p"][0], max=SAMPLING["top_p"][1], help="Nucleus sampling.",
+                                    show_default="1; hosted: as above"),
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest reply in tokens.", show_default="256")] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(min=SAMPLING["max_tokens"][0], max=SAMPLING["max_tokens"][1], help="Longest reply in tokens.",
+                     show_default="256"),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of in-context examples and sampling.", show_default="0")
     ] = None,

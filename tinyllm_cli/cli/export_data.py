@@ -18,6 +18,7 @@ from tinyllm_cli.cli.options import (
     Db,
     Debug,
     Gates,
+    Icl,
     Json,
     MaxTarget,
     PerQuestion,
@@ -59,9 +60,7 @@ def export_data(
     samples: Annotated[
         int | None, _choice(min=1, help="Use the best K of several samples per question.", show_default="all")
     ] = None,
-    icl: Annotated[
-        int | None, _choice(min=0, help="Use only rationales elicited with this number of in-context examples.")
-    ] = None,
+    icl: Icl = None,
     rationales: Rationales = "forced",
     per_question: PerQuestion = None,
     choose: Choose = None,

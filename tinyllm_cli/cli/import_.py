@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,7 +18,7 @@ from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.elicit import show_part
 from tinyllm_cli.datasets.layout import parse_mapping, parse_options, parse_shares
 from tinyllm_cli.datasets.procedural.problem import FamilyName
-from tinyllm_cli.errors import UsageProblem, WorldProblem
+from tinyllm_cli.errors import UsageProblem, WorldProblem, command_text
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.data import ImportResult, ProceduralOptions
@@ -149,10 +148,8 @@ def import_data(
     if not teacher_forcing and not any(found.teachers for found in results):
         console.note("No rationales were found, so --no-teacher-forcing had no effect.")
     last = results[-1]
-    named = shlex.quote(last.dataset)
-    console.next(
-        f"tinyllm audit --dataset {named}" if last.teachers else f"tinyllm elicit --teacher NAME --dataset {named}"
-    )
+    following = ["audit"] if last.teachers else ["elicit", "--teacher", "NAME"]
+    console.next(command_text(*following, "--dataset", last.dataset))
 
 
 def _check_imported(found: ImportResult) -> None:

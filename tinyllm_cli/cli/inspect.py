@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, MaxTarg
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.inspect import show
+from tinyllm_cli.errors import command_text
 
 if TYPE_CHECKING:
     from tinyllm_cli.store.question_lookup import Place
@@ -48,7 +48,7 @@ def inspect(
     for renderable in show(found, prompts=prompts):
         session.console.show(renderable)
     session.console.result(found.as_json())
-    session.console.next(f"tinyllm audit --dataset {shlex.quote(places[0].dataset)}")
+    session.console.next(command_text("audit", "--dataset", places[0].dataset))
 
 
 def _choose(session: Session, places: list[Place]) -> None:

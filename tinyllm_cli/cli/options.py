@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from tinyllm_cli.cli.completion import dataset_names, run_numbers, teacher_names
+from tinyllm_cli.ranges import ICL
 from tinyllm_cli.records.settings import RationaleKind, TextChoice
 
 _COMMON = "Common options"
@@ -47,6 +48,13 @@ Rationales = Annotated[
         " in the right answer; correct-or-forced: forced where a question has no correct one.",
     ),
 ]
+Icl = Annotated[
+    int | None,
+    _choice(
+        min=ICL[0], max=ICL[1], help="Use only rationales elicited with this number of in-context examples.",
+        show_default="any",
+    ),
+]  # fmt: skip
 PerQuestion = Annotated[
     int | None,
     _choice(min=1, help="Use the best N texts of all teachers per question, by --choose.", show_default="all"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -26,7 +25,7 @@ from tinyllm_cli.cli.options import (
 )
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.console import Console
-from tinyllm_cli.errors import UsageProblem, WorldProblem
+from tinyllm_cli.errors import UsageProblem, WorldProblem, command_text
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.evaluation import Predictor
@@ -246,7 +245,7 @@ def _report(console: Console, found: FileCheck, report: PredictionSummary, out: 
 
 
 def _next(student: Predictor, model: str | None) -> str:
-    who = f"--model {shlex.quote(model)}" if model is not None else f"--{student.config.name}"
+    who = ["--model", model] if model is not None else [f"--{student.config.name}"]
     if student.teachers and not student.config.prefixes and model is None:  # other models know no teacher's style
-        return f"tinyllm predict {who} --explain-as {student.teachers[0]}"
-    return f"tinyllm eval {who}"
+        return command_text("predict", *who, "--explain-as", student.teachers[0])
+    return command_text("eval", *who)

@@ -17,6 +17,7 @@ from tinyllm_cli.cli.options import (
     Db,
     Debug,
     Gates,
+    Icl,
     Json,
     MaxTarget,
     QuestionLimit,
@@ -29,7 +30,7 @@ from tinyllm_cli.cli.options import (
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.usefulness import show_leakage, show_learnability, show_usefulness
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 
 if TYPE_CHECKING:
     from tinyllm_cli.rationales.score_summary import TeacherLearnability, TeacherUsefulness
@@ -54,9 +55,7 @@ def usefulness(
     rationales: Rationales = "forced",
     gates: Gates = True,
     max_target: MaxTarget = 256,
-    icl: Annotated[
-        int | None, typer.Option(min=0, help="Only rationales elicited with this number of in-context examples.")
-    ] = None,
+    icl: Icl = None,
     mask_answer: Annotated[
         bool, typer.Option(help="Mask the answer's name in the rationale. `distill` uses masked scores.")
     ] = True,
@@ -105,6 +104,9 @@ def usefulness(
         return
     if measure == "learnability":
         show_learnability(console, learned)
+        if split != "train":
+            console.next(command_text("audit", "--dataset", learned.dataset))
+            return
         by_student = _words({"--student": model, "--alpha": _alpha(teacher, learned.teachers)})
         choosing = ["tinyllm", "distill", "--dataset", learned.dataset, "--per-question", "1"]
         console.next(shlex.join([*choosing, "--choose", "learnability", *by_student, *same_texts]))

@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.ranges import SAMPLING
 
-_RANGES = {
-    "temperature": (0, 100),
-    "top_p": (0.01, 1),
-    "max_tokens": (1, 10_000_000),
-    "seed": (-(2**63), 2**63 - 1),
-}
 _TAKES = {
     "temperature": "a number from 0 to 100",
     "top_p": "a number from 0.01 to 1",
@@ -19,7 +14,7 @@ _TAKES = {
     "seed": "a whole number",
     "stop": "a list of texts",
 }
-_SAMPLING = ("stop", *_RANGES)
+_SAMPLING = ("stop", *SAMPLING)
 
 
 def take_sampling(table: dict[str, Any], where: str) -> dict[str, Any]:
@@ -36,5 +31,5 @@ def _possible(key: str, value: Any) -> bool:
     if key == "stop":
         return isinstance(value, list) and all(isinstance(text, str) and text for text in value)
     kind = (int, float) if key in ("temperature", "top_p") else int
-    low, high = _RANGES[key]
+    low, high = SAMPLING[key]
     return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high

@@ -16,7 +16,7 @@ from tinyllm_cli.datasets.layout import Layout
 from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.datasets.rows import format_of, read_rows
-from tinyllm_cli.errors import UsageProblem, WorldProblem
+from tinyllm_cli.errors import UsageProblem, WorldProblem, command_text
 
 REVISION = "refs/convert/parquet"
 HubRow = Mapping[str, Any]
@@ -113,6 +113,7 @@ class HubDataset:
                 raise  # a full or read-only disk, not the hub
             raise WorldProblem(
                 f"The data set {self.name} ({self.repository}) is not on this machine and the hub can't be reached.",
-                f"Three ways on: a local copy of its files (tinyllm import FOLDER --name {self.name}), the embedded"
-                " data set (--dataset everyday), or a mirror (HF_ENDPOINT).",
+                "Three ways on: a local copy of its files"
+                f" ({command_text('import', 'FOLDER', '--name', self.name)}), the embedded data set (--dataset"
+                " everyday), or a mirror (HF_ENDPOINT).",
             ) from error

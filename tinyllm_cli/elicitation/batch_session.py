@@ -12,7 +12,7 @@ import backends
 from backends.base import Batches, Batching, OutOfReach, Teacher
 from tinyllm_cli.elicitation.batch_collect import BatchStatus, Collector
 from tinyllm_cli.elicitation.batch_submit import Submitted, outcome, submit
-from tinyllm_cli.elicitation.requests import Job
+from tinyllm_cli.elicitation.job import Job
 from tinyllm_cli.elicitation.results import BatchSummary, Pilot, TeacherElicitation
 from tinyllm_cli.elicitation.session import ElicitationSession
 from tinyllm_cli.errors import InterruptedByUser, UsageProblem

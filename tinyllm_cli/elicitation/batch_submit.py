@@ -17,7 +17,8 @@ from typing import BinaryIO
 from backends.base import Batches, OutOfReach, Teacher, TeacherError
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import ElicitationCounts, SkippedCounts
-from tinyllm_cli.elicitation.requests import Job, MissingRationales, PlannedRequest, format_request_id
+from tinyllm_cli.elicitation.job import Job
+from tinyllm_cli.elicitation.requests import MissingRationales, PlannedRequest, format_request_id
 from tinyllm_cli.errors import TinyLLMError
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt
 from tinyllm_cli.store import Store

@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 from backends.base import Answer, Hosted, PaceChange, Sampling, Teacher
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import ElicitationCounts
+from tinyllm_cli.elicitation.job import Job
 from tinyllm_cli.elicitation.live import LiveProgress
-from tinyllm_cli.elicitation.requests import Job, MissingRationales, RequestQueue
+from tinyllm_cli.elicitation.requests import MissingRationales, RequestQueue
 from tinyllm_cli.records.elicitation import ElicitationConfig
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.elicitations import Worker

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from backends.base import Charging, Hosted, Request, Sampling, Teacher
 from tinyllm_cli.elicitation.counts import ElicitationCounts, SkippedCounts
-from tinyllm_cli.elicitation.requests import Job, MissingRationales
+from tinyllm_cli.elicitation.job import Job
+from tinyllm_cli.elicitation.requests import MissingRationales
 from tinyllm_cli.store import Store
 
 _BYTES_PER_TOKEN = 4

@@ -5,20 +5,19 @@ Holds the prompts in flight and a page of questions, never the data set.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from backends.base import Completion, Failure, Message, Outcome, Request, Sampling, Selective, Teacher
-from tinyllm_cli.config import TeacherSpec
+from backends.base import Completion, Failure, Message, Outcome, Request, Selective, Teacher
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import SkippedCounts
+from tinyllm_cli.elicitation.job import RECORDED, check, config_of
+from tinyllm_cli.elicitation.job import Job as Job
 from tinyllm_cli.elicitation.prompts import build_prompt, draw_examples, recorded_prompt
-from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.iteration import batched
-from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, RationaleSet, Recipe
+from tinyllm_cli.records.elicitation import Prompt
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.elicitations import RequestId, Worker
 from tinyllm_cli.store.rationales import Settled
@@ -27,27 +26,7 @@ _PAGE = 200
 _SHARES = 16
 """The least number of pages, so that several processes share a small data set too."""
 
-MAX_SAMPLES = 1000
 _NAME = re.compile(r"([0-9a-f]{32})-(0|[1-9]\d{0,8})", re.ASCII)
-RECORDED = "recorded"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What to ask which teacher. `limit` counts questions of the split, from its beginning."""
-
-    dataset: str
-    split: str
-    spec: TeacherSpec
-    recipe: Recipe
-    sampling: Sampling
-    samples: int = 1
-    limit: int | None = None
-    leave: frozenset[RequestId] = frozenset()
-    """Missing replies that are not asked for."""
-
-    edits: RationaleSet | None = None
-    """For recorded rationales: the set that they are edits of, and that they join."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,54 +42,6 @@ class PlannedRequest:
     @property
     def request_id(self) -> RequestId:
         return self.prompt.hash, self.request.sample
-
-
-def config_of(store: Store, job: Job, teacher: Teacher) -> ElicitationConfig:
-    """The configuration of this job's rationales: its own, or that of the set that they edit."""
-    return asking_for(job, teacher) if job.edits is None else store.batches.asking_of(job.edits)
-
-
-def asking_for(job: Job, teacher: Teacher) -> ElicitationConfig:
-    """The identity that this job's rationales will have, apart from prompt and sample number."""
-    identity = teacher.identity()
-    sampling = Sampling(max_tokens=0) if job.spec.backend == RECORDED else job.sampling
-    return ElicitationConfig(
-        teacher=job.spec.name,
-        backend=job.spec.backend,
-        model=identity["model"],
-        revision=identity["revision"],
-        sampling=sampling,
-    )
-
-
-def check(store: Store, job: Job) -> dict[str, int]:
-    """Sizes of the data set's splits.
-
-    Raises UsageProblem when the job can't be done with them."""
-    counts = store.questions.splits(job.dataset)
-    if job.split not in counts:
-        raise UsageProblem(f"The data set {job.dataset} has no split '{job.split}'.", f"It has: {', '.join(counts)}.")
-    recorded = job.spec.backend == RECORDED
-    if job.recipe.icl and not counts.get("train") and not recorded:
-        raise UsageProblem(
-            f"In-context examples are drawn from train, and {job.dataset} has no train split.", "Use --icl 0."
-        )
-    if job.samples > MAX_SAMPLES and not recorded:
-        raise UsageProblem(f"--samples {job.samples} is more than {MAX_SAMPLES}, the most for one question.")
-    _check_sampling(job.sampling, 1 if recorded else job.samples)
-    return counts
-
-
-def _check_sampling(sampling: Sampling, samples: int) -> None:
-    if not all(math.isfinite(value) for value in (sampling.temperature, sampling.top_p) if value is not None):
-        raise UsageProblem("Temperature and top_p must be finite numbers.")
-    if samples > 1 and sampling.temperature == 0:
-        raise UsageProblem(f"At temperature 0, {samples} samples would be {samples} copies.", "Add --temperature 0.7.")
-    if samples > 1 and sampling.temperature is None:
-        raise UsageProblem(
-            f"{samples} samples need a temperature: at the endpoint's own default, they may be copies.",
-            "Add --temperature 0.7, or --temperature 1 for a model that accepts no other.",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

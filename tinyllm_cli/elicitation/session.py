@@ -16,7 +16,8 @@ from tinyllm_cli.elicitation.budget import Budget, why_unlisted
 from tinyllm_cli.elicitation.counts import ElicitationCounts
 from tinyllm_cli.elicitation.elicit import elicit
 from tinyllm_cli.elicitation.estimate import after_pilot, unasked
-from tinyllm_cli.elicitation.requests import RECORDED, Job, MissingRationales, config_of
+from tinyllm_cli.elicitation.job import RECORDED, Job, config_of
+from tinyllm_cli.elicitation.requests import MissingRationales
 from tinyllm_cli.elicitation.results import ElicitationPreview, Exchange, Pilot, TeacherElicitation
 from tinyllm_cli.errors import InterruptedByUser, WorldProblem
 from tinyllm_cli.events import Finished, Notice, OnEvent, Progress

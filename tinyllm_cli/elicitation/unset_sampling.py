@@ -6,7 +6,8 @@ from contextlib import closing
 from dataclasses import replace
 
 import backends
-from tinyllm_cli.elicitation.requests import Job, asking_for
+from tinyllm_cli.elicitation.job import Job, asking_for
+from tinyllm_cli.errors import as_word
 from tinyllm_cli.store import Store
 
 
@@ -32,7 +33,8 @@ def unset_sampling_notice(store: Store, job: Job) -> str | None:
     stored = sum(one.rationales for one in sets if one.sampling == former)
     stored += sum(one.requests for one in store.batches.open_ones(job.spec.name) if one.sampling == former)
     if stored and not any(one.sampling == ours for one in sets):
-        options = f"--temperature {sent.temperature:g}" + (f" --top-p {sent.top_p:g}" if sent.temperature else "")
+        options = f"--temperature {as_word(sent.temperature)}"
+        options += f" --top-p {as_word(sent.top_p)}" if sent.temperature else ""
         return (
             f"{stored} rationales of {job.spec.name} for {job.dataset}/{job.split} were elicited with {options}."
             " Add this to continue them; without it, their questions are asked again."

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinyllm_cli.config import Settings
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.experiments.grid import Coverage, ExperimentPlan, Place, PlanBuilder, Setup
 from tinyllm_cli.experiments.journal import SearchConfig, open_study
 from tinyllm_cli.experiments.resources import Estimate, estimate
@@ -119,7 +119,7 @@ def _check(setup: Setup, coverage: Coverage) -> None:
     if not PlanBuilder(setup).alphas(coverage):
         raise UsageProblem(
             f"No teacher has rationales for {coverage.dataset}.",
-            f"Run: tinyllm elicit --teacher NAME --dataset {coverage.dataset}",
+            f"Run: {command_text('elicit', '--teacher', 'NAME', '--dataset', coverage.dataset)}",
         )
     if not coverage.valid:
         raise UsageProblem(

@@ -13,7 +13,7 @@ from typing import cast
 
 from tinyllm_cli import __version__
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.errors import Busy, UsageProblem, WorldProblem, choices
+from tinyllm_cli.errors import Busy, UsageProblem, WorldProblem, choices, command_text
 from tinyllm_cli.export.check import AnswerAgreement, Asked, Format, answers_of, compare
 from tinyllm_cli.export.leftovers import remove_leftovers, temporary_folder
 from tinyllm_cli.files import exclusive
@@ -141,7 +141,7 @@ def _questions(store: Store, run: Run, number: int) -> tuple[str, list[Question]
     if split is None:
         raise UsageProblem(
             f"The data set {run.dataset} has no questions in the database any more, so the export can't be checked.",
-            f"Import them again: tinyllm import FILE --name {run.dataset}",
+            f"Import them again: {command_text('import', 'FILE', '--name', run.dataset)}",
         )
     return split, list(store.questions.iterate(run.dataset, split, number))
 

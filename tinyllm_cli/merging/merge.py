@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.files import belongs_to_database
 from tinyllm_cli.merging.folders import IncomingFolders
 from tinyllm_cli.store import Store
@@ -121,14 +121,15 @@ def _refuse(path: Path, found: Differences) -> None:
         raise UsageProblem(
             f"The data set {one.dataset} is another one in {path}: {one.split} has {one.here} questions here and"
             f" {one.there} there, and '{one.key}' differs.",
-            f"Import the same version in both, or rename one: tinyllm rename dataset {one.dataset} NAME --db {path}",
+            "Import the same version in both, or rename one:"
+            f" {command_text('rename', 'dataset', one.dataset, 'NAME', '--db', path)}",
         )
     if found.teachers:
         teacher = found.teachers[0]
         settings = ", ".join(f"{name} is {here} here and {there} there" for name, here, there in teacher.settings)
         raise UsageProblem(
             f"The teacher {teacher.teacher} is another one in {path}: {settings}.",
-            f"Rename one: tinyllm rename teacher {teacher.teacher} NAME --db {path}",
+            f"Rename one: {command_text('rename', 'teacher', teacher.teacher, 'NAME', '--db', path)}",
         )
     if found.currencies:
         here, there = found.currencies

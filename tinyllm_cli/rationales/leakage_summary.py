@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 
 from tinyllm_cli.datasets.question import Question
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.events import Notice, OnEvent
 from tinyllm_cli.rationales.leakage import Probed, probe
 from tinyllm_cli.rationales.score_summary import TextQuery, texts_of
@@ -70,10 +70,10 @@ def _pairs(store: Store, query: TextQuery, teacher: str, count: int) -> list[tup
     found = list(islice(texts, min(count, sys.maxsize)))
     if not found:
         where = f"{query.dataset}/{query.split}"
+        why = command_text("gate", "--dataset", query.dataset, "--split", query.split, "--teacher", teacher)
         raise UsageProblem(
             f"No rationale of {teacher} for {where} can be probed: there is none, or the gates reject all.",
-            f"See why: tinyllm gate --dataset {query.dataset} --split {query.split} --teacher {teacher}."
-            " Probe them all: --no-gates. Probe other teachers only: --teacher.",
+            f"See why: {why}. Probe them all: --no-gates. Probe other teachers only: --teacher.",
         )
     return found
 

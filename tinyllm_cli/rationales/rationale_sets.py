@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinyllm_cli.config import match_name
-from tinyllm_cli.errors import UsageProblem, choices
+from tinyllm_cli.errors import UsageProblem, choices, command_text
 from tinyllm_cli.rationales.correct import RationaleSources, rationale_sources
 from tinyllm_cli.rationales.selection import best_covered
 from tinyllm_cli.records.elicitation import RationaleSet
@@ -60,6 +60,6 @@ def _known(store: Store, dataset: str, split: str, teachers: Sequence[str]) -> t
             raise UsageProblem(f"{dataset} has no split '{split}'.", f"It has: {choices(splits)}.")
         raise UsageProblem(
             f"There are no rationales for {dataset}, split {split}.",
-            f"Run: tinyllm elicit --teacher TEACHER --dataset {dataset} --split {split}",
+            f"Run: {command_text('elicit', '--teacher', 'NAME', '--dataset', dataset, '--split', split)}",
         )
     return known, sorted({match_name(name, names, "teacher") for name in teachers}) or names

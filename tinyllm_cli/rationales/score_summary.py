@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.events import OnEvent, Progress
 from tinyllm_cli.rationales.correct import RationaleSources, passed_rationales
 from tinyllm_cli.rationales.gates import GateSettings
@@ -183,7 +183,7 @@ def _some(query: TextQuery, scored: Callable[[str], _Summed]) -> dict[str, _Summ
     if not any(one.count for one in found.values()):
         raise UsageProblem(
             f"The gates reject every rationale of {', '.join(found)} here.",
-            f"See why: tinyllm gate --dataset {query.dataset} --split {query.split}",
+            f"See why: {command_text('gate', '--dataset', query.dataset, '--split', query.split)}",
         )
     return found
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.rationales.best_of import Sampled, best_of
 from tinyllm_cli.rationales.correct import INCORRECT, sampling_command
 from tinyllm_cli.rationales.per_question import Candidate, best_texts
@@ -197,7 +197,7 @@ def _nothing_left(rows: TeacherRationales, dropped: Counter[str]) -> UsageProble
     if not any(count for reason, count in dropped.items() if reason != "empty"):
         return UsageProblem(
             f"None of {teacher}'s rationales for {dataset} has any text.",
-            f"Elicit with other settings: tinyllm elicit --teacher {teacher} --dataset {dataset}",
+            f"Elicit with other settings: {command_text('elicit', '--teacher', teacher, '--dataset', dataset)}",
         )
     if dropped[INCORRECT] == sum(count for reason, count in dropped.items() if reason != "empty"):
         return UsageProblem(
@@ -213,7 +213,8 @@ def _nothing_left(rows: TeacherRationales, dropped: Counter[str]) -> UsageProble
     most = ", ".join(f"{gate} {count}" for gate, count in dropped.most_common(3))
     return UsageProblem(
         f"The gates reject every rationale of {teacher} for {dataset} ({most}).",
-        f"See why: tinyllm gate --dataset {dataset} --teacher {teacher}. Learn them without gates: --no-gates.",
+        f"See why: {command_text('gate', '--dataset', dataset, '--teacher', teacher)}. Learn them without gates:"
+        " --no-gates.",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.verdicts import JudgedRationale
 from tinyllm_cli.rationales.weights import Use
@@ -109,16 +109,21 @@ def best_covered(
 
     Raises UsageProblem if there is none."""
     own = [variant for variant in variants if variant.teacher == teacher]
-    option = "" if split == "train" else f" --split {split}"
+    asking = ["elicit", "--teacher", teacher, "--dataset", dataset, *([] if split == "train" else ["--split", split])]
     if not own:
         raise UsageProblem(
             f"The database has no rationales of {teacher} for {dataset}, split {split}.",
-            f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}{option}",
+            f"Run: {command_text(*asking)}",
         )
     fitting = [variant for variant in own if icl is None or variant.recipe.icl == icl]
+    if not fitting and all(variant.recipe.is_recorded for variant in own):
+        raise UsageProblem(
+            f"The prompts of {teacher}'s recorded rationales are unknown, so --icl selects none of them.",
+            "Remove --icl.",
+        )
     if not fitting:
         raise UsageProblem(
             f"{teacher} has no rationales for {dataset} that were elicited with {icl} in-context examples.",
-            f"Run: tinyllm elicit --teacher {teacher} --dataset {dataset}{option} --icl {icl}",
+            f"Run: {command_text(*asking, '--icl', icl)}",
         )
     return max(fitting, key=lambda one: (one.teacher_forcing, one.questions, one.recipe.icl != 0, one.latest))

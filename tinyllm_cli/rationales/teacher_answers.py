@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.replies import own_answer
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.rationales.pairing import rationales_by_question
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
 from tinyllm_cli.store import Store
@@ -60,7 +60,7 @@ def majority(votes: Iterable[tuple[int | None, float]]) -> int | None:
 
 def unforced_command(teacher: str, dataset: str, split: str) -> str:
     """The command that elicits a teacher's own answers."""
-    return f"tinyllm elicit --teacher {teacher} --dataset {dataset} --split {split} --no-teacher-forcing"
+    return command_text("elicit", "--teacher", teacher, "--dataset", dataset, "--split", split, "--no-teacher-forcing")
 
 
 def unforced_sets(store: Store, dataset: str, split: str) -> dict[str, RationaleSet]:

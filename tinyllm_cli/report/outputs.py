@@ -6,6 +6,7 @@ A report replaces an earlier report and nothing else: never the database, never 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,9 +60,11 @@ class Outputs:
 
     def _check_folder(self, folder: Path) -> None:
         if folder.is_file() or folder.suffix.lower() == ".csv":
+            other = folder.with_suffix("")
+            other = folder.with_name(f"{folder.stem}-tables") if other.is_file() else other
             raise UsageProblem(
                 f"--csv takes a folder, not {folder}: the tables have different columns.",
-                f"For example: --csv {folder.with_suffix('')}",
+                f"For example: --csv {shlex.quote(str(other))}",
             )
         own = _listed(folder)
         foreign = sorted(name for name in NAMES if (folder / name).exists() and name not in own)

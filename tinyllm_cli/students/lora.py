@@ -20,7 +20,8 @@ def add_lora(student: Student, *, rank: int, alpha: float, seed: int) -> None:
     widest = max(min(value.shape) for value in student.model.parameters() if value.dim() == 2)
     if rank > widest:
         raise UsageProblem(
-            f"--lora-rank {rank} is more than the rank of any layer of this student ({widest}).", "Try --lora-rank 8."
+            f"--lora-rank {rank} is more than the rank of any layer of this student ({widest}).",
+            f"Try --lora-rank {min(8, widest)}.",
         )
     torch.manual_seed(seed)
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear")  # type: ignore[arg-type]

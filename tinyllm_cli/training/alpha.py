@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tinyllm_cli.config import Settings, default_prefix
 from tinyllm_cli.config.names import match_name
-from tinyllm_cli.errors import UsageProblem, choices
+from tinyllm_cli.errors import UsageProblem, choices, command_text
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, EXPLAIN_PREFIX
 
@@ -70,7 +70,7 @@ def choose(store: Store, settings: Settings, alpha: Alpha | None, dataset: str |
         chosen = dataset or _only_dataset(store, available, set(), finetune=alpha == 0)
         weights = dict.fromkeys(sorted(available.get(chosen, ())), alpha)
         if alpha > 0 and not weights:
-            raise _no_rationales(chosen, "any teacher")
+            raise _no_rationales(chosen, None)
     else:
         pool = available.get(dataset, set()) if dataset else set().union(*available.values())
         weights = named_weights(alpha, pool, settings)
@@ -167,15 +167,14 @@ def _only_dataset(store: Store, available: Mapping[str, set[str]], teachers: set
     if any(available.values()):
         has = "; ".join(f"{name}: {choices(wrote)}" for name, wrote in sorted(available.items()) if wrote)
         raise UsageProblem(f"No data set in the database has {what}.", f"There are rationales for {has}.")
-    example = min(teachers, default="expert")
-    raise UsageProblem(
-        f"No data set in the database has {what}.", f"Run: tinyllm elicit --teacher {example} --dataset everyday"
-    )
+    command = command_text("elicit", "--teacher", min(teachers, default="expert"), "--dataset", "everyday")
+    raise UsageProblem(f"No data set in the database has {what}.", f"Run: {command}")
 
 
-def _no_rationales(dataset: str, teacher: str) -> UsageProblem:
-    named = "expert" if teacher == "any teacher" else teacher
+def _no_rationales(dataset: str, teacher: str | None) -> UsageProblem:
+    """`teacher` is None where any would do."""
+    command = command_text("elicit", "--teacher", teacher or "NAME", "--dataset", dataset)
     return UsageProblem(
-        f"The database has no rationales of {teacher} for {dataset}, split train.",
-        f"Run: tinyllm elicit --teacher {named} --dataset {dataset} (or --alpha 0 for full fine-tuning)",
+        f"The database has no rationales of {teacher or 'any teacher'} for {dataset}, split train.",
+        f"Run: {command} (or --alpha 0 for full fine-tuning)",
     )

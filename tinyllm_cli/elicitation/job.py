@@ -1,0 +1,84 @@
+"""A job: what to ask which teacher, whether that can be done, and under which configuration the replies are stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backends.base import Sampling, Teacher
+from tinyllm_cli.config import TeacherSpec
+from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.ranges import SAMPLES, SAMPLING, check_icl
+from tinyllm_cli.records.elicitation import ElicitationConfig, RationaleSet, Recipe
+from tinyllm_cli.store import Store
+from tinyllm_cli.store.elicitations import RequestId
+
+RECORDED = "recorded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to ask which teacher. `limit` counts questions of the split, from its beginning."""
+
+    dataset: str
+    split: str
+    spec: TeacherSpec
+    recipe: Recipe
+    sampling: Sampling
+    samples: int = 1
+    limit: int | None = None
+    leave: frozenset[RequestId] = frozenset()
+    """Missing replies that are not asked for."""
+
+    edits: RationaleSet | None = None
+    """For recorded rationales: the set that they are edits of, and that they join."""
+
+
+def config_of(store: Store, job: Job, teacher: Teacher) -> ElicitationConfig:
+    """The configuration of this job's rationales: its own, or that of the set that they edit."""
+    return asking_for(job, teacher) if job.edits is None else store.batches.asking_of(job.edits)
+
+
+def asking_for(job: Job, teacher: Teacher) -> ElicitationConfig:
+    """The identity that this job's rationales will have, apart from prompt and sample number."""
+    identity = teacher.identity()
+    sampling = Sampling(max_tokens=0) if job.spec.backend == RECORDED else job.sampling
+    return ElicitationConfig(
+        teacher=job.spec.name,
+        backend=job.spec.backend,
+        model=identity["model"],
+        revision=identity["revision"],
+        sampling=sampling,
+    )
+
+
+def check(store: Store, job: Job) -> dict[str, int]:
+    """Sizes of the data set's splits.
+
+    Raises UsageProblem when the job can't be done with them."""
+    counts = store.questions.splits(job.dataset)
+    if job.split not in counts:
+        raise UsageProblem(f"The data set {job.dataset} has no split '{job.split}'.", f"It has: {', '.join(counts)}.")
+    recorded = job.spec.backend == RECORDED
+    if job.recipe.icl and not counts.get("train") and not recorded:
+        raise UsageProblem(
+            f"In-context examples are drawn from train, and {job.dataset} has no train split.", "Use --icl 0."
+        )
+    if job.samples > SAMPLES[1] and not recorded:
+        raise UsageProblem(f"--samples {job.samples} is more than {SAMPLES[1]}, the most for one question.")
+    check_icl(job.recipe.icl)
+    _check_sampling(job.sampling, 1 if recorded else job.samples)
+    return counts
+
+
+def _check_sampling(sampling: Sampling, samples: int) -> None:
+    for name, (low, high) in SAMPLING.items():
+        value = getattr(sampling, name)
+        if value is not None and not low <= value <= high:
+            raise UsageProblem(f"{name} can't be {value}.", f"It is a number from {low} to {high}.")
+    if samples > 1 and sampling.temperature == 0:
+        raise UsageProblem(f"At temperature 0, {samples} samples would be {samples} copies.", "Add --temperature 0.7.")
+    if samples > 1 and sampling.temperature is None:
+        raise UsageProblem(
+            f"{samples} samples need a temperature: at the endpoint's own default, they may be copies.",
+            "Add --temperature 0.7, or --temperature 1 for a model that accepts no other.",
+        )
