@@ -23,6 +23,7 @@ from backends.hosted.prices import OPENAI_URL, is_private, listed_prices
 from backends.hosted.scheduler import Scheduler
 from backends.hosted.settings import check_settings, checked_url
 from backends.hosted.url_file import UrlFile
+from backends.sampling import sent_sampling
 
 __all__ = ["OpenAICompatibleTeacher"]
 
@@ -93,8 +94,14 @@ class OpenAICompatibleTeacher:
         """Without the endpoint: replicas of one model are one teacher."""
         return {"model": str(self._options["model"]), "revision": ""}
 
+    def sent(self, sampling: Sampling) -> Sampling:
+        return sent_sampling(sampling, self._options["omit"], self._options["extra"])
+
     def describe(self) -> Mapping[str, Any]:
-        return {"endpoints": [one.url for one in self._endpoints if not one.leaving], "api": self._options["api"]}
+        """With the settings that shape each request's body, where there are any."""
+        shaping = {name: self._options[name] for name in ("omit", "extra") if self._options[name]}
+        endpoints = [one.url for one in self._endpoints if not one.leaving]
+        return {"endpoints": endpoints, "api": self._options["api"], **shaping}
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[list[Answer]]:
         stream = iter(requests)

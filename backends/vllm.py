@@ -17,6 +17,7 @@ from backends import take
 from backends.base import Answer, Completion, Request, Sampling, TeacherError
 from backends.fingerprints import model_identity
 from backends.openai_compatible import OpenAICompatibleTeacher
+from backends.sampling import sent_sampling
 from backends.vllm_server import command
 from backends.vllm_server.server import Refused, Server
 
@@ -57,6 +58,9 @@ class VLLMTeacher:
 
     def identity(self) -> Mapping[str, str]:
         return model_identity(self._options["model"], self._options["revision"])
+
+    def sent(self, sampling: Sampling) -> Sampling:
+        return sent_sampling(sampling, (), self._options["extra"])
 
     def describe(self) -> Mapping[str, Any]:
         return self._facts

@@ -226,7 +226,7 @@ BACKENDS_FOR = {
     "api": {"backends.checkpoints"},
     "config": {"backends.cluster", "backends.user_files"},
     "students": {"backends.architectures", "backends.checkpoints", "backends.fingerprints", "backends.model_files"},
-    "elicitation": {"backends.reply_text"},
+    "elicitation": {"backends.reply_text", "backends.sampling"},
     "experiments.cluster": {"backends.cluster"},
     "datasets": {"backends.hub", "backends.row_files", "backends.user_files"},
     "ingestion": {"backends.recorded"},

@@ -18,6 +18,7 @@ from backends.cluster.requests import Outgoing
 from backends.cluster.run import Run
 from backends.cluster.session import INSTALL, Session
 from backends.cluster.settings import ClusterSettings
+from backends.sampling import Shaping
 
 __all__ = ["ClusterTeacher"]
 
@@ -47,6 +48,9 @@ class ClusterTeacher:
     def identity(self) -> Mapping[str, str]:
         """That of the engine: replicas elsewhere are the same teacher."""
         return self._local.identity()
+
+    def sent(self, sampling: Sampling) -> Sampling:
+        return self._local.sent(sampling) if isinstance(self._local, Shaping) else sampling
 
     def describe(self) -> Mapping[str, Any]:
         if self._session is None:

@@ -17,6 +17,7 @@ from backends.hosted.retries import Malformed
 from backends.hosted.server_messages import LONGEST, parsed
 from backends.hosted.thin_post import LARGEST_REPLY, RawReply, ThinPost, check_headers, not_http
 from backends.network import client_options
+from backends.sampling import sampling_fields
 from backends.secrets import without_secrets
 
 if TYPE_CHECKING:
@@ -157,17 +158,8 @@ def _common(url: str, key: ApiKey, timeout: httpx2.Timeout) -> dict[str, Any]:
 
 
 def body_of(request: Request, sampling: Sampling, cap: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON body for `request`, up to `cap` new tokens. Fields in `omit` are left out, those in `extra` go last.
-
-    What is not set is not sent: some models refuse any temperature. Greedy decoding needs no top_p."""
-    body: dict[str, Any] = {"model": options["model"]}
-    if sampling.temperature is not None:
-        body["temperature"] = sampling.temperature
-    if sampling.top_p is not None and (sampling.temperature != 0 or sampling.top_p != 1):
-        body["top_p"] = sampling.top_p
-    body[options["max_tokens_field"]] = cap
-    if sampling.stop:
-        body["stop"] = list(sampling.stop)
+    """The JSON body for `request`, up to `cap` new tokens. Fields in `omit` are left out, those in `extra` go last."""
+    body = {"model": options["model"], **sampling_fields(sampling), options["max_tokens_field"]: cap}
     if sampling.temperature:
         body["seed"] = sampling.seed + request.sample  # samples are different draws
     if options["api"] == "chat":

@@ -115,11 +115,12 @@ class _Submission:
         self._store, self._worker, self._batches = store, worker, batches
         self._budget, self._watch, self._files = budget, watch, files
         self._filling: _Filling | None = None
+        self._sampling = worker.asking.sampling
         self.requests = 0
         self.out_of_budget = False
 
     def run(self, missing: MissingRationales) -> Submitted:
-        elsewhere = 0
+        self._sampling, elsewhere = missing.sampling, 0
         try:
             for page in missing.pages(self._worker):
                 elsewhere += page.skipped.elsewhere
@@ -144,7 +145,7 @@ class _Submission:
             if planned.request_id in fitting:
                 continue
             key = (config.teacher, config.hash, planned.request_id)
-            if not self._budget.reserve(self._batches, planned.request, config.sampling, key):
+            if not self._budget.reserve(self._batches, planned.request, self._sampling, key):
                 self.out_of_budget = True
                 break
             fitting[planned.request_id] = planned
@@ -155,9 +156,7 @@ class _Submission:
         filling = self._filling = self._filling or self._begin()
         taken: list[tuple[Prompt, int]] = []
         for planned in requests:
-            line = self._batches.line(
-                format_request_id(planned.request_id), planned.request, self._worker.asking.sampling
-            )
+            line = self._batches.line(format_request_id(planned.request_id), planned.request, self._sampling)
             full = filling.requests + len(taken) >= self._batches.most_requests
             if full or (filling.size and filling.size + len(line) > self._batches.most_bytes):
                 break

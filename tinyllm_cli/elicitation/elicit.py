@@ -44,7 +44,7 @@ def elicit(
         queue = RequestQueue(missing, worker, teacher, budget, most)
         live = LiveProgress(worker, teacher)
         described = False
-        for answers in _generate(teacher, queue, missing.config.sampling):
+        for answers in _generate(teacher, queue, missing.sampling):
             settled = [queue.settle(request, outcome) for request, outcome in answers]
             if settled:
                 worker.settle(settled)

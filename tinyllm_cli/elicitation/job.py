@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backends.base import Sampling, Teacher
+from backends.sampling import Shaping
 from tinyllm_cli.config import TeacherSpec
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.ranges import SAMPLES, SAMPLING, check_icl
@@ -34,12 +35,41 @@ class Job:
 
 
 def config_of(store: Store, job: Job, teacher: Teacher) -> ElicitationConfig:
-    """The configuration of this job's rationales: its own, or that of the set that they edit."""
-    return asking_for(job, teacher) if job.edits is None else store.batches.asking_of(job.edits)
+    """The configuration of this job's rationales: its own, or that of the set that they edit or continue."""
+    if job.edits is not None:
+        return store.batches.asking_of(job.edits)
+    requested = requested_config(job, teacher)
+    return requested if continues_requested(store, job, teacher) else asking_for(job, teacher)
 
 
 def asking_for(job: Job, teacher: Teacher) -> ElicitationConfig:
-    """The identity that this job's rationales will have, apart from prompt and sample number."""
+    """The identity that this job's rationales will have, apart from prompt and sample number. It has the sampling that
+    the requests hold: `omit` and `extra` of a teacher change it."""
+    requested = requested_config(job, teacher)
+    if not isinstance(teacher, Shaping):
+        return requested
+    return replace(requested, sampling=teacher.sent(requested.sampling))
+
+
+def continues_requested(store: Store, job: Job, teacher: Teacher) -> bool:
+    """Whether this job continues a set under the sampling that was requested, as earlier versions recorded it, although
+    the requests hold another: no question of it is asked again."""
+    sent, requested = asking_for(job, teacher), requested_config(job, teacher)
+    return sent.hash != requested.hash and bool(stored(store, job, requested)) and not stored(store, job, sent)
+
+
+def stored(store: Store, job: Job, config: ElicitationConfig) -> int:
+    """The rationales of a configuration for this job's split and recipe, and its requests in open batches."""
+    sets = (
+        one for one in store.rationales.variants(job.dataset, job.split)
+        if one.teacher == job.spec.name and one.recipe == job.recipe and one.sampling == config.hash
+    )  # fmt: skip
+    open_ones = (one for one in store.batches.open_ones(job.spec.name) if one.sampling == config.hash)
+    return sum(one.rationales for one in sets) + sum(one.requests for one in open_ones)
+
+
+def requested_config(job: Job, teacher: Teacher) -> ElicitationConfig:
+    """The configuration whose sampling is what the user set."""
     identity = teacher.identity()
     sampling = Sampling(max_tokens=0) if job.spec.backend == RECORDED else job.sampling
     return ElicitationConfig(

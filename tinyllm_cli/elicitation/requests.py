@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from backends.base import Completion, Failure, Message, Outcome, Request, Selective, Teacher
+from backends.sampling import Shaping
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import SkippedCounts
@@ -59,6 +60,9 @@ class MissingRationales:
     def __init__(self, store: Store, job: Job, teacher: Teacher) -> None:
         sizes = check(store, job)
         self.config = config_of(store, job, teacher)
+        self.sampling = job.sampling if isinstance(teacher, Shaping) else self.config.sampling
+        """What is asked for; the configuration has what is sent."""
+
         questions, ahead = min(sizes[job.split], job.limit or sizes[job.split]), store.questions.iterate
         if job.spec.backend != RECORDED:
             questions, ahead = store.questions.count_to_ask(job.dataset, job.split, job.limit), store.questions.to_ask
@@ -185,7 +189,7 @@ class RequestQueue:
             if planned.request_id in self._taken:  # a content that repeats within the page
                 self.skipped += SkippedCounts(already=1)
                 continue
-            if not self._budget.reserve(self._teacher, planned.request, self._missing.config.sampling):
+            if not self._budget.reserve(self._teacher, planned.request, self._missing.sampling):
                 self._held = planned
                 return
             self._taken.add(planned.request_id)
