@@ -4,7 +4,9 @@ losing text."""
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 def printable(text: str) -> str:
     """The text with control characters (except tab and line feed) and bidirectional controls replaced by U+FFFD."""
+    if text.isprintable():
+        return text
     return "".join("\N{REPLACEMENT CHARACTER}" if _steers(c) else c for c in text)
 
 
@@ -50,6 +54,48 @@ def plain_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]] =
     return table
 
 
+_MANY = 500
+"""Rows of a table from which Rich takes seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongTable:
+    """A table of plain text that may have many thousand rows."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+    def table(self) -> Table:
+        return plain_table(self.title, self.head, self.rows, self.caption)
+
+    @cached_property
+    def _cells(self) -> list[list[str]]:
+        return [[printable(cell) for cell in row] for row in self.rows]
+
+    def outline(self, wanted: int) -> Table | None:
+        """A table of the widest cell of each column. None where there are few rows, or one does not fit into a line of
+        `wanted` columns."""
+        if len(self.rows) <= _MANY or any("\n" in cell or "\t" in cell for row in self._cells for cell in row):
+            return None
+        widest = [max(column, key=_width) for column in zip(*self._cells, strict=True)]
+        table = plain_table(self.title, self.head, [widest], self.caption)
+        fit(table, wanted)
+        folded = any((column.width or 0) < _width(cell) for column, cell in zip(table.columns, widest, strict=True))
+        return None if folded else table
+
+    def lines(self, widths: Sequence[int]) -> Iterator[str]:
+        """The rows as Rich writes them where each fits into a line."""
+        right = [name.startswith(">") for name in self.head]
+        for row in self._cells:
+            blanks = [" " * (width - _width(cell)) for width, cell in zip(widths, row, strict=True)]
+            padded = (
+                blank + cell if number else cell + blank for number, blank, cell in zip(right, blanks, row, strict=True)
+            )
+            yield f" {(' ' * _BETWEEN).join(padded)} "
+
+
 _LEAST, _LEAST_HEADING = 12, 10  # narrowest width of words, and of a heading's
 _BETWEEN, _EDGES = 3, 2  # columns between two cells; left and right of all
 
@@ -78,6 +124,15 @@ def _least(column: Column, most: int | None) -> int:
     if column.justify == "right":
         return max(line, heading)
     return max(word if most is None else min(line, most), heading)
+
+
+def _width(text: str) -> int:
+    """The columns that a text takes in the terminal."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def _longest(cells: Iterable[RenderableType], between: str | None = None) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from tinyllm_cli.cli.views.console import Console
-from tinyllm_cli.terminal import plain_table
+from tinyllm_cli.terminal import LongTable, plain_table
 
 NAME = st.from_regex(r"[A-Za-z][A-Za-z0-9./-]{0,40}", fullmatch=True)
 FIGURE = st.from_regex(r"[0-9]{1,8}(/[0-9]{1,8}|\.[0-9]{4}| % \([0-9]{1,3} %\))?", fullmatch=True)
@@ -63,3 +63,24 @@ def test_a_narrow_terminal_folds_names_and_keeps_to_its_width() -> None:
         " t",
         "",
     ]
+
+
+@pytest.mark.parametrize("columns", ["200", "60", "20"])
+@pytest.mark.parametrize("caption", ["", "chance 33.3 %\nof all"])
+def test_a_table_of_many_rows_is_what_rich_makes_of_it(
+    columns: str, caption: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In lines that fit, and folded."""
+    monkeypatch.setenv("COLUMNS", columns)
+    rows = [(f"name {number}", "日本" * (number % 3), str(number), "\x1b[1m" * (number % 2)) for number in range(501)]
+    head = ["a long heading", "wide", ">n", "state"]
+    shown = []
+    for one in (
+        plain_table("Plan", head, rows, caption),
+        LongTable(title="Plan", head=head, rows=rows, caption=caption),
+    ):
+        with redirect_stdout(io.StringIO()) as out:
+            Console().show(one)
+        shown.append(out.getvalue())
+    assert shown[0] == shown[1]
+    assert shown[1].count("\n") > 500

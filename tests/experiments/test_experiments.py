@@ -27,7 +27,7 @@ from tinyllm_cli.experiments.best_alpha import AlphaSetting, ValidScore, best_on
 from tinyllm_cli.experiments.grid import Coverage, ExperimentPlan, Setup
 from tinyllm_cli.experiments.journal import SearchConfig, open_study
 from tinyllm_cli.experiments.plans import ablation, alpha_grid, seeds, table1, train_size
-from tinyllm_cli.experiments.resources import History, gpus, jobs_that_fit, seconds, trainings_on_gpus
+from tinyllm_cli.experiments.resources import History, estimate, gpus, jobs_that_fit, seconds, trainings_on_gpus
 from tinyllm_cli.experiments.trials import Search
 from tinyllm_cli.experiments.worker import CellProcess, WorkerEnv
 from tinyllm_cli.ingestion.ingest import ingest
@@ -252,6 +252,18 @@ def test_time_is_estimated_from_trainings_with_as_many_teachers() -> None:
     assert seconds(cell({}, limit=500), sizes, known) == 10 + valid + test
     assert seconds(cell({}, recipe="best"), sizes, known) == 20 * 10 + valid + test
     assert seconds(cell({}), sizes, History(runs=[], evaluations=[])) is None
+
+
+def test_an_estimate_is_the_sum_of_its_cells() -> None:
+    """However many there are: those that differ in their seed alone are looked up once."""
+    known = history(finetune=({}, 8.0), alone=({"ann": 1.0}, 3.0), tinyllm=({"ann": 1.0, "bob": 1.0}, 2.0))
+    every = replace(setup(), seeds=(0, 1, 2))
+    for plan in (train_size(every), ablation(every), table1(every)):
+        alone = [seconds(cell, {"toy": 80}, known) for cell in plan.cells]
+        found = estimate(plan.cells, {"toy": 80}, 1, known)
+        assert found.seconds == sum(one for one in alone if one is not None)
+        assert len(set(alone)) > 2
+        assert found.trainings == sum(cell.distill is not None for cell in plan.cells) > 3
 
 
 def test_the_grid_moves_one_alpha_at_a_time() -> None:

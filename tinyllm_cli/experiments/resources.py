@@ -57,9 +57,12 @@ class Estimate:
 def estimate(cells: Sequence[ExperimentCell], sizes: Mapping[str, int], wanted: int, history: History) -> Estimate:
     """`sizes` are the data sets' numbers of training questions, `wanted` the processes at the same time."""
     students = [cell.distill.student for cell in cells if cell.distill is not None]
-    times = [seconds(cell, sizes, history) for cell in cells]
+    alike = {_kind(cell): cell for cell in cells}  # cells that differ in their seed alone take the same time
+    time_of = {kind: seconds(cell, sizes, history) for kind, cell in alike.items()}
+    times = [time_of[_kind(cell)] for cell in cells]
     known = [one for one in times if one is not None]
-    place = [student_bytes(student, history) for student in students]
+    size_of = {student: student_bytes(student, history) for student in dict.fromkeys(students)}
+    place = [size_of[student] for student in students]
     jobs, reason = jobs_that_fit(list(dict.fromkeys(students)), wanted, history)
     return Estimate(
         trainings=len(students),
@@ -68,6 +71,15 @@ def estimate(cells: Sequence[ExperimentCell], sizes: Mapping[str, int], wanted: 
         jobs=jobs,
         reason=reason,
     )
+
+
+def _kind(cell: ExperimentCell) -> tuple[object, ...]:
+    """What `seconds` depends on, besides the history."""
+    training = cell.distill
+    if training is None:
+        return ()
+    options = tuple(training.options.items())
+    return training.student, training.dataset, training.limit, len(training.teachers), options, cell.evaluate is None
 
 
 def seconds(cell: ExperimentCell, sizes: Mapping[str, int], history: History) -> float | None:

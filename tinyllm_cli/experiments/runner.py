@@ -210,8 +210,12 @@ class _Ended:
     def worthwhile(self, waiting: Sequence[Positioned]) -> list[Positioned]:
         """Without the cells that would fail as an earlier one did; nothing of their kind has succeeded."""
         failing = [cell for cell in self.failed if _loaded(cell) not in self.succeeded]
-        kept = [one for one in waiting if not any(needs_all_of(one[1], cell) for cell in failing)]
-        self.pointless += [cell.label for place, cell in waiting if (place, cell) not in kept]
+        kept: list[Positioned] = []
+        for one in waiting:
+            if any(needs_all_of(one[1], cell) for cell in failing):
+                self.pointless.append(one[1].label)
+            else:
+                kept.append(one)
         return kept
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Literal
 
 from tinyllm_cli.datasets.question import canonical
@@ -85,7 +86,7 @@ class ExperimentCell:
     edition: str = ""
     """Changes with the questions, the rationales and the student's files."""
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """A hash of what is done. A cell that was done in any plan is not repeated."""
         done = [_plain(self.distill), _plain(self.evaluate), self.edition]
@@ -105,7 +106,7 @@ def _plain(part: CellTraining | CellEvaluation | None) -> dict[str, Any] | None:
     """The fields that differ from their defaults, so that a new field does not change the identity of older cells."""
     if part is None:
         return None
-    values = asdict(part)
+    values = {one.name: getattr(part, one.name) for one in fields(part)}
     return {
         name: _same_number(value) for name, value in values.items() if value not in ({}, None) and value is not False
     }

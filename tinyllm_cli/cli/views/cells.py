@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tinyllm_cli.terminal import plain_table
+from tinyllm_cli.terminal import LongTable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tinyllm_cli.experiments.grid import ExperimentPlan
     from tinyllm_cli.records.experiments import Label
     from tinyllm_cli.records.runs import Run
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from tinyllm_cli.store.experiments import StoredCell
 
 
-def plan_table(plan: ExperimentPlan, todo: Collection[int]) -> Table:
+def plan_table(plan: ExperimentPlan, todo: Collection[int]) -> LongTable:
     """`todo` are the positions of the cells to run."""
     labels = [cell.label for cell in plan.cells]
     columns = _columns(labels)
@@ -25,12 +23,12 @@ def plan_table(plan: ExperimentPlan, todo: Collection[int]) -> Table:
         (*(_text(label.get(name)) for name in columns), "to do" if position in todo else "done")
         for position, label in enumerate(labels)
     ]
-    return plain_table(f"Plan of {plan.name}", [*columns, "state"], rows)
+    return LongTable(title=f"Plan of {plan.name}", head=[*columns, "state"], rows=rows)
 
 
 def results_table(
     name: str, cells: Sequence[StoredCell], runs: Mapping[int, Run], results: Mapping[int, Result]
-) -> Table:
+) -> LongTable:
     """Valid accuracy, which selects the checkpoint, and test accuracy with its 95 % interval."""
     from tinyllm_cli.report.terminal import percent
 
@@ -54,7 +52,7 @@ def results_table(
         for one in measured
     }
     head = [*columns, "state", ">run", ">valid", ">test", "95 % interval"]
-    return plain_table(name, head, rows, "\n".join(sorted(chances)))
+    return LongTable(title=name, head=head, rows=rows, caption="\n".join(sorted(chances)))
 
 
 def named(label: Label) -> str:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tinyllm_cli.cli.views import log
 from tinyllm_cli.cli.views.progress import ProgressLines
 from tinyllm_cli.events import Event, Finished, Notice, OnEvent
-from tinyllm_cli.terminal import REORDERING, fit, printable
+from tinyllm_cli.terminal import REORDERING, LongTable, fit, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
 _PROSE = 100
 """Columns of the text below a table."""
@@ -42,23 +43,29 @@ class Console:
         if not self.json:
             self._print(text, error=False)
 
-    def show(self, renderable: RenderableType) -> None:
+    def show(self, renderable: RenderableType | LongTable) -> None:
         """A table or the like, as part of the result."""
         from rich.table import Table
 
-        if not self.json:
-            console = self._rich(error=False)
-            if not isinstance(renderable, Table):
-                console.print(renderable)
-                return
-            title, caption = renderable.title, renderable.caption
-            renderable.title = renderable.caption = None  # Rich breaks them at the table's width, not the terminal's
-            console.width = fit(renderable, console.width)
-            if title:
-                console.print(title)
+        if self.json:
+            return
+        console = self._rich(error=False)
+        if not isinstance(renderable, (Table, LongTable)):
             console.print(renderable)
-            if caption:
-                console.print(caption, "", sep="\n", width=min(console.width, _PROSE))
+            return
+        outline = renderable.outline(console.width) if isinstance(renderable, LongTable) else None
+        table = outline or (renderable.table() if isinstance(renderable, LongTable) else renderable)
+        title, caption = table.title, table.caption
+        table.title = table.caption = None  # Rich breaks them at the table's width, not the terminal's
+        console.width = fit(table, console.width)
+        if title:
+            console.print(title)
+        if outline is not None and isinstance(renderable, LongTable):
+            _print_long(console, renderable, outline)
+        else:
+            console.print(table)
+        if caption:
+            console.print(caption, "", sep="\n", width=min(console.width, _PROSE))
 
     def result(self, value: Any) -> None:
         """The result, a mapping or a dataclass, as one JSON object under --json."""
@@ -205,3 +212,12 @@ class Console:
         from rich.console import Console as RichConsole
 
         return RichConsole(stderr=error)
+
+
+def _print_long(console: Any, long: LongTable, outline: Table) -> None:
+    """Print the rows as Rich does, in a fraction of its time, below the heading of `outline`."""
+    with console.capture() as captured:
+        console.print(outline)
+    *head, _row, bottom = captured.get().splitlines()
+    rows = long.lines([column.width or 0 for column in outline.columns])
+    console.file.writelines(f"{line}\n" for line in (*head, *rows, bottom))

@@ -71,6 +71,8 @@ def confirmed(console: Console, count: int, *, yes: bool) -> bool:
 
 def planned_result(console: Console, scheduled: Schedule) -> None:
     """The plan under --json, where nothing is started."""
+    if not console.json:
+        return
     todo = {place for place, _ in scheduled.todo}
     plan = scheduled.plan
     console.result({
