@@ -286,6 +286,7 @@ def test_the_command_shows_answer_probabilities_and_rationales_as_plain_text(
     assert shown[3].startswith("Explained as owl: ")
     assert "parrot" not in done.stdout
     assert "\x1b" not in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("Next: tinyllm eval --run 1")
 
 
 def test_the_commands_json_has_it_all(ask: Callable[..., Result]) -> None:

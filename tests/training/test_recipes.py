@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from tests.conftest import Command, write_dataset
 from tests.models import make_folder
+from tinyllm_cli.api.training_events import Outlook
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.students.shape import StudentShape, student_shape
+from tinyllm_cli.training.progress import StepReport
 from tinyllm_cli.training.recipes import RECIPES, Situation, with_recipe
 from tinyllm_cli.training.trainer import checkpoint_steps, step_batches
 
@@ -124,3 +126,19 @@ def test_the_command_trains_by_the_recipe(tinyllm: Command, tmp_path: Path) -> N
         done = tinyllm("distill", *common, *words)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["steps"] == steps
+
+
+def told(steps: int, *, again: int = 1) -> list[str]:
+    """What a training of so many steps of 2 s says of its time, where each step is reported `again` times."""
+    outlook = Outlook(recipe="best", batch_size=8, seen={"best": 8 * steps, "quick": 80})
+    reports = [
+        StepReport(step=step, steps=steps, losses={}, tokens=1, seconds=2.0, token_budget=1)
+        for step in range(1, steps + 1)
+    ]
+    return [text for report in reports for _ in range(again) if (text := outlook.after(report))]
+
+
+def test_the_time_that_is_left_is_said_once_and_only_where_there_is_any() -> None:
+    left = "About 28 s of training left at this pace, less with early stopping, and evaluations."
+    assert told(20) == told(20, again=2) == [f"{left} A whole training with another --recipe: quick 20 s."]
+    assert told(6) == told(4, again=2) == []

@@ -30,6 +30,7 @@ class Outlook:
     batch_size: int
     seen: Mapping[str, int]
     _seconds: list[float] = field(default_factory=list)
+    _step: int = 0
 
     @classmethod
     def of(cls, plan: TrainingPlan, data: TrainingData, recipe: TrainingRecipe) -> Outlook:
@@ -42,9 +43,13 @@ class Outlook:
         return cls(recipe=recipe, batch_size=plan.settings.batch_size, seen=seen)
 
     def after(self, report: StepReport) -> str:
-        """The estimate, once: after the first steps of this process. Else nothing."""
+        """The estimate, once: after the first steps of this process, if others follow. Else nothing. A step may be
+        reported again, after an evaluation."""
+        if report.step == self._step:
+            return ""
+        self._step = report.step
         self._seconds.append(report.seconds)
-        if len(self._seconds) != 1 + _FIRST_STEPS:
+        if len(self._seconds) != 1 + _FIRST_STEPS or report.step == report.steps:
             return ""
         each = sum(self._seconds[1:]) / (_FIRST_STEPS * self.batch_size)
         left = self.seen[self.recipe] * (1 - report.step / report.steps)

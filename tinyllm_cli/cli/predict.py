@@ -245,7 +245,7 @@ def _report(console: Console, found: FileCheck, report: PredictionSummary, out: 
 
 
 def _next(student: Predictor, model: str | None) -> str:
-    who = ["--model", model] if model is not None else [f"--{student.config.name}"]
+    who = ["--model", model] if model is not None else f"--{student.config.name}".split()  # --run 3
     if student.teachers and not student.config.prefixes and model is None:  # other models know no teacher's style
         return command_text("predict", *who, "--explain-as", student.teachers[0])
     return command_text("eval", *who)
