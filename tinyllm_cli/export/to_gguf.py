@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy
     import torch
 
-NEEDS = ("gguf>=0.10",)
+NEEDS = ("gguf>=0.16",)
 WRITES_TEXT = True
 USAGE = """\
     llama-cli -m FOLDER/model.gguf --temp 0 -no-cnv -p INPUT

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy
     import torch
 
-NEEDS = ("onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.20")
+NEEDS = ("onnx>=1.18", "onnxscript>=0.6", "onnxruntime>=1.20")
 WRITES_TEXT = False
 USAGE = """\
     import onnxruntime
