@@ -45,7 +45,7 @@ LAYERS = (
     {"records"},
     {"datasets", "datasets.procedural"},
     {"config"},
-    {"currency", "ranges", "signals", "files", "iteration", "stats", "terminal"},
+    {"currency", "signals", "files", "iteration", "stats", "terminal"},
     {"errors", "events"},
 )
 """From the top down. A part imports parts of lower layers; within a layer only the pairs in WITHIN."""
@@ -78,7 +78,6 @@ ALLOWED = {
         "maintenance",
         "merging",
         "publish",
-        "ranges",
         "rationales",
         "rationales.gates",
         "records",
@@ -111,7 +110,6 @@ ALLOWED = {
         "experiments",
         "experiments.cluster",
         "export",
-        "ranges",
         "rationales",
         "records",
         "report",
@@ -140,11 +138,11 @@ ALLOWED = {
         "store",
         "terminal",
     },
-    "config": {"currency", "errors", "ranges"},
+    "config": {"currency", "errors"},
     "currency": set(),
     "datasets": {"config", "errors"},
     "datasets.procedural": {"datasets", "errors"},
-    "elicitation": {"config", "currency", "datasets", "errors", "events", "iteration", "ranges", "records", "store"},
+    "elicitation": {"config", "currency", "datasets", "errors", "events", "iteration", "records", "store"},
     "errors": set(),
     "evaluation": {"config", "datasets", "errors", "files", "iteration", "rationales", "records", "store", "students"},
     "events": set(),
@@ -168,7 +166,6 @@ ALLOWED = {
     "ingestion": {"config", "datasets", "errors", "events", "records", "store"},
     "iteration": set(),
     "maintenance": {"datasets", "errors", "files", "records", "store", "students", "training"},
-    "ranges": {"errors"},
     "publish": {"currency", "errors", "records", "stats", "store", "training"},
     "merging": {"errors", "files", "store", "training"},
     "rationales": {
@@ -321,7 +318,7 @@ def test_students_and_reports_stay_apart_from_what_they_must_not_know() -> None:
 
 
 def test_few_modules_lie_flat() -> None:
-    assert len(list((ROOT / "tinyllm_cli").glob("*.py"))) <= 11
+    assert len(list((ROOT / "tinyllm_cli").glob("*.py"))) <= 10
 
 
 @pytest.mark.parametrize(("part", "path"), list(sources("tinyllm_cli")), ids=lambda value: str(value)[-40:])

@@ -14,8 +14,8 @@ import typer
 from tests.conftest import ROOT, Command, write_dataset
 from tinyllm_cli import api
 from tinyllm_cli.cli import app
+from tinyllm_cli.config.ranges import ICL
 from tinyllm_cli.errors import UsageProblem, command_text
-from tinyllm_cli.ranges import ICL
 
 DATA, TEACHER = "our toy", "ann o'hara"
 REPLY = "A cork is lighter than the water that it pushes away."

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
 from tinyllm_cli.api.rationales import dataset_of
+from tinyllm_cli.config.ranges import check_icl
 from tinyllm_cli.events import OnEvent, ignore_events
-from tinyllm_cli.ranges import check_icl
 
 if TYPE_CHECKING:
     from tinyllm_cli.rationales.leakage_summary import LeakageResult

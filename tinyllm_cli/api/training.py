@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
+from tinyllm_cli.config.ranges import check_icl
 from tinyllm_cli.errors import UsageProblem, choices
 from tinyllm_cli.events import Finished, Notice, OnEvent, ignore_events
-from tinyllm_cli.ranges import check_icl
 
 if TYPE_CHECKING:
     from tinyllm_cli.records.runs import Run

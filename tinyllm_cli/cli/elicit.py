@@ -15,8 +15,8 @@ from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Questio
 from tinyllm_cli.cli.session import Session, command_line, guarded, without
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.elicit import TerminalConsent, show_part, show_preview
+from tinyllm_cli.config.ranges import ICL, SAMPLES, SAMPLING
 from tinyllm_cli.errors import UsageProblem, WorldProblem
-from tinyllm_cli.ranges import ICL, SAMPLES, SAMPLING
 
 if TYPE_CHECKING:
     from tinyllm_cli.elicitation.results import ElicitResult

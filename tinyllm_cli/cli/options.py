@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from tinyllm_cli.cli.completion import dataset_names, run_numbers, teacher_names
-from tinyllm_cli.ranges import ICL
+from tinyllm_cli.config.ranges import ICL
 from tinyllm_cli.records.settings import RationaleKind, TextChoice
 
 _COMMON = "Common options"

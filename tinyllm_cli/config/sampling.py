@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyllm_cli.config.ranges import SAMPLING
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.ranges import SAMPLING
 
 _TAKES = {
     "temperature": "a number from 0 to 100",

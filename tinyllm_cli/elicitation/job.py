@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from backends.base import Sampling, Teacher
 from backends.sampling import Shaping
 from tinyllm_cli.config import TeacherSpec
+from tinyllm_cli.config.ranges import SAMPLES, SAMPLING, check_icl
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.ranges import SAMPLES, SAMPLING, check_icl
 from tinyllm_cli.records.elicitation import ElicitationConfig, RationaleSet, Recipe
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.elicitations import RequestId
