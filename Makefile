@@ -16,7 +16,7 @@ showcase: $(VENV)/.installed
 	@PATH="$(abspath $(BIN)):$$PATH" sh showcase.sh
 
 test: $(VENV)/.installed-dev $(VENV)/.installed-vllm
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=40
 
 # What needs no engine, no training and no process of its own: for the loop of edit and test.
 unit: $(VENV)/.installed-dev

@@ -32,7 +32,7 @@ from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.records.evaluations import Prediction
 from tinyllm_cli.students.base import Example, Limits, Student, mask, pad
-from tinyllm_cli.students.explain import Explaining, explain_and_answer
+from tinyllm_cli.students.explain import RATIONALE, Explaining, explain_and_answer
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, EXPLAIN_PREFIX, Task, student_input
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.predict import MAX_ANSWER_TOKENS, generate, rank
@@ -69,9 +69,12 @@ def batches(items: Sequence[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-def encoded(student: Student, question: Question, targets: Sequence[str], prefix: str = ANSWER_PREFIX) -> list[Example]:
+def encoded(
+    student: Student, question: Question, targets: Sequence[str], prefix: str = ANSWER_PREFIX, name: str = ANSWER
+) -> list[Example]:
+    """`name` is that of what is written first: the end of the input asks for it."""
     text = student_input(prefix, question)
-    return student.encode([Task.single(ANSWER, text, target) for target in targets], LIMITS)
+    return student.encode([Task.single(name, text, target) for target in targets], LIMITS)
 
 
 def plain_rank(student: Student, model: Any, questions: Sequence[Question]) -> dict[str, list[float]]:
@@ -104,24 +107,28 @@ def plain_rank(student: Student, model: Any, questions: Sequence[Question]) -> d
 
 
 def plain_generate(student: Student, model: Any, questions: Sequence[Question]) -> dict[str, str]:
-    return plain_texts(student, model, questions, ANSWER_PREFIX, MAX_ANSWER_TOKENS)
+    return plain_texts(student, model, [(one, encoded(student, one, [""])) for one in questions], MAX_ANSWER_TOKENS)
 
 
 def plain_explain(student: Student, model: Any, questions: Sequence[Question]) -> dict[str, str]:
-    return plain_texts(student, model, questions, EXPLAIN_PREFIX, LIMITS.target)
+    inputs = [(one, encoded(student, one, [""], EXPLAIN_PREFIX, RATIONALE)) for one in questions]
+    return plain_texts(student, model, inputs, LIMITS.target)
 
 
 def explain(student: Student, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
     return explain_and_answer(student, questions, Explaining(target="rationale-first"), limits)
 
 
-def plain_texts(student: Student, model: Any, questions: Sequence[Question], prefix: str, most: int) -> dict[str, str]:
+def plain_texts(
+    student: Student, model: Any, questions: Sequence[tuple[Question, list[Example]]], most: int
+) -> dict[str, str]:
+    """The texts behind these inputs."""
     import torch
 
     texts: dict[str, str] = {}
     left = student.kind == "causal"
     for batch in batches(questions):
-        inputs = [encoded(student, question, [""], prefix)[0].input for question in batch]
+        inputs = [example.input for _, [example] in batch]
         ids = pad(inputs, student.tokenizer.pad_token_id, left=left, device="cpu")
         with torch.inference_mode():
             output = model.generate(
@@ -132,7 +139,7 @@ def plain_texts(student: Student, model: Any, questions: Sequence[Question], pre
                 pad_token_id=student.tokenizer.pad_token_id,
             )
         written = student.tokenizer.batch_decode(output[:, ids.shape[1] if left else 0 :], skip_special_tokens=True)
-        texts |= {question.key: text.strip() for question, text in zip(batch, written, strict=True)}
+        texts |= {question.key: text.strip() for (question, _), text in zip(batch, written, strict=True)}
     return texts
 
 
