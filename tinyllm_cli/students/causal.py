@@ -25,8 +25,9 @@ from tinyllm_cli.students.base import (
     pad_multiple,
     read_budget,
 )
-from tinyllm_cli.students.decoding import concat_caches, decoder
+from tinyllm_cli.students.decoding import decoder
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_CUE, RATIONALE_CUE, Task
+from tinyllm_cli.students.key_values import concat_caches, shared_heads
 from tinyllm_cli.students.loss.cpu.packing import pack, prepare
 from tinyllm_cli.students.scoring import mean_log_likelihoods
 
@@ -141,7 +142,7 @@ class CausalStudent:
         ids = pad(rows, self.tokenizer.pad_token_id, left=True, device=self.device)
         if self._window is not None:
             max_new_tokens = max(1, min(max_new_tokens, self._window - ids.shape[1]))
-        with torch.inference_mode():
+        with torch.inference_mode(), shared_heads(self.model):
             output = self.model.generate(
                 input_ids=ids,
                 attention_mask=mask(rows, left=True, device=self.device),

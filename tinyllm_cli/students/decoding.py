@@ -6,7 +6,7 @@ long, so most of that work would be wasted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -90,23 +90,3 @@ def _kept(value: Any, rows: torch.Tensor, batch: int) -> Any:
     if hasattr(value, "reorder_cache"):
         value.reorder_cache(rows)
     return value
-
-
-def concat_caches(caches: Sequence[Any], length: int) -> Any:
-    """One cache of the rows of all `caches`, padded on the left to `length` tokens; None where a layer of the model
-    keeps something else than all its keys and values, for which padding has no meaning."""
-    import torch
-    from torch.nn.functional import pad
-    from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer
-
-    if any(type(layer) is not DynamicLayer for cache in caches for layer in cache.layers):
-        return None
-    whole = DynamicCache()
-    for index in range(len(caches[0].layers)):
-        layers = [cache.layers[index] for cache in caches]
-        gaps = [(0, 0, length - layer.keys.shape[2], 0) for layer in layers]
-        keys = torch.cat([pad(layer.keys, gap) for layer, gap in zip(layers, gaps, strict=True)])
-        values = torch.cat([pad(layer.values, gap) for layer, gap in zip(layers, gaps, strict=True)])
-        whole.update(keys, values, index)
-    return whole
