@@ -59,6 +59,11 @@ class Slot:
     avoids: bool = False
     """Whether it waits for another node than those where it failed."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether it has a request that is sent without others."""
+        return any(one.alone for one in self.flying.values())
+
 
 class Fleet:
     """`problem` is set when the run can't continue."""

@@ -86,8 +86,7 @@ class Run:
         if not slot.flying:
             slot.heard = self._fleet.now
         slot.flying |= {one.number: one for one in taken}
-        alone = any(one.alone for one in slot.flying.values())
-        more = not ending and not alone and self._outgoing.more
+        more = not ending and not slot.alone and self._outgoing.more
         idle = not more and any(not other.flying for other in ready)
         orders = Orders(
             requests=tuple((one.number, one.request) for one in taken),
@@ -102,7 +101,7 @@ class Run:
 
     def _room(self, slot: Slot, ready: int) -> int:
         """How many requests a replica gets. What is left at the end is divided."""
-        if any(one.alone for one in slot.flying.values()):
+        if slot.alone:
             return 0
         room = slot.window - len(slot.flying)
         left = self._outgoing.left

@@ -128,7 +128,7 @@ def test_the_command_trains_by_the_recipe(tinyllm: Command, tmp_path: Path) -> N
         assert json.loads(done.stdout)["steps"] == steps
 
 
-def told(steps: int, *, again: int = 1) -> list[str]:
+def estimates(steps: int, *, again: int = 1) -> list[str]:
     """What a training of so many steps of 2 s says of its time, where each step is reported `again` times."""
     outlook = Outlook(recipe="best", batch_size=8, seen={"best": 8 * steps, "quick": 80})
     reports = [
@@ -140,5 +140,5 @@ def told(steps: int, *, again: int = 1) -> list[str]:
 
 def test_the_time_that_is_left_is_said_once_and_only_where_there_is_any() -> None:
     left = "About 28 s of training left at this pace, less with early stopping, and evaluations."
-    assert told(20) == told(20, again=2) == [f"{left} A whole training with another --recipe: quick 20 s."]
-    assert told(6) == told(4, again=2) == []
+    assert estimates(20) == estimates(20, again=2) == [f"{left} A whole training with another --recipe: quick 20 s."]
+    assert estimates(6) == estimates(4, again=2) == []

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tinyllm_cli.students.loss.cpu.packing import attention_named
+
 if TYPE_CHECKING:
     import torch
 
@@ -93,15 +95,8 @@ def shared_heads(model: Any) -> Iterator[None]:
 
     AttentionInterface.register(ATTENTION, _attention)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
-    configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
-    changed = [config for config in configs.values() if config._attn_implementation == "sdpa"]
-    for config in changed:
-        config._attn_implementation = ATTENTION
-    try:
+    with attention_named(model, ATTENTION, instead_of="sdpa"):
         yield
-    finally:
-        for config in changed:
-            config._attn_implementation = "sdpa"
 
 
 def _attention(  # noqa: PLR0913 - transformers passes these

@@ -137,24 +137,35 @@ def packed(model: Any) -> Iterator[None]:
     from transformers import AttentionInterface
 
     AttentionInterface.register(ATTENTION, _attention)
-    # T5's stacks have configurations of their own, which `set_attn_implementation` does not reach.
-    configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
-    before = {key: config._attn_implementation for key, config in configs.items()}
-    for config in configs.values():
-        config._attn_implementation = ATTENTION
     biases = [module for module in model.modules() if getattr(module, "has_relative_attention_bias", False)]
     for module in biases:
         module.compute_bias = _OfLongest(module)
     encoder = model.get_encoder() if model.config.is_encoder_decoder else None
     hook = encoder.register_forward_hook(_to_targets, with_kwargs=True) if encoder is not None else None
     try:
-        yield
+        with attention_named(model, ATTENTION):
+            yield
     finally:
         if hook is not None:
             hook.remove()
         for module in biases:
             del module.compute_bias
-        for key, config in configs.items():
+
+
+@contextmanager
+def attention_named(model: Any, name: str, instead_of: str | None = None) -> Iterator[None]:
+    """Within, `model` uses the attention that transformers has under this name, where it used `instead_of`; None:
+    everywhere."""
+    # T5's stacks have configurations of their own, which `set_attn_implementation` does not reach.
+    configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
+    before = {key: config._attn_implementation for key, config in configs.items()}
+    changed = {key: one for key, one in configs.items() if instead_of in (None, before[key])}
+    for config in changed.values():
+        config._attn_implementation = name
+    try:
+        yield
+    finally:
+        for key, config in changed.items():
             config._attn_implementation = before[key]
 
 
