@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from backends.base import Batches, OutOfReach, Teacher, TeacherError
+from backends.base import Batches, OutOfReach, Sampling, Teacher, TeacherError
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import ElicitationCounts, SkippedCounts
 from tinyllm_cli.elicitation.job import Job
@@ -115,18 +115,17 @@ class _Submission:
         self._store, self._worker, self._batches = store, worker, batches
         self._budget, self._watch, self._files = budget, watch, files
         self._filling: _Filling | None = None
-        self._sampling = worker.asking.sampling
         self.requests = 0
         self.out_of_budget = False
 
     def run(self, missing: MissingRationales) -> Submitted:
-        self._sampling, elsewhere = missing.sampling, 0
+        elsewhere = 0
         try:
             for page in missing.pages(self._worker):
                 elsewhere += page.skipped.elsewhere
-                rest = self._within_budget(page.requests)
+                rest = self._within_budget(page.requests, missing.sampling)
                 while rest:
-                    rest = self._fill(rest)
+                    rest = self._fill(rest, missing.sampling)
                 self._watch(self.requests)
                 if self.out_of_budget:
                     break
@@ -137,7 +136,7 @@ class _Submission:
                 self._store.batches.abandon(self._filling.number)
         return Submitted(elsewhere=elsewhere, out_of_budget=self.out_of_budget)
 
-    def _within_budget(self, requests: list[PlannedRequest]) -> list[PlannedRequest]:
+    def _within_budget(self, requests: list[PlannedRequest], sampling: Sampling) -> list[PlannedRequest]:
         """Those that fit, each content once."""
         fitting: dict[RequestId, PlannedRequest] = {}
         config = self._worker.asking
@@ -145,18 +144,18 @@ class _Submission:
             if planned.request_id in fitting:
                 continue
             key = (config.teacher, config.hash, planned.request_id)
-            if not self._budget.reserve(self._batches, planned.request, self._sampling, key):
+            if not self._budget.reserve(self._batches, planned.request, sampling, key):
                 self.out_of_budget = True
                 break
             fitting[planned.request_id] = planned
         return list(fitting.values())
 
-    def _fill(self, requests: list[PlannedRequest]) -> list[PlannedRequest]:
+    def _fill(self, requests: list[PlannedRequest], sampling: Sampling) -> list[PlannedRequest]:
         """Write what the batch has room for; the others go into the next batch."""
         filling = self._filling = self._filling or self._begin()
         taken: list[tuple[Prompt, int]] = []
         for planned in requests:
-            line = self._batches.line(format_request_id(planned.request_id), planned.request, self._sampling)
+            line = self._batches.line(format_request_id(planned.request_id), planned.request, sampling)
             full = filling.requests + len(taken) >= self._batches.most_requests
             if full or (filling.size and filling.size + len(line) > self._batches.most_bytes):
                 break
