@@ -139,12 +139,12 @@ class Run:
         flying = slot.flying.pop(number, None)
         if flying is None:
             return
-        lost = flying.calls - 1
-        outcome = replace(outcome, attempts=outcome.attempts + lost)
+        attempts = outcome.attempts + flying.calls - 1
         if isinstance(outcome, Completion):
-            outcome = replace(outcome, node=self._fleet.name(slot.node))
-            if lost:
-                outcome = replace(outcome, last_error=outcome.last_error or flying.why)
+            node, lost = self._fleet.name(slot.node), flying.why if flying.calls > 1 else None
+            outcome = replace(outcome, attempts=attempts, node=node, last_error=outcome.last_error or lost)
+        else:
+            outcome = replace(outcome, attempts=attempts)
         yield flying.request, outcome
 
     def _lose(self, slot: Slot, trouble: Trouble) -> list[Answer]:

@@ -125,12 +125,8 @@ class MissingRationales:
         missing = [one for one in planned if one.request_id not in have]
         free = [one for one in missing if one.request_id not in held]
         skipped = SkippedCounts(already=len(planned) - len(missing), pending=len(missing) - len(free))
-        asked = [
-            replace(one, failed_before=one.request_id in failed)
-            for one in free
-            if one.request_id not in self._job.leave
-        ]
-        return asked, skipped
+        asked = [one for one in free if one.request_id not in self._job.leave]
+        return [replace(one, failed_before=True) if one.request_id in failed else one for one in asked], skipped
 
     def _planned(self, question: Question) -> tuple[list[PlannedRequest], SkippedCounts]:
         """All requests about one question, and the samples that a selective teacher does not have."""
@@ -165,8 +161,9 @@ class RequestQueue:
         self._planned = self._walk(worker)
         self._held: PlannedRequest | None = None
         self._in_flight: dict[Request, PlannedRequest] = {}
-        self._taken: set[RequestId] = set()  # in flight, or answered since the page was looked up
-        self._failed: set[RequestId] = set()  # since then
+        self._asked: set[RequestId] = set()  # the contents in flight
+        self._answered: set[RequestId] = set()  # since the page was looked up
+        self._failed: set[RequestId] = set()  # since then, too
 
     @property
     def in_flight(self) -> int:
@@ -186,13 +183,13 @@ class RequestQueue:
             self._held = None
             if planned is None:
                 return
-            if planned.request_id in self._taken:  # a content that repeats within the page
+            if planned.request_id in self._asked or planned.request_id in self._answered:  # a content that repeats
                 self.skipped += SkippedCounts(already=1)
                 continue
             if not self._budget.reserve(self._teacher, planned.request, self._missing.sampling):
                 self._held = planned
                 return
-            self._taken.add(planned.request_id)
+            self._asked.add(planned.request_id)
             self._in_flight[planned.request] = planned
             self._left = None if self._left is None else self._left - 1
             yield planned.request
@@ -204,15 +201,14 @@ class RequestQueue:
         if isinstance(outcome, Completion) and outcome.answer is not None and outcome.answer >= planned.options:
             outcome = Failure(reason=f"answer_index {outcome.answer} is none of the {planned.options} options")
         failed_before = planned.failed_before or planned.request_id in self._failed
-        if isinstance(outcome, Failure):
-            self._taken.discard(planned.request_id)
-            self._failed.add(planned.request_id)
+        self._asked.discard(planned.request_id)
+        (self._failed if isinstance(outcome, Failure) else self._answered).add(planned.request_id)
         return Settled(prompt=planned.prompt, sample=request.sample, outcome=outcome, failed_before=failed_before)
 
     def _walk(self, worker: Worker) -> Iterator[PlannedRequest]:
         for page in self._missing.pages(worker):
             self.skipped += page.skipped
-            self._taken = {planned.request_id for planned in self._in_flight.values()}
+            self._answered.clear()
             self._failed.clear()
             yield from page.requests
 
