@@ -24,7 +24,9 @@ from tinyllm_cli.store import Store, open_store
 from tinyllm_cli.store.rationales import Settled
 
 # Tests run side by side: threads that wait for each other's cores cost more than they bring.
+# Those that a command starts all the same sleep while they wait, so that they leave the cores to the tests beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Nothing outside the repository decides a test: neither the developer's keys, endpoints and proxies, nor models in the
 # hub's cache. Set before transformers is imported.
@@ -60,12 +62,18 @@ SLOW_FILES = (
 """Files of tests that do so, too, or that build packages and pages."""
 
 
+SHARED = ("maintenance", "test_bad_inputs.py", "test_packaging.py", "view")
+"""Folders and files whose tests share what takes long to make: one worker runs all of them."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow what trains, loads models, or starts the command as a process: `make unit` leaves it out."""
     for item in items:
         parts = item.path.relative_to(ROOT / "tests").parts
         if parts[0] in SLOW or "tinyllm" in getattr(item, "fixturenames", ()) or item.path.name in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
+        if parts[0] in SHARED:
+            item.add_marker(pytest.mark.xdist_group(parts[0]))
 
 
 def environment(**extra: str) -> dict[str, str]:
