@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from tinyllm_cli.training.data import TrainingPlan, load_training_data, training
 from tinyllm_cli.training.distill import RunControl, distill, finished, run_folder
 from tinyllm_cli.training.environment import precision_context
 from tinyllm_cli.training.model_card import model_card
+from tinyllm_cli.training.objective import Objective
 from tinyllm_cli.training.progress import History, Progress, StepReport, ValidPoint
 from tinyllm_cli.training.trainer import Training, checkpoint_steps, step_batches
 
@@ -92,6 +95,70 @@ def test_float16_is_never_used() -> None:
     assert precision_context("float32", "cpu") is None
     chosen: Any = precision_context("auto", "cpu")
     assert chosen is None or chosen.fast_dtype == torch.bfloat16
+
+
+def steps_of(folder: Path, *, late: bool, **changes: Any) -> tuple[Training, list[StepReport]]:
+    """A training, begun or broken off by a step that is not finite, with the reports of its steps. `late`: as on a GPU,
+    where no step waits for its results."""
+    student = load_student(str(folder))
+    add_dropout(student, 0.1)
+    settings = TrainSettings(**{"epochs": 3, "batch_size": 4, "lr": 1e-3, "precision": "float32", **changes})
+    training = Training(student, taught(student), settings)
+    assert training.guard.possible == (settings.optimizer == "adamw_torch_fused")
+    assert not training.late
+    training.late = late
+    return training, []
+
+
+def test_losses_that_are_read_late_change_nothing(folder: Path) -> None:
+    found = []
+    for late in (False, True):
+        training, reports = steps_of(folder, late=late)
+        reports += training.steps()
+        found.append(([dict(report.losses) for report in reports], training.student))
+    assert found[0][0] == found[1][0]
+    assert same(found[0][1], found[1][1])
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("broken", [2, 3, 6])
+def test_a_step_that_is_not_finite_leaves_the_weights_of_the_one_before(
+    folder: Path, late: bool, broken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, reports = steps_of(folder, late=late)
+    weigh, calls, before = training.objective.token_weights, count(1), {}
+
+    def token_weights(_self: Objective, step: Any) -> list[float]:
+        number = next(calls)
+        if number == broken:
+            before.update(weights(training.student))
+        return [math.inf if number == broken else weight for weight in weigh(step)]
+
+    monkeypatch.setattr(Objective, "token_weights", token_weights)
+    with pytest.raises(TinyLLMError, match=f"no finite loss or weights at step {broken}"):
+        reports += training.steps()
+    after = weights(training.student)
+    assert training.done == broken - 1
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_a_run_that_reads_late_is_resumed_to_the_same_weights(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=2, evals_per_epoch=1)
+    whole, expected = final_weights(store, plan)
+    begin = Training.__init__
+
+    def late(self: Training, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        self.late = True
+
+    monkeypatch.setattr(Training, "__init__", late)
+    interrupted_training(store, plan, 4, KeyboardInterrupt(), save_every=3600.0, restart=True)
+    done, found = final_weights(store, plan, restart=True)
+    assert done.id != whole.id
+    assert done.metrics["curve"] == whole.metrics["curve"]
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
 
 def updates(folder: Path, **changes: Any) -> list[float]:

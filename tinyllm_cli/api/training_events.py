@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tinyllm_cli.errors import InterruptedByUser
 from tinyllm_cli.events import Notice, OnEvent, Progress
+from tinyllm_cli.training.gradient import StepLosses
 from tinyllm_cli.training.recipes import RECIPES, Situation, TrainingRecipe, with_recipe
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 _FIRST_STEPS = 5
 """Steps that the estimate of the time waits for, after one that warms up."""
+
+_SHOW_EVERY = 0.5
+"""Seconds between two steps that are shown, where showing one waits for a GPU."""
 
 
 @dataclass(kw_only=True)
@@ -73,7 +79,7 @@ class TrainingEvents:
 
     def __init__(self, on_event: OnEvent, tracker: Tracker | None, token_budget: int) -> None:
         self._on_event, self._tracker, self._token_budget = on_event, tracker, token_budget
-        self._resumed_at, self._unsaved = 0, ""
+        self._resumed_at, self._unsaved, self._shown = 0, "", -math.inf
         self.outlook: Outlook | None = None
 
     def __call__(self, progress: TrainingProgress) -> None:
@@ -96,12 +102,23 @@ class TrainingEvents:
         estimate = self.outlook and self.outlook.after(report)
         if estimate:
             self._note(estimate)
+        if not self._due(report):
+            return
         losses = " ".join(f"{name} {loss:.3f}" for name, loss in report.losses.items())
         valid = f" valid {progress.valid[-1].accuracy:.1%}" if progress.valid else ""
         rate = f" {report.tokens / report.seconds:.0f} tokens/s" if report.seconds else ""
         self._on_event(
             Progress(label="training", done=report.step, total=report.steps, detail=f"loss: {losses}{valid}{rate}")
         )
+
+    def _due(self, report: StepReport) -> bool:
+        """Whether to show this step. Where a GPU still computes its losses, which showing them would wait for, two
+        steps a second are enough."""
+        waits = isinstance(report.losses, StepLosses) and not report.losses.read
+        if waits and report.step < report.steps and time.monotonic() - self._shown < _SHOW_EVERY:
+            return False
+        self._shown = time.monotonic()
+        return True
 
     def _note(self, message: str) -> None:
         self._on_event(Notice(message=message))

@@ -214,19 +214,24 @@ def pad_multiple(device: str) -> int:
 
 def pad(rows: Sequence[Sequence[int]], value: int, *, left: bool, device: str, pad_multiple: int = 1) -> torch.Tensor:
     """Rows of ids as one (rows, longest) tensor, longest being rounded up to a multiple of `pad_multiple`."""
-    import torch
-
     longest = -(-max(map(len, rows)) // pad_multiple) * pad_multiple
     gap = [[value] * (longest - len(row)) for row in rows]
     filled = [[*g, *row] if left else [*row, *g] for row, g in zip(rows, gap, strict=True)]
-    return torch.tensor(filled, device=device)
+    return sent(filled, device)
 
 
 def one_row(rows: Sequence[Sequence[int]], device: str) -> torch.Tensor:
     """Rows of ids end to end: (1, their number)."""
+    return sent([[token for row in rows for token in row]], device)
+
+
+def sent(values: Sequence[Any], device: str) -> torch.Tensor:
+    """Numbers as a tensor. A GPU gets them while the program continues; the plain way waits until it has done all that
+    was launched before."""
     import torch
 
-    return torch.tensor([[token for row in rows for token in row]], device=device)
+    made = torch.tensor(values)
+    return made.pin_memory().to(device, non_blocking=True) if device.startswith("cuda") else made.to(device)
 
 
 def mask(rows: Sequence[Sequence[int]], *, left: bool, device: str, pad_multiple: int = 1) -> torch.Tensor:

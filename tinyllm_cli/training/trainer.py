@@ -31,17 +31,21 @@ from tinyllm_cli.students.saving import save_student
 from tinyllm_cli.training.checkpoint import restore_state, save_state, state_folder
 from tinyllm_cli.training.distributed import ALONE, Processes
 from tinyllm_cli.training.environment import peak_memory, precision_context
-from tinyllm_cli.training.gradient import MicroBatches, backward
+from tinyllm_cli.training.gradient import MicroBatches, StepLosses, backward
 from tinyllm_cli.training.objective import Objective, coverage_of
 from tinyllm_cli.training.optimizers import make_optimizer, make_schedule
 from tinyllm_cli.training.progress import History, Progress, StepReport, ValidPoint
+from tinyllm_cli.training.unfinite import UnfiniteGuard, diverged, refuse_unfinite
 from tinyllm_cli.training.validation import answered
 
 
 class Training:
     """The optimizer steps of one student. It can stop after any step and continue from there with the same result.
 
-    `examples` are those of each training question. `done` steps are in the weights."""
+    `examples` are those of each training question. `done` steps are in the weights.
+
+    On a GPU (`late`) the program does not wait for a step's results before it launches the next one: losses are read
+    where they are asked for, and whether a step was finite is known one step later, or after `settle`."""
 
     def __init__(
         self,
@@ -65,6 +69,8 @@ class Training:
         self.done = 0
         self.token_budget = settings.budget_on(student.device)
         self.learner = Learner(student, checkpointing=settings.gradient_checkpointing)
+        self.guard = UnfiniteGuard(self.optimizer)
+        self.late = student.device.startswith("cuda") and self.guard.possible and processes.size == 1
 
     def steps(self) -> Iterator[StepReport]:
         """Train from step `done` on; a report after each step. The student is in eval mode between the steps.
@@ -73,6 +79,14 @@ class Training:
         for number, batch in enumerate(step_batches(self.examples, self.settings), start=1):
             if number > self.done:
                 yield self._step(number, batch)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the steps so far are known to be finite. Raises UsageProblem for the first that is not."""
+        number = self.guard.first_unfinite()
+        if number is not None:
+            self.done = number - 1  # its update was left out
+            raise diverged(number)
 
     def _step(self, number: int, batch: Sequence[Example]) -> StepReport:
         import torch
@@ -80,11 +94,17 @@ class Training:
         started = time.monotonic()
         model = self.student.model
         model.train()
-        losses = self._gradient(number, batch)
+        unread = self._gradient(number, batch)
+        losses: Mapping[str, float] = unread
         self.processes.sum_gradients(model)
-        norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), self.settings.max_grad_norm))
-        if not math.isfinite(norm + sum(losses.values())):
-            raise diverged(number)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), self.settings.max_grad_norm)
+        if self.late:
+            self.settle()  # of the step before: the device is busy with this one meanwhile
+            self.guard.watch(number, norm.isfinite() & unread.finite)
+        else:
+            losses = self._of_all_processes(losses)
+            if not math.isfinite(float(norm) + sum(losses.values())):
+                raise diverged(number)
         with signals_deferred():  # weights, optimizer and count change together, Ctrl-C or not
             self.optimizer.step()
             self.scheduler.step()
@@ -96,7 +116,10 @@ class Training:
             seconds=time.monotonic() - started, token_budget=self.token_budget,
         )  # fmt: skip
 
-    def _gradient(self, number: int, batch: Sequence[Example]) -> dict[str, float]:
+    def _of_all_processes(self, losses: Mapping[str, float]) -> dict[str, float]:
+        return dict(zip(losses, self.processes.sum_numbers(list(losses.values())), strict=True))
+
+    def _gradient(self, number: int, batch: Sequence[Example]) -> StepLosses:
         """Add the step's gradient, and return its losses. Where a GPU's memory does not suffice, in smaller
         micro-batches: the gradient stays the same."""
         import torch
@@ -106,15 +129,13 @@ class Training:
             precision = precision_context(self.settings.precision, self.student.device)
             try:
                 micro = MicroBatches(key=key, budget=self.token_budget, autocast=precision, processes=self.processes)
-                losses = backward(self.learner, batch, self.objective, micro)
-                break
+                return backward(self.learner, batch, self.objective, micro)
             except torch.OutOfMemoryError:
                 if self.token_budget <= max(example.size for example in batch):
                     raise
                 self.token_budget //= 2
                 self.optimizer.zero_grad(set_to_none=True)
                 torch.cuda.empty_cache()
-        return dict(zip(losses, self.processes.sum_numbers(list(losses.values())), strict=True))
 
 
 def step_batches(examples: Sequence[Sequence[Example]], settings: TrainSettings) -> Iterator[list[Example]]:
@@ -194,6 +215,7 @@ class Trainer:
         kept and `progress.unsaved` says why."""
         from safetensors import SafetensorError
 
+        self._training.settle()
         if not self._training.done or not self._training.processes.first:
             return
         self.progress.unsaved = ""
@@ -242,10 +264,11 @@ class Trainer:
         if step not in checkpoints or step <= history.evaluated_at:
             return False
         started = time.monotonic()
+        training.settle()
         point = self._measured(step) if self._keeping.valid else None
         better = history.improves(point, training.settings.select_by) if point else step == training.total
         if better:
-            self._refuse_unfinite(step)
+            refuse_unfinite(training.student, training.examples[0][0], step)
         with signals_deferred():  # the student on disk and what is recorded of it change together
             if better and training.processes.first:
                 card = self._keeping.card(step, point and point.accuracy)
@@ -267,21 +290,6 @@ class Trainer:
         accuracy, mean_loss = (total / len(questions) for total in processes.sum_numbers([right, loss]))
         return ValidPoint(step, accuracy, mean_loss)
 
-    def _refuse_unfinite(self, step: int) -> None:
-        """Raises UsageProblem where the last update made weights or outputs that are not finite."""
-        import torch
-
-        student = self._training.student
-        with torch.no_grad():
-            logits, _ = student.target_logits([self._training.examples[0][0]])
-            finite = [logits.isfinite().all(), *(value.isfinite().all() for value in student.model.parameters())]
-        if not all(map(bool, finite)):
-            raise diverged(step)
-
     def _out_of_patience(self) -> bool:
         patience = self._training.settings.patience
         return bool(patience) and self._history.without_improvement() >= patience
-
-
-def diverged(step: int) -> UsageProblem:
-    return UsageProblem(f"The training diverged: no finite loss or weights at step {step}.", "Try a smaller --lr.")

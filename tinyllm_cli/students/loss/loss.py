@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tinyllm_cli.students.base import IGNORED, Example, Student, by_budget, by_tokens
+from tinyllm_cli.students.base import IGNORED, Example, Student, by_budget, by_tokens, sent
 from tinyllm_cli.students.loss.cpu.dropout import DropoutRng, cheap_dropout, seed_from
 from tinyllm_cli.students.loss.cpu.packing import packed
 from tinyllm_cli.students.loss.cross_entropy import linear_nll, plain_head
@@ -32,7 +32,7 @@ class StepExample:
 
 
 Loss = Callable[[Sequence[StepExample]], "tuple[torch.Tensor, torch.Tensor]"]
-"""Examples -> (the weighted loss, the negative log-likelihood in nats of each span of each example)."""
+"""Examples -> (the weighted loss, the negative log-likelihood in nats of each target token, example after example)."""
 
 
 class Learner:
@@ -88,7 +88,7 @@ class Learner:
             with head.bypassed():
                 states = self._outputs(batch)
             loss, nll = linear_nll(states, head, weight, self._labels(batch), self._token_weights(batch))
-            return loss, _by_span(batch, nll)
+            return loss, nll
 
         return loss_of
 
@@ -96,7 +96,7 @@ class Learner:
         from torch.nn.functional import cross_entropy
 
         nll = cross_entropy(self._outputs(batch).float(), self._labels(batch), reduction="none")
-        return (nll * self._token_weights(batch)).sum(), _by_span(batch, nll.detach())
+        return (nll * self._token_weights(batch)).sum(), nll.detach()
 
     def _outputs(self, batch: Sequence[StepExample]) -> torch.Tensor:
         """The model's outputs for every target token, example after example: (tokens, vocabulary), or (tokens, width)
@@ -106,31 +106,27 @@ class Learner:
             assert self._dropout is not None
             self._dropout.read([one.place for one in batch])
             return self.student.packed_outputs(examples, self._dropout)
-        logits, labels = self.student.target_logits(examples)
-        return logits[labels != IGNORED]
+        logits, _ = self.student.target_logits(examples)
+        return logits.flatten(0, 1).index_select(0, self._target_places(examples, logits.shape[1]))
+
+    def _target_places(self, examples: Sequence[Example], width: int) -> torch.Tensor:
+        """Where the target tokens are in rows of `width`. The labels say it too, but only to one who waits for them."""
+        ends_flush = self.student.kind == "causal"
+        firsts = [row * width + (width - one.length) * ends_flush for row, one in enumerate(examples)]
+        places = [first + at for first, one in zip(firsts, examples, strict=True) for at in range(one.length)]
+        return sent(places, self.student.device)
 
     def _labels(self, batch: Sequence[StepExample]) -> torch.Tensor:
-        import torch
-
-        return torch.tensor([token for one in batch for token in one.example.target], device=self.student.device)
+        return sent([token for one in batch for token in one.example.target], self.student.device)
 
     def _token_weights(self, batch: Sequence[StepExample]) -> torch.Tensor:
-        import torch
-
         weights = [
             weight
             for one in batch
             for span, weight in zip(one.example.spans, one.weights, strict=True)
             for _ in range(span.length)
         ]
-        return torch.tensor(weights, device=self.student.device)
-
-
-def _by_span(batch: Sequence[StepExample], nll: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    lengths = [span.length for one in batch for span in one.example.spans]
-    return torch.stack([part.sum() for part in torch.split(nll, lengths)])
+        return sent(weights, self.student.device)
 
 
 def _packs_exactly(student: Student) -> bool:
