@@ -41,7 +41,7 @@ LAYERS = (
     {"audit", "evaluation", "training"},
     {"rationales", "rationales.gates"},
     {"elicitation", "ingestion"},
-    {"store", "students", "students.loss", "students.loss.cpu"},
+    {"store", "students", "students.loss", "students.loss.cpu", "students.loss.gpu"},
     {"records"},
     {"datasets", "datasets.procedural"},
     {"config"},
@@ -58,6 +58,9 @@ WITHIN = {
     ("students", "students.loss.cpu"),
     ("students.loss", "students"),
     ("students.loss", "students.loss.cpu"),
+    ("students.loss", "students.loss.gpu"),
+    ("students.loss.gpu", "students"),
+    ("students.loss.gpu", "students.loss.cpu"),
 }
 # What each part of tinyllm_cli imports of the others: the table is exact.
 ALLOWED = {
@@ -201,8 +204,9 @@ ALLOWED = {
     "stats": set(),
     "store": {"datasets", "errors", "files", "iteration", "records", "signals"},
     "students": {"datasets", "errors", "files", "records", "students.loss.cpu"},
-    "students.loss": {"students", "students.loss.cpu"},
+    "students.loss": {"students", "students.loss.cpu", "students.loss.gpu"},
     "students.loss.cpu": set(),
+    "students.loss.gpu": {"students", "students.loss.cpu"},
     "terminal": set(),
     "training": {
         "config",

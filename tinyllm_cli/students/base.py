@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -11,8 +12,6 @@ from tinyllm_cli.students.inputs import ANSWER, Segment, Task
 
 if TYPE_CHECKING:
     import torch
-
-    from tinyllm_cli.students.loss.cpu.dropout import DropoutRng
 
 IGNORED = -100
 """The label of padding, as everywhere in Hugging Face's code."""
@@ -114,6 +113,34 @@ class Writer(Ranker, Protocol):
         ...
 
 
+class Packing(Protocol):
+    """How the sequences of a batch become one row of tokens, in which attention stays within a sequence."""
+
+    @property
+    def longest_check(self) -> int:
+        """Tokens of the longest sequence that packing is checked with. A model with a longer attention window is
+        padded."""
+        ...
+
+    @property
+    def checks_gradients(self) -> bool:
+        """Whether its gradients too are to be compared with the padded ones before it is used."""
+        ...
+
+    def padded(self, tokens: int) -> int:
+        """The length of the row of so many tokens."""
+        ...
+
+    def row(self, model: Any, inputs: Sequence[int], targets: Sequence[int]) -> Any:
+        """The argument `pack` of the model's next forward pass, over sequences of these lengths. For a causal model
+        `inputs` is empty."""
+        ...
+
+    def active(self, model: Any) -> AbstractContextManager[None]:
+        """Within, the model reads such rows."""
+        ...
+
+
 class Student(Writer, Protocol):
     """A loaded student, which can be trained."""
 
@@ -127,9 +154,9 @@ class Student(Writer, Protocol):
         """Logits (batch, T, vocabulary) for the target positions alone, and labels (batch, T) with IGNORED padding."""
         ...
 
-    def packed_outputs(self, batch: Sequence[Example], dropout: DropoutRng) -> torch.Tensor:
-        """Logits (tokens, vocabulary) of all target tokens, example after example, computed without padding. To be
-        called within `students.loss.cpu.packing.packed`."""
+    def packed_outputs(self, batch: Sequence[Example], packing: Packing) -> torch.Tensor:
+        """Logits (tokens, vocabulary) of all target tokens, example after example, computed from one row. To be called
+        within `packing.active`."""
         ...
 
 
@@ -220,12 +247,13 @@ def pad(rows: Sequence[Sequence[int]], value: int, *, left: bool, device: str, p
     return sent(filled, device)
 
 
-def one_row(rows: Sequence[Sequence[int]], device: str) -> torch.Tensor:
-    """Rows of ids end to end: (1, their number)."""
-    return sent([[token for row in rows for token in row]], device)
+def one_row(rows: Sequence[Sequence[int]], device: str, padded: Callable[[int], int]) -> torch.Tensor:
+    """Rows of ids end to end, and zeros up to the length that `padded` gives: (1, that length)."""
+    tokens = [token for row in rows for token in row]
+    return sent([tokens + [0] * (padded(len(tokens)) - len(tokens))], device)
 
 
-def sent(values: Sequence[Any], device: str) -> torch.Tensor:
+def sent(values: Any, device: str) -> torch.Tensor:
     """Numbers as a tensor. A GPU gets them while the program continues; the plain way waits until it has done all that
     was launched before."""
     import torch

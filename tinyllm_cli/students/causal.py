@@ -16,6 +16,7 @@ from tinyllm_cli.students.base import (
     IGNORED,
     Example,
     Limits,
+    Packing,
     Sampled,
     by_budget,
     encode_target,
@@ -24,17 +25,15 @@ from tinyllm_cli.students.base import (
     pad,
     pad_multiple,
     read_budget,
+    sent,
 )
 from tinyllm_cli.students.decoding import decoder
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_CUE, RATIONALE_CUE, Task
 from tinyllm_cli.students.key_values import concat_caches, shared_heads
-from tinyllm_cli.students.loss.cpu.packing import pack, prepare
 from tinyllm_cli.students.scoring import mean_log_likelihoods
 
 if TYPE_CHECKING:
     import torch
-
-    from tinyllm_cli.students.loss.cpu.dropout import DropoutRng
 
 
 def cue_of(segment: str) -> str:
@@ -92,20 +91,16 @@ class CausalStudent:
         logits = self._forward(rows, keep=longest + 1)[:, :-1]
         return logits, pad([example.target for example in batch], IGNORED, left=True, device=self.device)
 
-    def packed_outputs(self, batch: Sequence[Example], dropout: DropoutRng) -> torch.Tensor:
-        import torch
-
+    def packed_outputs(self, batch: Sequence[Example], packing: Packing) -> torch.Tensor:
         rows = [(*example.input, *example.target[:-1]) for example in batch]
         ends = accumulate(map(len, rows))
         spans = [range(end - example.length, end) for end, example in zip(ends, batch, strict=True)]
-        wanted = torch.tensor([at for span in spans for at in span], device=self.device)
-        row = pack((), [len(ids) for ids in rows], self.device, dropout)
-        prepare(self.model, row)
+        wanted = sent([at for span in spans for at in span], self.device)
         logits: torch.Tensor = self.model(
-            input_ids=one_row(rows, self.device),
-            position_ids=one_row([range(len(ids)) for ids in rows], self.device),
+            input_ids=one_row(rows, self.device, packing.padded),
+            position_ids=one_row([range(len(ids)) for ids in rows], self.device, packing.padded),
             use_cache=False,
-            pack=row,
+            pack=packing.row(self.model, (), [len(ids) for ids in rows]),
             **({"logits_to_keep": wanted} if self._takes_keep else {}),
         ).logits
         return logits[0] if self._takes_keep else logits[0, wanted]

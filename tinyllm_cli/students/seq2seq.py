@@ -10,6 +10,7 @@ from tinyllm_cli.students.base import (
     IGNORED,
     Example,
     Limits,
+    Packing,
     Sampled,
     by_budget,
     encode_target,
@@ -21,13 +22,10 @@ from tinyllm_cli.students.base import (
 )
 from tinyllm_cli.students.decoding import decoder
 from tinyllm_cli.students.inputs import Task
-from tinyllm_cli.students.loss.cpu.packing import pack, prepare
 from tinyllm_cli.students.scoring import mean_log_likelihoods
 
 if TYPE_CHECKING:
     import torch
-
-    from tinyllm_cli.students.loss.cpu.dropout import DropoutRng
 
 
 class Seq2SeqStudent:
@@ -66,19 +64,17 @@ class Seq2SeqStudent:
         ).logits
         return logits, pad(targets, IGNORED, left=False, device=self.device, pad_multiple=self.pad_multiple)
 
-    def packed_outputs(self, batch: Sequence[Example], dropout: DropoutRng) -> torch.Tensor:
+    def packed_outputs(self, batch: Sequence[Example], packing: Packing) -> torch.Tensor:
         inputs = [example.input for example in batch]
         targets = [example.target for example in batch]
-        row = pack([len(ids) for ids in inputs], [len(ids) for ids in targets], self.device, dropout)
-        prepare(self.model, row)
         start = self.model.config.decoder_start_token_id
         logits: torch.Tensor = self.model(
-            input_ids=one_row(inputs, self.device),
-            decoder_input_ids=one_row([(start, *target[:-1]) for target in targets], self.device),
+            input_ids=one_row(inputs, self.device, packing.padded),
+            decoder_input_ids=one_row([(start, *target[:-1]) for target in targets], self.device, packing.padded),
             use_cache=False,
-            pack=row,
+            pack=packing.row(self.model, [len(ids) for ids in inputs], [len(ids) for ids in targets]),
         ).logits
-        return logits[0]
+        return logits[0, : sum(map(len, targets))]
 
     def option_scores(
         self, inputs: Sequence[Sequence[int]], options: Sequence[Sequence[Sequence[int]]]

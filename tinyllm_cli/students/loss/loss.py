@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tinyllm_cli.students.base import IGNORED, Example, Student, by_budget, by_tokens, sent
+from tinyllm_cli.students.base import Example, Packing, Student, by_budget, by_tokens, sent
 from tinyllm_cli.students.loss.cpu.dropout import DropoutRng, cheap_dropout, seed_from
-from tinyllm_cli.students.loss.cpu.packing import packed
+from tinyllm_cli.students.loss.cpu.packing import Blocks
 from tinyllm_cli.students.loss.cross_entropy import linear_nll, plain_head
+from tinyllm_cli.students.loss.exactness import packs_exactly
+from tinyllm_cli.students.loss.gpu.packing import FlexRows, compiled_flex_attention
 from tinyllm_cli.students.loss.tuning import tuned
 
 if TYPE_CHECKING:
     import torch
-
-_LONGEST_CHECK = 512
-"""Tokens of the longest sequence that packing is checked with. A model with a longer attention window is padded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,16 +39,23 @@ class Learner:
     `packs`: the model computes the same from packed rows. `head`: its head is a plain matrix, whose loss can be
     computed in chunks. Otherwise the model's own padded batches or logits are used.
 
-    Where rows are packed, dropout masks belong to the example (seed, step, place in the step), so the loss and its
-    gradient do not depend on the micro-batches. Elsewhere (a GPU, gradient checkpointing, a model that does not pack)
-    they are drawn for each micro-batch, and with dropout this holds in expectation."""
+    Where rows are packed on a CPU, dropout masks belong to the example (seed, step, place in the step), so the loss and
+    its gradient do not depend on the micro-batches. Elsewhere (a GPU, gradient checkpointing, a model that does not
+    pack) they are drawn for each micro-batch, and with dropout this holds in expectation.
 
-    def __init__(self, student: Student, *, checkpointing: bool = False) -> None:
+    `packing`: how rows are packed, in place of what suits the device."""
+
+    def __init__(self, student: Student, *, checkpointing: bool = False, packing: Packing | None = None) -> None:
         self.student = student
         self.head = plain_head(student.model)
         # Recomputing must draw the same dropout, and only torch's own generator is reset for that.
-        self._dropout = DropoutRng() if student.device == "cpu" and not checkpointing else None
-        self.packs = self._dropout is not None and _packs_exactly(student)
+        self._dropout = DropoutRng() if student.device == "cpu" and not checkpointing and packing is None else None
+        if self._dropout is not None:
+            packing = Blocks(student.device, self._dropout)
+        elif packing is None and student.device.startswith("cuda") and not checkpointing:
+            packing = FlexRows(student.device, compiled_flex_attention())
+        self._packing = packing
+        self.packs = packing is not None and packs_exactly(student, packing, self._dropout)
 
     def micro_batches(self, examples: Sequence[StepExample], budget: int) -> Iterator[list[StepExample]]:
         """Groups whose tokens, with padding where there is any, stay within `budget`."""
@@ -71,7 +76,8 @@ class Learner:
                 stack.enter_context(cheap_dropout(self._dropout))
             stack.enter_context(tuned(model, kind))
             if self.packs:
-                stack.enter_context(packed(model))
+                assert self._packing is not None
+                stack.enter_context(self._packing.active(model))
             if autocast is not None:  # one context for the step: weights are cast once, not once a micro-batch
                 stack.enter_context(autocast)
             yield self._in_chunks() if self.head is not None else self._by_logits
@@ -103,9 +109,10 @@ class Learner:
         where the head is bypassed."""
         examples = [one.example for one in batch]
         if self.packs:
-            assert self._dropout is not None
-            self._dropout.read([one.place for one in batch])
-            return self.student.packed_outputs(examples, self._dropout)
+            assert self._packing is not None
+            if self._dropout is not None:
+                self._dropout.read([one.place for one in batch])
+            return self.student.packed_outputs(examples, self._packing)
         logits, _ = self.student.target_logits(examples)
         return logits.flatten(0, 1).index_select(0, self._target_places(examples, logits.shape[1]))
 
@@ -127,50 +134,3 @@ class Learner:
             for _ in range(span.length)
         ]
         return sent(weights, self.student.device)
-
-
-def _packs_exactly(student: Student) -> bool:
-    """Whether packed rows give the logits of padded ones, found by comparing them: a model may place its tokens by
-    other means than relative positions or given ones, or attend in a way of its own. One sequence is longer than the
-    longest attention window that the model's configuration names."""
-    import torch
-
-    longest = 8 + max(_windows(student.model.config), default=0)
-    if longest > _LONGEST_CHECK:
-        return False
-    words = student.model.get_input_embeddings().weight.shape[0]
-    batch = [
-        Example.single(
-            "",
-            tuple((7 * at + into) % words for at in range(into)),
-            tuple((5 * at + out) % words for at in range(out)),
-        )
-        for into, out in ((5, 3), (2, 6), (longest, 4), (4, 1))
-    ]  # fmt: skip
-    training = student.model.training
-    try:
-        with torch.inference_mode():
-            student.model.eval()
-            logits, labels = student.target_logits(batch)
-            expected = logits[labels != IGNORED].float()
-            dropout = DropoutRng()
-            dropout.begin(0)
-            with packed(student.model), cheap_dropout(dropout):
-                rows = student.packed_outputs(batch, dropout)
-                student.model.train()  # dropout must see the rows that it has masks for
-                dropout.read(range(len(batch)))
-                student.packed_outputs(batch, dropout)
-        return rows.shape == expected.shape and torch.allclose(rows.float(), expected, rtol=1e-3, atol=1e-3)
-    except Exception:  # a model that was not made for packed rows can fail in any way; it is trained with padding
-        logging.getLogger(__name__).debug("%s does not take packed rows", type(student.model), exc_info=True)
-        return False
-    finally:
-        student.model.train(training)
-
-
-def _windows(config: Any) -> list[int]:
-    """The attention windows that a model's configuration names, in tokens."""
-    values = vars(config.get_text_config())
-    named = [value for name, value in values.items() if any(word in name for word in ("window", "chunk_size"))]
-    flat = [part for value in named for part in (value if isinstance(value, (list, tuple)) else [value])]
-    return [part for part in flat if isinstance(part, int) and not isinstance(part, bool)]

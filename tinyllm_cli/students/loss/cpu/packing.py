@@ -7,7 +7,7 @@ its sequences apart again into blocks of similar length, and pads within a block
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import accumulate
@@ -201,8 +201,30 @@ def _lengths(rows: Sequence[Rows]) -> list[int]:
     return [length for block in rows for length in block.lengths]
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """Packs rows whose attention takes its sequences apart into blocks. `longest_check` as `students.base.Packing`
+    has it."""
+
+    device: str
+    dropout: DropoutRng
+    longest_check: int = 512
+    checks_gradients: bool = False  # they are autograd's, or tested, on every machine alike
+
+    def padded(self, tokens: int) -> int:
+        return tokens
+
+    def row(self, model: Any, inputs: Sequence[int], targets: Sequence[int]) -> Pack:
+        row = pack(inputs, targets, self.device, self.dropout)
+        prepare(model, row)
+        return row
+
+    def active(self, model: Any) -> AbstractContextManager[None]:
+        return packed(model)
+
+
 _SUPPORTED = {"pack", "scaling", "dropout", "position_bias"}
-_WITHOUT_EFFECT = {"output_attentions", "output_hidden_states", "position_ids", "return_dict", "use_cache"}
+WITHOUT_EFFECT = {"output_attentions", "output_hidden_states", "position_ids", "return_dict", "use_cache"}
 """Attention arguments that change nothing in a packed row, such as positions, which are in the states already."""
 
 
@@ -216,7 +238,7 @@ def _attention(
     cap or attention sinks."""
     import torch
 
-    others = {name for name, given in arguments.items() if given is not None} - _SUPPORTED - _WITHOUT_EFFECT
+    others = {name for name, given in arguments.items() if given is not None} - _SUPPORTED - WITHOUT_EFFECT
     if others:
         raise TypeError(f"packed rows do not support {', '.join(sorted(others))}")
     row: Pack = arguments["pack"]

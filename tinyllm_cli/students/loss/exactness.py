@@ -1,0 +1,90 @@
+"""Whether a model computes the same from packed rows as from padded ones, found by comparing both: a model may place
+its tokens by other means than relative positions or given ones, or attend in a way of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from tinyllm_cli.students.base import IGNORED, Example, Packing, Student
+from tinyllm_cli.students.loss.cpu.dropout import DropoutRng, cheap_dropout
+
+if TYPE_CHECKING:
+    import torch
+
+_TOLERANCE = 1e-3
+
+
+def packs_exactly(student: Student, packing: Packing, dropout: DropoutRng | None) -> bool:
+    """Compares logits, and gradients where `packing` asks for it. One sequence is longer than the longest attention
+    window that the model's configuration names. `dropout`: what draws the masks of packed rows, if not torch."""
+    import torch
+
+    longest = 8 + max(_windows(student.model.config), default=0)
+    if longest > packing.longest_check:
+        return False
+    words = student.model.get_input_embeddings().weight.shape[0]
+    batch = [
+        Example.single(
+            "",
+            tuple((7 * at + into) % words for at in range(into)),
+            tuple((5 * at + out) % words for at in range(out)),
+        )
+        for into, out in ((5, 3), (2, 6), (longest, 4), (4, 1))
+    ]  # fmt: skip
+    training = student.model.training
+    try:
+        student.model.eval()
+        # Frozen weights leave nothing to compare.
+        trained = _compared(student.model) if packing.checks_gradients else []
+        with torch.enable_grad() if trained else torch.inference_mode():
+            logits, labels = student.target_logits(batch)
+            expected = logits[labels != IGNORED].float()
+            with ExitStack() as stack:
+                stack.enter_context(packing.active(student.model))
+                if dropout is not None:
+                    dropout.begin(0)
+                    stack.enter_context(cheap_dropout(dropout))
+                rows = student.packed_outputs(batch, packing)
+                same = _same(rows, expected, trained)
+                student.model.train()  # dropout must see the rows that it has masks for
+                if dropout is not None:
+                    dropout.read(range(len(batch)))
+                student.packed_outputs(batch, packing)
+        return same
+    except Exception:  # a model that was not made for packed rows can fail in any way; it is trained with padding
+        logging.getLogger(__name__).debug("%s does not take packed rows", type(student.model), exc_info=True)
+        return False
+    finally:
+        student.model.train(training)
+
+
+def _compared(model: Any) -> list[torch.Tensor]:
+    """The weights whose gradients are compared: biases of attention, and the first and the last that are trained."""
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    ends = [*trained][:1] + [*trained][-1:]
+    return [value for name, value in trained.items() if name in ends or "relative_attention_bias" in name]
+
+
+def _same(rows: torch.Tensor, expected: torch.Tensor, trained: Sequence[torch.Tensor]) -> bool:
+    import torch
+
+    if rows.shape != expected.shape or not torch.allclose(rows.float(), expected, rtol=_TOLERANCE, atol=_TOLERANCE):
+        return False
+    weights = torch.linspace(-1, 1, expected.numel(), device=expected.device).view_as(expected)
+    found, wanted = (
+        torch.autograd.grad((outputs.float() * weights).sum(), trained, allow_unused=True) if trained else ()
+        for outputs in (rows, expected)
+    )
+    pairs = [(one, other) for one, other in zip(found, wanted, strict=True) if other is not None]
+    return all(one is not None and bool((one - other).norm() <= _TOLERANCE * other.norm()) for one, other in pairs)
+
+
+def _windows(config: Any) -> list[int]:
+    """The attention windows that a model's configuration names, in tokens."""
+    values = vars(config.get_text_config())
+    named = [value for name, value in values.items() if any(word in name for word in ("window", "chunk_size"))]
+    flat = [part for value in named for part in (value if isinstance(value, (list, tuple)) else [value])]
+    return [part for part in flat if isinstance(part, int) and not isinstance(part, bool)]
