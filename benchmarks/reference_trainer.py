@@ -26,16 +26,16 @@ def train(
     batch_size: int,
     lr: float,
     bf16: bool,
-    watch: Callable[[dict[str, float]], None],
+    watch: Callable[[dict[str, float]], bool | None],
 ) -> None:
     """Train `model` on `rows` (task -> example for each question), in their order, for one epoch. `watch` gets every
-    step's loss by task."""
+    step's loss by task; true ends the training. A causal model reads input and target in one sequence."""
 
     latest: dict[str, float] = {}
 
     class AtStepEnd(TrainerCallback):
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            watch(dict(latest))
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            control.should_training_stop = bool(watch(dict(latest)))
 
     class Trainer(Seq2SeqTrainer):
         def compute_loss(
@@ -49,7 +49,8 @@ def train(
             return torch.utils.data.SequentialSampler(rows)
 
     def collate(batch: Sequence[dict[str, Example]]) -> dict[str, dict[str, torch.Tensor]]:
-        return {task: _padded([row[task] for row in batch if task in row], max_input) for task in weights}
+        padded = _padded if model.config.is_encoder_decoder else _in_one
+        return {task: padded([row[task] for row in batch if task in row], max_input) for task in weights}
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = Seq2SeqTrainingArguments(
@@ -77,6 +78,15 @@ def _padded(examples: Sequence[Example], max_input: int) -> dict[str, torch.Tens
         "input_ids": _rows([e.input for e in examples], max_input, 0),
         "attention_mask": _rows([[1] * len(e.input) for e in examples], max_input, 0),
         "labels": _rows([e.target for e in examples], longest, IGNORED),
+    }
+
+
+def _in_one(examples: Sequence[Example], max_input: int) -> dict[str, torch.Tensor]:
+    width = max_input + max(example.length for example in examples)
+    return {
+        "input_ids": _rows([[*e.input, *e.target] for e in examples], width, 0),
+        "attention_mask": _rows([[1] * e.size for e in examples], width, 0),
+        "labels": _rows([[*[IGNORED] * len(e.input), *e.target] for e in examples], width, IGNORED),
     }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 _TOLERANCE = 1e-3
+_MORE = 20  # times the examples of the comparison
 
 
 def packs_exactly(student: Student, packing: Packing, dropout: DropoutRng | None) -> bool:
@@ -53,6 +54,7 @@ def packs_exactly(student: Student, packing: Packing, dropout: DropoutRng | None
                 if dropout is not None:
                     dropout.read(range(len(batch)))
                 student.packed_outputs(batch, packing)
+                same = same and (not trained or _trains(student, batch * _MORE, packing, trained))
         return same
     except Exception:  # a model that was not made for packed rows can fail in any way; it is trained with padding
         logging.getLogger(__name__).debug("%s does not take packed rows", type(student.model), exc_info=True)
@@ -80,6 +82,16 @@ def _same(rows: torch.Tensor, expected: torch.Tensor, trained: Sequence[torch.Te
     )
     pairs = [(one, other) for one, other in zip(found, wanted, strict=True) if other is not None]
     return all(one is not None and bool((one - other).norm() <= _TOLERANCE * other.norm()) for one, other in pairs)
+
+
+def _trains(student: Student, batch: Sequence[Example], packing: Packing, trained: Sequence[torch.Tensor]) -> bool:
+    """Whether longer rows in low precision have a gradient: kernels for these are others."""
+    import torch
+
+    with torch.autocast(student.device.partition(":")[0], dtype=torch.bfloat16):
+        outputs = student.packed_outputs(batch, packing)
+    found = torch.autograd.grad(outputs.float().mean(), trained, allow_unused=True)
+    return all(bool(one.isfinite().all()) for one in found if one is not None)
 
 
 def _windows(config: Any) -> list[int]:
