@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import re
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import count
@@ -19,8 +20,10 @@ from hypothesis import strategies as st
 
 from tests.conftest import make_questions, write_dataset
 from tests.models import KINDS, add_dropout, make_folder, record_run, weights
+from tinyllm_cli.api.training_events import TrainingEvents
 from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.errors import TinyLLMError, WorldProblem
+from tinyllm_cli.events import Progress as ShownProgress
 from tinyllm_cli.ingestion.ingest import ingest
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.records.settings import SelectBy, TrainSettings
@@ -33,6 +36,7 @@ from tinyllm_cli.training.checkpoint import state_folder
 from tinyllm_cli.training.data import TrainingPlan, load_training_data, training_questions
 from tinyllm_cli.training.distill import RunControl, distill, finished, run_folder
 from tinyllm_cli.training.environment import precision_context
+from tinyllm_cli.training.gradient import StepLosses
 from tinyllm_cli.training.model_card import model_card
 from tinyllm_cli.training.objective import Objective
 from tinyllm_cli.training.progress import History, Progress, StepReport, ValidPoint
@@ -108,6 +112,22 @@ def steps_of(folder: Path, *, late: bool, **changes: Any) -> tuple[Training, lis
     assert not training.late
     training.late = late
     return training, []
+
+
+def test_showing_progress_waits_for_a_gpu_twice_a_second_at_most(store: Store, folder: Path, tmp_path: Path) -> None:
+    """Losses that nobody reads stay on the device; those of the last step are shown in any case."""
+    shown: list[ShownProgress] = []
+    events = TrainingEvents(lambda event: isinstance(event, ShownProgress) and shown.append(event), None, 10_000)
+    events._shown = time.monotonic() + 3600  # as if the step before had just been shown
+    row = record_run(store, tmp_path)
+    training, reports = steps_of(folder, late=True)
+    for report in training.steps():
+        events(Progress(run=row, report=report))
+        reports.append(report)
+    *before, last = [isinstance(report.losses, StepLosses) and report.losses.read for report in reports]
+    assert last
+    assert not any(before)
+    assert [event.done for event in shown] == [training.total]
 
 
 def test_losses_that_are_read_late_change_nothing(folder: Path) -> None:
