@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -59,24 +59,24 @@ LEAST_STEPS = 3  # of a warm-up, however long they take
 
 @dataclass
 class Clock:
-    """Counts steps: those of the warm-up, then those that are measured. `stop` after each step: whether it is time."""
+    """Counts steps: those of the warm-up, until the one point in time, then those that are measured, until the other.
+    `stop` after each step: whether it is time."""
 
-    warm_up: float
-    measured: float
+    warm_until: float
+    until: float
     steps: int = 0
-    begun: float = field(default_factory=time.perf_counter)
     first: int = 0
     started: float = 0.0
     last: float = 0.0
 
     def stop(self) -> bool:
         self.steps += 1
-        now = self.last = time.perf_counter()
+        now = self.last = time.time()
         if not self.first:
-            if self.steps > LEAST_STEPS and now - self.begun >= self.warm_up:
+            if self.steps > LEAST_STEPS and now >= self.warm_until:
                 self.first, self.started = self.steps, now
             return False
-        return now - self.started >= self.measured
+        return now >= self.until
 
     def seconds_per_step(self) -> float:
         return (self.last - self.started) / (self.steps - self.first)
@@ -157,7 +157,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     settings = TrainSettings(max_input=MAX_INPUT, reading="token", batch_size=options.batch_size, epochs=1000)
     taught = examples(options.database, learner, settings)
     several = [*islice(step_batches(taught, settings), len(taught) // options.batch_size)]
-    clock = Clock(options.warm_up, options.measured)
+    clock = Clock(options.warm_until, options.until)
     side = SIDES[options.side]
     used = run(side, learner, (taught, several), settings, clock)
     seconds = clock.seconds_per_step()
@@ -187,7 +187,7 @@ def run(side: str, learner: Student, data: Any, settings: TrainSettings, clock: 
             if clock.stop():
                 break
         training.settle()
-        clock.last = time.perf_counter()  # the last step has ended on the device, too
+        clock.last = time.time()  # the last step has ended on the device, too
         return "packed rows" if training.learner.packs else "padded rows"
     repeated: list[Any] = list(islice(forever(several), MOST_STEPS))
     if side == "best setup":
@@ -216,8 +216,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--batch-size", type=int, help="only this one")
     parser.add_argument("--side", type=int, choices=range(len(SIDES)), help="with --database: measure it here")
     parser.add_argument("--database", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--warm-up", type=float, help=argparse.SUPPRESS)
-    parser.add_argument("--measured", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--warm-until", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--until", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.database is not None:
         print(json.dumps(measure(options)))
@@ -245,9 +245,10 @@ def main(arguments: Sequence[str]) -> None:
 def in_process(options: argparse.Namespace, one: tuple[str, int, int], database: Path, seconds: float) -> Any:
     """What a process of its own measures within so many seconds: most of them are for its start and the warm-up."""
     shape, size, side = one
+    now = time.time()
     command = [sys.executable, __file__, "--device", options.device, "--database", str(database), "--shape", shape,
                "--batch-size", str(size), "--side", str(side), *(["--tiny"] if options.tiny else []),
-               "--warm-up", f"{seconds * 0.4:.1f}", "--measured", f"{seconds * 0.2:.1f}"]  # fmt: skip
+               "--warm-until", f"{now + 0.6 * seconds:.1f}", "--until", f"{now + 0.85 * seconds:.1f}"]  # fmt: skip
     if SIDES[side] == "best setup" and shape.startswith("smollm2") and importlib.util.find_spec("trl") is None:
         return {"used": "not measured: trl is not installed (pip install trl)"}
     try:
