@@ -31,7 +31,7 @@ from tinyllm_cli.training.environment import precision_context
 from tinyllm_cli.training.gradient import MicroBatches, backward
 from tinyllm_cli.training.objective import Objective
 from tinyllm_cli.training.sequences import TARGETS
-from tinyllm_cli.training.trainer import Training, step_batches
+from tinyllm_cli.training.steps import Training, step_batches
 
 WEIGHTS = {"answer": 1.0, "flan-t5-xl": 1.0, "llama-2-7b-chat": 0.5}
 TEACHERS = (

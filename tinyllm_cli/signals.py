@@ -12,17 +12,18 @@ _ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr
 
 
 @contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Signals wait until the block ends, also with an exception."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def signals_deferred() -> Iterator[list[int]]:
+    """Signals wait until the block ends, also with an exception. The list has those that wait; one that is removed
+    from it has been handled."""
     pending: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield pending
+        return
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, *_ENDS)}
     try:
         for each in before:
             signal.signal(each, lambda number, frame: pending.append(number))
-        yield
+        yield pending
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

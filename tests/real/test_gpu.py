@@ -16,7 +16,7 @@ from tinyllm_cli.students.base import Example
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.students.loss.loss import Learner
 from tinyllm_cli.training.gradient import backward
-from tinyllm_cli.training.trainer import Training
+from tinyllm_cli.training.steps import Training
 
 pytestmark = [
     pytest.mark.real,

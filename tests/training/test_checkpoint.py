@@ -19,7 +19,7 @@ from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.training import checkpoint
 from tinyllm_cli.training.checkpoint import restore_state, save_state
-from tinyllm_cli.training.trainer import Training
+from tinyllm_cli.training.steps import Training
 
 ON_DISK = (checkpoint.__file__, shutil.__file__)
 

@@ -17,7 +17,8 @@ from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.students.shape import StudentShape, student_shape
 from tinyllm_cli.training.progress import StepReport
 from tinyllm_cli.training.recipes import RECIPES, Situation, with_recipe
-from tinyllm_cli.training.trainer import checkpoint_steps, step_batches
+from tinyllm_cli.training.steps import step_batches
+from tinyllm_cli.training.trainer import checkpoint_steps
 
 SITUATIONS = st.builds(
     Situation,

@@ -21,7 +21,7 @@ from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.loading import load_student
 from tinyllm_cli.training.optimizers import SCHEDULES, make_optimizer, optimizer_names
 from tinyllm_cli.training.progress import StepReport
-from tinyllm_cli.training.trainer import Training
+from tinyllm_cli.training.steps import Training
 
 SHAKEN = ("adafactor", "adamw_torch", "sgd", "rmsprop", "adagrad")
 """Optimizers that need no further package."""

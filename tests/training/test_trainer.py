@@ -40,7 +40,8 @@ from tinyllm_cli.training.gradient import StepLosses
 from tinyllm_cli.training.model_card import model_card
 from tinyllm_cli.training.objective import Objective
 from tinyllm_cli.training.progress import History, Progress, StepReport, ValidPoint
-from tinyllm_cli.training.trainer import Training, checkpoint_steps, step_batches
+from tinyllm_cli.training.steps import Training, step_batches
+from tinyllm_cli.training.trainer import checkpoint_steps
 
 
 @pytest.fixture(scope="module", params=KINDS)

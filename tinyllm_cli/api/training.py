@@ -85,6 +85,9 @@ class DistillOptions(TypedDict, total=False):
     restart: bool
     """Train again although a finished or interrupted run has this configuration; default: False."""
 
+    shard: bool
+    """Divide parameters, gradients and optimizer state among the processes that torchrun started; default: False."""
+
     track: str | None
     """Send the curves to tensorboard, wandb, trackio or mlflow."""
 
@@ -158,11 +161,15 @@ def distill(project: Project, *, on_event: OnEvent = ignore_events, **options: U
     from tinyllm_cli.students.loading import load_student
     from tinyllm_cli.training.distill import RunControl, finished
     from tinyllm_cli.training.distill import distill as run_distill
-    from tinyllm_cli.training.distributed import is_first, take_own_gpu
+    from tinyllm_cli.training.distributed import is_first, sharding, take_own_gpu
+    from tinyllm_cli.training.optimizers import check_divisible
     from tinyllm_cli.training.recipes import DEFAULT_RECIPE
     from tinyllm_cli.training.tracking import Tracker
 
+    shard = sharding(options.get("shard", False))
     planned = plan_distillation(project, on_event=on_event, **options)
+    if shard:
+        check_divisible(planned.plan.settings.optimizer)
     on_event(Finished(value=planned))
     plan, restart = planned.plan, options.get("restart", False)
     done = None if restart else finished(project.store, plan, planned.data)
@@ -174,11 +181,11 @@ def distill(project: Project, *, on_event: OnEvent = ignore_events, **options: U
     if track is not None and is_first():
         tracker = Tracker(track, project.store.path.parent / "tinyllm-tracking", asdict(plan.settings))
     take_own_gpu()
-    student = load_student(plan.student, trust_remote_code=options.get("trust_remote_code", False))
+    student = load_student(plan.student, trust_remote_code=options.get("trust_remote_code", False), in_memory=shard)
     watch = TrainingEvents(on_event, tracker, plan.settings.budget_on(student.device))
     if is_first():
         watch.outlook = Outlook.of(plan, planned.data, options.get("recipe", DEFAULT_RECIPE))
-    control = RunControl(save_every=options.get("save_every", 300.0), restart=restart)
+    control = RunControl(save_every=options.get("save_every", 300.0), restart=restart, shard=shard)
     with watch.interruptible():
         return run_distill(project.store, plan, student, planned.data, watch, control)
 

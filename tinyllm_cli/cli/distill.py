@@ -173,6 +173,14 @@ def distill(
         Literal["float32", "bfloat16"],
         _panel(help="Precision of the saved weights; bfloat16 takes half the disk and rounds them."),
     ] = "float32",
+    shard: Annotated[
+        bool,
+        _panel(
+            "--shard",
+            help="Divide parameters, gradients and optimizer state among the processes of torchrun (FSDP2), for a"
+            " student that is too large for one GPU.",
+        ),
+    ] = False,
     restart: Annotated[
         bool, _panel("--restart", help="Train again although a run with this configuration is done or can resume.")
     ] = False,
@@ -217,7 +225,7 @@ def distill(
              "--no-gates": not gates, "--usefulness": usefulness != "none", "--usefulness-model": usefulness_model,
              "--samples": samples, "--icl": icl is not None, "--shuffle-rationales": shuffle_rationales,
              "--rationales": rationales != "forced", "--per-question": per_question,
-             "--restart": restart, "--track": track},
+             "--shard": shard, "--restart": restart, "--track": track},
         )  # fmt: skip
         console.say(f"Inference trains nothing: evaluate {student} as it is.")
         console.result({"run": None, "method": "inference", "student": student})
@@ -229,7 +237,7 @@ def distill(
         shuffle_rationales=shuffle_rationales, rationales=rationales, per_question=per_question, choose=choose,
         recipe=recipe,
         settings={name: value for name, value in given.items() if value is not None},
-        save_every=60 * save_every, restart=restart, track=track, trust_remote_code=trust_remote_code,
+        save_every=60 * save_every, shard=shard, restart=restart, track=track, trust_remote_code=trust_remote_code,
         command=command_line(),
     )  # fmt: skip
     check_options(options)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tinyllm_cli.students.base import Sampled
+from tinyllm_cli.students.sharding import is_sharded
 
 if TYPE_CHECKING:
     import torch
@@ -39,11 +40,15 @@ def _decode(
 
     generated = input_ids.new_full((len(input_ids), stopping_criteria.max_length), generation_config._pad_token_tensor)
     rows = torch.arange(len(input_ids), device=input_ids.device)
+    together = is_sharded(model)  # its processes must write the same, for the same number of steps
     output = model._prefill(input_ids, generation_config, state)
     while True:
         state = model._update_model_kwargs_for_generation(output, state, model.config.is_encoder_decoder)
         scores = logits_processor(input_ids, output.logits[:, -1].float())
-        input_ids = torch.cat([input_ids, choice(scores, rows)[:, None]], dim=1)
+        chosen = choice(scores, rows)
+        if together:
+            torch.distributed.broadcast(chosen, src=0)
+        input_ids = torch.cat([input_ids, chosen[:, None]], dim=1)
         done = stopping_criteria(input_ids, None)
         if done.any():
             generated[rows[done], : input_ids.shape[1]] = input_ids[done]

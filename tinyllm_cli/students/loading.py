@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from backends.architectures import WRITERS
@@ -20,16 +21,24 @@ def student_device() -> str:
 
 
 def load_student(
-    name: str, *, revision: str | None = None, trust_remote_code: bool = False, device: str | None = None
+    name: str,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    device: str | None = None,
+    in_memory: bool = False,
 ) -> Student:
-    """Load `name` in float32, in eval mode, on `device` or else on the best one of this machine.
+    """Load `name` in float32, in eval mode, on `device` or else on the best one of this machine. `in_memory`: its
+    weights stay in the CPU's memory, for a device that can't hold all of them (`students.sharding.shard`).
 
     Raises ModelUnavailable with the reason and the alternatives, also for a model that can't write text: one whose
     tokenizer has no end token, or one that reads the words that it should predict, as BERT does."""
     device = device or student_device()
     # On a CPU, training short sequences with padding is a third faster without the fused attention kernel.
     attention = "eager" if device == "cpu" else None
-    checkpoint = load(name, device=device, revision=revision, trust_remote_code=trust_remote_code, attention=attention)
+    place = "cpu" if in_memory else device
+    checkpoint = load(name, device=place, revision=revision, trust_remote_code=trust_remote_code, attention=attention)
+    checkpoint = replace(checkpoint, device=device)
     if checkpoint.tokenizer.eos_token_id is None:
         raise ModelUnavailable(f"The tokenizer of {name} has no end-of-sequence token.", WRITERS)
     if checkpoint.kind == "seq2seq":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tinyllm_cli.errors import UsageProblem
@@ -28,15 +29,21 @@ def add_lora(student: Student, *, rank: int, alpha: float, seed: int) -> None:
     inject_adapter_in_model(config, student.model, adapter_name=_ADAPTER)
 
 
-def merged_state(model: Any) -> dict[str, Any]:
-    """The state of `model` with the additions merged into the weights, under their original names. `model` itself does
-    not change and can be trained further."""
-    state: dict[str, Any] = model.state_dict()
+def merged_state(model: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    """`state`, all of the model's, with the additions merged into the weights, under their original names. `model`
+    itself does not change and can be trained further."""
+    merged = dict(state)
     for name, module in model.named_modules():
         if not hasattr(module, "get_delta_weight"):
             continue
-        own = {key: state.pop(key) for key in list(state) if key.startswith(f"{name}.")}
-        base = {key.removeprefix(f"{name}.base_layer."): value for key, value in own.items() if ".base_layer." in key}
-        base["weight"] = base["weight"] + module.get_delta_weight(_ADAPTER).detach()
-        state.update({f"{name}.{key}": value for key, value in base.items()})
-    return state
+        own = {key.removeprefix(f"{name}."): merged.pop(key) for key in list(merged) if key.startswith(f"{name}.")}
+        base = {key.removeprefix("base_layer."): value for key, value in own.items() if key.startswith("base_layer.")}
+        base["weight"] = base["weight"] + _addition(module, own)
+        merged.update({f"{name}.{key}": value for key, value in base.items()})
+    return merged
+
+
+def _addition(module: Any, own: Mapping[str, Any]) -> Any:
+    """What a layer adds to its weights, from its part of the state: the parameters of a sharded model aren't whole."""
+    product = own[f"lora_B.{_ADAPTER}.weight"] @ own[f"lora_A.{_ADAPTER}.weight"]
+    return (product.T if module.fan_in_fan_out else product) * module.scaling[_ADAPTER]

@@ -15,6 +15,7 @@ from tinyllm_cli.files import to_disk
 from tinyllm_cli.records.settings import SaveDtype
 from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.lora import merged_state
+from tinyllm_cli.students.sharding import gathered, is_sharded
 
 STUDENT_FILE = "config.json"
 """The file without which a folder is no student."""
@@ -22,15 +23,22 @@ STUDENT_FILE = "config.json"
 _NEW, _OLD = ".{}.new-", ".{}.old"
 
 
-def save_student(student: Student, folder: Path, card: str, dtype: SaveDtype = "float32") -> None:
+def save_student(
+    student: Student, folder: Path, card: str, dtype: SaveDtype = "float32", *, write: bool = True
+) -> None:
     """Write `student` to `folder`, replacing what is there only when everything is written. With `dtype` bfloat16 the
-    weights are rounded to half the size; the student in memory does not change."""
+    weights are rounded to half the size; the student in memory does not change.
+
+    All processes of a sharded student call this; those that do not `write` give their parts of it."""
+    state = _state(student, dtype, write=write)
+    if not write:
+        return
     folder.parent.mkdir(parents=True, exist_ok=True)
     clear_up(folder)
     temporary = Path(tempfile.mkdtemp(prefix=_NEW.format(folder.name), dir=folder.parent))
     try:
         with logs_of_transformers_off():
-            student.model.save_pretrained(temporary, state_dict=_state(student, dtype))
+            student.model.save_pretrained(temporary, state_dict=state)
             student.tokenizer.save_pretrained(temporary)
             student.model.generation_config.save_pretrained(temporary)
         _write_true_ties(student, temporary)
@@ -67,10 +75,16 @@ def clear_up(folder: Path) -> None:
         shutil.rmtree(half, ignore_errors=True)
 
 
-def _state(student: Student, dtype: SaveDtype) -> dict[str, Any]:
-    """The weights. A T5 head that has its own scale is written out even where it shares its tensor with the
-    embedding: transformers 4 would fill a missing head with noise."""
-    state = merged_state(student.model)
+def _state(student: Student, dtype: SaveDtype, *, write: bool) -> dict[str, Any]:
+    """The weights; none where they are not to be written.
+
+    A T5 head that has its own scale is written out even where it shares its tensor with the embedding: transformers 4
+    would fill a missing head with noise."""
+    model = student.model
+    state = gathered(model.state_dict(keep_vars=True), keep=write) if is_sharded(model) else model.state_dict()
+    if not write:
+        return {}
+    state = merged_state(model, state)
     if getattr(student.model.config, "scale_decoder_outputs", None) is False and "lm_head.weight" in state:
         state["lm_head.weight"] = state["lm_head.weight"].clone()
     return state if dtype == "float32" else _rounded(state)

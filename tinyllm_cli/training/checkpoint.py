@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from tinyllm_cli.files import to_disk
 from tinyllm_cli.students.base import Student
+from tinyllm_cli.students.sharding import gathered, own_part
 
 _NAME = "step-{:09d}-{:d}"
 """The step, and a count of the run's states: Ctrl-C may save a step that has a state already."""
@@ -41,17 +42,23 @@ def state_folder(run_folder: Path) -> Path:
     return run_folder.with_name(f".{run_folder.name}.state")
 
 
-def save_state(folder: Path, training: Resumable, notes: Mapping[str, Any]) -> None:
+def save_state(folder: Path, training: Resumable, notes: Mapping[str, Any], *, write: bool = True) -> None:
     """Write the state of `training` and the `notes` that belong to it (JSON), then remove the previous state.
+
+    All processes of a sharded student call this; those that do not `write` give their parts. What is written does not
+    depend on their number.
 
     Raises OSError, or safetensors' own error, when it can't be written; the previous state stays."""
     from safetensors.torch import save_file
 
+    tensors, rest = _optimizer_state(training.optimizer)
+    tensors, weights = gathered(tensors, keep=write), gathered(_weights(training), keep=write)
+    if not write:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
     try:
-        tensors, rest = _optimizer_state(training.optimizer)
-        save_file(_weights(training), temporary / "weights.safetensors")
+        save_file(weights, temporary / "weights.safetensors")
         save_file(tensors, temporary / "optimizer.safetensors")
         scalars = {
             "step": training.done,
@@ -83,8 +90,8 @@ def restore_state(folder: Path, training: Resumable) -> Mapping[str, Any] | None
     scalars = json.loads((newest / "state.json").read_text(encoding="utf-8"))
     weights = load_file(newest / "weights.safetensors")
     for name, value in _weights(training).items():
-        value.copy_(weights[name])
-    tensors = load_file(newest / "optimizer.safetensors")
+        value.copy_(own_part(weights[name], value))
+    tensors = _own_parts(training.optimizer, load_file(newest / "optimizer.safetensors"))
     training.optimizer.load_state_dict(_optimizer_dict(training.optimizer, tensors, scalars["optimizer"]))
     training.scheduler.load_state_dict(scalars["scheduler"])
     training.done, training.token_budget = scalars["step"], scalars["token_budget"]
@@ -119,6 +126,16 @@ def _optimizer_state(optimizer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             (tensors if isinstance(value, torch.Tensor) else scalars)[f"{number}.{name}"] = value
     groups = [{name: value for name, value in group.items() if name != "params"} for group in state["param_groups"]]
     return tensors, {"scalars": scalars, "groups": groups}
+
+
+def _own_parts(optimizer: Any, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an optimizer's state belongs to this process's parts of the parameters."""
+    parameters = [value for group in optimizer.param_groups for value in group["params"]]
+    owners = {name: parameters[int(name.partition(".")[0])] for name in tensors}
+    return {
+        name: own_part(value, owners[name]) if value.shape == owners[name].shape else value
+        for name, value in tensors.items()
+    }
 
 
 def _optimizer_dict(optimizer: Any, tensors: Mapping[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from tinyllm_cli.errors import Busy, UsageProblem
+from tinyllm_cli.errors import Busy
 from tinyllm_cli.records.runs import Run, RunIdentity
 from tinyllm_cli.records.settings import RunSettings, SelectionRecord
 from tinyllm_cli.signals import signals_deferred
@@ -25,7 +24,8 @@ from tinyllm_cli.training.distributed import process_group
 from tinyllm_cli.training.environment import environment_of, versions
 from tinyllm_cli.training.model_card import model_card
 from tinyllm_cli.training.progress import Progress
-from tinyllm_cli.training.trainer import Keeping, Trainer, Training
+from tinyllm_cli.training.steps import Training
+from tinyllm_cli.training.trainer import Keeping, Trainer
 
 OnProgress = Callable[[Progress], None]
 
@@ -36,10 +36,12 @@ _NOTE_EVERY = 2.0
 @dataclass(frozen=True, kw_only=True)
 class RunControl:
     """How a run is begun and kept: `save_every` are the seconds between two states on disk, 0 saves after every step;
-    `restart` begins a new run even where this one is done or could be resumed."""
+    `restart` begins a new run even where this one is done or could be resumed; `shard` divides the student among the
+    processes, which does not make another run of it."""
 
     save_every: float = 300.0
     restart: bool = False
+    shard: bool = False
 
 
 def distill(
@@ -56,10 +58,8 @@ def distill(
     returned. The run's row says 'stopped' after Ctrl-C or a kill, and 'failed' with the reason after an error.
 
     Started by torchrun or `accelerate launch`, all processes call this and share the work; the first keeps the
-    records. Raises Busy when another process, not of these, trains the same run, and UsageProblem when
-    `accelerate launch` is configured to shard the student, which is not supported."""
-    _refuse_sharding()
-    with process_group() as processes, ExitStack() as held:
+    records. Raises Busy when another process, not of these, trains the same run."""
+    with process_group(shards=control.shard) as processes, ExitStack() as held:
         training = Training(  # before the run: one that can't begin leaves no row
             student,
             encoded(student, data, Limits.of(plan.settings)),
@@ -129,15 +129,6 @@ def finished(store: Store, plan: TrainingPlan, data: TrainingData) -> Run | None
 
 def _whole(alike: Sequence[Run]) -> Run | None:
     return next((run for run in alike if run.state == "done" and is_student(Path(run.folder))), None)
-
-
-def _refuse_sharding() -> None:
-    for name, kind in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
-        if os.environ.get(name, "").lower() == "true":
-            raise UsageProblem(
-                f"{kind} is not supported: every process holds the whole student.",
-                "For less memory: --gradient-checkpointing, --lora-rank 8, or a smaller --token-budget.",
-            )
 
 
 def _resumed_or_begun(

@@ -48,12 +48,12 @@ def resolved_precision(precision: Precision, device: str) -> Literal["float32", 
     return "bfloat16" if native else "float32"
 
 
-def precision_context(precision: Precision, device: str) -> AbstractContextManager[Any] | None:
-    """bfloat16 autocast, or None for float32."""
+def precision_context(precision: Precision, device: str, *, keep: bool = True) -> AbstractContextManager[Any] | None:
+    """bfloat16 autocast, or None for float32. `keep`: the weights in bfloat16 until the context ends."""
     import torch
 
     low = resolved_precision(precision, device) == "bfloat16"
-    return torch.autocast(device.partition(":")[0], dtype=torch.bfloat16) if low else None
+    return torch.autocast(device.partition(":")[0], dtype=torch.bfloat16, cache_enabled=keep) if low else None
 
 
 def peak_memory(device: str) -> dict[str, int]:

@@ -87,13 +87,25 @@ def backward(
     ]
     own = micro.processes.share(whole, [example.size for example in step])
     losses = StepLosses([span.name for span in spans])
+    batches = list(learner.micro_batches(own, micro.budget))
+    idle = micro.processes.most(len(batches)) - len(batches)
     with learner.step(micro.autocast, *micro.key, rank=micro.processes.rank) as loss_of:
-        for batch in learner.micro_batches(own, micro.budget):
+        for batch in batches:
             loss, nll = loss_of(batch)
             loss.backward()  # type: ignore[no-untyped-call]
             pairs = [pair for one in batch for pair in zip(one.example.spans, means[one.place], strict=True)]
             losses.add([(span.name, span.length, mean) for span, mean in pairs], nll)
+        for _ in range(idle):
+            loss, _ = loss_of([_weightless(step)])
+            loss.backward()  # type: ignore[no-untyped-call]
     return losses
+
+
+def _weightless(step: Sequence[Example]) -> StepExample:
+    """An example without a gradient. A process of a sharded student that has fewer micro-batches than another computes
+    it, since all must run the same number of passes. Its place is no example's, so it takes no dropout from one."""
+    shortest = min(step, key=lambda example: example.size)
+    return StepExample(example=shortest, weights=(0.0,) * len(shortest.spans), place=len(step))
 
 
 def _by_example(step: Sequence[Example], values: Sequence[float]) -> list[tuple[float, ...]]:

@@ -17,6 +17,18 @@ _POLYNOMIAL_END = 1e-7  # as transformers sets it
 _OF_THE_MODEL = ("galore", "apollo", "lomo", "adalomo", "schedule_free")  # they need a training loop of their own
 
 
+_BY_ELEMENT = (_FUSED, "adamw_torch", "sgd", "rmsprop", "adagrad")
+"""Those that update each number by its own gradient and state alone, so that a part of a parameter is enough."""
+
+
+def check_divisible(name: str) -> None:
+    """Raises UsageProblem for an optimizer that needs whole parameters, such as adafactor."""
+    if name not in _BY_ELEMENT:
+        raise UsageProblem(
+            f"The optimizer {name} can't be used with --shard.", f"Choose one of: {choices(_BY_ELEMENT)}."
+        )
+
+
 def optimizer_names() -> list[str]:
     from transformers.training_args import OptimizerNames
 

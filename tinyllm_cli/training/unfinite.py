@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.students.base import Example, Student
+from tinyllm_cli.students.sharding import local, readable
+from tinyllm_cli.training.distributed import Processes
 
 if TYPE_CHECKING:
     import torch
@@ -60,14 +62,16 @@ def _on_its_way(flag: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event | No
     return here, copied
 
 
-def refuse_unfinite(student: Student, example: Example, step: int) -> None:
-    """Raises UsageProblem where the update of `step` made weights or outputs that are not finite."""
+def refuse_unfinite(student: Student, example: Example, step: int, processes: Processes) -> None:
+    """Raises UsageProblem where the update of `step` made weights or outputs that are not finite, in any process."""
     import torch
 
     with torch.no_grad():
-        logits, _ = student.target_logits([example])
-        finite = [logits.isfinite().all(), *(value.isfinite().all() for value in student.model.parameters())]
-    if not all(map(bool, finite)):
+        with readable(student.model):
+            logits, _ = student.target_logits([example])
+        weights = [local(value) for value in student.model.parameters()]
+        finite = [logits.isfinite().all(), *(value.isfinite().all() for value in weights)]
+    if any(processes.sum_numbers([not all(map(bool, finite))])):
         raise diverged(step)
 
 

@@ -14,6 +14,7 @@ from tinyllm_cli.students.loss.cross_entropy import linear_nll, plain_head
 from tinyllm_cli.students.loss.exactness import packs_exactly
 from tinyllm_cli.students.loss.gpu.packing import FlexRows, compiled_flex_attention
 from tinyllm_cli.students.loss.tuning import tuned
+from tinyllm_cli.students.sharding import is_sharded
 
 if TYPE_CHECKING:
     import torch
@@ -50,9 +51,10 @@ class Learner:
         self.head = plain_head(student.model)
         # Recomputing must draw the same dropout, and only torch's own generator is reset for that.
         self._dropout = DropoutRng() if student.device == "cpu" and not checkpointing and packing is None else None
+        padded = checkpointing or is_sharded(student.model)  # on a GPU
         if self._dropout is not None:
             packing = Blocks(student.device, self._dropout)
-        elif packing is None and student.device.startswith("cuda") and not checkpointing:
+        elif packing is None and student.device.startswith("cuda") and not padded:
             packing = FlexRows(student.device, compiled_flex_attention())
         self._packing = packing
         self.packs = packing is not None and packs_exactly(student, packing, self._dropout)
@@ -88,11 +90,14 @@ class Learner:
         head = self.head
         assert head is not None
         kind = self.student.device.partition(":")[0]
-        weight = head.compute_weight(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None)
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        # A sharded head is whole between the forward and the backward pass alone.
+        cast = None if is_sharded(self.student.model) else head.compute_weight(dtype)
 
         def loss_of(batch: Sequence[StepExample]) -> tuple[torch.Tensor, torch.Tensor]:
             with head.bypassed():
                 states = self._outputs(batch)
+            weight = head.compute_weight(dtype) if cast is None else cast
             loss, nll = linear_nll(states, head, weight, self._labels(batch), self._token_weights(batch))
             return loss, nll
 
