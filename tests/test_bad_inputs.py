@@ -700,6 +700,8 @@ BAD = [
     bad("experiment-ambiguous-teacher", "bo' could be any of these teachers: boss, bossy.", "experiment", "seeds",
         "--alpha", "bo=1", *TOY),
     bad("gate-unknown-teacher", "There is no teacher called 'x'.", "gate", "--teacher", "x", *TOY),
+    bad("distill-shard-alone", "--shard divides the student among several processes, and this is a single one.",
+        "distill", "--alpha", "0", "--shard", *TOY),
     bad("distill-empty-student", "The name of a model is empty.", "distill", "--student", "", *TOY),
     bad("distill-unknown-teacher", "There is no teacher called 'x'.", "distill", "--alpha", "x=1", *TOY),
     bad("eval-unknown-teacher", "There is no teacher called 'x'.", "eval", "--teacher", "x", *TOY),

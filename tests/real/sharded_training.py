@@ -124,7 +124,7 @@ def out_of_memory(students: Path, processes: Processes) -> str:
     try:
         next(begun.steps())
     except WorldProblem as error:
-        return "\n".join(str(part) for part in error.args)
+        return f"{error} {error.hint}"
     return ""
 
 

@@ -37,6 +37,10 @@ DISTILL = (
 LAUNCHERS = {
     "torchrun": ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tinyllm_cli"),
     "accelerate": ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "tinyllm_cli"),
+    "fsdp": (
+        *("-m", "accelerate.commands.launch", "--use_fsdp", "--fsdp_version", "2", "--num_processes", "2"),
+        *("-m", "tinyllm_cli"),
+    ),
 }
 
 
@@ -52,7 +56,7 @@ def launched(folder: Path, launcher: str, *arguments: str) -> subprocess.Complet
     )
 
 
-@pytest.mark.parametrize(("launcher", "kind"), [("torchrun", "causal"), ("accelerate", "seq2seq")])
+@pytest.mark.parametrize(("launcher", "kind"), [("torchrun", "causal"), ("accelerate", "seq2seq"), ("fsdp", "seq2seq")])
 def test_two_processes_end_with_the_weights_of_one(tinyllm: Command, tmp_path: Path, launcher: str, kind: Kind) -> None:
     prepare(tmp_path, kind)
     exact = (*DISTILL, "--precision", "float32", "--lr", "1e-3")
@@ -62,6 +66,7 @@ def test_two_processes_end_with_the_weights_of_one(tinyllm: Command, tmp_path: P
     [expected], [found] = runs(tmp_path / "one.db"), runs(tmp_path / "tinyllm.db")
     assert found["state"] == "done"
     assert done.stdout.count("Run 1 (finetune)") == 1
+    assert json.loads(found["metrics"])["sharded"] == (launcher == "fsdp")
     one, two = (load_file(Path(run["folder"]) / "model.safetensors") for run in (expected, found))
     assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
     curves = [json.loads(run["metrics"])["valid"] for run in (expected, found)]
@@ -69,6 +74,10 @@ def test_two_processes_end_with_the_weights_of_one(tinyllm: Command, tmp_path: P
         (p["step"], p["accuracy"]) for p in curves[1]
     ]
     assert [point["loss"] for point in curves[0]] == pytest.approx([point["loss"] for point in curves[1]], rel=1e-3)
+    evaluated = tinyllm("eval", "--run", "1", "--split", "valid", "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    accuracies = {point["step"]: point["accuracy"] for point in curves[1]}
+    assert json.loads(evaluated.stdout)["accuracy"] == accuracies[json.loads(found["metrics"])["best_step"]]
 
 
 def test_two_nodes_of_torchrun_train_as_one_process(tinyllm: Command, tmp_path: Path) -> None:
@@ -137,9 +146,34 @@ def test_the_gradient_of_several_processes_is_that_of_one(
         assert (several[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
 
 
-def test_a_student_that_was_to_be_sharded_is_refused(tinyllm: Command, tmp_path: Path) -> None:
-    prepare(tmp_path, "seq2seq")
-    done = tinyllm(*DISTILL, ACCELERATE_USE_FSDP="true")
-    assert done.returncode == 2
-    assert "FSDP is not supported" in done.stderr
+@pytest.mark.parametrize(
+    ("arguments", "variables", "expected"),
+    [
+        ((), {"ACCELERATE_USE_FSDP": "true"}, "accelerate is configured for FSDP 1, and FSDP 2 is supported."),
+        ((), {"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed is not supported."),
+        (
+            (),
+            {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"},
+            "accelerate's --fsdp_offload_params is not supported.\nRemove it.",
+        ),
+        (
+            (),
+            {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_ACTIVATION_CHECKPOINTING": "true"},
+            "Remove it and use --gradient-checkpointing.",
+        ),
+        (
+            ("--shard", "--optimizer", "adafactor"),
+            {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "1"},
+            "The optimizer adafactor can't be used with --shard.",
+        ),
+    ],
+)
+def test_what_a_sharded_training_can_not_do_is_refused_before_it_begins(
+    tinyllm: Command, tmp_path: Path, arguments: tuple[str, ...], variables: dict[str, str], expected: str
+) -> None:
+    write_dataset(tmp_path / "toy", train=4)
+    done = tinyllm(*DISTILL, *arguments, **variables)
+    assert done.returncode == 2, done.stderr
+    assert expected in done.stderr
     assert "Traceback" not in done.stderr
+    assert runs(tmp_path / "tinyllm.db") == []

@@ -19,16 +19,31 @@ from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM
 
 from tests.conftest import ROOT, Command, environment
 from tests.models import make_folder, t5_model, tiny_tokenizer
-from tests.processes import wait_until
+from tests.processes import MARK, marked, new_mark, wait_until
 from tests.real.sharded_training import CASES, evaluated, resumed, trained
 from tests.real.test_distill_killed import runs, states
-from tests.real.test_processes import LAUNCHERS, launched, prepare
+from tests.real.test_processes import LAUNCHERS, prepare
 from tinyllm_cli.training.distributed import ALONE
 
 pytestmark = pytest.mark.real
 
-SHARDED = ("distill", "--shard", "--alpha", "0", "--dataset", "toy", "--student", "student", "--recipe", "paper",
-           "--batch-size", "3", "--epochs", "3", "--precision", "float32", "--lr", "1e-3", "--save-every", "0")  # fmt: skip
+SHARDED = (  # steps enough to be killed and stopped within
+    *("distill", "--shard", "--alpha", "0", "--dataset", "toy", "--student", "student", "--recipe", "paper"),
+    *(
+        "--batch-size",
+        "3",
+        "--epochs",
+        "30",
+        "--evals-per-epoch",
+        "1",
+        "--precision",
+        "float32",
+        "--lr",
+        "1e-3",
+        "--save-every",
+        "0",
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +66,15 @@ def students(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sharded(students: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes found and wrote."""
     out = tmp_path_factory.mktemp("sharded")
-    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.real.sharded_training")
+    launch = (
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "tests.real.sharded_training",
+    )
     done = subprocess.run(
         [sys.executable, *launch, str(students), str(out)],
         cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300, check=False,
@@ -105,44 +128,42 @@ def test_a_gpu_that_is_too_small_ends_the_run_with_a_way_out(sharded: Path) -> N
 
 
 @contextmanager
-def group_of(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """torchrun with its processes, which are killed at the end of the block."""
+def group_of(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """torchrun and the mark of its processes, which are killed at the end of the block."""
+    mark = new_mark()
     process = subprocess.Popen(
-        [sys.executable, *LAUNCHERS["torchrun"], *arguments], cwd=folder, env=environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        [sys.executable, *LAUNCHERS["torchrun"], *arguments], cwd=folder, env=environment(**{MARK: mark}),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        yield process
+        yield process, mark
     finally:
-        # torchrun gives each of its processes a session of its own.
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
-        for each in (process.pid, *map(int, children)):
+        for each in marked(mark):
             os.kill(each, signal.SIGKILL)
         process.communicate()
 
 
-def test_a_run_that_is_stopped_and_killed_continues_and_its_student_can_be_evaluated(
-    tinyllm: Command, tmp_path: Path
-) -> None:
+def test_a_run_that_is_killed_and_stopped_continues_also_in_one_process(tinyllm: Command, tmp_path: Path) -> None:
     prepare(tmp_path, "causal")
     alone = tuple(option for option in SHARDED if option != "--shard")
     assert tinyllm(*alone, "--db", "one.db").returncode == 0
-    with group_of(tmp_path, *SHARDED) as process:
-        wait_until(lambda: states(tmp_path) != [])
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
-    [stopped], [state] = runs(tmp_path / "tinyllm.db"), states(tmp_path)
-    assert stopped["state"] == "stopped"
-    assert state.name.startswith(f"step-{json.loads(stopped['metrics'])['steps']:09d}-"), "no step is lost"
     with group_of(tmp_path, *SHARDED):
-        wait_until(lambda: states(tmp_path) not in ([], [state]))
-    done = launched(tmp_path, "torchrun", *SHARDED)
+        wait_until(lambda: states(tmp_path) != [])
+    killed = states(tmp_path)
+    with group_of(tmp_path, *SHARDED) as (process, mark):
+        wait_until(lambda: states(tmp_path) not in ([], killed))
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=60)
+        assert marked(mark) == {}
+    assert "Run 1 resumes after step" in error
+    [stopped], [state] = runs(tmp_path / "tinyllm.db"), states(tmp_path)
+    figures = json.loads(stopped["metrics"])
+    assert (stopped["state"], figures["sharded"], figures["processes"]) == ("stopped", True, 2)
+    assert state.name.startswith(f"step-{figures['steps']:09d}-"), "no step is lost"
+    done = tinyllm(*alone)
     assert done.returncode == 0, done.stderr
-    assert "Run 1 resumes after step" in done.stderr
+    assert f"Run 1 resumes after step {figures['steps']}." in done.stderr
     [expected], [run] = runs(tmp_path / "one.db"), runs(tmp_path / "tinyllm.db")
     one, two = json.loads(expected["metrics"]), json.loads(run["metrics"])
-    assert (run["state"], two["sharded"], two["processes"]) == ("done", True, 2)
     assert [point["answer"] for point in two["curve"]] == pytest.approx([p["answer"] for p in one["curve"]], abs=1e-4)
     assert close(Path(expected["folder"]), Path(run["folder"]))
-    scored = tinyllm("eval", "--run", "1", "--split", "valid", "--json")
-    assert scored.returncode == 0, scored.stderr

@@ -349,11 +349,11 @@ def test_a_student_that_could_not_be_saved_is_not_the_best(
     """An evaluation goes by the step that the figures name: it must be the one on the disk."""
     saved: list[int] = []
 
-    def save(*arguments: Any) -> None:
+    def save(*arguments: Any, **options: Any) -> None:
         if saved:
             raise OSError(errno.ENOSPC, "No space left on device")
         saved.append(1)
-        save_student(*arguments)
+        save_student(*arguments, **options)
 
     monkeypatch.setattr("tinyllm_cli.training.trainer.save_student", save)
     plan = planned(store, write_dataset(tmp_path / "toy", train=12, valid=4), folder, epochs=6, evals_per_epoch=2)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.students.base import Student
+from tinyllm_cli.students.loss.cpu.memory import return_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,8 @@ def shard(student: Student) -> None:
 
     # T5's first block returns its position bias as a view, which nothing changes in place.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module", category=UserWarning)
+    if student.device == "cpu":
+        return_freed_memory()
     mesh = init_device_mesh(student.device.partition(":")[0], (torch.distributed.get_world_size(),))
     for block in _blocks(student.model):
         fully_shard(block, mesh=mesh, reshard_after_forward=True)

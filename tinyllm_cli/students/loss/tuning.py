@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
+from tinyllm_cli.students.loss.cpu.memory import keep_freed_memory, return_freed_memory
 from tinyllm_cli.students.loss.cross_entropy import gradient_of
+from tinyllm_cli.students.sharding import is_sharded
 
 _LARGE = 2**20  # numbers in an embedding, above which a gradient of the whole table is worth avoiding
 _SCALING_NORMS = ("T5LayerNorm", "LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm")
@@ -27,7 +27,7 @@ def tuned(model: Any, kind: str = "cpu") -> Iterator[None]:
 
     On a GPU, where starting a kernel takes longer than most kernels: a norm is one of them instead of eight."""
     if kind == "cpu":
-        _keep_freed_memory()
+        (return_freed_memory if is_sharded(model) else keep_freed_memory)()
     replaced: list[Any] = []
     hooks = []
     for module in model.modules():
@@ -97,15 +97,3 @@ def _to_autocast_dtype(kind: str, _module: Any, _inputs: Any, output: Any) -> An
     import torch
 
     return output.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else output
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Make glibc reuse freed memory. By default every large tensor is new memory from the system, and the page faults
-    of its first use take a sixth of the training."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20)):
-            libc.mallopt(option, value)
-
-
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
