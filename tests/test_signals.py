@@ -93,3 +93,10 @@ def test_ctrl_c_while_a_transaction_waits_leaves_none_open(store: Store) -> None
         timer.join()
     with store.writing():
         pass
+
+
+def test_a_signal_that_has_been_handled_is_not_raised_again() -> None:
+    with signals_deferred() as pending:
+        signal.raise_signal(signal.SIGINT)
+        assert pending == [signal.SIGINT]
+        pending.clear()

@@ -32,12 +32,13 @@ def shard(student: Student) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
+    blocks = _blocks(student.model)
     # T5's first block returns its position bias as a view, which nothing changes in place.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module", category=UserWarning)
     if student.device == "cpu":
         return_freed_memory()
     mesh = init_device_mesh(student.device.partition(":")[0], (torch.distributed.get_world_size(),))
-    for block in _blocks(student.model):
+    for block in blocks:
         fully_shard(block, mesh=mesh, reshard_after_forward=True)
     # The root's part stays whole from the forward to the backward pass, where the loss reads the head's matrix. Tied
     # weights stay tied: they are all in this part.
