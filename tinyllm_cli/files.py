@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 _BLOCK = 1 << 16
 
 
@@ -89,6 +87,8 @@ def belongs_to_database(path: Path, database: Path) -> bool:
 def holding(path: Path) -> Iterator[bool]:
     """Hold the lock on the file `path` for the block; creates the file, with its folder, and removes it. False, and no
     lock, when another process holds it. The system releases the lock however its process ends."""
+    from filelock import FileLock, Timeout  # with asyncio: a tenth of a second that few commands need
+
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
