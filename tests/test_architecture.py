@@ -192,6 +192,7 @@ ALLOWED = {
         "datasets",
         "errors",
         "files",
+        "rationales",
         "rationales.gates",
         "records",
         "stats",

@@ -14,13 +14,15 @@ from backends.base import Completion, Failure, Sampling
 from tests.conftest import Command, keep, make_questions, write_dataset
 from tests.models import make_folder
 from tinyllm_cli.audit.audit import audit
-from tinyllm_cli.audit.checks import KINDS, CheckResult, Thresholds, findings
+from tinyllm_cli.audit.checks import KINDS, CheckResult, findings
 from tinyllm_cli.audit.measure import Measure
-from tinyllm_cli.audit.summary import Survey, survey
+from tinyllm_cli.audit.summary import Survey, Surveyor, survey
 from tinyllm_cli.audit.teacher_stats import TeacherQuality
+from tinyllm_cli.audit.thresholds import Thresholds
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.prompts import build_prompt, recorded_prompt
 from tinyllm_cli.rationales.gates import GateSettings
+from tinyllm_cli.rationales.known_sets import KnownSets
 from tinyllm_cli.records.elicitation import ElicitationConfig, Recipe
 from tinyllm_cli.store import Store
 from tinyllm_cli.students.loading import load_ruler
@@ -309,7 +311,7 @@ def test_a_finding_is_an_error_beyond_its_threshold_only(store: Store, asked: li
     found = survey(store, "toy")
     kinds = {one.kind: one.is_error for one in findings(found, None, Thresholds(missing=0.1, duplicates=0.5))}
     assert kinds == {"missing": False, "duplicates": False}
-    allowed = audit(store, ["toy"], allowed=["duplicates"])
+    allowed = audit(Surveyor(store=store, sets=KnownSets(store)), ["toy"], allowed=["duplicates"])
     assert [one.kind for one in allowed.errors] == ["missing"]
     assert {one.kind for one in allowed.findings} == {"missing", "duplicates"}
     assert set(kinds) <= set(KINDS)

@@ -62,7 +62,7 @@ def rationales_of(database: Path, dataset: str, split: str = "train") -> dict[tu
         return {
             (variant.teacher, rationale.key): rationale.text
             for variant in store.rationales.variants(dataset, split)
-            for rationale in store.rationales.iterate(dataset, split, variant)
+            for rationale in store.rationales.of(list(store.questions.iterate(dataset, split)), variant)
         }
 
 

@@ -141,7 +141,7 @@ def used(tmp_path: Path, teacher: str) -> dict[str, str]:
             (one for one in store.rationales.variants("toy", "train") if one.teacher == teacher),
             key=lambda one: -one.questions,
         )
-        return {one.key: one.text for one in store.rationales.iterate("toy", "train", best)}
+        return {one.key: one.text for one in store.rationales.of(list(store.questions.iterate("toy", "train")), best)}
 
 
 def test_edited_rationales_replace_those_that_the_teacher_was_asked_for(

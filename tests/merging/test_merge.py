@@ -114,7 +114,9 @@ def test_a_rationale_that_a_correction_replaced_stays_replaced(two: tuple[Store,
     merge(here, there.path)
     here.execute("UPDATE prompts SET recipe = ?", (prompt_for(FIRST).recipe.name,))
     [known] = here.rationales.variants("toy", "train")
-    assert [one.text for one in here.rationales.iterate("toy", "train", known)] == ["Corrected."]
+    assert [one.text for one in here.rationales.of(list(here.questions.iterate("toy", "train")), known)] == [
+        "Corrected."
+    ]
     old = here.one("SELECT id FROM rationales WHERE text = 'Old.'")
     new = here.one("SELECT id FROM rationales WHERE text = 'Corrected.'")
     assert old is not None

@@ -41,7 +41,7 @@ def section(store: Store) -> AuditSection:
 
 
 def page(section: AuditSection) -> Page:
-    sheets = [copies_sheet(section.copies), *(one for survey in section.surveys for one in audit_sheets(survey, "EUR"))]
+    sheets = [copies_sheet(section), *(one for survey in section.surveys for one in audit_sheets(survey, "EUR"))]
     return Page(environment().get_template("_audit.html.j2").render(audit=section, quality=sheets))
 
 
@@ -99,17 +99,34 @@ def test_copies_are_reported_for_data_sets_without_rationales_too(store: Store) 
     assert (name, shared.first, shared.second, shared.same) == ("toy", "train", "test", 1)
 
 
-def test_of_a_large_split_the_first_questions_are_read_and_the_page_says_so(
+def test_of_a_large_split_a_sample_is_read_and_the_page_says_so(
     section: AuditSection, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the size of a data set, a report judges no more than so many rationales of a teacher."""
     gates = GateSettings(off=("echo",))
-    monkeypatch.setattr(audit_module, "FIRST", 5)
+    monkeypatch.setattr(audit_module, "SAMPLE", 5)
     found = audit_section(store, gates)
-    assert [(one.questions, one.covered, one.rationales) for one in found.surveys[0].teachers if one.split == "train"]
-    assert all(one.questions <= 5 and one.rationales <= 5 for one in found.surveys[0].teachers)
+    whole = {one.teacher: one for one in section.surveys[0].teachers if one.split == "train"}
+    read = [one for one in found.surveys[0].teachers if one.split == "train"]
+    assert [(one.questions, one.covered) for one in read] == [
+        (whole[one.teacher].questions, whole[one.teacher].covered) for one in read
+    ]
+    assert all(one.texts <= 5 and one.judged_questions == 5 for one in read)
     judged = store.one("SELECT count(*) AS n FROM verdicts WHERE gates = ?", (gates.hash,))
-    assert judged == {"n": 10}, "five of each teacher"
-    assert "Of the first 5 questions of each split" in page(found).text
-    assert "Of the first" not in page(section).text
-    assert [shared.same for _, shared in found.copies] == [1], "copies are found among all questions"
+    assert judged == {"n": sum(one.texts for one in found.surveys[0].teachers)}
+    assert "train questions, drawn at random" in page(found).text
+    assert "drawn at random" not in page(section).text
+    assert [shared.same for _, shared in found.copies] == [1], (
+        "copies are found among all questions of a small data set"
+    )
+
+
+def test_copies_of_a_very_large_data_set_are_looked_for_in_a_sample(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = make_questions(9)
+    store.questions.replace("toy", "here", "1", [*train, *(replace(one, split="test") for one in train[:2])])
+    monkeypatch.setattr(audit_module, "COMPARED", 3)
+    found = audit_section(store)
+    assert found.compared == {"toy": {"train": 3}}
+    assert audit_section(store).copies == found.copies

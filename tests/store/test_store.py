@@ -99,7 +99,7 @@ def test_replies_come_back_as_they_went_in(
         keep(store, ASKING, prompt_of(question, content=text), 0, reply)
     with open_store(path) as store:
         [variant] = store.rationales.variants("any")
-        [kept] = store.rationales.iterate("any", "train", variant)
+        [kept] = store.rationales.of(list(store.questions.iterate("any", "train")), variant)
         row = store.one("SELECT seconds, cost, completion_tokens FROM rationales")
         prompt = store.one("SELECT messages FROM prompts")
     assert (kept.text, kept.answer, kept.finish_reason, kept.key) == (text, answer, "length", question.key)
@@ -171,7 +171,9 @@ def test_a_rationale_belongs_to_the_content_and_survives_a_new_import(asked: Sto
     moved = [replace(question, key=f"new-{question.key}", split="valid") for question in make_questions(4)]
     asked.questions.replace("toy", "here", "2", moved)
     [variant] = asked.rationales.variants("toy")
-    assert [kept.key for kept in asked.rationales.iterate("toy", "valid", variant)] == ["new-train-0"]
+    assert [kept.key for kept in asked.rationales.of(list(asked.questions.iterate("toy", "valid")), variant)] == [
+        "new-train-0"
+    ]
 
 
 def test_a_failure_is_counted_up_and_success_removes_it(asked: Store) -> None:
@@ -230,12 +232,12 @@ def test_rationales_come_in_pages_and_both_this_and_another_process_may_write_me
     [variant] = store.rationales.variants("toy")
     texts = []
     with open_store(store.path) as other:
-        for rationale in store.rationales.iterate("toy", "train", variant):
+        for rationale in store.rationales.of(list(store.questions.iterate("toy", "train")), variant):
             texts.append(rationale.text)
             for one in (other, store):  # an open query of `store` would hold an old state, from which it can't write
                 one.execute("UPDATE datasets SET fingerprint = fingerprint || 'x'")
     assert texts == [f"{number}, {sample}" for number in explained for sample in (0, 1)]
-    assert list(store.rationales.iterate("nothing", "train", variant)) == []
+    assert list(store.rationales.of(list(store.questions.iterate("nothing", "train")), variant)) == []
 
 
 def test_a_split_is_read_in_pages_and_up_to_the_limit(store: Store) -> None:

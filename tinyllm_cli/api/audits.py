@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -12,12 +12,14 @@ from tinyllm_cli.events import Notice, OnEvent, Progress, ignore_events
 
 if TYPE_CHECKING:
     from tinyllm_cli.audit.audit import Audit
-    from tinyllm_cli.audit.choices import RationaleChoices
     from tinyllm_cli.audit.measure import Measure
     from tinyllm_cli.rationales.gates import GateSettings
+    from tinyllm_cli.rationales.selection import Selection
+    from tinyllm_cli.rationales.training_rationales import LearningTask
     from tinyllm_cli.records.settings import RationaleKind, TextChoice
 
 DEFAULT_STUDENT = "google/flan-t5-small"
+DEFAULT_SAMPLE = 10_000
 
 
 class AuditOptions(TypedDict, total=False):
@@ -56,6 +58,9 @@ class AuditOptions(TypedDict, total=False):
     usefulness_model: str | None
     """Whose usefulness scores; default: the only model that scored all."""
 
+    sample: int | None
+    """Read the rationales of so many questions of each split, drawn at random; None: of all. Default: 10,000."""
+
     trust_remote_code: bool
     """Run code that comes with the student; default: False."""
 
@@ -66,9 +71,13 @@ def audit(project: Project, *, on_event: OnEvent = ignore_events, **options: Unp
 
     Raises UsageProblem for an unknown check or data set."""
     from tinyllm_cli.audit.audit import audit as run_audit
-    from tinyllm_cli.audit.audit import datasets_to_audit
+    from tinyllm_cli.audit.audit import datasets_to_audit, passed_by_teacher
     from tinyllm_cli.audit.checks import KINDS
+    from tinyllm_cli.audit.choices import Counting, rationale_choices
+    from tinyllm_cli.audit.sampling import Reading
+    from tinyllm_cli.audit.summary import Surveyor
     from tinyllm_cli.ingestion.ingest import ingest_named
+    from tinyllm_cli.rationales.known_sets import KnownSets
 
     allowed = options.get("allowed", ())
     unknown = sorted(set(allowed) - set(KINDS))
@@ -88,34 +97,41 @@ def audit(project: Project, *, on_event: OnEvent = ignore_events, **options: Unp
         read += 1
         on_event(Progress(label="reading", done=read, detail=what))
 
-    found = run_audit(store, datasets, gates=gates, measure=measure, allowed=allowed, watch=watch)
+    sets, sample = KnownSets(store), options.get("sample", DEFAULT_SAMPLE)
+    surveyor = Surveyor(
+        store=store, sets=sets, gates=gates, measure=measure, reading=Reading(texts=sample), watch=watch
+    )
+    found = run_audit(surveyor, datasets, allowed=allowed)
     choices = []
-    for name in datasets:
-        watch(f"choices of rationales for {name}")
-        choices.append(_choices(project, name, gates, options))
+    for one in found.surveys:
+        watch(f"choices of rationales for {one.dataset}")
+        passed = passed_by_teacher(one)
+        counting = Counting(sets=sets, task=_learning_task(project, options), sample=sample, passed=passed)
+        choices.append(rationale_choices(store, one.dataset, _selection(gates, options), counting))
     return replace(found, choices=tuple(choices))
 
 
-def _choices(project: Project, dataset: str, gates: GateSettings | None, options: AuditOptions) -> RationaleChoices:
-    from tinyllm_cli.audit.choices import rationale_choices
-    from tinyllm_cli.rationales.selection import Selection
+def _learning_task(project: Project, options: AuditOptions) -> Callable[[str], LearningTask]:
     from tinyllm_cli.rationales.training_rationales import LearningTask
     from tinyllm_cli.records.usefulness import Scorer
     from tinyllm_cli.students.loading import model_fingerprint
     from tinyllm_cli.students.model_names import absolute
     from tinyllm_cli.training.alpha import prefix_of
 
-    student, model = absolute(options.get("student") or DEFAULT_STUDENT), options.get("usefulness_model")
+    student = absolute(options.get("student") or DEFAULT_STUDENT)
     scorer = Scorer(model=student, fingerprint=model_fingerprint(student))
-    per_question = options.get("per_question")
-    selection = Selection(
+    return lambda teacher: LearningTask(teacher=teacher, prefix=prefix_of(teacher, project.settings), student=scorer)
+
+
+def _selection(gates: GateSettings | None, options: AuditOptions) -> Selection:
+    from tinyllm_cli.rationales.selection import Selection
+    from tinyllm_cli.students.model_names import absolute
+
+    model, per_question = options.get("usefulness_model"), options.get("per_question")
+    return Selection(
         gates=gates, rationales=options.get("rationales", "forced"), per_question=per_question,
         choose=options.get("choose") or ("agreement" if per_question else None),
         usefulness_model=absolute(model) if model else None,
-    )  # fmt: skip
-    return rationale_choices(
-        project.store, dataset, selection,
-        lambda teacher: LearningTask(teacher=teacher, prefix=prefix_of(teacher, project.settings), student=scorer),
     )  # fmt: skip
 
 

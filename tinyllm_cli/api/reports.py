@@ -13,6 +13,7 @@ from tinyllm_cli.events import OnEvent, Progress, ignore_events
 
 if TYPE_CHECKING:
     from tinyllm_cli.rationales.gates import GateSettings
+    from tinyllm_cli.rationales.known_sets import KnownSets
     from tinyllm_cli.records.runs import Run
     from tinyllm_cli.report.audit_section import AuditSection
     from tinyllm_cli.report.charts import Chart
@@ -73,6 +74,7 @@ def report(project: Project, *, on_event: OnEvent = ignore_events, **options: Un
 
     Raises UsageProblem for an unknown data set or run, and for an output that is the database, is not an earlier
     report, or is named twice."""
+    from tinyllm_cli.rationales.known_sets import KnownSets
     from tinyllm_cli.report.collect import collect
     from tinyllm_cli.report.outputs import Outputs
     from tinyllm_cli.report.scope import find_scope
@@ -86,14 +88,16 @@ def report(project: Project, *, on_event: OnEvent = ignore_events, **options: Un
     scope = find_scope(store, options.get("datasets", ()), options.get("runs", ()))
     gates = project.gates(True, options.get("max_target", 256))
     assert gates is not None
+    sets = KnownSets(store)
     found = collect(
-        store, samples=options.get("samples", 5), with_paper=options.get("with_paper", False), gates=gates, scope=scope
-    )
-    audit = _audit(project, gates, scope, on_event) if outputs.html is not None else None
+        store, samples=options.get("samples", 5), with_paper=options.get("with_paper", False), gates=gates,
+        scope=scope, sets=sets,
+    )  # fmt: skip
+    audit = _audit(sets, gates, scope, on_event) if outputs.html is not None else None
     return ReportResult(report=found, written=tuple(outputs.write(found, audit)))
 
 
-def _audit(project: Project, gates: GateSettings, scope: Scope, on_event: OnEvent) -> AuditSection:
+def _audit(sets: KnownSets, gates: GateSettings, scope: Scope, on_event: OnEvent) -> AuditSection:
     from tinyllm_cli.report.audit_section import audit_section
 
     read = 0
@@ -103,7 +107,7 @@ def _audit(project: Project, gates: GateSettings, scope: Scope, on_event: OnEven
         read += 1
         on_event(Progress(label="report", done=read, detail=what))
 
-    return audit_section(project.store, gates, watch=watch, scope=scope)
+    return audit_section(sets.store, gates, watch=watch, scope=scope, sets=sets)
 
 
 def compare_runs(project: Project, runs: Sequence[int], *, questions: int = 50) -> RunComparison:
@@ -127,10 +131,12 @@ def run_charts(project: Project, runs: Sequence[int]) -> list[Chart]:
 
 def full_report(project: Project, *, on_event: OnEvent = ignore_events, max_target: int = 256) -> FullReport:
     """All that the report's page shows: the results, and the quality of the rationales."""
+    from tinyllm_cli.rationales.known_sets import KnownSets
+
     found = report(project, max_target=max_target).report
     gates = project.gates(True, max_target)
     assert gates is not None
-    return FullReport(report=found, audit=_audit(project, gates, found.scope, on_event))
+    return FullReport(report=found, audit=_audit(KnownSets(project.store), gates, found.scope, on_event))
 
 
 def _runs(project: Project, numbers: Sequence[int]) -> list[Run]:

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinyllm_cli.audit.checks import CheckResult, errors_of, findings
-from tinyllm_cli.audit.choices import RationaleChoices
+from tinyllm_cli.audit.choices import Left, RationaleChoices
 from tinyllm_cli.audit.measure import Measure
-from tinyllm_cli.audit.summary import OnAudited, Survey, survey
+from tinyllm_cli.audit.summary import Survey, Surveyor
 from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.store import Store
@@ -48,23 +48,24 @@ class Audit:
         }
 
 
-def audit(
-    store: Store,
-    datasets: Sequence[str],
-    *,
-    gates: GateSettings | None = None,
-    measure: Measure | None = None,
-    allowed: Collection[str] = (),
-    watch: OnAudited = lambda _what: None,
-) -> Audit:
-    """Audit these data sets. Findings of the `allowed` kinds never count as errors. Without `gates`, rationales are not
+def audit(surveyor: Surveyor, datasets: Sequence[str], *, allowed: Collection[str] = ()) -> Audit:
+    """Audit these data sets. Findings of the `allowed` kinds never count as errors. Without gates, rationales are not
     judged."""
-    surveys = tuple(survey(store, name, gates=gates, measure=measure, watch=watch) for name in datasets)
-    found = tuple(finding for one in surveys for finding in findings(one, measure))
+    surveys = tuple(surveyor.survey(name) for name in datasets)
+    found = tuple(finding for one in surveys for finding in findings(one, surveyor.measure))
     return Audit(
-        surveys=surveys, findings=found, errors=tuple(errors_of(found, allowed)), measure=measure, gates=gates,
-        currency=store.currency.code(),
+        surveys=surveys, findings=found, errors=tuple(errors_of(found, allowed)), measure=surveyor.measure,
+        gates=surveyor.gates, currency=surveyor.store.currency.code(),
     )  # fmt: skip
+
+
+def passed_by_teacher(found: Survey) -> dict[str, Left]:
+    """By teacher, the training rationales that pass the gates, where all of a large split are counted."""
+    return {
+        one.teacher: Left(rationales=one.kept + one.repaired, questions=one.usable)
+        for one in found.teachers
+        if one.split == "train" and one.sampled is not None and one.judged_questions == one.questions
+    }
 
 
 def datasets_to_audit(store: Store) -> list[str]:

@@ -13,6 +13,7 @@ from tinyllm_cli.audit.measure import Measure
 from tinyllm_cli.audit.question_stats import InputLengths, SameOptions
 from tinyllm_cli.audit.summary import Survey
 from tinyllm_cli.audit.teacher_stats import TeacherQuality
+from tinyllm_cli.audit.thresholds import Thresholds
 from tinyllm_cli.datasets.duplicates import DuplicatePair, Repeats
 from tinyllm_cli.errors import command_text
 from tinyllm_cli.records.elicitation import Repeated
@@ -35,30 +36,6 @@ _ENOUGH = 10
 _MOSTLY = 0.8
 """Share of equal answers from which low agreement is a warning: if one option is nearly always right, chance alone has
 that share."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """Shares above which a finding is an error; 0: any finding is."""
-
-    missing: float = 0.01
-    failed: float = 0.01
-    rejected: float = 0.2
-    cut_off: float = 0.5
-    off_topic: float = 0.02
-    """Below this share, such texts are mostly good ones in other words."""
-
-    inputs_cut: float = 0.01
-    unreadable: float = 0.01
-    unwritable: float = 0.01
-    targets_cut: float = 0.05
-    duplicates: float = 0.0
-    near_duplicates: float = 0.01
-    alike: float = 0.9
-    """Overlap of two teachers above which the second one adds little."""
-
-    disagree: float = 0.2
-    """Krippendorff's alpha below which the answers are close to chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +76,11 @@ def _of_teachers(survey: Survey, measure: Measure | None, limits: Thresholds) ->
         yield from _of_coverage(one, limits)
         yield from _of_gates(one, limits)
         if one.targets_cut and measure is not None:
-            texts = one.kept + one.repaired
+            texts = one.passed
             yield CheckResult(
                 kind="targets-cut", dataset=name, severity=_severity(one.targets_cut > limits.targets_cut * texts),
-                text=f"{_of(one.targets_cut, texts)} rationales of {one.teacher} for {name} are longer than"
-                f" --max-target {measure.max_target} and are truncated (longest: {one.longest} tokens).",
+                text=f"{_of(one.targets_cut, texts, one.sampled)} rationales of {one.teacher} for {name} are longer"
+                f" than --max-target {measure.max_target} and are truncated (longest: {one.longest} tokens).",
                 hint=f"Train with --max-target {one.longest}, or more, to keep them whole.",
             )  # fmt: skip
 
@@ -124,7 +101,7 @@ def _of_coverage(one: TeacherQuality, limits: Thresholds) -> Iterator[CheckResul
             " reply.",
             hint="tinyllm inspect shows the reason." + (f" To ask again: {one.command}" if one.command else ""),
         )  # fmt: skip
-    if lacking := one.wanted - one.rationales:
+    if (lacking := one.wanted - one.rationales) > 0:
         yield CheckResult(
             kind="missing", dataset=one.dataset, severity=_severity(lacking > limits.missing * one.wanted),
             text=f"{_of(lacking, one.wanted)} samples of {one.teacher} for {where} are missing: not every question has"
@@ -134,27 +111,28 @@ def _of_coverage(one: TeacherQuality, limits: Thresholds) -> Iterator[CheckResul
 
 
 def _of_gates(one: TeacherQuality, limits: Thresholds) -> Iterator[CheckResult]:
+    judged = one.sampled if one.judged_questions < one.questions else None
     if one.rejected:
         gates = sorted(one.rejected_by, key=lambda gate: -one.rejected_by[gate])[:3]
         most = ", ".join(f"{gate} {one.rejected_by[gate]}" for gate in gates)
         yield CheckResult(
-            kind="rejected", dataset=one.dataset, severity=_severity(one.rejected > limits.rejected * one.rationales),
-            text=f"The gates reject {_of(one.rejected, one.rationales)} rationales of {one.teacher} for {one.dataset},"
-            f" split {one.split} (first reason: {most}).",
-            hint=f"{one.usable} of {one.questions} questions keep one.",
+            kind="rejected", dataset=one.dataset, severity=_severity(one.rejected > limits.rejected * one.judged),
+            text=f"The gates reject {_of(one.rejected, one.judged, judged)} rationales of {one.teacher} for"
+            f" {one.dataset}, split {one.split} (first reason: {most}).",
+            hint=f"{one.usable} of {one.judged_questions} questions keep one.",
         )  # fmt: skip
-    if one.off_topic > limits.off_topic * one.rationales:
+    if one.off_topic > limits.off_topic * one.texts:
         yield CheckResult(
             kind="off-topic", dataset=one.dataset, severity="warning",
-            text=f"{_of(one.off_topic, one.rationales)} rationales of {one.teacher} for {one.dataset}, split"
+            text=f"{_of(one.off_topic, one.texts, one.sampled)} rationales of {one.teacher} for {one.dataset}, split"
             f" {one.split}, pass the gates and share no word with their question.",
             hint='Read some with tinyllm inspect; to reject them, set off_topic = "reject" under [gates].',
         )  # fmt: skip
     cut_off = one.gates.get("cut-off", 0)
-    if cut_off > limits.cut_off * one.rationales:
+    if cut_off > limits.cut_off * one.judged:
         yield CheckResult(
             kind="cut-off", dataset=one.dataset, severity="warning",
-            text=f"{_of(cut_off, one.rationales)} rationales of {one.teacher} for {one.dataset}, split {one.split},"
+            text=f"{_of(cut_off, one.judged, judged)} rationales of {one.teacher} for {one.dataset}, split {one.split},"
             " stop in mid-sentence.",
             hint="The token limit was too low: elicit again with a higher --max-tokens." if one.command else "",
         )  # fmt: skip
@@ -163,7 +141,7 @@ def _of_gates(one: TeacherQuality, limits: Thresholds) -> Iterator[CheckResult]:
 def _of_questions(survey: Survey, measure: Measure | None, limits: Thresholds) -> Iterator[CheckResult]:
     if measure is not None:
         for lengths in survey.inputs:
-            yield from _of_inputs(survey.dataset, lengths, measure, limits)
+            yield from _of_inputs(survey, lengths, measure, limits)
     for same in survey.same_options:
         yield _same_options(survey, same)
     for one in survey.repeated:
@@ -172,8 +150,9 @@ def _of_questions(survey: Survey, measure: Measure | None, limits: Thresholds) -
         yield from _shared(survey, shared, limits)
 
 
-def _of_inputs(dataset: str, lengths: InputLengths, measure: Measure, limits: Thresholds) -> Iterator[CheckResult]:
-    where = f"{lengths.split} questions of {dataset}"
+def _of_inputs(survey: Survey, lengths: InputLengths, measure: Measure, limits: Thresholds) -> Iterator[CheckResult]:
+    dataset = survey.dataset
+    where = f"{'sampled ' if lengths.split in survey.sampled else ''}{lengths.split} questions of {dataset}"
     if lengths.cut:
         yield CheckResult(
             kind="inputs-cut", dataset=dataset, severity=_severity(lengths.cut > limits.inputs_cut * lengths.questions),
@@ -200,11 +179,12 @@ def _of_inputs(dataset: str, lengths: InputLengths, measure: Measure, limits: Th
 
 
 def _same_options(survey: Survey, same: SameOptions) -> CheckResult:
+    read = survey.compared.get(same.split)
     gold = f", {same.gold} of them the right option" if same.gold else ""
     return CheckResult(
         kind="same-options", dataset=survey.dataset, severity="error",
-        text=f"{_of(same.questions, survey.splits[same.split])} {same.split} questions of {survey.dataset} have the"
-        f" same option twice{gold}: only the first of them can be answered.",
+        text=f"{_of(same.questions, read or survey.splits[same.split], read)} {same.split} questions of"
+        f" {survey.dataset} have the same option twice{gold}: only the first of them can be answered.",
         hint=f"Correct the file and import it again; the first one is {same.key}.",
     )  # fmt: skip
 
@@ -230,7 +210,7 @@ def _questions(count: int) -> str:
 
 
 def _shared(survey: Survey, shared: Repeats, limits: Thresholds) -> Iterator[CheckResult]:
-    size = survey.splits[shared.second]
+    size = survey.compared.get(shared.second, survey.splits[shared.second])
     keys = {kind: [pair for pair in shared.pairs if pair.kind == kind] for kind in ("same", "answer", "near")}
     if whole := shared.same - shared.answer:
         yield CheckResult(
@@ -255,7 +235,8 @@ def _shared(survey: Survey, shared: Repeats, limits: Thresholds) -> Iterator[Che
 
 def _are(count: int, shared: Repeats, survey: Survey) -> str:
     noun = "question" if count == 1 else "questions"
-    return f"{count} {shared.second} {noun} of {survey.dataset} {'is' if count == 1 else 'are'}"
+    sampled = "sampled " if shared.second in survey.compared else ""
+    return f"{count} {sampled}{shared.second} {noun} of {survey.dataset} {'is' if count == 1 else 'are'}"
 
 
 def _of_similarity(survey: Survey, limits: Thresholds) -> Iterator[CheckResult]:
@@ -286,8 +267,9 @@ def _examples(pairs: Sequence[DuplicatePair], first: str) -> str:
     return f"Look with tinyllm inspect at: {named}{', …' if len(pairs) > _SHOWN else ''}"
 
 
-def _of(part: int, whole: int) -> str:
-    return f"{part} of {whole}"
+def _of(part: int, whole: int, sampled: int | None = None) -> str:
+    """`sampled` is None where all of a split was read."""
+    return f"{part} of {whole}" if sampled is None else f"{part} of {whole} sampled"
 
 
 def _severity(beyond: bool) -> Severity:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, islice
+from itertools import combinations
 
 from tinyllm_cli.audit.agreement import Agreement, agreement
+from tinyllm_cli.audit.sampling import Opened
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.replies import own_answer, rationale_text
 from tinyllm_cli.rationales.pairing import rationales_by_question
 from tinyllm_cli.rationales.similarity import overlap
-from tinyllm_cli.rationales.teacher_answers import unforced_sets
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
 from tinyllm_cli.store import Store
 
@@ -44,14 +44,12 @@ class OwnAnswers:
     agreement: Agreement
 
 
-def overlaps(
-    store: Store, dataset: str, split: str, variants: Sequence[RationaleSet], limit: int | None = None
-) -> list[Overlap]:  # fmt: skip
-    """For every pair of these teachers, by their first samples, and for every teacher with several samples; on the
-    first `limit` questions of the split."""
+def overlaps(store: Store, split: str, questions: Opened, variants: Sequence[RationaleSet]) -> list[Overlap]:
+    """For every pair of these teachers, by their first samples, and for every teacher with several samples; on these
+    questions of the split."""
     found: dict[tuple[str, str], _Sums] = {}
     before: Mapping[str, Sequence[str]] = {}
-    for _, replies in side_by_side(store, dataset, split, variants, limit):
+    for _, replies in side_by_side(store, questions, variants):
         texts = {teacher: [rationale_text(one.text) for one in own] for teacher, own in replies.items()}
         texts = {teacher: list(filter(None, own)) for teacher, own in texts.items() if any(own)}
         for first, second in combinations(sorted(texts), 2):
@@ -96,13 +94,12 @@ class _Sums:
             self.elsewhere.add(overlap(text, others[0]))
 
 
-def own_answers(store: Store, dataset: str, split: str, limit: int | None = None) -> list[OwnAnswers]:
-    """Agreement among all teachers with own answers to this split, for every pair of more than two, and among several
-    samples of one; on the first `limit` questions."""
-    variants = unforced_sets(store, dataset, split)
+def own_answers(store: Store, split: str, questions: Opened, variants: Mapping[str, RationaleSet]) -> list[OwnAnswers]:
+    """Agreement among all of these teachers, by name, with own answers to these questions of the split, for every pair
+    of more than two, and among several samples of one."""
     names = sorted(variants)
     answers: dict[str, list[list[int | None]]] = {name: [] for name in names}
-    for question, replies in side_by_side(store, dataset, split, list(variants.values()), limit):
+    for question, replies in side_by_side(store, questions, list(variants.values())):
         for name in names:
             answers[name].append([_option(question, reply) for reply in replies.get(name, ())])
     first = {name: [row[0] if row else None for row in rows] for name, rows in answers.items()}
@@ -118,13 +115,11 @@ def _option(question: Question, reply: Rationale) -> int | None:
 
 
 def side_by_side(
-    store: Store, dataset: str, split: str, sources: Sequence[RationaleSet], limit: int | None = None
+    store: Store, questions: Opened, sources: Sequence[RationaleSet]
 ) -> Iterator[tuple[Question, dict[str, list[Rationale]]]]:
-    """Each question of a split with its rationales by teacher, for the teachers that have one."""
-
-    def questions() -> Iterator[Question]:
-        return islice(store.questions.iterate(dataset, split), limit)
-
+    """Each of these questions with its rationales by teacher, for the teachers that have one."""
+    if not sources:
+        return
     streams = [rationales_by_question(store, questions(), source) for source in sources]
     for question, *found in zip(questions(), *streams, strict=True):
         replies = {source.teacher: own for source, (_, own) in zip(sources, found, strict=True)}

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from tinyllm_cli.audit.measure import Measure
 from tinyllm_cli.errors import command_text
 from tinyllm_cli.iteration import batched
+from tinyllm_cli.rationales.gates import GateSettings, Verdict
 from tinyllm_cli.rationales.gates.topic import off_topic
-from tinyllm_cli.rationales.selection import best_covered
+from tinyllm_cli.rationales.stored_outcomes import outcomes
 from tinyllm_cli.rationales.verdicts import JudgedRationale
 from tinyllm_cli.records.elicitation import TEMPLATE, RationaleSet, Recipe
 from tinyllm_cli.store import Store
@@ -20,12 +21,27 @@ _PAGE = 500
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherSet:
-    """The rationales of one teacher for one split of `questions` questions."""
+    """The rationales of one teacher for one split of `questions` questions; those of `read` questions are read."""
 
     dataset: str
     split: str
     questions: int
+    read: int
     source: RationaleSet
+
+    @property
+    def sampled(self) -> bool:
+        return self.read < self.questions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Rationales of a set with their verdicts: those that are `read`, and the `counted` verdicts on all, where the
+    store has them. `bound`: the greatest hash of the questions by which costs are known; None: of all."""
+
+    read: Iterable[JudgedRationale]
+    counted: VerdictCount | None = None
+    bound: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +55,28 @@ class TeacherQuality:
     recipe: str
     saw_answers: bool
     questions: int
-    """In the split. `covered` have a rationale, `usable` one that passes the gates, `failed` a failure and no reply."""
+    """In the split. `covered` have a rationale, `failed` a failure and no reply."""
 
     covered: int
-    usable: int
     failed: int
     rationales: int
     samples: int
     """The largest number of rationales of one question."""
 
+    sampled: int | None
+    """The number of questions, drawn at random, whose `texts` rationales were read; None: all. Lengths and `off_topic`
+    are of them."""
+
+    texts: int
+    passed: int
+    """Of the `texts`, those that pass the gates."""
+
+    judged: int
+    """The rationales whose verdicts are counted: all, or those that were read if the store lacks a verdict on others.
+    `usable`: of their `judged_questions`, those that keep one."""
+
+    judged_questions: int
+    usable: int
     kept: int
     repaired: int
     rejected: int
@@ -88,75 +117,92 @@ class TeacherQuality:
         return self.covered * self.samples
 
 
-def chosen_variants(store: Store, dataset: str, split: str) -> list[RationaleSet]:
-    """The set of each teacher that `distill` would learn from."""
-    known = store.rationales.variants(dataset, split)
-    return [best_covered(known, teacher, dataset) for teacher in sorted({variant.teacher for variant in known})]
+def stored_verdicts(store: Store, own: TeacherSet, gates: GateSettings) -> VerdictCount | None:
+    """The verdicts on all rationales of a set, counted from the store; None where it lacks one."""
+    count = VerdictCount(questions=own.questions)
+    for one in outcomes(store, own.dataset, own.split, own.source, gates):
+        if one.verdict is None:
+            return None
+        count.add(one.position, one.verdict)
+    return count
 
 
-def quality(store: Store, own: TeacherSet, rationales: Iterable[JudgedRationale], measure: Measure | None
-            ) -> TeacherQuality:  # fmt: skip
-    """Reads `rationales`, those of `own` with their verdicts, to their end."""
-    count = _Count(measure=measure)
-    for page in batched(rationales, _PAGE):
-        count.add(page)
-    source = own.source
-    usage = store.rationale_stats.spent(own.dataset, own.split, (source.teacher, source.sampling, source.recipe.name))
-    texts = count.verdicts["kept"] + count.verdicts["repaired"]
+def quality(store: Store, own: TeacherSet, judged: Judged, measure: Measure | None) -> TeacherQuality:
+    """Reads `judged.read`, rationales of `own`, to their end."""
+    texts, read = TextCount(measure=measure), VerdictCount(questions=own.read)
+    for page in batched(judged.read, _PAGE):
+        texts.add(page)
+        for one in page:
+            read.add(one.rationale.position, one.verdict)
+    verdicts, source = judged.counted or read, own.source
+    usage = store.rationale_stats.spent(own.dataset, own.split, source.address, judged.bound)
+    passed = texts.passed
     return TeacherQuality(
         dataset=own.dataset, split=own.split, teacher=source.teacher, model=source.model, recipe=source.recipe.name,
-        saw_answers=source.teacher_forcing, questions=own.questions, covered=count.covered, usable=count.usable,
-        failed=store.rationale_stats.unanswered(own.dataset, own.split, source), rationales=count.verdicts.total(),
-        samples=count.samples, kept=count.verdicts["kept"], repaired=count.verdicts["repaired"],
-        rejected=count.verdicts["rejected"], gates=dict(count.gates), against=dict(count.against),
-        rejected_by=dict(count.rejected_by), off_topic=count.off_topic,
-        characters=count.characters / texts if texts else None,
-        tokens=count.tokens / texts if texts and measure else None,
-        longest=count.longest if texts and measure else None,
-        targets_cut=count.cut if measure else None,
+        saw_answers=source.teacher_forcing, questions=own.questions, covered=source.questions,
+        failed=store.rationale_stats.unanswered(own.dataset, own.split, source),
+        rationales=store.rationale_stats.distinct(own.dataset, own.split, source) if own.sampled else read.rationales,
+        samples=source.samples, sampled=own.read if own.sampled else None, texts=read.rationales, passed=passed,
+        judged=verdicts.rationales, judged_questions=verdicts.questions, usable=verdicts.usable,
+        kept=verdicts.verdicts["kept"], repaired=verdicts.verdicts["repaired"], rejected=verdicts.verdicts["rejected"],
+        gates=dict(verdicts.gates), against=dict(verdicts.against), rejected_by=dict(verdicts.rejected_by),
+        off_topic=texts.off_topic,
+        characters=texts.characters / passed if passed else None,
+        tokens=texts.tokens / passed if passed and measure else None,
+        longest=texts.longest if passed and measure else None,
+        targets_cut=texts.cut if measure else None,
         prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens,
         cost=usage.cost, partly=usage.partly,
-        command=elicit_command(store, own, count.samples),
+        command=elicit_command(store, own, source.samples),
     )  # fmt: skip
 
 
 @dataclass(kw_only=True)
-class _Count:
-    """Sums over rationales, in the order of their questions."""
+class VerdictCount:
+    """Verdicts on the rationales of `questions` questions, in the order of their questions."""
 
-    measure: Measure | None
+    questions: int
     verdicts: Counter[str] = field(default_factory=Counter)
     gates: Counter[str] = field(default_factory=Counter)
     against: Counter[str] = field(default_factory=Counter)
     rejected_by: Counter[str] = field(default_factory=Counter)
-    off_topic: int = 0
-    covered: int = 0
     usable: int = 0
-    samples: int = 0
+    _usable_position: int = field(default=-1, compare=False)
+
+    @property
+    def rationales(self) -> int:
+        return self.verdicts.total()
+
+    def add(self, position: int, verdict: Verdict) -> None:
+        self.verdicts[verdict.verdict] += 1
+        if verdict.findings:
+            rejecting = [finding.gate for finding in verdict.findings if not finding.repaired]
+            self.gates.update(finding.gate for finding in verdict.findings)
+            self.against.update(rejecting)
+            self.rejected_by.update(rejecting[:1])
+        if verdict.verdict != "rejected":
+            self.usable += position != self._usable_position
+            self._usable_position = position
+
+
+@dataclass(kw_only=True)
+class TextCount:
+    """Lengths of the texts that pass, and how many of them are about something else."""
+
+    measure: Measure | None
+    passed: int = 0
+    off_topic: int = 0
     characters: int = 0
     tokens: int = 0
     longest: int = 0
     cut: int = 0
-    _position: int = -1
-    _usable_position: int = -1
 
     def add(self, page: Sequence[JudgedRationale]) -> None:
-        texts = [one.text for one in page if one.passed]
+        passed = [one for one in page if one.passed]
+        texts = [one.text for one in passed]
+        self.passed += len(passed)
         self.characters += sum(map(len, texts))
-        for one in page:
-            position, findings = one.rationale.position, one.verdict.findings
-            rejecting = [finding.gate for finding in findings if not finding.repaired]
-            self.verdicts[one.verdict.verdict] += 1
-            self.gates.update(finding.gate for finding in findings)
-            self.against.update(rejecting)
-            self.rejected_by.update(rejecting[:1])
-            self.samples = max(self.samples, one.rationale.sample + 1)
-            self.covered += position != self._position
-            self._position = position
-            if one.passed:
-                self.off_topic += off_topic(one.text, one.question) is not None
-                self.usable += position != self._usable_position
-                self._usable_position = position
+        self.off_topic += sum(off_topic(one.text, one.question) is not None for one in passed)
         if self.measure is not None:
             for length in self.measure.ruler.targets(texts):
                 self.tokens += length

@@ -48,6 +48,11 @@ def audit(
     per_question: PerQuestion = None,
     choose: Choose = None,
     usefulness_model: UsefulnessModel = None,
+    sample: Annotated[
+        int,
+        typer.Option(min=0, help="Read the rationales of this many questions of each split, drawn at random; 0: of all."
+                     " What the database can count is always counted on all."),
+    ] = 10_000,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 when a check reports an error.")] = False,
     allow: Annotated[
         list[str] | None,
@@ -70,7 +75,8 @@ def audit(
         found = api.audit(
             project, datasets=dataset or (), student=student, max_input=max_input, max_target=max_target, gates=gates,
             rationales=rationales, per_question=per_question, choose=choose, usefulness_model=usefulness_model,
-            allowed=allow or (), must_measure=strict, trust_remote_code=trust_remote_code, on_event=on_event,
+            sample=sample or None, allowed=allow or (), must_measure=strict, trust_remote_code=trust_remote_code,
+            on_event=on_event,
         )  # fmt: skip
     show_audit(session.console, found)
     session.console.result(found.as_json())

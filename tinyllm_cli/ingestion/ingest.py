@@ -83,9 +83,8 @@ def _reported(questions: Iterator[Question], report: OnProgress | None) -> Itera
 
 def likely_mistakes(store: Store, dataset: str) -> Iterator[Notice]:
     """Signs of a mistake in the file: answers that look counted from 1, questions that are there more than once."""
-    profiles = store.questions.profiles(dataset)
-    questions = sum(profile.questions for profile in profiles)
-    if all(profile.gold[0] == 0 for profile in profiles) and questions >= _ENOUGH:
+    questions = sum(store.questions.splits(dataset).values())
+    if questions >= _ENOUGH and store.questions.first_is_never_right(dataset):
         yield Notice(
             message=f"In {dataset} the first option is never the right one.",
             hint="Numbers are read as counted from 0. If the first option is 1, import again with --answers-from 1.",

@@ -132,7 +132,7 @@ def _sources(store: Store, dataset: str, lineage: Lineage) -> tuple[Source, ...]
 
 
 def _teachers(store: Store, dataset: str, lineage: Lineage) -> tuple[TeacherFacts, ...]:
-    costs = [one for one in store.rationales.costs() if (one.dataset, one.split) == (dataset, "train")]
+    costs = store.costs.of(dataset, "train", store.rationales.variants(dataset, "train"))
     return tuple(_teacher(name, record, costs) for name, record in lineage.items() if "rationales" in record)
 
 

@@ -59,7 +59,7 @@ def leakage(
     for teacher, own_pairs in pairs.items():
         on_event(Notice(message=f"Probing {len(own_pairs)} rationales of {teacher}."))
         found[teacher] = tuple(map(_probe, probe(load(), own_pairs, Limits())))
-    unforced = unforced_sets(store, query.dataset, query.split)
+    unforced = unforced_sets(store.rationales.variants(query.dataset, query.split))
     own = {teacher: _own_accuracy(store, query, teacher) for teacher in pairs if teacher in unforced}
     return LeakageResult(dataset=query.dataset, split=query.split, teachers=found, own=own)
 

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.iteration import batched
 from tinyllm_cli.records.elicitation import Rationale, RationaleSet
 from tinyllm_cli.store import Store
+
+_PAGE = 500
 
 
 def rationales_by_question(
     store: Store, questions: Iterable[Question], source: RationaleSet
 ) -> Iterator[tuple[Question, list[Rationale]]]:
-    """Each question with its rationales of a set, also a question that has none.
-
-    `questions` are the first ones of a split, in its order."""
-    stream = iter(questions)
-    first = next(stream, None)
-    if first is None:
-        return
-    rationales = store.rationales.iterate(first.dataset, first.split, source)
-    following = next(rationales, None)
-    for position, question in enumerate(chain((first,), stream)):
-        own = []
-        while following is not None and following.position == position:
-            own.append(following)
-            following = next(rationales, None)
-        yield question, own
+    """Each question with its rationales of a set, also a question that has none. `questions` are of one split."""
+    for page in batched(questions, _PAGE):
+        by_key: dict[str, list[Rationale]] = {question.key: [] for question in page}
+        for rationale in store.rationales.of(page, source):
+            by_key[rationale.key].append(rationale)
+        for question in page:
+            yield question, by_key[question.key]

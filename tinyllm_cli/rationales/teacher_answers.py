@@ -35,7 +35,7 @@ class TeacherAnswers:
 def load_teacher_answers(store: Store, teacher: str, dataset: str, split: str) -> TeacherAnswers:
     """Raises UsageProblem if the teacher has no replies that were elicited without the gold answer."""
     variants = store.rationales.variants(dataset, split)
-    variant = _unforced(variants).get(teacher)
+    variant = unforced_sets(variants).get(teacher)
     if variant is None:
         raise _never_asked([one for one in variants if one.teacher == teacher], teacher, dataset, split)
     replies = {
@@ -63,14 +63,10 @@ def unforced_command(teacher: str, dataset: str, split: str) -> str:
     return command_text("elicit", "--teacher", teacher, "--dataset", dataset, "--split", split, "--no-teacher-forcing")
 
 
-def unforced_sets(store: Store, dataset: str, split: str) -> dict[str, RationaleSet]:
-    """By teacher, the unforced set that covers most questions, of equals the newest."""
-    return _unforced(store.rationales.variants(dataset, split))
-
-
-def _unforced(variants: list[RationaleSet]) -> dict[str, RationaleSet]:
+def unforced_sets(variants: Iterable[RationaleSet]) -> dict[str, RationaleSet]:
+    """By teacher, the unforced set that covers most questions, of equals the newest. `variants`: the newest first."""
     chosen: dict[str, RationaleSet] = {}
-    for variant in variants:  # the newest first
+    for variant in variants:
         best = chosen.get(variant.teacher)
         if not variant.teacher_forcing and (best is None or variant.questions > best.questions):
             chosen[variant.teacher] = variant

@@ -106,11 +106,19 @@ class RationaleSet:
     revision: str
     rationales: int
     questions: int
+    samples: int
+    """The greatest number of rationales of one question."""
+
     latest: int
 
     @property
     def teacher_forcing(self) -> bool:
         return self.recipe.teacher_forcing
+
+    @property
+    def address(self) -> tuple[str, str, str]:
+        """(teacher, sampling, name of the recipe)."""
+        return self.teacher, self.sampling, self.recipe.name
 
     @property
     def source(self) -> dict[str, str]:
@@ -147,7 +155,8 @@ class Repeated:
 @dataclass(frozen=True, kw_only=True)
 class TeacherCosts:
     """What one teacher's rationales for one split cost. `recipe` is its name. `cost` is None when unknown; `partly`: it
-    is known for some calls only, so it is a lower bound."""
+    is known for some calls only, so it is a lower bound. `mean_characters`, `cut_off` and `seconds` are of `read`
+    rationales, those of a random sample in a large split."""
 
     teacher: str
     model: str
@@ -156,6 +165,7 @@ class TeacherCosts:
     recipe: str
     rationales: int
     failures: int
+    read: int
     mean_characters: float
     cut_off: int | None
     prompt_tokens: int | None

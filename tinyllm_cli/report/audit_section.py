@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinyllm_cli.audit.checks import CheckResult, findings
 from tinyllm_cli.audit.question_view import ReplyView, question_view
-from tinyllm_cli.audit.summary import OnAudited, Survey, opened, survey
-from tinyllm_cli.audit.teacher_stats import TeacherQuality, chosen_variants
+from tinyllm_cli.audit.sampling import Reading, opened, sample_sizes
+from tinyllm_cli.audit.summary import OnAudited, Survey, Surveyor
+from tinyllm_cli.audit.teacher_stats import TeacherQuality
 from tinyllm_cli.currency import with_currency
 from tinyllm_cli.datasets.duplicates import Repeats, repeats
 from tinyllm_cli.rationales.gates import GateSettings
+from tinyllm_cli.rationales.known_sets import KnownSets
+from tinyllm_cli.report.collect import SAMPLE
 from tinyllm_cli.report.scope import WHOLE, Scope
 from tinyllm_cli.report.table_model import Group, Sheet, TableCell, TableRow, money, number, slug
 from tinyllm_cli.store import Store
 from tinyllm_cli.store import rationale_stats as stored_surveys
 
-FIRST = 5000
-"""Questions of a split whose rationales a report reads."""
+COMPARED = 20_000
+"""Questions of each split that a report compares with each other, drawn at random."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,39 +38,50 @@ class AuditExample:
 @dataclass(frozen=True, kw_only=True)
 class AuditSection:
     """`surveys` are of the data sets that have training rationales, `copies` (data set, shared questions) of all data
-    sets."""
+    sets. `compared`: by data set, the number of questions of each split among which copies were looked for, where
+    these were a sample."""
 
     copies: tuple[tuple[str, Repeats], ...]
+    compared: dict[str, dict[str, int]]
     surveys: tuple[Survey, ...]
     findings: tuple[CheckResult, ...]
     examples: tuple[AuditExample, ...]
 
 
 def audit_section(
-    store: Store, gates: GateSettings | None = None, watch: OnAudited = lambda _what: None, scope: Scope = WHOLE
+    store: Store, gates: GateSettings | None = None, watch: OnAudited = lambda _what: None, scope: Scope = WHOLE,
+    sets: KnownSets | None = None,
 ) -> AuditSection:  # fmt: skip
     """Verdicts that the store lacks are computed and stored. Lengths are in characters: a report loads no student.
 
-    Of a large split the first questions are read, which bounds a share to 1.4 points at 95 %; `tinyllm audit` reads
-    all. Copies between splits are found among all questions."""
+    Of a large split a sample is read; `tinyllm audit` reads more, and compares all questions. `sets` are the rationale
+    sets that are counted already."""
+    sets = sets or KnownSets(store)
+    reading = Reading(texts=SAMPLE, questions=COMPARED, verdicts=False)
+    surveyor = Surveyor(store=store, sets=sets, gates=gates, reading=reading, watch=watch)
     names = sorted(filter(scope.has_dataset, store.rationales.datasets_with_rationales()))
-    surveys = tuple(survey(store, name, gates=gates, watch=watch, first=FIRST) for name in names)
+    surveys = tuple(surveyor.survey(name) for name in names)
     copied = {one.dataset: one.repeats for one in surveys}
-    others = [name for name in filter(scope.has_dataset, store.questions.names()) if name not in copied]
-    copied |= {name: tuple(repeats(opened(store, name))) for name in others}
+    compared = {one.dataset: one.compared for one in surveys}
+    for name in filter(scope.has_dataset, store.questions.names()):
+        if name not in copied:
+            copied[name] = tuple(repeats(opened(store, name, COMPARED)))
+            compared[name] = sample_sizes(store, name, COMPARED)
     return AuditSection(
         copies=tuple((name, shared) for name in sorted(copied) for shared in copied[name]),
+        compared={name: sizes for name, sizes in sorted(compared.items()) if sizes},
         surveys=surveys,
         findings=tuple(finding for one in surveys for finding in findings(one, None)),
-        examples=tuple(example for name in names for example in _examples(store, name, gates)) if gates else (),
+        examples=tuple(example for name in names for example in _examples(store, name, gates, sets)) if gates else (),
     )
 
 
-def _examples(store: Store, dataset: str, gates: GateSettings) -> Iterator[AuditExample]:
+def _examples(store: Store, dataset: str, gates: GateSettings, sets: KnownSets) -> Iterator[AuditExample]:
     """One for each gate, from the rationales that `distill` trains on."""
     shown: dict[str, stored_surveys.Faulty] = {}
-    for variant in chosen_variants(store, dataset, "train"):
-        for faulty in store.rationale_stats.one_by_gate(dataset, variant, gates.hash):
+    bound = store.samples.bound(dataset, "train", SAMPLE)
+    for variant in sets.chosen(dataset, "train"):
+        for faulty in store.rationale_stats.one_by_gate(dataset, variant, gates.hash, bound):
             shown.setdefault(faulty.gate, faulty)
     for faulty in shown.values():
         [place] = store.lookup.places(faulty.key, dataset, "train")
@@ -109,8 +123,12 @@ def audit_sheets(found: Survey, currency: str | None) -> Iterator[Sheet]:
 
 
 def _partly(found: Survey) -> Iterator[str]:
-    if found.first is not None and any(size > found.first for size in found.splits.values()):
-        yield f"Of the first {found.first:,} questions of each split, as are the checks; tinyllm audit reads all."
+    if found.sampled:
+        parts = [f"{read:,} of {found.splits[split]:,} {split} questions" for split, read in found.sampled.items()]
+        yield (
+            f"Verdicts, characters and checks: of {', '.join(parts)}, drawn at random; tinyllm audit reads more."
+            " Questions, failed and cost: of all."
+        )
 
 
 def _quality_row(one: TeacherQuality) -> TableRow:
@@ -123,7 +141,7 @@ def _quality_row(one: TeacherQuality) -> TableRow:
         str(one.kept),
         str(one.repaired),
         str(one.rejected),
-        _part(one.usable, one.questions),
+        _part(one.usable, one.judged_questions),
         "–" if one.characters is None else f"{one.characters:.0f}",
         money(one.cost, one.partly),
         ", ".join(_found_by(gate, count, one) for gate, count in gates) or "–",
@@ -132,8 +150,8 @@ def _quality_row(one: TeacherQuality) -> TableRow:
 
 
 def _found_by(gate: str, count: int, one: TeacherQuality) -> str:
-    rejected = f" ({_part(one.against[gate], one.rationales)})" if gate in one.against else ""
-    return f"{gate} {_part(count, one.rationales)}{rejected}"
+    rejected = f" ({_part(one.against[gate], one.judged)})" if gate in one.against else ""
+    return f"{gate} {_part(count, one.judged)}{rejected}"
 
 
 def _part(count: int, whole: int) -> str:
@@ -157,7 +175,13 @@ def _agreement_rows(found: Survey) -> Iterator[TableRow]:
         yield TableRow(label=names, cells=cells)
 
 
-def copies_sheet(copies: Sequence[tuple[str, Repeats]]) -> Sheet:
+def _compared(audit: AuditSection) -> Iterator[str]:
+    for name, sizes in audit.compared.items():
+        parts = [f"{read:,} {split} questions" for split, read in sizes.items()]
+        yield f"{name}: among {', '.join(parts)}, drawn at random; tinyllm audit compares all questions."
+
+
+def copies_sheet(audit: AuditSection) -> Sheet:
     rows = [
         TableRow(
             label=name,
@@ -168,7 +192,7 @@ def copies_sheet(copies: Sequence[tuple[str, Repeats]]) -> Sheet:
                 TableCell(text=", ".join(f"{pair.second} ({pair.first})" for pair in shared.pairs[:5])),
             ),
         )
-        for name, shared in copies
+        for name, shared in audit.copies
     ]
     return Sheet(
         name="copies",
@@ -178,5 +202,6 @@ def copies_sheet(copies: Sequence[tuple[str, Repeats]]) -> Sheet:
         notes=(
             "Whatever the order of their options. Another answer: identical, with another gold answer. Nearly: 80 % of"
             " the words are the same.",
+            *_compared(audit),
         ),
     )

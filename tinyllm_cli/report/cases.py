@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from tinyllm_cli.audit.question_view import ReplyView, question_view
-from tinyllm_cli.audit.teacher_stats import chosen_variants
 from tinyllm_cli.datasets.question import LETTERS, option_line
 from tinyllm_cli.rationales.gates import GateSettings
+from tinyllm_cli.rationales.known_sets import KnownSets
 from tinyllm_cli.report.arms import Arm
 from tinyllm_cli.report.main_table import MainTable, MethodLine
 from tinyllm_cli.report.table_model import short
@@ -61,6 +61,10 @@ class Case:
     reply_views: tuple[ReplyView, ...]
 
 
+SPREAD = 5000
+"""Training questions over which cases are spread, drawn at random."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
     """A kind of case: the questions that `better` get right and `worse` get wrong."""
@@ -71,22 +75,24 @@ class _Kind:
 
 
 def cases(
-    store: Store, tables: Sequence[MainTable], names: Sequence[str], count: int, gates: GateSettings
-) -> Iterator[Case]:  # fmt: skip
+    tables: Sequence[MainTable], names: Sequence[str], count: int, gates: GateSettings, sets: KnownSets
+) -> Iterator[Case]:
     """Up to `count` for each of these data sets, each kind in turn. Where teachers wrote about fewer of them, training
-    questions with rationales follow, spread evenly."""
+    questions with rationales follow, spread evenly (over a random sample of a large split)."""
+    store = sets.store
     for name in names:
         instructive = _instructive(store, tables, name, count)
         keys = store.predictions.explained(name, "test") if count else []
-        test = _Split.of(store, name, "test", gates) if instructive or keys else None
+        test = _Split.of(sets, name, "test", gates) if instructive or keys else None
         chosen = [test.case(*one) for one in instructive] if test else []
         if test and not any(case.explained for case in chosen):
             chosen += [test.case(key, EXPLAINED, {}) for key in keys if key not in {case.key for case in chosen}]
         yield from chosen
         left = count - sum(bool(case.reply_views) for case in chosen)
         if left:
-            train = _Split.of(store, name, "train", gates)
-            yield from (train.case(key, TO_READ, {}) for key in store.rationales.explained(name, left))
+            train = _Split.of(sets, name, "train", gates)
+            bound = store.samples.bound(name, "train", SPREAD)
+            yield from (train.case(key, TO_READ, {}) for key in store.rationales.explained(name, left, bound))
 
 
 def _instructive(
@@ -158,10 +164,9 @@ class _Split:
     sources: Collection[_Source]
 
     @classmethod
-    def of(cls, store: Store, dataset: str, split: str, gates: GateSettings) -> _Split:
-        chosen = chosen_variants(store, dataset, split)
-        sources = {(one.teacher, one.sampling, one.recipe.name) for one in chosen}
-        return cls(store=store, dataset=dataset, split=split, gates=gates, sources=sources)
+    def of(cls, sets: KnownSets, dataset: str, split: str, gates: GateSettings) -> _Split:
+        sources = {one.address for one in sets.chosen(dataset, split)}
+        return cls(store=sets.store, dataset=dataset, split=split, gates=gates, sources=sources)
 
     def case(self, key: str, why: str, lines: Mapping[str, Arm]) -> Case:
         places = self.store.lookup.places(key, self.dataset, self.split)

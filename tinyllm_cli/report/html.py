@@ -39,7 +39,7 @@ def page_values(report: Report, audit: AuditSection | None) -> dict[str, Any]:
         "curves": list(panels(report.runs, sizes)),
         "tradeoffs": [(tradeoff_sheet(one), list(tradeoff_charts(one))) for one in report.tradeoffs],
         "data": data_sheets(report),
-        "copies": copies_sheet(audit.copies) if audit and audit.copies else None,
+        "copies": copies_sheet(audit) if audit and audit.copies else None,
         "teachers": teacher_sheets(report),
         "in_flight": [chart for one in report.asked if (chart := in_flight_chart(one)) is not None],
         "quality": [sheet for survey in audit.surveys for sheet in audit_sheets(survey, report.currency)]

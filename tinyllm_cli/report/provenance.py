@@ -30,8 +30,22 @@ def _splits(datasets: Sequence[DatasetSummary]) -> Sheet:
             Group(title=f"{data.name}, from {data.source}", rows=tuple(map(_split, data.profiles)))
             for data in datasets
         ),
-        notes=("Words with context and options. Right answers by the position of their option, in percent.",),
+        notes=(
+            "Words with context and options. Right answers by the position of their option, in percent.",
+            *_read(datasets),
+        ),
     )  # fmt: skip
+
+
+def _read(datasets: Sequence[DatasetSummary]) -> Iterator[str]:
+    parts = [
+        f"{one.read:,} of {one.questions:,} {one.split} questions of {data.name}"
+        for data in datasets
+        for one in data.profiles
+        if one.read < one.questions
+    ]
+    if parts:
+        yield f"Words, options and right answers: of {', '.join(parts)}, drawn at random."
 
 
 def _split(one: SplitProfile) -> TableRow:
@@ -41,7 +55,7 @@ def _split(one: SplitProfile) -> TableRow:
         f"{one.words:.1f}",
         f"{one.longest:,}",
         options if one.fewest_options == one.most_options else f"{one.fewest_options} to {options}",
-        " / ".join(number(count / one.questions, 0) for count in one.gold),
+        " / ".join(number(count / one.read, 0) for count in one.gold),
     )
     return TableRow(label=one.split, cells=tuple(TableCell(text=text) for text in texts))
 
@@ -143,15 +157,22 @@ def _asked(one: Elicitation) -> TableRow:
     return TableRow(label=one.teacher, cells=tuple(TableCell(text=text) for text in texts))
 
 
-def _written(teachers: Iterable[TeacherCosts], currency: str | None) -> Sheet:
+def _written(teachers: Sequence[TeacherCosts], currency: str | None) -> Sheet:
     return Sheet(
         name="teachers",
         title="Rationales by teacher",
         head=("teacher", "questions", "prompt", ">rationales", ">failed", ">cut off", ">characters",
               ">tokens in", ">tokens out", ">seconds", with_currency(">cost", currency)),
         groups=(Group(rows=tuple(map(_teacher, teachers))),),
-        notes=("Cut off: truncated at the token limit. Characters: the mean length of a rationale.",),
+        notes=("Cut off: truncated at the token limit. Characters: the mean length of a rationale.", *_texts(teachers)),
     )  # fmt: skip
+
+
+def _texts(teachers: Iterable[TeacherCosts]) -> Iterator[str]:
+    sampled = [one for one in teachers if one.read < one.rationales]
+    if sampled:
+        parts = [f"{one.read:,} of {one.rationales:,} of {one.teacher}" for one in sampled]
+        yield f"Cut off, characters and seconds: of a random sample of the rationales, {', '.join(parts)}."
 
 
 def _teacher(one: TeacherCosts) -> TableRow:

@@ -55,13 +55,19 @@ def teachers_table(teachers: Sequence[TeacherCosts], currency: str | None) -> Ta
             f"{teacher.dataset}/{teacher.split}",
             str(teacher.rationales),
             str(teacher.failures),
-            "-" if teacher.cut_off is None else str(teacher.cut_off),
+            _cut_off(teacher),
             "-" if teacher.completion_tokens is None else f"{teacher.completion_tokens:,}",
             money(teacher.cost, teacher.partly),
         )
         for teacher in teachers
     ]
     return plain_table("Teachers", head, rows)
+
+
+def _cut_off(one: TeacherCosts) -> str:
+    if one.cut_off is None:
+        return "-"
+    return str(one.cut_off) if one.read == one.rationales else f"{one.cut_off} of {one.read} read"
 
 
 def asked_table(asked: Sequence[Elicitation], currency: str | None) -> Table:

@@ -75,3 +75,26 @@ INSERT INTO currency (id, code) SELECT 1, 'USD' WHERE EXISTS (SELECT 1 FROM elic
     OR EXISTS (SELECT 1 FROM rationales WHERE cost > 0) OR EXISTS (SELECT 1 FROM failures WHERE cost > 0);
 """
 """Migration 13."""
+
+RATIONALE_SETS = """
+CREATE TABLE rationale_sets (
+    -- Every teacher, sampling and recipe that a rationale has had; triggers keep it. Counts look up recipes here.
+    teacher TEXT NOT NULL,
+    sampling TEXT NOT NULL, -- of samplings
+    recipe TEXT NOT NULL, -- of recipes
+    PRIMARY KEY (teacher, sampling, recipe)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER rationale_sets_of_new AFTER INSERT ON rationales BEGIN
+    INSERT INTO rationale_sets (teacher, sampling, recipe) SELECT NEW.teacher, NEW.sampling, p.recipe FROM prompts p
+    WHERE p.hash = NEW.prompt AND NOT EXISTS (SELECT 1 FROM rationale_sets s
+        WHERE s.teacher = NEW.teacher AND s.sampling = NEW.sampling AND s.recipe = p.recipe);
+END;
+CREATE TRIGGER rationale_sets_of_changed AFTER UPDATE OF teacher, sampling, prompt ON rationales BEGIN
+    INSERT INTO rationale_sets (teacher, sampling, recipe) SELECT NEW.teacher, NEW.sampling, p.recipe FROM prompts p
+    WHERE p.hash = NEW.prompt AND NOT EXISTS (SELECT 1 FROM rationale_sets s
+        WHERE s.teacher = NEW.teacher AND s.sampling = NEW.sampling AND s.recipe = p.recipe);
+END;
+INSERT INTO rationale_sets (teacher, sampling, recipe)
+    SELECT DISTINCT r.teacher, r.sampling, p.recipe FROM rationales r JOIN prompts p ON p.hash = r.prompt;
+"""
+"""Migration 14."""

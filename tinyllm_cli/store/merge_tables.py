@@ -15,8 +15,8 @@ from pathlib import Path
 from tinyllm_cli.store.database import Database
 
 OF_RATIONALES = ("verdicts", "usefulness", "learnability", "human_verdicts")
-NOT_MERGED = frozenset({"elicitation_progress"})
-"""Tables of processes that run now."""
+NOT_MERGED = frozenset({"elicitation_progress", "rationale_sets"})
+"""Tables of processes that run now, and those that triggers keep."""
 
 _NO = "0"
 _OF_CHOSEN = "rationale IN (SELECT id FROM temp.incoming_rationales)"

@@ -93,6 +93,12 @@ def m013_currency(db: Database) -> None:
     _execute(db, ddl_views.VIEWS)
 
 
+@migrations()
+def m014_rationale_sets(db: Database) -> None:
+    """A later migration that rebuilds `rationales` makes the triggers again, which are dropped with their table."""
+    _execute(db, ddl_added.RATIONALE_SETS)
+
+
 def _execute(db: Database, script: str) -> None:
     for statement in statements(script):
         db.execute(statement)

@@ -23,6 +23,7 @@ from tinyllm_cli.store.migrations import APPLICATION_ID, migrations
 from tinyllm_cli.store.paired_counts import PairedQueries
 from tinyllm_cli.store.prediction_queries import PredictionQueries
 from tinyllm_cli.store.question_lookup import LookupQueries
+from tinyllm_cli.store.question_samples import SampleQueries
 from tinyllm_cli.store.question_search import SearchQueries
 from tinyllm_cli.store.questions import QuestionQueries
 from tinyllm_cli.store.rationale_stats import StatsQueries
@@ -31,6 +32,7 @@ from tinyllm_cli.store.removal import RemovalQueries
 from tinyllm_cli.store.renaming import RenamingQueries
 from tinyllm_cli.store.review_queue import ReviewQueries
 from tinyllm_cli.store.runs import RunQueries
+from tinyllm_cli.store.teacher_costs import CostQueries
 from tinyllm_cli.store.upkeep import UpkeepQueries
 from tinyllm_cli.store.usefulness import ScoreQueries
 from tinyllm_cli.store.verdicts import VerdictQueries
@@ -56,6 +58,8 @@ class Store(Database):
         self.usefulness = ScoreQueries(self, "usefulness", "gain")
         self.learnability = ScoreQueries(self, "learnability", "log_likelihood")
         self.lookup = LookupQueries(self)
+        self.samples = SampleQueries(self)
+        self.costs = CostQueries(self)
         self.rationale_stats = StatsQueries(self)
         self.predictions = PredictionQueries(self)
         self.inventory = InventoryQueries(self)

@@ -17,8 +17,8 @@ from tinyllm_cli.records.elicitation import Repeated
 from tinyllm_cli.store.database import Database, now
 
 _PAGE = 500
-_COLUMNS = "dq.dataset, dq.split, dq.key, dq.question, q.text, q.options, q.answer, q.context"
-_FROM = "FROM dataset_questions dq JOIN questions q ON q.hash = dq.question"
+QUESTION_COLUMNS = "dq.dataset, dq.split, dq.key, dq.question, q.text, q.options, q.answer, q.context"
+QUESTIONS = "FROM dataset_questions dq JOIN questions q ON q.hash = dq.question"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +31,13 @@ class StoredDataset:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitProfile:
-    """Sizes of a split's questions. Words are separated by spaces and line ends, and include context and options;
-    `words` is the mean, `longest` the maximum; `gold` counts the right answers by position."""
+    """Sizes of a split's `questions`, of which `read` were read: all, or a random sample. Words are separated by spaces
+    and line ends, and include context and options; `words` is the mean, `longest` the maximum; `gold` counts the right
+    answers by position."""
 
     split: str
     questions: int
+    read: int
     words: float
     longest: int
     fewest_options: int
@@ -43,14 +45,15 @@ class SplitProfile:
     gold: tuple[int, ...]
 
 
-def _profile(split: str, rows: list[dict[str, Any]]) -> SplitProfile:
+def _profile(split: str, size: int, rows: list[dict[str, Any]]) -> SplitProfile:
     """From one row of sums for each position of the right answer."""
-    total, most = sum(row["questions"] for row in rows), max(row["most"] for row in rows)
-    by_position = {row["answer"]: row["questions"] for row in rows}
+    read, most = sum(row["read"] for row in rows), max(row["most"] for row in rows)
+    by_position = {row["answer"]: row["read"] for row in rows}
     return SplitProfile(
         split=split,
-        questions=total,
-        words=sum(row["words"] for row in rows) / total,
+        questions=size,
+        read=read,
+        words=sum(row["words"] for row in rows) / read,
         longest=max(row["longest"] for row in rows),
         fewest_options=min(row["fewest"] for row in rows),
         most_options=most,
@@ -58,7 +61,8 @@ def _profile(split: str, rows: list[dict[str, Any]]) -> SplitProfile:
     )
 
 
-def _question(db: Database, row: dict[str, Any]) -> Question:
+def question_of(db: Database, row: dict[str, Any]) -> Question:
+    """The question of a row with QUESTION_COLUMNS."""
     question = Question(
         dataset=row["dataset"],
         split=row["split"],
@@ -70,6 +74,18 @@ def _question(db: Database, row: dict[str, Any]) -> Question:
     )
     vars(question)["hash"] = row["question"]  # the cached property
     return question
+
+
+def sample_bound(db: Database, dataset: str, split: str, count: int | None) -> str | None:
+    """The greatest hash in a random sample of `count` questions of a split; None when it is the whole split."""
+    if count is None:
+        return None
+    within = "FROM dataset_questions WHERE dataset = ? AND split = ?"
+    last = db.one(f"SELECT question {within} ORDER BY question LIMIT 1 OFFSET ?", (dataset, split, count - 1))
+    if last is None:
+        return None
+    more = db.one(f"SELECT 1 AS found {within} AND question > ? LIMIT 1", (dataset, split, last["question"]))
+    return str(last["question"]) if more else None
 
 
 class QuestionQueries:
@@ -145,29 +161,36 @@ class QuestionQueries:
             "SELECT split, sum(places) - sum(contents) AS again, sum(contents > 1) AS disagree,"
             " coalesce(min(CASE WHEN contents > 1 THEN key END), min(key)) AS key"
             " FROM (SELECT dq.split, min(dq.key) AS key,"
-            f" count(*) AS places, count(DISTINCT q.answer) AS contents {_FROM} WHERE dq.dataset = ?"
+            f" count(*) AS places, count(DISTINCT q.answer) AS contents {QUESTIONS} WHERE dq.dataset = ?"
             " GROUP BY dq.split, q.text, q.options, q.context HAVING count(*) > 1) GROUP BY split",
             (dataset,),
         )
         found = {row["split"]: Repeated(**row) for row in rows}
         return [found[split] for split in SPLITS if split in found]
 
-    def profiles(self, dataset: str) -> list[SplitProfile]:
-        """Sizes of the questions by split, summed in the database."""
+    def profiles(self, dataset: str, sample: int | None = None) -> list[SplitProfile]:
+        """Sizes of the questions by split, or of a sample of so many questions of each, summed in the database."""
         flat = "replace(trim(t), char(10), ' ')"
         words = f"length({flat}) - length(replace({flat}, ' ', '')) + 1"
-        rows = self._db.rows(
-            f"SELECT split, answer, count(*) AS questions, sum({words}) AS words, max({words}) AS longest,"
-            " min(options) AS fewest, max(options) AS most FROM (SELECT dq.split, q.answer,"
-            " json_array_length(q.options) AS options, coalesce(q.context || ' ', '') || q.text || ' ' ||"
-            f" (SELECT group_concat(value, ' ') FROM json_each(q.options)) AS t {_FROM} WHERE dq.dataset = ?)"
-            " GROUP BY split, answer",
-            (dataset,),
-        )
-        found: dict[str, list[dict[str, Any]]] = {}
-        for row in rows:
-            found.setdefault(row["split"], []).append(row)
-        return [_profile(split, found[split]) for split in SPLITS if split in found]
+        found = []
+        for split, size in self.splits(dataset).items():
+            bound = sample_bound(self._db, dataset, split, sample)
+            rows = self._db.rows(
+                f"SELECT answer, count(*) AS read, sum({words}) AS words, max({words}) AS longest,"
+                " min(options) AS fewest, max(options) AS most FROM (SELECT q.answer,"
+                " json_array_length(q.options) AS options, coalesce(q.context || ' ', '') || q.text || ' ' ||"
+                " (SELECT group_concat(value, ' ') FROM json_each(q.options)) AS t"
+                f" {QUESTIONS} WHERE dq.dataset = ? AND dq.split = ?{'' if bound is None else ' AND dq.question <= ?'})"
+                " GROUP BY answer",
+                (dataset, split) if bound is None else (dataset, split, bound),
+            )
+            found.append(_profile(split, size, list(rows)))
+        return found
+
+    def first_is_never_right(self, dataset: str) -> bool:
+        """Whether no question of a data set has its first option as the right one."""
+        query = f"SELECT 1 AS found {QUESTIONS} WHERE dq.dataset = ? AND q.answer = 0 LIMIT 1"
+        return self._db.one(query, (dataset,)) is None
 
     def iterate(self, dataset: str, split: str, limit: int | None = None) -> Iterator[Question]:
         """The questions of a split in their order, at most `limit` of them, one page in memory at a time. The caller
@@ -177,14 +200,14 @@ class QuestionQueries:
             size = _PAGE if left is None else min(_PAGE, left)
             page = list(
                 self._db.rows(
-                    f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.position >= ?"
+                    f"SELECT {QUESTION_COLUMNS} {QUESTIONS} WHERE dq.dataset = ? AND dq.split = ? AND dq.position >= ?"
                     " ORDER BY dq.position LIMIT ?",
                     (dataset, split, position, size),
                 )
             )
             if not page:
                 return
-            yield from (_question(self._db, row) for row in page)
+            yield from (question_of(self._db, row) for row in page)
             position += len(page)
             left = None if left is None else left - len(page)
 
@@ -212,28 +235,28 @@ class QuestionQueries:
 
         Raises IndexError without one."""
         row = self._db.one(
-            f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.position = ?",
+            f"SELECT {QUESTION_COLUMNS} {QUESTIONS} WHERE dq.dataset = ? AND dq.split = ? AND dq.position = ?",
             (dataset, split, position),
         )
         if row is None:
             raise IndexError(f"{dataset}/{split} has no question at {position}")
-        return _question(self._db, row)
+        return question_of(self._db, row)
 
     def after(self, dataset: str, split: str, point: str) -> Question | None:
         """The question of a split with the next hash after `point`, or the first hash when there is none; None when the
         split is empty."""
         query = (
-            f"SELECT {_COLUMNS} {_FROM} WHERE dq.dataset = ? AND dq.split = ? AND dq.question > ?"
+            f"SELECT {QUESTION_COLUMNS} {QUESTIONS} WHERE dq.dataset = ? AND dq.split = ? AND dq.question > ?"
             " ORDER BY dq.question LIMIT 1"
         )
         row = self._db.one(query, (dataset, split, point)) or self._db.one(query, (dataset, split, ""))
-        return _question(self._db, row) if row else None
+        return question_of(self._db, row) if row else None
 
     def answers(self, dataset: str, split: str, limit: int | None = None) -> tuple[float, float]:
         """(chance, majority): the expected accuracy of guessing, and that of the most frequent answer position, for the
         first `limit` questions."""
         rows = self._db.rows(
-            f"SELECT q.answer AS answer, json_array_length(q.options) AS options {_FROM}"
+            f"SELECT q.answer AS answer, json_array_length(q.options) AS options {QUESTIONS}"
             " WHERE dq.dataset = ? AND dq.split = ? ORDER BY dq.position LIMIT ?",
             (dataset, split, -1 if limit is None else limit),
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from backends.base import Completion, Failure, Message
-from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Rationale, RationaleSet, TeacherCosts
+from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Rationale, RationaleSet
 from tinyllm_cli.store.database import Database, now
 from tinyllm_cli.store.rationale_rows import (
     RATIONALE_COLUMNS,
@@ -20,15 +21,13 @@ from tinyllm_cli.store.rationale_rows import (
     rationale_row,
     rationale_set_of,
 )
-from tinyllm_cli.store.rationale_stats import NEWEST, OUTSTANDING, StatsQueries
+from tinyllm_cli.store.rationale_stats import NEWEST, ONLY_RECIPE, OUTSTANDING, RECIPE
 
 __all__ = ["Exchange", "RationaleQueries", "Seen", "Settled"]
 
 # A question at two positions of a split was requested, and paid for, once.
 _CONTENTS = "(SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
-_PAGE = 500  # questions
 _SAME_SET = "r.teacher = ? AND r.sampling = ? AND p.recipe = ?"
-_MADE_BY = " JOIN prompts p ON p.hash = r.prompt JOIN samplings s ON s.hash = r.sampling"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,16 +157,21 @@ class RationaleQueries:
         return Exchange(messages=messages_of(self._db, row["messages"]), text=row["text"])
 
     def variants(self, dataset: str, split: str | None = None) -> list[RationaleSet]:
-        """Every set of rationales for this data set: one for each teacher, sampling and recipe, the newest first."""
+        """Every set of rationales for this data set: one for each teacher, sampling and recipe, the newest first.
+
+        It reads indexes alone, but for the prompts of teachers that had several recipes with one sampling."""
         rows = self._db.rows(
             "SELECT found.*, s.model, s.revision, c.template, c.icl, c.seed, c.teacher_forcing FROM ("
-            " SELECT r.teacher, r.sampling, p.recipe, count(*) AS rationales,"
-            " count(DISTINCT dq.split || '/' || dq.key) AS questions, max(r.id) AS latest"
-            " FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
-            " JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ? AND (? IS NULL OR dq.split = ?)"
-            " GROUP BY r.teacher, r.sampling, p.recipe) found"
+            " SELECT teacher, sampling, recipe, sum(rationales) AS rationales, sum(questions) AS questions,"
+            " max(samples) AS samples, max(latest) AS latest FROM ("
+            f" SELECT {'dq.split' if split is None else 1}, r.teacher, r.sampling, {RECIPE} AS recipe,"
+            " count(*) AS rationales, count(DISTINCT dq.position) AS questions, max(r.sample) + 1 AS samples,"
+            " max(r.id) AS latest"
+            f" FROM dataset_questions dq CROSS JOIN rationales r ON r.question = dq.question {ONLY_RECIPE}"
+            f" WHERE dq.dataset = ? {'' if split is None else 'AND dq.split = ?'} GROUP BY 1, 2, 3, 4)"
+            " GROUP BY teacher, sampling, recipe) found"
             " JOIN samplings s ON s.hash = found.sampling JOIN recipes c ON c.name = found.recipe ORDER BY latest DESC",
-            (dataset, split, split),
+            (dataset,) if split is None else (dataset, split),
         )
         return [rationale_set_of(row) for row in rows]
 
@@ -184,39 +188,35 @@ class RationaleQueries:
         """The teachers that have rationales for the questions of `split`, by data set."""
         found: dict[str, set[str]] = {}
         rows = self._db.rows(
-            "SELECT DISTINCT dq.dataset, r.teacher FROM dataset_questions dq JOIN rationales r ON r.question ="
-            " dq.question"
-            " WHERE dq.split = ?",
+            "SELECT d.name AS dataset, t.teacher FROM datasets d"
+            " CROSS JOIN (SELECT DISTINCT teacher FROM rationale_sets) t"
+            " WHERE EXISTS (SELECT 1 FROM dataset_questions dq CROSS JOIN rationales r ON r.question = dq.question"
+            " AND r.teacher = t.teacher WHERE dq.dataset = d.name AND dq.split = ?)",
             (split,),
         )
         for row in rows:
             found.setdefault(row["dataset"], set()).add(row["teacher"])
         return found
 
-    def iterate(self, dataset: str, split: str, variant: RationaleSet) -> Iterator[Rationale]:
-        """The rationales of one set for a split, in the order of its questions and samples; of several that differ only
-        in the prompt (other in-context examples, an edited recording) the newest.
+    def of(self, questions: Sequence[Question], variant: RationaleSet) -> list[Rationale]:
+        """The rationales of one set for some questions of one split, in the order of their positions and samples; of
+        several that differ only in the prompt (other in-context examples, an edited recording) the newest.
 
-        It reads a page of questions at a time, so that the caller may write to the store in between: an open query
-        would keep an old snapshot of the database, and SQLite refuses to write from it once another process has."""
-        last = self._db.one(
-            "SELECT max(position) AS position FROM dataset_questions WHERE dataset = ? AND split = ?", (dataset, split)
-        )
-        for first in range(0, (-1 if last is None or last["position"] is None else last["position"]) + 1, _PAGE):
-            page = list(
-                self._db.rows(
-                    f"SELECT {NEWEST} AS newest, r.id, dq.position, dq.key, r.question, r.sample, r.text,"
-                    " r.finish_reason, r.answer"
-                    " FROM dataset_questions dq JOIN rationales r ON r.question = dq.question"
-                    " JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ? AND dq.split = ?"
-                    f" AND dq.position BETWEEN ? AND ? AND {_SAME_SET}"
-                    " GROUP BY dq.position, r.sample ORDER BY dq.position, r.sample",
-                    (dataset, split, first, first + _PAGE - 1, variant.teacher, variant.sampling, variant.recipe.name),
-                )
-            )
-            for row in page:
-                del row["newest"]
-                yield Rationale(**row)
+        Few questions at a time: the caller may write to the store in between. An open query would keep an old snapshot
+        of the database, and SQLite refuses to write from it once another process has."""
+        if not questions:
+            return []
+        rows = self._db.rows(
+            f"SELECT {NEWEST} AS newest, r.id, dq.position, dq.key, r.question, r.sample, r.text,"
+            " r.finish_reason, r.answer"
+            " FROM dataset_questions dq CROSS JOIN rationales r ON r.question = dq.question"
+            " CROSS JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ? AND dq.split = ?"
+            f" AND dq.key IN ({', '.join('?' * len(questions))}) AND {_SAME_SET}"
+            " GROUP BY dq.position, r.sample ORDER BY dq.position, r.sample",
+            (questions[0].dataset, questions[0].split, *(one.key for one in questions), variant.teacher,
+             variant.sampling, variant.recipe.name),
+        )  # fmt: skip
+        return [Rationale(**{name: value for name, value in row.items() if name != "newest"}) for row in rows]
 
     def failed_keys(self, dataset: str, split: str, variant: RationaleSet) -> set[str]:
         """The keys of the questions of a split whose request with this configuration failed."""
@@ -229,44 +229,15 @@ class RationaleQueries:
         )
         return {row["key"] for row in rows}
 
-    def costs(self) -> list[TeacherCosts]:
-        """Counts, tokens and cost of each teacher's rationales for each split, summed in the database."""
-        rows = self._db.rows(
-            # Lengths first: SQLite would sort whole texts.
-            "WITH measured AS MATERIALIZED (SELECT dq.dataset, dq.split, r.teacher, r.sampling, p.recipe, s.model,"
-            " r.id, r.question, r.sample, length(r.text) AS characters, r.seconds,"
-            " CASE r.finish_reason WHEN 'recorded' THEN NULL ELSE r.finish_reason = 'length' END AS cut_off"
-            f" FROM {_CONTENTS} JOIN rationales r ON r.question = dq.question{_MADE_BY})"
-            " SELECT teacher, model, dataset, split, recipe, count(DISTINCT question || ' ' || sample) AS rationales,"
-            " avg(characters) AS mean_characters, sum(cut_off) AS cut_off, sum(seconds) AS seconds, sampling"
-            " FROM measured GROUP BY dataset, split, teacher, sampling, recipe"
-            " ORDER BY dataset, teacher, split DESC, max(id)"
-        )
-        failures = {
-            (row["dataset"], row["split"], row["teacher"], row["sampling"], row["recipe"]): row["n"]
-            for row in self._db.rows(
-                "SELECT dq.dataset, dq.split, f.teacher, f.sampling, p.recipe, count(*) AS n FROM failures f"
-                f" JOIN {_CONTENTS} ON dq.question = f.question JOIN prompts p ON p.hash = f.prompt"
-                f" WHERE {OUTSTANDING} GROUP BY 1, 2, 3, 4, 5"
-            )
-        }
-        result = []
-        for row in rows:
-            sampling = row.pop("sampling")
-            address = (row["dataset"], row["split"], row["teacher"], sampling, row["recipe"])
-            taken = StatsQueries(self._db).spent(
-                row["dataset"], row["split"], (row["teacher"], sampling, row["recipe"])
-            )
-            result.append(TeacherCosts(**row, **asdict(taken), failures=failures.get(address, 0)))
-        return result
-
-    def explained(self, dataset: str, count: int) -> list[str]:
-        """The keys of up to `count` training questions with rationales, evenly spaced."""
+    def explained(self, dataset: str, count: int, bound: str | None = None) -> list[str]:
+        """The keys of up to `count` training questions with rationales, evenly spaced; with `bound`, among those with a
+        hash up to it."""
         rows = self._db.rows(
             "WITH numbered AS (SELECT position, key, row_number() OVER (ORDER BY position) - 1 AS number,"
             " count(*) OVER () AS total FROM dataset_questions dq WHERE dataset = ? AND split = 'train'"
+            f"{'' if bound is None else ' AND dq.question <= ?'}"
             " AND EXISTS (SELECT 1 FROM rationales r WHERE r.question = dq.question))"
             " SELECT key FROM numbered WHERE number % max(1, total / ?) = 0 ORDER BY position LIMIT ?",
-            (dataset, count, count),
+            (dataset, *(() if bound is None else (bound,)), count, count),
         )
         return [row["key"] for row in rows]

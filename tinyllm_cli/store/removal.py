@@ -35,6 +35,7 @@ _TABLES = ("runs", "questions", "rationales", "elicitations", "evaluations", "pr
 
 _DELETED = (
     ("rationales", "id IN gone_rationales"),
+    ("rationale_sets", "teacher NOT IN (SELECT teacher FROM rationales)"),
     ("failures", "question IN gone_questions OR teacher IN gone_teachers"),
     ("claims", "elicitation IN gone_elicitations"),
     ("elicitation_progress", "elicitation IN gone_elicitations"),
@@ -58,6 +59,8 @@ _DELETED = (
 )  # fmt: skip
 """(table, condition), in this order: a later condition may read what an earlier deletion left. Before them come the
 tables that refer to rationales, such as verdicts."""
+
+_UNCOUNTED = frozenset({"samplings", "rationale_sets"})
 
 _IN_USE = (
     ("SELECT 'run ' || id FROM runs WHERE id IN gone_runs AND state = 'running'", "is being trained"),
@@ -161,7 +164,7 @@ class RemovalQueries:
             for table, condition in (*self._of_rationales(), *_DELETED)
         }
         return Removed(
-            rows={table: count for table, count in rows.items() if count and table != "samplings"},
+            rows={table: count for table, count in rows.items() if count and table not in _UNCOUNTED},
             runs=runs, repeated=repeated, cost=spent["cost"] if spent else None,
         )  # fmt: skip
 

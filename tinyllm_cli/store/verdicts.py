@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinyllm_cli.records.elicitation import RationaleSet
 from tinyllm_cli.store.database import Database, now
+from tinyllm_cli.store.rationale_stats import ONLY_RECIPE, RECIPE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +20,18 @@ class StoredVerdict:
     verdict: str
     text: str | None
     findings: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredOutcome(StoredVerdict):
+    """A stored verdict with the place of its rationale; `verdict` is None without one. `raw` is the teacher's text if a
+    person has judged it as well. Never has a `text`."""
+
+    verdict: str | None  # type: ignore[assignment]
+    position: int
+    sample: int
+    created: str
+    raw: str | None
 
 
 class VerdictQueries:
@@ -54,6 +68,22 @@ class VerdictQueries:
             )
             for row in rows
         }
+
+    def outcomes(self, gates: str, dataset: str, split: str, variant: RationaleSet) -> Iterator[StoredOutcome]:
+        """What gates with this hash decided on every rationale of a set for a split, streamed. The rationales of a
+        question follow each other."""
+        rows = self._db.rows(
+            "SELECT r.id AS rationale, dq.position, r.sample, r.created, v.verdict, v.findings, NULL AS text,"
+            " CASE WHEN EXISTS (SELECT 1 FROM human_verdicts h WHERE h.rationale = r.id) THEN r.text END AS raw"
+            " FROM dataset_questions dq CROSS JOIN rationales r ON r.question = dq.question AND r.teacher = ?"
+            f" AND r.sampling = ? {ONLY_RECIPE} LEFT JOIN verdicts v ON v.rationale = r.id AND v.gates = ?"
+            f" WHERE {RECIPE} = ? AND dq.dataset = ? AND dq.split = ?",
+            (variant.teacher, variant.sampling, gates, variant.recipe.name, dataset, split),
+        )
+        for row in rows:
+            found = row.pop("findings")
+            findings = [] if found is None or found == "[]" else self._db.decoded(found, list, "verdicts.findings")
+            yield StoredOutcome(**row, findings=findings)
 
     def add(self, gates: str, verdicts: Sequence[StoredVerdict]) -> None:
         """Keep verdicts; committed when this returns, unless the caller holds a transaction. In a read-only database

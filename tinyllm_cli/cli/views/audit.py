@@ -45,6 +45,7 @@ def _quality_table(survey: Survey, audit: Audit) -> Table:
     if audit.measure is not None:
         head[-2:] = [">tokens", ">longest", ">cut", cost]
         caption = f"Tokens of what is left to learn, by {audit.measure.student}; cut: over {audit.measure.max_target}."
+    caption = " ".join(filter(None, (caption, _sampled("Texts", survey))))
     return plain_table(f"Rationales for {survey.dataset}", head, map(_quality_row, survey.teachers), caption)
 
 
@@ -63,13 +64,20 @@ def _quality_row(one: TeacherQuality) -> list[str]:
 
 def _verdicts_table(survey: Survey) -> Table:
     rows = [
-        [one.teacher, one.split, str(one.kept), str(one.repaired), str(one.rejected), share(one.usable, one.questions)]
+        [
+            one.teacher,
+            one.split,
+            str(one.kept),
+            str(one.repaired),
+            str(one.rejected),
+            share(one.usable, one.judged_questions),
+        ]
         for one in survey.teachers
     ]
     return plain_table(
         f"What the gates made of the rationales for {survey.dataset}",
         ["teacher", "split", ">kept", ">repaired", ">rejected", ">usable"], rows,
-        "usable: share of questions that keep a rationale.",
+        " ".join(["usable: share of questions that keep a rationale.", *_judged(survey)]),
     )  # fmt: skip
 
 
@@ -84,19 +92,22 @@ def _gates_table(survey: Survey, split: str) -> Table:
     ]
     return plain_table(
         f"What they found, {survey.dataset}/{split}", ["gate", *(f">{one.teacher}" for one in teachers)], rows,
-        "Share of rationales in which a gate found a fault, and in brackets, that it rejected for it.",
+        " ".join(["Share of rationales in which a gate found a fault, and in brackets, that it rejected for it.",
+                  *_judged(survey)]),
     )  # fmt: skip
 
 
 def _found(one: TeacherQuality, gate: str) -> str:
     found, against = one.gates.get(gate, 0), one.against.get(gate, 0)
-    return f"{share(found, one.rationales)} ({share(against, one.rationales)})" if found else "-"
+    return f"{share(found, one.judged)} ({share(against, one.judged)})" if found else "-"
 
 
 def _inputs_table(survey: Survey, limit: int) -> Table:
     rows = [[one.split, str(one.questions), f"{one.mean:.0f}", str(one.longest), str(one.cut)] for one in survey.inputs]
     head = ["split", ">questions", ">tokens", ">longest", f">over {limit}"]
-    return plain_table(f"Questions of {survey.dataset} as the student reads them", head, rows)
+    return plain_table(
+        f"Questions of {survey.dataset} as the student reads them", head, rows, _sampled("Questions", survey)
+    )
 
 
 def _choices_table(choices: RationaleChoices) -> Table:
@@ -114,12 +125,27 @@ def _choices_table(choices: RationaleChoices) -> Table:
         ]
         for one in choices.teachers
     ]
+    if any(left.sampled is not None for one in choices.teachers for left in one.by_kind.values()):
+        caption += ' "of N": counted on N sampled questions.'
     title = f"What --rationales leaves for {choices.dataset}/train, {choices.questions} questions"
     return plain_table(title, head, rows, caption)
 
 
 def _left(one: Left) -> str:
-    return f"{one.rationales} ({one.questions})" if one.rationales else "0"
+    left = f"{one.rationales} ({one.questions})" if one.rationales else "0"
+    return left if one.sampled is None else f"{left} of {one.sampled}"
+
+
+def _sampled(what: str, survey: Survey) -> str:
+    """Of how many questions something is that was not read of all."""
+    parts = [f"{read:,} of {survey.splits[split]:,} {split} questions" for split, read in survey.sampled.items()]
+    return f"{what}: of {', '.join(parts)}, sampled." if parts else ""
+
+
+def _judged(survey: Survey) -> Iterator[str]:
+    """Where not all verdicts are counted, since the store lacks some."""
+    if any(one.judged_questions < one.questions for one in survey.teachers):
+        yield f"{_sampled('Verdicts', survey)} After tinyllm gate, all are counted."
 
 
 def _likeness_table(survey: Survey) -> Table:
@@ -128,7 +154,8 @@ def _likeness_table(survey: Survey) -> Table:
         f"Teachers side by side on {survey.dataset}",
         ["split", "teachers", "what", ">alike", "by chance", ">questions"], rows,
         "rationales: overlap of their words, and that of rationales for different questions;"
-        " answers: Krippendorff's alpha (0 is chance) with its 95 % interval.",
+        " answers: Krippendorff's alpha (0 is chance) with its 95 % interval."
+        + ("" if not survey.sampled else f" {_sampled('Texts', survey)}"),
     )  # fmt: skip
 
 
