@@ -1,4 +1,4 @@
-"""How long commands make a person wait: --help, import of real data, report on 100,000 rationales.
+"""How long commands make a person wait: --help of each, import of real data, report on 100,000 rationales.
 
 .venv/bin/python benchmarks/commands.py [FOLDER WITH QUESTIONS AND RATIONALES]
 """
@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from backends.base import Completion, Sampling
+from tinyllm_cli.cli.commands import COMMANDS
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.datasets.rows import read_rows
 from tinyllm_cli.elicitation.prompts import recorded_prompt
@@ -45,9 +47,37 @@ def show(what: str, ours: float, reference: str, theirs: float) -> None:
     print(f"{what}: {ours:.3f} s; {reference}: {theirs:.3f} s; ratio {ours / theirs:.1f}")
 
 
-def help_time(folder: Path) -> None:
-    bare = seconds(lambda: subprocess.run([sys.executable, "-c", "import typer"], check=True))
-    show("tinyllm --help", seconds(lambda: command("--help", cwd=folder)), "python -c 'import typer'", bare)
+BARE = """
+import typer
+app = typer.Typer(rich_markup_mode="markdown")
+@app.command()
+def one(name: str = typer.Option("x", help="A name.")):
+    "Help."
+@app.command()
+def two(name: str = typer.Option("x", help="A name.")):
+    "Help."
+app()
+"""
+
+
+def processor(words: Sequence[str | Path], folder: Path) -> float:
+    """The processor time of a process: wall time depends on what else the machine does."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(words, cwd=folder, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def help_times(folder: Path) -> None:
+    """--help of every command against that of a bare Typer app, in turns: its list, and a command with one option."""
+    tinyllm = Path(sys.executable).parent / "tinyllm"
+    for name in ("", *COMMANDS):
+        ours: list[float] = []
+        bare: list[float] = []
+        for _ in range(REPEATS):
+            ours.append(processor([tinyllm, *filter(None, [name]), "--help"], folder))
+            bare.append(processor([sys.executable, "-c", BARE, *(["one"] if name else []), "--help"], folder))
+        show(f"tinyllm {name} --help (processor)", min(ours), "a bare app's", min(bare))
 
 
 def import_time(folder: Path, data: Path) -> None:
@@ -95,7 +125,7 @@ def report_time(folder: Path, count: int = 100_000) -> None:
 def main() -> None:
     os.environ.pop("TINYLLM_DB", None)
     with tempfile.TemporaryDirectory() as name:
-        help_time(Path(name))
+        help_times(Path(name))
         if len(sys.argv) > 1:
             import_time(Path(name), Path(sys.argv[1]).resolve())
         report_time(Path(name))

@@ -299,9 +299,9 @@ def test_the_audit_shows_what_each_choice_leaves(store: Store, tmp_path: Path, i
     [choices] = found["choices"]
     [ann] = choices["teachers"]
     assert ann["by_kind"] == {
-        "forced": {"rationales": 6, "questions": 6},
-        "correct": {"rationales": 3, "questions": 2},
-        "correct-or-forced": {"rationales": 7, "questions": 6},
+        "forced": {"rationales": 6, "questions": 6, "sampled": None},
+        "correct": {"rationales": 3, "questions": 2, "sampled": None},
+        "correct-or-forced": {"rationales": 7, "questions": 6, "sampled": None},
     }
     assert ann["chosen"] is None
     chosen = ("--per-question", "1", "--rationales", "correct-or-forced", "--choose", "random")
