@@ -24,8 +24,8 @@ _COLUMNS: Mapping[Named, tuple[tuple[str, str], ...]] = {
         ("evaluations", "dataset"),
     ),
     "teacher": (
-        ("rationales", "teacher"), ("failures", "teacher"), ("elicitations", "teacher"), ("batches", "teacher"),
-        ("claims", "teacher"),
+        ("rationale_sets", "teacher"), ("rationales", "teacher"), ("failures", "teacher"), ("elicitations", "teacher"),
+        ("batches", "teacher"), ("claims", "teacher"),
     ),
 }  # fmt: skip
 _IN_USE: Mapping[Named, tuple[tuple[str, str], ...]] = {
