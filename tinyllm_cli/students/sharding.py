@@ -108,7 +108,7 @@ def local(value: Any) -> Any:
 
 
 def clip_gradients(parameters: Iterable[Any], limit: float) -> torch.Tensor:
-    """Scale the gradients so that their norm, over all processes, is at most `limit`; the norm before, on its device."""
+    """Scale the gradients so that their norm over all processes is at most `limit`; the norm before, on its device."""
     import torch
 
     trained = [value for value in parameters if value.grad is not None]
