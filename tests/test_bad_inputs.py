@@ -712,6 +712,8 @@ BAD = [
         "--samples", "0"),
     bad("gate-target", "Invalid value for '--max-target': Input should be greater than or equal", "gate", *TOY,
         "--max-target", "1"),
+    bad("gate-jobs", "Invalid value for '--jobs': Input should be greater than or equal to 1", "gate", *TOY,
+        "--jobs", "0"),
     bad("gate-split", "There are no rationales for toy, split test.", "gate", *TOY, "--split", "test"),
     bad("audit-student", "There is no model at none.", "audit", *TOY, "--student", "./none", code=1),
     bad("audit-allow", "There is no check 'nope'.", "audit", *TOY, "--allow", "nope"),

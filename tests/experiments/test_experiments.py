@@ -464,7 +464,7 @@ def test_jobs_fit_into_the_memory_of_the_gpus(
 ) -> None:
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 4)
+    monkeypatch.setattr("tinyllm_cli.experiments.resources.processors", lambda: 4)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=64e9))  # not this machine's of now
     assert list(gpus()) == names
     assert sum(trainings_on_gpus(["nobody/knows"], History(runs=[], evaluations=[])).values()) == (jobs if names else 0)
@@ -506,7 +506,7 @@ def test_jobs_fit_by_what_an_earlier_training_held(
     known = history(finetune=({}, 8.0))
     if peak is not None:
         known.runs[0].metrics["peak_memory"] = peak
-    monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 4)
+    monkeypatch.setattr("tinyllm_cli.experiments.resources.processors", lambda: 4)
     monkeypatch.setattr("tinyllm_cli.experiments.resources.gpus", dict)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
     assert jobs_that_fit(["tiny"], 4, known) == (jobs, why)
@@ -517,7 +517,7 @@ def test_jobs_fit_on_gpus_by_what_an_earlier_training_held_there(
 ) -> None:
     known = history(finetune=({}, 8.0))
     known.runs[0].metrics["peak_memory"] = {"host": int(2e9), "gpu": int(3e9)}
-    monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 4)
+    monkeypatch.setattr("tinyllm_cli.experiments.resources.processors", lambda: 4)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
     assert jobs_that_fit(["tiny"], 4, known) == (1, "one needs about 3.0 GB of a GPU's memory")
 
@@ -525,7 +525,7 @@ def test_jobs_fit_on_gpus_by_what_an_earlier_training_held_there(
 def test_asking_for_more_jobs_never_gets_more_than_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     known = history(finetune=({}, 8.0))
     known.runs[0].metrics["peak_memory"] = {"host": int(15e9)}
-    monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 2)
+    monkeypatch.setattr("tinyllm_cli.experiments.resources.processors", lambda: 2)
     monkeypatch.setattr("tinyllm_cli.experiments.resources.gpus", dict)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=20e9))
     for wanted in (2, 3, 9):
@@ -541,7 +541,7 @@ def test_what_a_lora_training_held_says_nothing_of_a_whole_one(monkeypatch: pyte
         settings=RunSettings.from_json({"lora_rank": 8}),
         metrics={**run.metrics, "peak_memory": {"host": int(2e8)}},
     )
-    monkeypatch.setattr("tinyllm_cli.experiments.resources.threads", lambda: 4)
+    monkeypatch.setattr("tinyllm_cli.experiments.resources.processors", lambda: 4)
     monkeypatch.setattr("tinyllm_cli.experiments.resources.gpus", dict)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=3e9))
     assert jobs_that_fit(["tiny"], 4, History(runs=[small], evaluations=[]))[0] == 2

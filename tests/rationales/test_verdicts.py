@@ -5,12 +5,15 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+import pytest
+
 from backends.base import Completion, Sampling
 from tests.conftest import keep, write_dataset
 from tinyllm_cli.datasets.catalogue import from_path
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.prompts import recorded_prompt
 from tinyllm_cli.ingestion.ingest import ingest
+from tinyllm_cli.iteration import workers
 from tinyllm_cli.rationales.gates import GateSettings, Verdict
 from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.records.elicitation import ElicitationConfig, Rationale, RationaleSet
@@ -40,6 +43,20 @@ def verdicts(store: Store, variant: RationaleSet, settings: GateSettings) -> lis
         (one.rationale, one.verdict)
         for one in judged(store, store.questions.iterate("toy", "train"), variant, settings)
     ]
+
+
+@pytest.mark.slow
+def test_several_processes_decide_what_one_does(store: Store, tmp_path: Path) -> None:
+    variant = prepared(store, tmp_path, count=1100)  # several chunks, of which some are begun ahead
+    questions = list(store.questions.iterate("toy", "train"))
+    with workers(2) as several:
+        found = [
+            (one.rationale, one.verdict) for one in judged(store, questions, variant, GateSettings(), workers=several)
+        ]
+    stored = rows(store)
+    store.execute("DELETE FROM verdicts")
+    assert found == verdicts(store, variant, GateSettings())
+    assert stored == rows(store) == len(found) == 2200
 
 
 def rows(store: Store) -> int:

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import SCRIPTED, Command, environment, start, write_dataset
 from tests.models import make_folder
 from tests.real.clusters import start_node
-from tinyllm_cli.experiments.resources import threads
+from tinyllm_cli.iteration import processors
 from tinyllm_cli.store import open_store
 from tinyllm_cli.training.checkpoint import state_folder
 
@@ -57,7 +57,7 @@ def toy(tmp_path: Path, inside: Command) -> Path:
 
 def add_node(cluster: Any) -> Any:
     """A node with the processors that a run has without a cluster: the same weights need as many threads."""
-    return start_node(cluster, num_cpus=threads())
+    return start_node(cluster, num_cpus=processors())
 
 
 def test_a_cell_whose_node_dies_continues_on_another_one_with_the_same_weights(
@@ -92,7 +92,8 @@ def test_a_cell_whose_node_dies_continues_on_another_one_with_the_same_weights(
     alone = toy / "alone"
     assert "--max-steps 40" in run.command
     words = ("distill", "--dataset", "toy", "--student", "student", "--alpha", "parrot=1,crow=1", "--no-gates")
-    process = start(alone, *words, *more[1:-2], OMP_NUM_THREADS=str(threads()))  # without a checkpoint after every step
+    without_states = more[1:-2]
+    process = start(alone, *words, *without_states, OMP_NUM_THREADS=str(processors()))
     _, err = process.communicate(timeout=LONG)
     assert process.returncode == 0, err
     with open_store(alone / "tinyllm.db") as store:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from tinyllm_cli.api.project import Project
 from tinyllm_cli.errors import UsageProblem, choices
 from tinyllm_cli.events import Notice, OnEvent, ignore_events
+from tinyllm_cli.iteration import processors
 
 if TYPE_CHECKING:
     from tinyllm_cli.audit.question_view import QuestionView
@@ -39,6 +40,10 @@ class GateOptions(TypedDict, total=False):
     examples: int
     """How many examples of each teacher; default: 3."""
 
+    jobs: int | None
+    """Processes that judge 10,000 rationales and more; None: one for each processor; default: 1. Several need a program
+    with `if __name__ == "__main__":`."""
+
 
 def gate(project: Project, *, on_event: OnEvent = ignore_events, **options: Unpack[GateOptions]) -> GateResult:
     """Apply the gates: each rationale is kept, repaired or rejected. Verdicts are stored, and `distill` uses them.
@@ -57,7 +62,8 @@ def gate(project: Project, *, on_event: OnEvent = ignore_events, **options: Unpa
     dataset = dataset_of(project, split, options.get("dataset"), on_event)
     settings = project.gates(True, options.get("max_target", 256))
     assert settings is not None
-    query = GateQuery(dataset=dataset, split=split, limit=options.get("limit"), settings=settings)
+    jobs = options.get("jobs", 1) or processors()
+    query = GateQuery(dataset=dataset, split=split, limit=options.get("limit"), settings=settings, jobs=jobs)
     sets = rationale_sets(project.store, dataset, split, options.get("teachers", ()))
     return summarize(project.store, query, sets, Shown(gate=show, count=options.get("examples", 3)), on_event)
 

@@ -65,6 +65,12 @@ def gate(
         Path | None, typer.Option(help="A file with the text for --edit.", rich_help_panel=_PERSON)
     ] = None,
     reviewer: Reviewer = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that judge, for 10,000 rationales and more.", show_default="one for each processor"
+        ),
+    ] = None,
     db: Db = DEFAULT_DB,
     config: Config = None,
     json: Json = False,
@@ -89,7 +95,7 @@ def gate(
     with session.project() as project, session.console.events() as on_event:
         found = api.gate(
             project, dataset=dataset, split=split, teachers=teacher or (), limit=limit, max_target=max_target,
-            show=show, examples=samples or 3, on_event=on_event,
+            show=show, examples=samples or 3, jobs=jobs, on_event=on_event,
         )  # fmt: skip
     show_verdicts(session.console, found)
     session.console.result(found)

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
+from tinyllm_cli.iteration import processors
 from tinyllm_cli.records.evaluations import Evaluation
 from tinyllm_cli.records.experiments import CellTraining, ExperimentCell
 from tinyllm_cli.records.runs import Run
@@ -135,8 +136,8 @@ def jobs_that_fit(students: Sequence[str], wanted: int, history: History) -> tup
     here = int(psutil.virtual_memory().available / need)
     there = sum(trainings_on_gpus(students, history).values()) if gpus() else here
     fitting = max(1, min(here, there))
-    if threads() < min(wanted, fitting):
-        return threads(), f"there are {threads()} threads"
+    if processors() < min(wanted, fitting):
+        return processors(), f"there are {processors()} threads"
     if fitting < wanted:
         least, where = (need, "memory") if here <= there else (_on_gpu(students, history), "a GPU's memory")
         return fitting, f"one needs about {least / 1e9:.1f} GB of {where}"
@@ -187,8 +188,3 @@ def gpus() -> Mapping[str, int]:
         name: left for index, (uuid, left) in found.items() for name in (index, uuid)
         if (name == index if wanted is None else name in wanted)
     }  # fmt: skip
-
-
-def threads() -> int:
-    """The processor's threads that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

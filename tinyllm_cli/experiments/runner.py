@@ -15,10 +15,11 @@ from typing import Any
 from tinyllm_cli.config import Settings
 from tinyllm_cli.errors import Busy, InterruptedByUser
 from tinyllm_cli.experiments.grid import ExperimentPlan, Setup
-from tinyllm_cli.experiments.resources import Estimate, History, estimate, threads, trainings_on_gpus
+from tinyllm_cli.experiments.resources import Estimate, History, estimate, trainings_on_gpus
 from tinyllm_cli.experiments.setup import check_rationales
 from tinyllm_cli.experiments.work import CellEnv, CellWork, OpenEnv
 from tinyllm_cli.experiments.worker import WorkerEnv, stop_and_close
+from tinyllm_cli.iteration import processors
 from tinyllm_cli.records.experiments import ExperimentCell, Label
 from tinyllm_cli.signals import ended_like_interrupted
 from tinyllm_cli.store import Store
@@ -116,7 +117,7 @@ def opened_env(store: Store, options: RunOptions, students: Sequence[str], jobs:
     yield WorkerEnv(
         db=store.place,
         config=options.config,
-        threads=max(1, threads() // jobs),
+        threads=max(1, processors() // jobs),
         gpus=trainings_on_gpus(students, history_of(store)),
     )
 

@@ -23,6 +23,7 @@ from typing import IO, Any
 from tinyllm_cli.errors import Busy
 from tinyllm_cli.experiments.work import CellState, CellWork
 from tinyllm_cli.records.experiments import CellEvaluation, ExperimentCell
+from tinyllm_cli.signals import die_with_parent
 
 _GRACE = 120.0
 """Seconds that a process has to save its state after SIGTERM, before it is killed."""
@@ -174,7 +175,7 @@ class CellProcess(CellState):
             cwd=self.env.folder,
             env=self.env.environment(self.gpu),
             start_new_session=True,  # Ctrl-C reaches the process through us, once
-            preexec_fn=partial(_die_with_parent, os.getpid()),
+            preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGTERM),  # it saves its state and ends
         )
 
     def _answer(self, code: int) -> Any:
@@ -212,16 +213,6 @@ def _ended(code: int) -> str:
     if code == -signal.SIGKILL:
         return "killed, as the system does when memory runs out (fewer --jobs need less)"
     return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-
-
-def _die_with_parent(parent: int) -> None:
-    """On Linux a child gets SIGTERM when we are killed, saves its state and ends; elsewhere it runs to its end."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:  # killed before the call
-            os._exit(1)
 
 
 def stop_and_close(working: Sequence[CellWork]) -> None:

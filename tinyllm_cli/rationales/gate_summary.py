@@ -6,10 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from tinyllm_cli.events import OnEvent, Progress
+from tinyllm_cli.iteration import Workers, workers
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.verdicts import judged
 from tinyllm_cli.records.elicitation import RationaleSet
 from tinyllm_cli.store import Store
+
+_MANY = 10_000
+"""Rationales from which on processes save more time than their start takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,28 +63,31 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class GateQuery:
-    """Which rationales the gates check: the first `limit` questions of a split."""
+    """Which rationales the gates check: the first `limit` questions of a split, in up to `jobs` processes."""
 
     dataset: str
     split: str
     limit: int | None
     settings: GateSettings
+    jobs: int = 1
 
 
 def summarize(store: Store, query: GateQuery, sets: list[RationaleSet], shown: Shown, on_event: OnEvent) -> GateResult:
     """Apply the gates to each rationale set; verdicts that the store lacks are added to it."""
-    teachers = tuple(_summary(store, query, rationales, shown, on_event) for rationales in sets)
+    many = sum(rationales.rationales for rationales in sets) >= _MANY
+    with workers(query.jobs if many else 1) as judging:
+        teachers = tuple(_summary(store, query, one, shown, on_event, judging) for one in sets)
     return GateResult(dataset=query.dataset, split=query.split, gates=query.settings.hash, teachers=teachers)
 
 
 def _summary(
-    store: Store, query: GateQuery, rationales: RationaleSet, shown: Shown, on_event: OnEvent
+    store: Store, query: GateQuery, rationales: RationaleSet, shown: Shown, on_event: OnEvent, judging: Workers
 ) -> TeacherVerdicts:
     verdicts: Counter[str] = Counter()
     gates: Counter[str] = Counter()
     examples: list[GateExample] = []
     questions = store.questions.iterate(query.dataset, query.split, query.limit)
-    for one in judged(store, questions, rationales, query.settings):
+    for one in judged(store, questions, rationales, query.settings, workers=judging):
         verdict = one.verdict
         verdicts[verdict.verdict] += 1
         gates.update(finding.gate for finding in verdict.findings)

@@ -3,12 +3,13 @@ there is one, replaces theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.elicitation.replies import explanation, rationale_text, without_thinking
-from tinyllm_cli.iteration import batched
+from tinyllm_cli.iteration import HERE, Workers, batched
 from tinyllm_cli.rationales.gates import GateFinding, GateSettings, Verdict, judge
 from tinyllm_cli.rationales.gates.settings import HUMAN
 from tinyllm_cli.rationales.pairing import rationales_by_question
@@ -50,11 +51,13 @@ def judged(
     settings: GateSettings | None,
     *,
     explanations: bool = False,
+    workers: Workers = HERE,
 ) -> Iterator[JudgedRationale]:
     """The rationales of a set for the first questions of a split, in their order, each with the verdict that counts: a
     person's before the gates', also where there are no gates. With `explanations`, the verdict is on the reply without
     what only states its answer."""
-    for chunk in batched(gated(store, questions, source, settings, explanations=explanations), _CHUNK):
+    found = gated(store, questions, source, settings, explanations=explanations, workers=workers)
+    for chunk in batched(found, _CHUNK):
         human = store.human_verdicts.latest([one.rationale.id for one in chunk])
         for one in chunk:
             own = human.get(one.rationale.id)
@@ -85,10 +88,12 @@ def gated(
     settings: GateSettings | None,
     *,
     explanations: bool = False,
+    workers: Workers = HERE,
 ) -> Iterator[JudgedRationale]:
     """As `judged`, with the verdicts of the gates alone.
 
-    Verdicts that the store lacks are computed and stored. Without gates (None) only an empty text is rejected."""
+    Verdicts that the store lacks are computed by `workers` and stored. Without gates (None) only an empty text is
+    rejected."""
     pairs = (
         (question, rationale)
         for question, rationales in rationales_by_question(store, questions, source)
@@ -101,20 +106,40 @@ def gated(
         return
     gates = settings.explanation_hash if explanations else settings.hash
     store.verdicts.add_gates(gates, asdict(settings) | ({"explanations": True} if explanations else {}))
+    begun: deque[_Chunk] = deque()
     for chunk in batched(pairs, _CHUNK):
-        known = store.verdicts.stored(gates, [rationale.id for _, rationale in chunk])
-        read = {rationale.id: _read(rationale, question, explanations) for question, rationale in chunk}
-        missing = {rationale.id: question for question, rationale in chunk if rationale.id not in known}
-        computed = [
-            encode(read[id], judge(without_thinking(read[id].text), question, settings))
-            for id, question in missing.items()
-        ]
-        if computed:
-            store.verdicts.add(gates, computed)
-        known |= {one.rationale: one for one in computed}
-        for question, rationale in chunk:
-            verdict = decode(read[rationale.id].text, known[rationale.id])
-            yield JudgedRationale(question=question, rationale=rationale, verdict=verdict)
+        read = [_read(rationale, question, explanations) for question, rationale in chunk]
+        known = store.verdicts.stored(gates, [one.id for one in read])
+        missing = [(one, question) for one, (question, _) in zip(read, chunk, strict=True) if one.id not in known]
+        begun.append(_Chunk(pairs=chunk, read=read, known=known, computed=workers.start(_compute, missing, settings)))
+        if len(begun) > workers.ahead:
+            yield from _decided_by_gates(store, gates, begun.popleft())
+    while begun:
+        yield from _decided_by_gates(store, gates, begun.popleft())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chunk:
+    """Rationales with their questions, as the store has them and as the gates read them; the stored verdicts by
+    rationale, and what waits for the other ones."""
+
+    pairs: Sequence[tuple[Question, Rationale]]
+    read: Sequence[Rationale]
+    known: dict[int, StoredVerdict]
+    computed: Callable[[], list[StoredVerdict]]
+
+
+def _compute(missing: Sequence[tuple[Rationale, Question]], settings: GateSettings) -> list[StoredVerdict]:
+    return [encode(one, judge(without_thinking(one.text), question, settings)) for one, question in missing]
+
+
+def _decided_by_gates(store: Store, gates: str, chunk: _Chunk) -> Iterator[JudgedRationale]:
+    computed = chunk.computed()
+    if computed:
+        store.verdicts.add(gates, computed)
+    known = chunk.known | {one.rationale: one for one in computed}
+    for (question, rationale), read in zip(chunk.pairs, chunk.read, strict=True):
+        yield JudgedRationale(question=question, rationale=rationale, verdict=decode(read.text, known[rationale.id]))
 
 
 def _read(rationale: Rationale, question: Question, explanations: bool) -> Rationale:
