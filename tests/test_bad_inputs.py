@@ -1245,9 +1245,8 @@ def test_under_json_the_last_line_of_stderr_is_an_object(
     row: Bad, inside: Command, tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(row, tmp_path, base)
-    json_option = [] if "--" in row.command else ["--json"]
-    command = row.command if json_option else tuple("--json" if w == "--dry-run" else w for w in row.command)
-    code, stderr = run(replace(row, command=command), inside, monkeypatch, *json_option)
+    first, *others = row.command
+    code, stderr = run(replace(row, command=(first, "--json", *others)), inside, monkeypatch)
     found = json.loads(stderr.splitlines()[-1])
     assert set(found) == {"error", "hint", "exit_code"}
     assert (code, found["exit_code"]) == (row.code, row.code)
