@@ -36,6 +36,7 @@ for _name in [name for name in os.environ if _FOREIGN.fullmatch(name)]:
     del os.environ[_name]
 os.environ.update(HF_HOME=_HUB.name, HF_HUB_OFFLINE="1")
 settings.register_profile("tinyllm", deadline=None)  # a busy machine fails no test
+settings.register_profile("unit", deadline=None, max_examples=15)  # for `make unit`
 settings.load_profile("tinyllm")
 pytest.register_assert_rewrite("tests.batch_endpoint")  # what a helper found is printed, too
 
@@ -48,10 +49,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it fo
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SLOW = ("export", "experiments", "evaluation", "fuzz", "real", "students", "training", "view")
+SLOW = ("export", "experiments", "evaluation", "fuzz", "maintenance", "real", "students", "training", "view")
 """Folders of tests that train or load models, or start a server."""
 
 SLOW_FILES = (
+    "test_human_verdicts.py",
+    "test_gate_command.py",
+    "test_usefulness.py",
+    "test_url_file.py",
+    "test_store_files.py",
     "test_packaging.py",
     "test_bad_inputs.py",
     "test_api.py",
@@ -59,7 +65,7 @@ SLOW_FILES = (
     "test_site.py",
     "test_notebooks.py",
 )
-"""Files of tests that do so, too, or that build packages and pages."""
+"""Files of tests that do so, too, that build packages and pages, or that wait."""
 
 
 SHARED = ("maintenance", "test_bad_inputs.py", "test_packaging.py", "view")
