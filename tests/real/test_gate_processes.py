@@ -36,7 +36,7 @@ def test_ctrl_c_and_a_kill_end_all_processes_and_the_next_run_judges_the_rest(
         process = start(tmp_path, *GATE, **{MARK: mark})
         try:
             wait_until(lambda mark=mark, before=before: len(marked(mark)) >= 3 and rows(tmp_path, STORED) > before)  # type: ignore[misc]
-            for pid in [process.pid] if number == signal.SIGKILL else marked(mark):  # a terminal tells all of them
+            for pid in [process.pid] if number == signal.SIGKILL else marked(mark):  # a terminal sends it to all
                 os.kill(pid, number)
             _, said = process.communicate(timeout=60)
             gone(mark)

@@ -103,8 +103,8 @@ def test_float16_is_never_used() -> None:
 
 
 def steps_of(folder: Path, *, late: bool, **changes: Any) -> tuple[Training, list[StepReport]]:
-    """A training, begun or broken off by a step that is not finite, with the reports of its steps. `late`: as on a GPU,
-    where no step waits for its results."""
+    """A training at its end, or at a step that is not finite, with the reports of its steps. `late`: as on a GPU, where
+    no step waits for its results."""
     student = load_student(str(folder))
     add_dropout(student, 0.1)
     settings = TrainSettings(**{"epochs": 3, "batch_size": 4, "lr": 1e-3, "precision": "float32", **changes})

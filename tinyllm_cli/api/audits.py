@@ -102,12 +102,11 @@ def audit(project: Project, *, on_event: OnEvent = ignore_events, **options: Unp
         store=store, sets=sets, gates=gates, measure=measure, reading=Reading(texts=sample), watch=watch
     )
     found = run_audit(surveyor, datasets, allowed=allowed)
-    choices = []
+    task, selection, choices = _learning_task(project, options), _selection(gates, options), []
     for one in found.surveys:
         watch(f"choices of rationales for {one.dataset}")
-        passed = passed_by_teacher(one)
-        counting = Counting(sets=sets, task=_learning_task(project, options), sample=sample, passed=passed)
-        choices.append(rationale_choices(store, one.dataset, _selection(gates, options), counting))
+        counting = Counting(sets=sets, task=task, sample=sample, passed=passed_by_teacher(one))
+        choices.append(rationale_choices(store, one.dataset, selection, counting))
     return replace(found, choices=tuple(choices))
 
 

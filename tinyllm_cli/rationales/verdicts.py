@@ -111,7 +111,8 @@ def gated(
         read = [_read(rationale, question, explanations) for question, rationale in chunk]
         known = store.verdicts.stored(gates, [one.id for one in read])
         missing = [(one, question) for one, (question, _) in zip(read, chunk, strict=True) if one.id not in known]
-        begun.append(_Chunk(pairs=chunk, read=read, known=known, computed=workers.start(_compute, missing, settings)))
+        computed = workers.start(_compute, missing, settings) if missing else list
+        begun.append(_Chunk(pairs=chunk, read=read, known=known, computed=computed))
         if len(begun) > workers.ahead:
             yield from _decided_by_gates(store, gates, begun.popleft())
     while begun:
