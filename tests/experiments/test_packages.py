@@ -126,6 +126,8 @@ def test_an_interrupted_run_comes_back_with_its_newest_state(sent: tuple[Path, P
     half.mkdir()
     assert not pack_again(node, node / "back.tar", back, ended=False), "a student is being saved"
     assert not (node / "back.tar").exists()
+    with pytest.raises(OSError, match="No such file"):  # as on a full disk: the result would be lost
+        pack_again(node, node / "nowhere" / "back.tar", back, ended=True)
     assert pack_again(node, node / "back.tar", back, ended=True)
     unpack(node / "back.tar", tmp_path / "back")
     assert not (tmp_path / "back" / "tinyllm-runs" / half.name).exists()

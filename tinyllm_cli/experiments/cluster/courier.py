@@ -36,6 +36,14 @@ class Resources:
     runtime_env: Any = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A package that came back, and the report that announced it: the two are read together or not at all."""
+
+    package: Path
+    report: CellReport
+
+
 @dataclass(kw_only=True)
 class Courier:
     """`folder` is ours; `packages` are files in it that the cell needs, the first one its database."""
@@ -48,8 +56,8 @@ class Courier:
     report: CellReport | None = None
     """The last one; the final one is `over`."""
 
-    fetched: Path | None = None
-    """The newest package that came back."""
+    fetched: Delivery | None = None
+    """The newest one."""
 
     failure: str | None = None
     """Why there is no final report."""
@@ -101,7 +109,7 @@ class Courier:
         actor = self._actor()
         try:
             self._get(actor.ready.remote(), None)
-            newest = self.packages if self.fetched is None else (self.fetched, *self.packages[1:])
+            newest = self.packages if self.fetched is None else (self.fetched.package, *self.packages[1:])
             for path in newest:
                 self._send(actor, path)
             names = tuple(path.name for path in newest)
@@ -127,7 +135,7 @@ class Courier:
             answer = actor.stop.remote(self._grace) if self._stop.is_set() else actor.poll.remote()
             report: CellReport = self.ray.get(answer, timeout=_ANSWER_SECONDS)
             if report.package is not None and report.package != known:
-                self._fetch(actor, *report.package)
+                self.fetched = Delivery(package=self._fetch(actor, *report.package), report=report)
                 known = report.package
             self.report, self.line = report, report.line
             if report.over:
@@ -149,14 +157,13 @@ class Courier:
             while piece := file.read(PIECE):
                 self._get(actor.receive.remote(path.name, piece), _ANSWER_SECONDS)
 
-    def _fetch(self, actor: Any, name: str, size: int) -> None:
+    def _fetch(self, actor: Any, name: str, size: int) -> Path:
         draft = self.folder / f"draft-{name}"
         with draft.open("wb") as file:
             while file.tell() < size:
                 file.write(self.ray.get(actor.read.remote(name, file.tell()), timeout=_ANSWER_SECONDS))
         target = self.folder / f"{threading.get_ident()}-{self._count()}.tar"
-        draft.rename(target)
-        self.fetched = target
+        return draft.rename(target)
 
     def _count(self) -> int:
         return 1 + sum(1 for _ in self.folder.glob("*.tar"))

@@ -79,7 +79,7 @@ def pack_student(student: str, target: Path) -> None:
 def pack_again(folder: Path, target: Path, student: Renaming | None, *, ended: bool) -> bool:
     """Write the package of a cell that works, or has worked, in `folder`. In it a run that trains is stopped, and the
     student has the name that it has at home. False, and no file, while a student is being saved; what a process that
-    has `ended` left half saved stays here."""
+    has `ended` left half saved stays here, and then an OSError, such as of a full disk, is raised."""
     database = folder / DATABASE
     root = runs_root(database)
     before = sorted(_names(root))
@@ -104,6 +104,8 @@ def pack_again(folder: Path, target: Path, student: Renaming | None, *, ended: b
                     _add_folder(tar, root / name, f"{root.name}/{name}", student)
         except OSError:  # a state or a student was replaced meanwhile
             target.unlink(missing_ok=True)
+            if ended:
+                raise
             return False
     if sorted(_names(root)) != before:
         target.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from tinyllm_cli.config import Settings
 from tinyllm_cli.errors import TinyLLMError
-from tinyllm_cli.experiments.cluster.courier import Courier, Resources
+from tinyllm_cli.experiments.cluster.courier import Courier, Delivery, Resources
 from tinyllm_cli.experiments.cluster.package import DATABASE, pack_for, pack_student, unpack
 from tinyllm_cli.experiments.work import CellState
 from tinyllm_cli.experiments.worker import WorkerEnv
@@ -45,7 +45,7 @@ class CellTask(CellState):
     resources: Resources
     _courier: Courier | None = None
     _folder: Path | None = None
-    _merged: Path | None = None
+    _merged: Delivery | None = None
     _over: bool = False
 
     @property
@@ -121,15 +121,15 @@ class CellTask(CellState):
 
     def _merge(self, courier: Courier) -> None:
         """Bring the newest package into the database, unless that was done."""
-        package, report = courier.fetched, courier.report
-        if package is None or package == self._merged:
+        delivery = courier.fetched
+        if delivery is None or delivery is self._merged:
             return
-        self._merged = package
+        self._merged = delivery
         assert self._folder is not None
         place = self._folder / "back"
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-        unpack(package, place)
+        unpack(delivery.package, place)
         try:
             merged, evaluations = merge_numbered(self.store, place / DATABASE, move=True)
         except TinyLLMError as error:  # such as a data set that was imported anew meanwhile
@@ -138,11 +138,12 @@ class CellTask(CellState):
         finally:
             with suppress(OSError):
                 shutil.rmtree(place)
+        report = delivery.report
         numbers = {run.was: run.number for run in merged.runs}
         changed = [run.number for run in merged.runs if run.change != "none"]
-        if report is not None and report.run is not None:
+        if report.run is not None:
             self.run = numbers.get(report.run)
         elif self.cell.distill is not None and changed:
             self.run = changed[-1]
-        if report is not None and report.evaluation is not None:
+        if report.evaluation is not None:
             self.evaluation = evaluations.get(report.evaluation)
