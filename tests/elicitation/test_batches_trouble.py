@@ -207,7 +207,7 @@ def test_a_batch_that_never_arrived_is_free_after_a_while(inside: Command, tmp_p
 def test_a_command_that_waits_submits_again_what_never_arrived(
     inside: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tinyllm_cli.elicitation.batch_collect._UNDER_WAY", timedelta(seconds=1.5))
+    monkeypatch.setattr("tinyllm_cli.elicitation.batch_collect._UNDER_WAY", timedelta(seconds=4))
     with serving_batches(held=True) as server:
         configure(tmp_path, server.url, questions=4, batch_requests=2)
         inside(*BATCH, "--no-wait")
@@ -227,7 +227,7 @@ def test_what_never_arrived_leaves_its_room_in_the_budget(
     inside: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The four requests, submitted twice, come to once what they may take."""
-    monkeypatch.setattr("tinyllm_cli.elicitation.batch_collect._UNDER_WAY", timedelta(seconds=1.5))
+    monkeypatch.setattr("tinyllm_cli.elicitation.batch_collect._UNDER_WAY", timedelta(seconds=4))
     creations = iter(["cut"])
 
     def once(method: str, path: str) -> str | None:

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from backends.base import Answer, Completion, Failure, Request, Sampling, TeacherError
 from backends.scripted import ScriptedTeacher
-from tests.conftest import make_questions
+from tests.conftest import make_questions, ring
 from tinyllm_cli.config import TeacherSpec
+from tinyllm_cli.elicitation import requests
 from tinyllm_cli.elicitation.counts import ElicitationCounts
 from tinyllm_cli.elicitation.elicit import elicit
+from tinyllm_cli.elicitation.prompts import build_prompt, draw_examples
 from tinyllm_cli.elicitation.requests import Job, MissingRationales
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.elicitation import Recipe
@@ -132,6 +134,35 @@ def test_any_history_of_interrupted_runs_ends_with_one_row_each(
         assert count(store, "failures") == 0
     assert sorted(row["text"] for row in rows) == sorted(f"train-{n}/{s}" for n in range(9) for s in range(samples))
     assert tally.already + tally.done == tally.wanted == 9 * samples
+
+
+def test_prompts_in_other_words_are_asked_again(toy: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(toy, Owl())
+    with monkeypatch.context() as patch:
+        patch.setattr("tinyllm_cli.elicitation.prompts._CUE", "Rationale:")
+        other = ask(toy, Owl())
+        assert (other.already, other.done) == (0, 12)
+        assert ask(toy, Owl()).already == 12
+    back = ask(toy, Owl())
+    assert (back.already, back.done) == (12, 0)
+
+
+def test_other_examples_in_the_pool_are_asked_again_and_answered_ones_are_not_built(
+    toy: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(toy, Owl())
+    built: list[str] = []
+    monkeypatch.setattr(requests, "build_prompt", lambda q, *rest: built.append(q.key) or build_prompt(q, *rest))
+    assert (ask(toy, Owl()).already, built) == (12, ["train-0"])
+    pool = make_questions(12)
+    before = {q.key: [one.hash for one in draw_examples(q, JOB.recipe, ring(pool))] for q in pool}
+    larger = make_questions(14)
+    changed = [q.key for q in pool if [one.hash for one in draw_examples(q, JOB.recipe, ring(larger))] != before[q.key]]
+    toy.questions.replace("toy", "here", "2", [*larger, *make_questions(5, split="test")])
+    tally = ask(toy, owl := Owl())
+    assert [key for key, _ in owl.asked] == [*changed, "train-12", "train-13"]
+    assert 0 < len(changed) < 12
+    assert tally.already == 12 - len(changed)
 
 
 def test_more_samples_add_to_those_that_are_there(toy: Store) -> None:

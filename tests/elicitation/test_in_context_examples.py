@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import make_questions, ring
-from tinyllm_cli.elicitation.prompts import draw_examples
+from tinyllm_cli.elicitation.answered import HashRing
+from tinyllm_cli.elicitation.prompts import draw_examples, draw_hashes
 from tinyllm_cli.records.elicitation import Recipe
 
 pools = st.lists(st.integers(0, 12), min_size=1, max_size=30)
@@ -49,3 +50,21 @@ def test_removing_one_question_changes_few_prompts() -> None:
     before = [draw_examples(question, Recipe(), ring(pool)) for question in pool[:100]]
     after = [draw_examples(question, Recipe(), ring(pool[:-1])) for question in pool[:100]]
     assert 90 <= sum(one == other for one, other in zip(before, after, strict=True)) <= 100
+
+
+@settings(deadline=None)
+@given(pool=pools, icl=st.integers(0, 6), seed=st.integers(0, 3), which=st.integers(0, 12))
+def test_hashes_are_drawn_as_the_examples_are(pool: list[int], icl: int, seed: int, which: int) -> None:
+    contents = make_questions(13)
+    recipe, places = Recipe(icl=icl, seed=seed), [contents[content] for content in pool]
+    hashes = HashRing(sorted(question.hash for question in places))
+    drawn = draw_examples(contents[which], recipe, ring(places))
+    assert draw_hashes(contents[which].hash, recipe, hashes.after) == [example.hash for example in drawn]
+
+
+@settings(deadline=None)
+@given(pool=st.sets(st.binary(min_size=16, max_size=16)), point=st.binary(min_size=15, max_size=17))
+def test_the_ring_gives_the_next_hash_and_the_first_one_behind_the_end(pool: set[bytes], point: bytes) -> None:
+    ordered = sorted(one.hex() for one in pool)
+    found = HashRing(ordered).after(point.hex())
+    assert found == next((one for one in ordered if one > point.hex()), ordered[0] if ordered else None)

@@ -7,7 +7,8 @@ random from the training split, then the question itself with its gold answer, w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from backends.base import Message
 from tinyllm_cli.datasets.question import Question, option_line
@@ -25,6 +26,11 @@ _WALK = 50
 QuestionAfter = Callable[[str], Question | None]
 """The pool's question with the next hash after a given text, wrapping around at the end."""
 
+HashAfter = Callable[[str], str | None]
+"""The hash of that question."""
+
+T = TypeVar("T")
+
 
 def draw_examples(question: Question, recipe: Recipe, after: QuestionAfter) -> list[Question]:
     """`recipe.icl` distinct questions, never `question` itself nor a copy of it; fewer where there are no more.
@@ -32,21 +38,30 @@ def draw_examples(question: Question, recipe: Recipe, after: QuestionAfter) -> l
     The seed and the question's content choose points on the ring of the pool's hashes, and the next questions after
     them are drawn. So the same command builds the same prompt, and adding or removing a question of the pool changes
     a few prompts, not all."""
-    drawn: dict[str, Question] = {}
+    return _drawn(question.hash, recipe, after, lambda one: one.hash, lambda one: one.text != question.text)
+
+
+def draw_hashes(question: str, recipe: Recipe, after: HashAfter) -> list[str]:
+    """The hashes of what `draw_examples` draws for the question with this hash, unless one of them has its text."""
+    return _drawn(question, recipe, after, str, lambda _: True)
+
+
+def _drawn(
+    question: str, recipe: Recipe, after: Callable[[str], T | None], hash_of: Callable[[T], str],
+    fits: Callable[[T], bool],
+) -> list[T]:  # fmt: skip
+    drawn: dict[str, T] = {}
     for number in range(recipe.icl or 0):
-        point = hashlib.sha256(f"{recipe.seed}:{question.hash}:{number}".encode()).hexdigest()
-        example = after(point)
-        for _ in range(_WALK):  # skip what can't be drawn
-            if example is None or _fits(example, question, drawn):
+        example = after(hashlib.sha256(f"{recipe.seed}:{question}:{number}".encode()).hexdigest())
+        for _ in range(_WALK + 1):  # skip what can't be drawn
+            if example is None:
                 break
-            example = after(example.hash)
-        if example is not None and _fits(example, question, drawn):
-            drawn[example.hash] = example
+            found = hash_of(example)
+            if found not in drawn and found != question and fits(example):
+                drawn[found] = example
+                break
+            example = after(found)
     return list(drawn.values())
-
-
-def _fits(example: Question, question: Question, drawn: Mapping[str, Question]) -> bool:
-    return example.hash not in drawn and example.hash != question.hash and example.text != question.text
 
 
 def build_prompt(question: Question, recipe: Recipe, examples: Sequence[Question]) -> Prompt:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from backends.base import Completion, Failure, Message, Outcome, Request, Selective, Teacher
 from backends.sampling import Shaping
 from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.elicitation.answered import AnsweredPrompts
 from tinyllm_cli.elicitation.budget import Budget
 from tinyllm_cli.elicitation.counts import SkippedCounts
 from tinyllm_cli.elicitation.job import RECORDED, check, config_of
@@ -63,22 +64,33 @@ class MissingRationales:
         self.sampling = job.sampling if isinstance(teacher, Shaping) else self.config.sampling
         """What is asked for; the configuration has what is sent."""
 
-        questions, ahead = min(sizes[job.split], job.limit or sizes[job.split]), store.questions.iterate
-        if job.spec.backend != RECORDED:
-            questions, ahead = store.questions.count_to_ask(job.dataset, job.split, job.limit), store.questions.to_ask
+        recorded = job.spec.backend == RECORDED
+        questions = min(sizes[job.split], job.limit or sizes[job.split])
+        if not recorded:
+            questions = store.questions.count_to_ask(job.dataset, job.split, job.limit)
         self.requests = questions * job.samples
         """Of the whole job, answered or not."""
 
         self._store, self._job = store, job
         self._teacher = teacher if isinstance(teacher, Selective) else None
-        self._ahead = batched(ahead(job.dataset, job.split, job.limit), max(1, min(_PAGE, questions // _SHARES)))
+        places = store.questions.places(job.dataset, job.split, job.limit, others=recorded)
+        self._ahead = batched(places, max(1, min(_PAGE, questions // _SHARES)))
+        self._answered = None if self._teacher is not None else AnsweredPrompts(store, job, self.config, self.prompt)
 
     def pages(self, worker: Worker | None = None) -> Iterator[MissingPage]:
         """What is missing, a page of questions at a time; claimed for `worker`, where there is one."""
-        for questions in self._ahead:
+        job = self._job
+        for places in self._ahead:
+            done = self._answered.among(places) if self._answered is not None else frozenset[str]()
+            skipped = SkippedCounts(already=job.samples * sum(place.hash in done for place in places))
+            open_places = [place for place in places if place.hash not in done]
+            if not open_places:
+                yield MissingPage(requests=[], skipped=skipped)
+                continue
+            questions = self._store.questions.at_places(job.dataset, job.split, open_places)
             plans = [self._planned(question) for question in questions]
             planned = [one for plan, _ in plans for one in plan]
-            skipped = sum((counts for _, counts in plans), SkippedCounts())
+            skipped = sum((counts for _, counts in plans), skipped)
             hashes = [question.hash for question in questions]
             if worker is None:
                 missing, known = self._unanswered(planned, hashes)
@@ -101,9 +113,10 @@ class MissingRationales:
             return sum((page.skipped for page in self.pages()), SkippedCounts())
         samples, recipe = range(self._job.samples), self._job.recipe.name
         answered = 0
-        for questions in self._ahead:
-            hashes = [question.hash for question in questions]
-            have = self._store.rationales.answered_by_recipe(self.config, hashes, recipe)
+        for places in self._ahead:
+            hashes = [place.hash for place in places]
+            replies = self._store.rationales.replies_by_recipe(self.config, hashes, recipe)
+            have = {(one.question, one.sample) for one in replies}
             answered += sum((one, sample) in have for one in hashes for sample in samples)
         return SkippedCounts(already=answered)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -27,6 +27,14 @@ class StoredDataset:
     source: str
     fingerprint: str
     imported: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a question is in a split, from 0, and the hash of its content."""
+
+    position: int
+    hash: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,18 +219,36 @@ class QuestionQueries:
             position += len(page)
             left = None if left is None else left - len(page)
 
-    def to_ask(self, dataset: str, split: str, limit: int | None = None) -> Iterator[Question]:
-        """The questions of a split, or the first `limit` of it, that this database asks teachers about: without those
-        of other shards. As `iterate`."""
-        others: frozenset[str] | None = None
-        for question in self.iterate(dataset, split, limit):
-            if others is None:
-                others = frozenset(row["question"] for row in self._db.rows("SELECT question FROM other_shards"))
-            if question.hash not in others:
-                yield question
+    def places(self, dataset: str, split: str, limit: int | None = None, *, others: bool = True) -> Iterator[Place]:
+        """The positions and hashes of a split, or of the first `limit` of it, in their order. The caller may write to
+        the store in between. Without `others`: not those that other shards ask teachers about."""
+        position, end = 0, 2**62 if limit is None else limit
+        own = "" if others else "AND question NOT IN (SELECT question FROM other_shards) "
+        query = (
+            "SELECT position, question FROM dataset_questions WHERE dataset = ? AND split = ? AND position >= ?"
+            f" AND position < ? {own}ORDER BY position LIMIT ?"
+        )
+        while page := list(self._db.rows(query, (dataset, split, position, end, _PAGE))):
+            yield from (Place(position=row["position"], hash=row["question"]) for row in page)
+            position = page[-1]["position"] + 1
+
+    def at_places(self, dataset: str, split: str, places: Sequence[Place]) -> list[Question]:
+        """The questions at these places of a split, in their order."""
+        marks = ",".join("?" * len(places))
+        rows = self._db.rows(
+            f"SELECT {QUESTION_COLUMNS} {QUESTIONS} WHERE dq.dataset = ? AND dq.split = ? AND dq.position IN ({marks})"
+            " ORDER BY dq.position",
+            (dataset, split, *(place.position for place in places)),
+        )
+        return [question_of(self._db, row) for row in rows]
+
+    def hashes(self, dataset: str, split: str) -> Iterator[str]:
+        """The hashes of a split, sorted. The caller must not write to the store in between."""
+        query = "SELECT question FROM dataset_questions WHERE dataset = ? AND split = ? ORDER BY question"
+        return (row["question"] for row in self._db.rows(query, (dataset, split)))
 
     def count_to_ask(self, dataset: str, split: str, limit: int | None = None) -> int:
-        """How many `to_ask` yields."""
+        """How many `places` yields without those of other shards."""
         row = self._db.one(
             "SELECT count(*) AS n FROM dataset_questions dq WHERE dq.dataset = ? AND dq.split = ? AND dq.position < ?"
             " AND dq.question NOT IN (SELECT question FROM other_shards)",

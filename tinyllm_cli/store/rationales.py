@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from tinyllm_cli.store.rationale_rows import (
 )
 from tinyllm_cli.store.rationale_stats import NEWEST, ONLY_RECIPE, OUTSTANDING, RECIPE
 
-__all__ = ["Exchange", "RationaleQueries", "Seen", "Settled"]
+__all__ = ["AnsweredRequest", "Exchange", "RationaleQueries", "Seen", "Settled"]
 
 # A question at two positions of a split was requested, and paid for, once.
 _CONTENTS = "(SELECT DISTINCT dataset, split, question FROM dataset_questions) dq"
@@ -37,6 +37,16 @@ class Seen:
     replies: int
     prompt_tokens: float | None
     completion_tokens: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnsweredRequest:
+    """A request with a stored reply. `question`, `prompt` and `examples` are hashes."""
+
+    question: str
+    prompt: str
+    sample: int
+    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +86,21 @@ class RationaleQueries:
         )
         return {(row["prompt"], row["sample"]) for row in rows}
 
-    def answered_by_recipe(
+    def replies_by_recipe(
         self, config: ElicitationConfig, questions: Sequence[str], recipe: str
-    ) -> set[tuple[str, int]]:
-        """(question hash, sample) of the stored replies with this configuration and the recipe of this name."""
+    ) -> Iterator[AnsweredRequest]:
+        """The stored replies with this configuration and the recipe of this name to any of these question hashes."""
         marks = ",".join("?" * len(questions))
         rows = self._db.rows(
-            "SELECT r.question, r.sample FROM rationales r JOIN prompts p ON p.hash = r.prompt"
+            "SELECT r.question, r.sample, r.prompt, p.examples FROM rationales r JOIN prompts p ON p.hash = r.prompt"
             f" WHERE r.question IN ({marks}) AND r.teacher = ? AND r.sampling = ? AND p.recipe = ?",
             (*questions, config.teacher, config.hash, recipe),
         )
-        return {(row["question"], row["sample"]) for row in rows}
+        for row in rows:
+            examples = tuple(self._db.decoded(row["examples"], list, "prompts.examples"))
+            yield AnsweredRequest(
+                question=row["question"], sample=row["sample"], prompt=row["prompt"], examples=examples
+            )
 
     def add(self, config: ElicitationConfig, settled: Sequence[Settled]) -> None:
         """Keep replies and failures, inside the caller's transaction. A second reply with the same identity is
