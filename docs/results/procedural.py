@@ -20,11 +20,11 @@ from tinyllm_cli.stats import holm, paired, wilson
 from tinyllm_cli.store import open_store
 
 FILE = Path(__file__).with_name("procedural.json")
-Arm = tuple[str, str, str]
-"""(teachers, target, scoring)"""
+Arm = tuple[str, str, str, int]
+"""(teachers, target, scoring, optimizer steps)"""
 
-REFERENCE: Arm = ("first-half and second-half", "rationale-first", "explain")
-"""What the other arms are compared with."""
+REFERENCE = ("first-half and second-half", "rationale-first", "explain")
+"""What the other arms are compared with: the first such arm, the one of fewest steps."""
 
 
 def add(database: Path) -> None:
@@ -54,11 +54,12 @@ def _teachers(run: Run) -> str:
     names = " and ".join(sorted(teacher for teacher, alpha in run.alpha.items() if alpha > 0)) or "none"
     chosen = run.settings.selection
     gated = " without gates" if run.alpha and not chosen.gates else ""
-    return names + gated + (", shuffled" if chosen.shuffled else "")
+    kind = ", correct ones" if chosen.rationales == "correct" else ""
+    return names + gated + kind + (", shuffled" if chosen.shuffled else "")
 
 
 def _key(one: dict[str, object]) -> tuple[str, ...]:
-    return tuple(str(one[name]) for name in ("student", "dataset", "teachers", "target", "scoring", "seed"))
+    return tuple(str(one[name]) for name in ("student", "dataset", "teachers", "target", "scoring", "seed", "steps"))
 
 
 def table() -> None:
@@ -67,9 +68,9 @@ def table() -> None:
     for _, group in groupby(rows, key=lambda one: (one["student"], one["dataset"])):
         outcomes: dict[Arm, dict[int, list[int]]] = defaultdict(dict)
         for one in group:
-            arm = (one["teachers"], one["target"], one["scoring"])
+            arm = (one["teachers"], one["target"], one["scoring"], one["steps"])
             outcomes[arm][one["seed"]] = [int(mark) for mark in one["correct"]]
-        if REFERENCE in outcomes:
+        if any(arm[:3] == REFERENCE for arm in outcomes):
             blocks.append("\n".join(_table(outcomes)))
     print("\n\n".join(blocks))
 
@@ -77,12 +78,13 @@ def table() -> None:
 def _table(outcomes: dict[Arm, dict[int, list[int]]]) -> list[str]:
     """The arms of one student and data set, the best one first; differences from REFERENCE with the same seeds."""
     arms = sorted(outcomes, key=lambda arm: -_mean(outcomes[arm]))
-    best = outcomes[REFERENCE]
-    pairs = {arm: paired(_differences(outcomes[arm], best)) for arm in arms if arm != REFERENCE}
+    reference = min((arm for arm in arms if arm[:3] == REFERENCE), key=lambda arm: arm[3])
+    best = outcomes[reference]
+    pairs = {arm: paired(_differences(outcomes[arm], best)) for arm in arms if arm != reference}
     adjusted = dict(zip(pairs, holm([one.p for one in pairs.values()]), strict=True))
     lines = [
-        "| teachers | target | scoring | accuracy by seed | mean | 95 % interval | points to the reference | p, Holm |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| teachers | target | scoring | steps | accuracy by seed | mean | 95 % interval | points to the reference | p, Holm |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for arm in arms:
         seeds = [outcomes[arm][seed] for seed in sorted(outcomes[arm])]
@@ -96,7 +98,7 @@ def _table(outcomes: dict[Arm, dict[int, list[int]]]) -> list[str]:
             p = "< 0.001" if adjusted[arm] < 0.001 else f"{adjusted[arm]:.3f}"
         names = " | ".join((_code(arm[0]), f"`{arm[1]}`" if "-" in arm[1] or arm[1] == "multitask" else arm[1]))
         lines.append(
-            f"| {names} | {arm[2]} | {each} % | {100 * mean:.1f} % | {low:.1f} to {high:.1f} % | {gap} | {p} |"
+            f"| {names} | {arm[2]} | {arm[3]} | {each} % | {100 * mean:.1f} % | {low:.1f} to {high:.1f} % | {gap} | {p} |"
         )
     return lines
 
