@@ -98,3 +98,63 @@ INSERT INTO rationale_sets (teacher, sampling, recipe)
     SELECT DISTINCT r.teacher, r.sampling, p.recipe FROM rationales r JOIN prompts p ON p.hash = r.prompt;
 """
 """Migration 14."""
+
+RATIONALE_COUNTS = """
+CREATE TABLE rationale_counts (
+    -- How many rationales of each teacher, sampling and recipe each split has. Triggers keep it.
+    dataset TEXT NOT NULL,
+    split TEXT NOT NULL,
+    teacher TEXT NOT NULL,
+    sampling TEXT NOT NULL, -- of samplings
+    recipe TEXT NOT NULL, -- of recipes
+    rationales INTEGER NOT NULL, -- at each position of their questions
+    questions INTEGER NOT NULL, -- positions that have a rationale
+    samples INTEGER NOT NULL, -- the greatest number of a sample, plus one
+    latest INTEGER NOT NULL, -- the greatest id of a rationale
+    PRIMARY KEY (dataset, split, teacher, sampling, recipe)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE uncounted_splits (
+    -- Splits whose rationale_counts are wrong, since something was deleted or renamed. They are counted when needed.
+    dataset TEXT NOT NULL,
+    split TEXT NOT NULL,
+    PRIMARY KEY (dataset, split)
+) STRICT, WITHOUT ROWID;
+INSERT INTO uncounted_splits (dataset, split)
+    SELECT d.name, s.value FROM datasets d, json_each('["train", "valid", "test"]') s;
+CREATE TRIGGER rationale_counts_of_new AFTER INSERT ON rationales BEGIN
+    INSERT INTO rationale_counts (dataset, split, teacher, sampling, recipe, rationales, questions, samples, latest)
+    SELECT dq.dataset, dq.split, NEW.teacher, NEW.sampling, p.recipe, 1, NOT EXISTS (SELECT 1 FROM rationales r
+        CROSS JOIN prompts o ON o.hash = r.prompt WHERE r.question = NEW.question AND r.teacher = NEW.teacher
+        AND r.sampling = NEW.sampling AND r.id <> NEW.id AND o.recipe = p.recipe), NEW.sample + 1, NEW.id
+    FROM prompts p CROSS JOIN dataset_questions dq WHERE p.hash = NEW.prompt AND dq.question = NEW.question
+    ON CONFLICT DO UPDATE SET rationales = rationales + 1, questions = questions + excluded.questions,
+    samples = max(samples, excluded.samples), latest = max(latest, excluded.latest);
+END;
+CREATE TRIGGER rationale_counts_of_changed AFTER UPDATE OF id, question, teacher, prompt, sampling, sample
+ON rationales BEGIN
+    INSERT INTO uncounted_splits (dataset, split) SELECT dataset, split FROM dataset_questions
+    WHERE question IN (OLD.question, NEW.question) ON CONFLICT DO NOTHING;
+END;
+CREATE TRIGGER rationale_counts_of_gone AFTER DELETE ON rationales BEGIN
+    INSERT INTO uncounted_splits (dataset, split) SELECT dataset, split FROM dataset_questions
+    WHERE question = OLD.question ON CONFLICT DO NOTHING;
+END;
+CREATE TRIGGER rationale_counts_of_new_place AFTER INSERT ON dataset_questions
+WHEN EXISTS (SELECT 1 FROM rationales WHERE question = NEW.question) BEGIN
+    INSERT INTO rationale_counts (dataset, split, teacher, sampling, recipe, rationales, questions, samples, latest)
+    SELECT NEW.dataset, NEW.split, r.teacher, r.sampling, p.recipe, count(*), 1, max(r.sample) + 1, max(r.id)
+    FROM rationales r CROSS JOIN prompts p ON p.hash = r.prompt WHERE r.question = NEW.question
+    AND NOT EXISTS (SELECT 1 FROM uncounted_splits u WHERE u.dataset = NEW.dataset AND u.split = NEW.split)
+    GROUP BY r.teacher, r.sampling, p.recipe
+    ON CONFLICT DO UPDATE SET rationales = rationales + excluded.rationales, questions = questions + 1,
+    samples = max(samples, excluded.samples), latest = max(latest, excluded.latest);
+END;
+CREATE TRIGGER rationale_counts_of_changed_place AFTER UPDATE OF dataset, split, question ON dataset_questions BEGIN
+    INSERT INTO uncounted_splits (dataset, split) VALUES (OLD.dataset, OLD.split), (NEW.dataset, NEW.split)
+    ON CONFLICT DO NOTHING;
+END;
+CREATE TRIGGER rationale_counts_of_gone_place AFTER DELETE ON dataset_questions BEGIN
+    INSERT INTO uncounted_splits (dataset, split) VALUES (OLD.dataset, OLD.split) ON CONFLICT DO NOTHING;
+END;
+"""
+"""Migration 15."""
