@@ -31,7 +31,6 @@ from tinyllm_cli.cli.session import Session, command_line, guarded
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.distill import show_plan, show_run
 from tinyllm_cli.errors import UsageProblem, command_text
-from tinyllm_cli.records.settings import TrainSettings
 from tinyllm_cli.training.distributed import is_first
 
 _panel = partial(typer.Option, rich_help_panel="Training")
@@ -256,6 +255,8 @@ def distill(
 
 def _check_inference(settings: Mapping[str, object], given: Mapping[str, object]) -> None:
     """Raises UsageProblem for an option of a training; `given` holds those that are no settings."""
+    from tinyllm_cli.records.settings import TrainSettings
+
     names = {"reading": "--loss"}
     usual = {one.name: one.default for one in fields(TrainSettings)}
     changed = (name for name, value in settings.items() if value not in (None, usual[name]))

@@ -6,7 +6,6 @@ import errno
 import functools
 import os
 import shlex
-import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,10 +98,12 @@ def _as_argument(error: Exception) -> UsageProblem | None:
 
 
 def _as_problem(error: Exception, db: Path) -> TinyLLMError:
-    from backends.base import BadTeacherConfig, TeacherError
-
     if isinstance(error, TinyLLMError):
         return error
+    import sqlite3
+
+    from backends.base import BadTeacherConfig, TeacherError
+
     problem: TinyLLMError
     if isinstance(error, BadTeacherConfig):
         problem = UsageProblem(str(error), error.hint)

@@ -8,7 +8,6 @@ from collections.abc import MutableMapping
 from io import StringIO
 from pathlib import Path
 
-from backends.user_files import UnreadableFile, read_text
 from tinyllm_cli.errors import UsageProblem
 
 ENV_FILE = Path(".env")
@@ -36,7 +35,11 @@ def env_file_values(path: Path = ENV_FILE) -> dict[str, str]:
     left out, so that a copy of .env.example sets nothing.
 
     Raises UsageProblem when there is such a file and it can't be read."""
+    if not os.path.lexists(path):  # as in most folders: then nothing is imported
+        return {}
     from dotenv import dotenv_values
+
+    from backends.user_files import UnreadableFile, read_text
 
     try:
         text = read_text(path)
