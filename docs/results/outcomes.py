@@ -14,6 +14,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from common_seeds import compare
+
 from tinyllm_cli.rationales.gates import GateSettings
 from tinyllm_cli.rationales.gates.settings import CODE
 from tinyllm_cli.records.runs import Run
@@ -164,14 +166,12 @@ def _compared(
     discordant: list[float] = []
     seeds: list[int] = []
     for dataset in datasets:
-        ours, theirs = outcomes[one, dataset], outcomes[other, dataset]
-        common = sorted(set(ours) & set(theirs))
-        if not common:
+        there = compare(outcomes[one, dataset], outcomes[other, dataset])
+        if there is None:
             return None
-        seeds.append(len(common))
-        columns = list(zip(*(zip(ours[seed], theirs[seed], strict=True) for seed in common), strict=True))
-        differences += [sum(own - their for own, their in column) / len(common) for column in columns]
-        discordant += [sum(own != their for own, their in column) / len(common) for column in columns]
+        seeds.append(there.seeds)
+        differences += there.differences
+        discordant += there.discordant
     found = paired(differences)
     where = SETS[datasets[0]] if len(datasets) == 1 else f"both, n = {len(differences)}"
     many = str(seeds[0]) if len(set(seeds)) == 1 else " and ".join(map(str, seeds))

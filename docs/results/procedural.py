@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+
+from common_seeds import compare
 
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.stats import holm, paired, wilson
@@ -80,7 +81,8 @@ def _table(outcomes: dict[Arm, dict[int, list[int]]]) -> list[str]:
     arms = sorted(outcomes, key=lambda arm: -_mean(outcomes[arm]))
     reference = min((arm for arm in arms if arm[:3] == REFERENCE), key=lambda arm: arm[3])
     best = outcomes[reference]
-    pairs = {arm: paired(_differences(outcomes[arm], best)) for arm in arms if arm != reference}
+    compared = {arm: compare(outcomes[arm], best) for arm in arms if arm != reference}
+    pairs = {arm: paired(one.differences) for arm, one in compared.items() if one is not None}
     adjusted = dict(zip(pairs, holm([one.p for one in pairs.values()]), strict=True))
     lines = [
         "| teachers | target | scoring | steps | accuracy by seed | mean | 95 % interval | points to the reference | p, Holm |",
@@ -91,7 +93,7 @@ def _table(outcomes: dict[Arm, dict[int, list[int]]]) -> list[str]:
         size, mean = len(seeds[0]), _mean(outcomes[arm])
         low, high = (100 * limit for limit in wilson(mean * size, size))
         each = ", ".join(f"{100 * sum(one) / size:.1f}" for one in seeds)
-        gap, p = "reference", "–"
+        gap, p = "reference" if arm == REFERENCE else "–", "–"
         if arm in pairs:
             one = pairs[arm]
             gap = f"{100 * one.mean:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
@@ -113,13 +115,6 @@ def _code(teachers: str) -> str:
 
 def _mean(by_seed: dict[int, list[int]]) -> float:
     return sum(sum(one) / len(one) for one in by_seed.values()) / len(by_seed)
-
-
-def _differences(ours: dict[int, list[int]], theirs: dict[int, list[int]]) -> Sequence[float]:
-    """By question, the mean over the seeds that both have."""
-    common = sorted(set(ours) & set(theirs))
-    columns = zip(*(zip(ours[seed], theirs[seed], strict=True) for seed in common), strict=True)
-    return [sum(own - their for own, their in column) / len(common) for column in columns]
 
 
 if __name__ == "__main__":
