@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.view.app import app as app
+from tests.view.app import folder as folder
+
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 

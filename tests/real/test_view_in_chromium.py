@@ -34,19 +34,6 @@ NAMELESS = """[
 ]"""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("view")
-    fill(made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def app(folder: Path) -> Iterator[App]:
-    with serving(folder, "--reviewer", "ann") as running:
-        yield running
-
-
 @contextmanager
 def person(
     browser: Any, app: App, path: str = "/", *, name: str = "", token: bool = True, **look: Any

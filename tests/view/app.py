@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
 from backends.base import Completion, Sampling
 from tests.conftest import environment, keep, make_questions
 from tests.report.test_arms import first
@@ -111,3 +113,18 @@ def fill(folder: Path, *, questions: int = 12) -> Path:
     with api.open_store(path) as project:
         api.gate(project, dataset="toy")
     return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the database that `app` shows."""
+    made = tmp_path_factory.mktemp("view")
+    fill(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def app(folder: Path) -> Iterator[App]:
+    """A running app that proposes the reviewer ann."""
+    with serving(folder, "--reviewer", "ann") as running:
+        yield running

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Command
-from tests.view.app import IMAGE, App, fill, serving
+from tests.view.app import IMAGE, App
 from tinyllm_cli.store import open_store
 
 pytest.importorskip("datasette", reason="the extra view is not installed")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("view")
-    fill(made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def app(folder: Path) -> Iterator[App]:
-    with serving(folder, "--reviewer", "ann") as running:
-        yield running
 
 
 def cookie(app: App) -> str:
