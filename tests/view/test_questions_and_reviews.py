@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,21 @@ from tests.view.app import IMAGE, fill
 from tinyllm_cli import api
 from tinyllm_cli.api import Project
 from tinyllm_cli.audit.question_search import QuestionSearch
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, suggesting
+from tinyllm_cli.view import render
+from tinyllm_cli.view.page import Html, PageRequest
+from tinyllm_cli.view.pages import PAGES
+
+
+def test_pages_suggest_commands_for_the_database_that_was_given(tmp_path: Path) -> None:
+    with api.open_store(tmp_path / "one.db") as empty, suggesting([("--db", "my db/one.db")]):
+        for path in ("/", "/questions", "/runs", "/report"):
+            asked = PageRequest(path=path, args={}, writes=True)
+            page = PAGES[path](empty, asked)
+            assert isinstance(page, Html)
+            text = html.unescape(render.html(page, asked, "one.db", ""))
+            commands = [one.split("</code>")[0] for one in text.split("<code>tinyllm ")[1:]]
+            assert any(one.endswith(" --db 'my db/one.db'") for one in commands), path
 
 
 @pytest.fixture

@@ -20,6 +20,15 @@ SAMPLING: Mapping[str, tuple[float, float]] = {
 }
 """By the names that tinyllm.toml and the API have for them."""
 
+WHOLE = frozenset({"max_tokens", "seed"})
+"""Those of SAMPLING that are whole numbers."""
+
+
+def sampling_range(name: str) -> str:
+    """The range of one of SAMPLING in words."""
+    low, high = SAMPLING[name]
+    return f"a {'whole ' if name in WHOLE else ''}number from {low:,} to {high:,}"
+
 
 def check_icl(icl: int | None) -> None:
     """Raises UsageProblem for a number of in-context examples that no rationale is elicited with."""

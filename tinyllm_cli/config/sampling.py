@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyllm_cli.config.ranges import SAMPLING
+from tinyllm_cli.config.ranges import SAMPLING, WHOLE, sampling_range
 from tinyllm_cli.errors import UsageProblem
 
-_TAKES = {
-    "temperature": "a number from 0 to 100",
-    "top_p": "a number from 0.01 to 1",
-    "max_tokens": "a whole number, 1 or more",
-    "seed": "a whole number",
-    "stop": "a list of texts",
-}
 _SAMPLING = ("stop", *SAMPLING)
 
 
@@ -22,7 +15,8 @@ def take_sampling(table: dict[str, Any], where: str) -> dict[str, Any]:
     sampling = {key: table.pop(key) for key in _SAMPLING if key in table}
     wrong = next((key for key, value in sampling.items() if not _possible(key, value)), None)
     if wrong is not None:
-        raise UsageProblem(f"{where}: {wrong} can't be {sampling[wrong]!r}.", f"It takes {_TAKES[wrong]}.")
+        takes = "a list of texts" if wrong == "stop" else sampling_range(wrong)
+        raise UsageProblem(f"{where}: {wrong} can't be {sampling[wrong]!r}.", f"It takes {takes}.")
     return sampling
 
 
@@ -30,6 +24,6 @@ def _possible(key: str, value: Any) -> bool:
     """Whether a sampling setting has the right type and lies in its range."""
     if key == "stop":
         return isinstance(value, list) and all(isinstance(text, str) and text for text in value)
-    kind = (int, float) if key in ("temperature", "top_p") else int
+    kind = int if key in WHOLE else (int, float)
     low, high = SAMPLING[key]
     return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high

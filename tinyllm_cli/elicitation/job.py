@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from backends.base import Sampling, Teacher
 from backends.sampling import Shaping
 from tinyllm_cli.config import TeacherSpec
-from tinyllm_cli.config.ranges import SAMPLES, SAMPLING, check_icl
+from tinyllm_cli.config.ranges import SAMPLES, SAMPLING, check_icl, sampling_range
 from tinyllm_cli.errors import UsageProblem
 from tinyllm_cli.records.elicitation import ElicitationConfig, RationaleSet, Recipe
 from tinyllm_cli.store import Store
@@ -104,7 +104,7 @@ def _check_sampling(sampling: Sampling, samples: int) -> None:
     for name, (low, high) in SAMPLING.items():
         value = getattr(sampling, name)
         if value is not None and not low <= value <= high:
-            raise UsageProblem(f"{name} can't be {value}.", f"It is a number from {low} to {high}.")
+            raise UsageProblem(f"{name} can't be {value}.", f"It is {sampling_range(name)}.")
     if samples > 1 and sampling.temperature == 0:
         raise UsageProblem(f"At temperature 0, {samples} samples would be {samples} copies.", "Add --temperature 0.7.")
     if samples > 1 and sampling.temperature is None:
