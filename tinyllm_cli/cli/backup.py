@@ -24,7 +24,8 @@ def backup(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Copy the database to one file. The copy is consistent, also while other processes write, and complete or absent.
+    """Copy the database to one file. The copy is consistent, even while other processes write, and the file appears
+    when it is complete.
 
     The students are in the folder of runs beside the database, which you copy with any other tool.
 

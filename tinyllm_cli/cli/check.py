@@ -21,7 +21,7 @@ def check(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Check the database file, references between rows, and run folders: missing ones, and those of no run.
+    """Check the database file, references between rows, and run folders: missing ones, and those without a run.
 
     The exit code is 1 if something is wrong.
 

@@ -81,12 +81,12 @@ COMMANDS = {
     "inspect": Command(
         "inspect",
         "inspect",
-        "Show one question: every teacher's rationale, what the gates cut of it, and who answered right.",
+        "Show one question: every teacher's rationale, what the gates removed, and every answer.",
     ),
     "report": Command(
         "report",
         "report",
-        "Show the paper's tables and figures of what was measured, with paired tests; and data, teachers, costs, runs.",
+        "Show the paper's tables and figures for your runs, with paired tests; and data, teachers, costs and runs.",
     ),
     "compare": Command(
         "compare",
@@ -138,13 +138,13 @@ COMMANDS = {
     "backup": Command(
         "backup",
         "backup",
-        "Copy the database to one file. The copy is consistent, also while other processes write, and"
-        " complete or absent.",
+        "Copy the database to one file. The copy is consistent, even while other processes write, and"
+        " the file appears when it is complete.",
     ),
     "check": Command(
         "check",
         "check",
-        "Check the database file, references between rows, and run folders: missing ones, and those of no run.",
+        "Check the database file, references between rows, and run folders: missing ones, and those without a run.",
     ),
     "merge": Command(
         "merge",
@@ -160,7 +160,7 @@ COMMANDS = {
     "info": Command(
         "info",
         "info",
-        "Show versions, devices and paths, for a bug report. Shows no keys: of variables only the names.",
+        "Show versions, devices and paths for a bug report; of environment variables only the names, so no keys.",
     ),
 }
 
@@ -190,8 +190,8 @@ def _app() -> typer.Typer:
         rich_markup_mode="markdown",
         help=(
             "Distil a small student model from the rationales of several large language models.\n\n"
-            "Teachers write rationales into SQLite, a student learns answers and rationales together, and a report "
-            "says what that was worth. Begin with: tinyllm elicit --teacher expert --dataset everyday"
+            "Teachers explain answers, a student is trained on answers and explanations together, and a report shows "
+            "the effect on accuracy. To begin: tinyllm elicit --teacher expert --dataset everyday"
         ),
     )
     app.callback()(_root)

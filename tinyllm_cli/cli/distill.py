@@ -87,7 +87,7 @@ def distill(
     choose: Choose = None,
     icl: Icl = None,
     shuffle_rationales: Annotated[
-        bool, _choice("--shuffle-rationales", help="A control: each question gets another question's rationales.")
+        bool, _choice("--shuffle-rationales", help="For a control: each question gets the rationales of another one.")
     ] = False,
     recipe: Annotated[
         Literal["best", "paper", "authors", "quick"],
@@ -99,8 +99,8 @@ def distill(
     target: Annotated[
         Literal["multitask", "rationale-first", "answer-first"],
         _panel(
-            help="What the student learns to write. multitask (the paper): the answer and each rationale apart;"
-            " rationale-first, answer-first: both in one sequence."
+            help="What the student learns to write. multitask (the paper): the answer and each rationale as tasks of"
+            " their own; rationale-first, answer-first: both in one sequence."
         ),
     ] = "multitask",
     epochs: Annotated[int | None, _recipe(min=1, help="Passes over the training questions.")] = None,
@@ -157,14 +157,17 @@ def distill(
         int | None, _recipe(min=1, help="Evaluations on valid per epoch; the best student is kept.")
     ] = None,
     eval_every: Annotated[
-        int | None, _panel(min=1, help="Steps between evaluations, instead.", show_default="off; 250 for authors")
+        int | None,
+        _panel(
+            min=1, help="Steps between evaluations, instead of --evals-per-epoch.", show_default="off; 250 for authors"
+        ),
     ] = None,
     patience: Annotated[
         int | None, _recipe(min=0, help="Early stopping: evaluations without improvement (0: off).")
     ] = None,
     select_by: Annotated[
         Literal["accuracy", "loss"] | None,
-        _recipe(help="What chooses the checkpoint on valid; the other one decides ties."),
+        _recipe(help="Selects the checkpoint on valid; the other one decides ties."),
     ] = None,
     seed: Annotated[int, _panel(help="Seed of order and dropout.")] = 0,
     save_every: Annotated[float, _panel(min=0.0, help="Checkpoint interval in minutes.")] = 5.0,
@@ -181,7 +184,8 @@ def distill(
         ),
     ] = False,
     restart: Annotated[
-        bool, _panel("--restart", help="Train again although a run with this configuration is done or can resume.")
+        bool,
+        _panel("--restart", help="Train from the start, even if a run with this configuration is done or can resume."),
     ] = False,
     track: Annotated[
         Literal["tensorboard", "wandb", "trackio", "mlflow"] | None, _panel(help="Send the curves to a tracker.")

@@ -34,7 +34,7 @@ def elicit(
                      autocompletion=teacher_names),
     ],
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="A data set by name, or the path of your own.",
+        str, typer.Option("--dataset", "-d", help="A data set by name, or a path to your own.",
                           autocompletion=dataset_names),
     ],
     split: Split = "train",
@@ -45,7 +45,7 @@ def elicit(
         bool,
         typer.Option(
             "--teacher-forcing/--no-teacher-forcing",
-            help="Show the teacher the gold answer to explain it, or have the teacher answer on its own.",
+            help="The teacher sees the gold answer and explains it; --no-teacher-forcing: it answers on its own.",
         ),
     ] = True,
     limit: QuestionLimit = None,
@@ -57,8 +57,8 @@ def elicit(
                      show_default="0; a hosted teacher's endpoint decides"),
     ] = None,
     top_p: Annotated[
-        float | None, typer.Option(min=SAMPLING["top_p"][0], max=SAMPLING["top_p"][1], help="Nucleus sampling.",
-                                    show_default="1; hosted: as above"),
+        float | None, typer.Option(min=SAMPLING["top_p"][0], max=SAMPLING["top_p"][1], help="Nucleus sampling; 1: off.",
+                                    show_default="1; a hosted teacher's endpoint decides"),
     ] = None,
     max_tokens: Annotated[
         int | None,
@@ -70,10 +70,10 @@ def elicit(
     ] = None,
     budget: Annotated[
         float | None,
-        _money(min=0.0, help="Most money this command spends, in the currency of the prices.", show_default="no limit"),
+        _money(min=0.0, help="Spending limit of this command, in the currency of the prices.", show_default="no limit"),
     ] = None,
     max_tokens_total: Annotated[
-        int | None, _money(min=1, help="Most tokens this command uses, in and out.", show_default="no limit")
+        int | None, _money(min=1, help="Token limit of this command, in and out.", show_default="no limit")
     ] = None,
     pilot: Annotated[bool, _money("--pilot", help="Ask 5 questions, show a reply and an estimate of the rest.")] =
     False, yes: Annotated[bool, _money("--yes", "-y", help="Skip the cost confirmation.")] = False,
@@ -81,7 +81,12 @@ def elicit(
         bool, _batches("--batch", help="Use the endpoint's batch API: cheaper, within a day. Run again to continue.")
     ] = False,
     wait: Annotated[
-        bool, _batches("--wait/--no-wait", help="Wait until the batches are done, or submit, collect and end.")
+        bool,
+        _batches(
+            "--wait/--no-wait",
+            help="Wait until the batches are done; --no-wait: submit, collect what is done, and end.",
+        ),
+
     ] = True,
     on: Annotated[
         Literal["local", "ray"] | None,

@@ -17,7 +17,7 @@ def info(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Show versions, devices and paths, for a bug report. Shows no keys: of variables only the names.
+    """Show versions, devices and paths for a bug report; of environment variables only the names, so no keys.
 
     Example: tinyllm info --json
     """

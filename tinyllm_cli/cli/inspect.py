@@ -34,7 +34,7 @@ def inspect(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Show one question: every teacher's rationale, what the gates cut of it, and who answered right.
+    """Show one question: every teacher's rationale, what the gates removed, and every answer.
 
     Example: tinyllm inspect 7-980 --dataset obqa, or by words: tinyllm inspect grass snakes
     """

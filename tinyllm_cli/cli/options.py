@@ -69,7 +69,10 @@ Choose = Annotated[
 ]
 UsefulnessModel = Annotated[
     str | None,
-    _choice(help="Whose usefulness scores, or a beginning of its name.", show_default="the only model that scored"),
+    _choice(
+        help="The model whose usefulness scores are used, or a prefix of its name.",
+        show_default="the only model that scored",
+    ),
 ]
 TeacherFilter = Annotated[
     list[str] | None,
