@@ -10,6 +10,8 @@ TinyLLMError         displayed to the user as it is; `hint` says what to do next
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class TinyLLMError(Exception):
@@ -48,9 +50,30 @@ def choices(names: object) -> str:
     return ", ".join(listed) if listed else "none"
 
 
+_place: Sequence[tuple[str, str]] = ()
+"""Options that say where the command of this process works, such as ("--db", "other.db")."""
+
+
+@contextmanager
+def suggesting(place: Sequence[tuple[str, str]]) -> Iterator[None]:
+    """Within the block, suggested commands name the place too: the database and settings file that the user gave."""
+    global _place
+    before, _place = _place, place
+    try:
+        yield
+    finally:
+        _place = before
+
+
 def command_text(*words: object) -> str:
     """`tinyllm` with these words as the shell takes them, for a hint. Names and paths may hold spaces and quotes."""
-    return shlex.join(["tinyllm", *map(as_word, words)])
+    return at_place(shlex.join(["tinyllm", *map(as_word, words)]))
+
+
+def at_place(command: str) -> str:
+    """The command with the options of the place that it does not have."""
+    missing = ((option, value) for option, value in _place if f" {option}" not in command)
+    return command + "".join(f" {option} {shlex.quote(value)}" for option, value in missing)
 
 
 def as_word(value: object) -> str:

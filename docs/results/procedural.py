@@ -93,7 +93,7 @@ def _table(outcomes: dict[Arm, dict[int, list[int]]]) -> list[str]:
         size, mean = len(seeds[0]), _mean(outcomes[arm])
         low, high = (100 * limit for limit in wilson(mean * size, size))
         each = ", ".join(f"{100 * sum(one) / size:.1f}" for one in seeds)
-        gap, p = "reference" if arm == REFERENCE else "–", "–"
+        gap, p = "reference" if arm == reference else "–", "–"
         if arm in pairs:
             one = pairs[arm]
             gap = f"{100 * one.mean:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shlex
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -94,11 +95,10 @@ def test_a_folder_is_suggested_in_place_of_a_file(inside: Command, tmp_path: Pat
     assert inside("report", "--csv", folder).returncode == 0
 
 
-def sources() -> Iterator[tuple[Path, ast.AST]]:
-    for package in ("tinyllm_cli", "backends"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                yield path, node
+@cache
+def sources() -> list[tuple[Path, ast.AST]]:
+    paths = [path for package in ("tinyllm_cli", "backends") for path in sorted((ROOT / package).rglob("*.py"))]
+    return [(path, node) for path in paths for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
 
 
 NAMED = ("--dataset", "--teacher", "--name", "--db", "--model", "--student", "--explain-as", "--csv", "rename dataset",
@@ -136,6 +136,45 @@ def test_suggested_commands_exist_and_have_what_they_require() -> None:
         assert not complete or all(set(one) & set(stated) for one in required), f"{path}:{node.lineno}"
         checked += 1
     assert checked > 10
+
+
+PLACE = ["--db", "my db/one.db", "--config", "tinyllm.toml"]
+
+
+@pytest.mark.parametrize(
+    "command", [("eval",), ("audit",), ("gate", "--reject", "7"), ("compare", "1", "2"), ("delete", "failed-runs")]
+)
+def test_an_error_suggests_a_command_for_the_database_that_was_given(
+    inside: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "my db").mkdir()
+    assert inside("import", "toy", "--name", DATA, *PLACE).returncode == 0
+    done = inside(*command, *PLACE)
+    assert done.returncode == 2, done.stderr
+    assert suggested(done.stderr)[-4:] == PLACE
+    monkeypatch.setenv("TINYLLM_DB", PLACE[1])
+    assert "--db" not in inside(*command).stderr, "the environment names it for the next command as well"
+    assert command_text("list") == "tinyllm list"
+
+
+def test_a_database_that_does_not_exist_is_made_by_what_is_suggested(inside: Command) -> None:
+    done = inside("report", "--db", "other.db")
+    again = inside(*suggested(done.stderr.partition(", or ")[2]))
+    assert (again.returncode, inside("report", "--db", "other.db").returncode) == (0, 0), again.stderr
+
+
+def test_every_suggested_command_names_the_place() -> None:
+    """`command_text` adds it; what is no text of an error or a page is the help, and the docstrings."""
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path, node in sources()
+        if isinstance(node, ast.Constant) and ": tinyllm " in str(node.value).partition("\n")[0]
+    ]
+    assert [one for one in found if not one.startswith("commands.py:")] == []
+    templates = sorted((ROOT / "tinyllm_cli").rglob("*.j2"))
+    literal = re.compile(r"(?<!This page): <code>tinyllm")  # the report says how it was made
+    assert [path.name for path in templates if literal.search(path.read_text(encoding="utf-8"))] == []
+    assert len(templates) > 10
 
 
 def test_values_are_spelled_exactly() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.events import OnEvent, Progress, ignore_events
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _check_run_options(max_input: int | None) -> None:
     if max_input is not None:
         raise UsageProblem(
             "--max-input is for --model and --teacher: a run's student keeps the longest input of its training.",
-            "Remove --max-input, or train with: tinyllm distill --max-input N",
+            "Remove --max-input, or train again with distill --max-input N.",
         )
 
 
@@ -230,7 +230,7 @@ def predictor(project: Project | None, **options: Unpack[PredictOptions]) -> Pre
         if run.method == "pinto":
             raise UsageProblem(
                 f"Run {run.id} reads teachers' rationales beside each question (PINTO), and a new question has none.",
-                f"Its accuracy: tinyllm eval --run {run.id}",
+                f"Its accuracy: {command_text('eval', '--run', run.id)}",
             )
         name, folder, owner, prefixes = f"run {run.id}", run.folder, f"Run {run.id}", dict(run.settings.prefixes)
         limits = Limits.of(run.settings.train)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
-from tinyllm_cli.errors import UsageProblem, choices
+from tinyllm_cli.errors import UsageProblem, choices, command_text
 
 if TYPE_CHECKING:
     from tinyllm_cli.audit.question_search import Neighbours, QuestionSearch
@@ -81,7 +81,7 @@ def _filter(project: Project, options: SearchOptions) -> QuestionFilter:
             raise UsageProblem(f"There is no {name} '{options.get(name)}'.", f"There are: {choices(known)}.")
     run = options.get("run")
     if run is not None and project.store.runs.find(run) is None:
-        raise UsageProblem(f"There is no run {run}.", "tinyllm list runs shows them.")
+        raise UsageProblem(f"There is no run {run}.", f"To see them: {command_text('list', 'runs')}")
     gates = project.gates(True, options.get("max_target", 256))
     assert gates is not None
     given = {name: value for name, value in options.items() if name not in ("words", "max_target")}

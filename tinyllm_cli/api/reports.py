@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from tinyllm_cli.api.project import Project
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.events import OnEvent, Progress, ignore_events
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def _runs(project: Project, numbers: Sequence[int]) -> list[Run]:
     missing = [str(number) for number, run in found if run is None]
     if missing or not found:
         raise UsageProblem(
-            f"There is no run {', '.join(missing)}." if missing else "Which runs?", "tinyllm list runs shows them."
+            f"There is no run {', '.join(missing)}." if missing else "Which runs?",
+            f"To see them: {command_text('list', 'runs')}",
         )
     return [run for _, run in found if run is not None]

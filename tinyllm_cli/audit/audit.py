@@ -79,6 +79,6 @@ def datasets_to_audit(store: Store) -> list[str]:
             "No data set in the database has rationales for its training questions.",
             "Run: "
             + command_text("elicit", "--teacher", "NAME", "--dataset", known[0] if known else "everyday")
-            + (" (or, for the questions alone, tinyllm audit --dataset NAME)" if known else ""),
+            + (f" (or, for the questions alone, {command_text('audit', '--dataset', known[0])})" if known else ""),
         )
     return found

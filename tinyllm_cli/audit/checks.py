@@ -69,9 +69,10 @@ def _of_teachers(survey: Survey, measure: Measure | None, limits: Thresholds) ->
                       text=f"No teacher has a rationale for {name}, split {_LEARNED}.",
                       hint=f"Run: {command_text('elicit', '--teacher', 'NAME', '--dataset', name)}")  # fmt: skip
     for teacher in survey.silent.get(_LEARNED, ()):
+        again = command_text("elicit", "--teacher", teacher, "--dataset", name)
         yield CheckResult(kind="no-rationales", dataset=name, severity="error",
                       text=f"{teacher} was asked about {name}, split {_LEARNED}, and gave no usable reply.",
-                      hint="tinyllm inspect shows the reason; tinyllm elicit asks it again.")  # fmt: skip
+                      hint=f"To ask again: {again}")  # fmt: skip
     for one in learned:
         yield from _of_coverage(one, limits)
         yield from _of_gates(one, limits)
@@ -256,7 +257,8 @@ def _of_similarity(survey: Survey, limits: Thresholds) -> Iterator[CheckResult]:
                 kind="disagree", dataset=survey.dataset, severity=_severity(found.same < _MOSTLY),
                 text=f"The own answers of {' and '.join(own.teachers)} to {survey.dataset}, split {own.split}, agree"
                 f" little beyond chance (alpha {found.alpha:.2f}; the same to {100 * found.same:.0f} %).",
-                hint="Before learning labels from them, see who is right: tinyllm eval --teacher NAME",
+                hint="Before learning labels from them, see who is right:"
+                f" {command_text('eval', '--teacher', 'NAME', '--dataset', survey.dataset)}",
             )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, Quiet
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.compare import show_comparison
 from tinyllm_cli.cli.views.console import Console
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 
 
 @guarded
@@ -31,7 +31,7 @@ def compare(
     Example: tinyllm compare 3 7
     """
     if len(set(runs)) < 2:
-        raise UsageProblem("A comparison takes two runs or more.", "For example: tinyllm compare 3 7")
+        raise UsageProblem("A comparison takes two runs or more.", f"For example: {command_text('compare', 3, 7)}")
     session = Session(db, config, Console(json=json, quiet=quiet))
     with session.project() as project:
         found = api.compare_runs(project, runs, questions=questions)

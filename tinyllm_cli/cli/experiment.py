@@ -120,7 +120,7 @@ def experiment(
         ("--search", search, "alpha"),
     ):
         if typed is not None and name != owner:
-            raise UsageProblem(f"{option} belongs to the experiment {owner}.", f"See: tinyllm experiment {owner} ...")
+            raise UsageProblem(f"{option} belongs to the experiment {owner}.", f"Remove it, or run experiment {owner}.")
     if search is not None and grid is not None:
         raise UsageProblem("--search and --grid exclude each other.", "A search chooses the alphas that it tries.")
     cluster = _cluster_settings(on, address, run_cpus, run_gpus)

@@ -27,7 +27,7 @@ from tinyllm_cli.cli.options import (
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.gate import show_decision, show_verdicts
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 
 if TYPE_CHECKING:
     from tinyllm_cli.api import Project
@@ -127,14 +127,14 @@ def _decision(
         if (value is not None) != (verdict == owner):
             raise UsageProblem(
                 f"{option} goes with --{owner}." if value is not None else f"--{owner} needs {option}.",
-                "For example: " + _EXAMPLES[owner],
+                f"For example: {command_text('gate', *_EXAMPLES[owner])}",
             )
     return found[0] if found else None
 
 
 _EXAMPLES = {
-    "reject": "tinyllm gate --reject 17 --because 'names the wrong animal'",
-    "edit": "tinyllm gate --edit 17 --text 'A cork floats because it is light.'",
+    "reject": ("--reject", 17, "--because", "names the wrong animal"),
+    "edit": ("--edit", 17, "--text", "A cork floats because it is light."),
 }
 
 

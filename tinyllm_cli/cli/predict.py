@@ -90,7 +90,8 @@ def predict(
     console = session.console
     if file is None and question is None and (json or not console.can_ask):
         raise UsageProblem(
-            "What is the question?", 'Give it: tinyllm predict "QUESTION" --option A --option B, or give a --file.'
+            "What is the question?",
+            f"Give it: {command_text('predict', 'QUESTION', '--option', 'A', '--option', 'B')}, or give a --file.",
         )
     asked = None
     if question is not None and (option or json or not console.can_ask):  # a wrong one is reported before a model loads
@@ -133,9 +134,7 @@ def _check_source(
     if file is None and mapping:
         raise UsageProblem("--map belongs to --file.", "It says which column of the file is which field.")
     if question is None and (options or context is not None):
-        raise UsageProblem(
-            "There are options or a context, but no question.", 'Say it first: tinyllm predict "QUESTION" ...'
-        )
+        raise UsageProblem("There are options or a context, but no question.", "Give the question before the options.")
 
 
 def _question(console: Console, text: str, options: list[str], context: str | None) -> Question:

@@ -12,6 +12,7 @@ from tinyllm_cli.cli.completion import dataset_names, run_numbers
 from tinyllm_cli.cli.options import DEFAULT_DB, Config, Db, Debug, Json, MaxTarget, Quiet
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.console import Console
+from tinyllm_cli.errors import command_text
 
 if TYPE_CHECKING:
     from tinyllm_cli.report.collect import Report
@@ -45,7 +46,7 @@ def report(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:  # fmt: skip
-    """Show the paper's tables and figures of what was measured, with paired tests; and data, teachers, costs, runs.
+    """Show the paper's tables and figures for your runs, with paired tests; and data, teachers, costs and runs.
 
     Example: tinyllm report --html report.html
     """
@@ -62,7 +63,7 @@ def report(
         whys = "; ".join(sorted({one.why for one in found.left_out}))
         console.warn(
             f"{len(found.left_out)} evaluations are not in tables and comparisons: {whys}.",
-            "Finish the runs, or evaluate them again, with: tinyllm eval. The files list them.",
+            f"Finish the runs, or evaluate them again, with: {command_text('eval')} (the files list them).",
         )
     console.result(found.as_json())
     for path in made.written:

@@ -24,7 +24,7 @@ from tinyllm_cli.cli.options import (
 from tinyllm_cli.cli.session import Session, guarded
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.review import show_import, show_review, show_sheet
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 
 if TYPE_CHECKING:
     from tinyllm_cli.api import Project
@@ -72,7 +72,7 @@ def review(
     if (file is None) != (action == "summary"):
         raise UsageProblem(
             f"review {action} takes no file." if action == "summary" else f"Which sheet does {action} mean?",
-            "For example: tinyllm review export sheet.csv",
+            f"For example: {command_text('review', 'export', 'sheet.csv')}",
         )
     with session.project() as project:
         if file is None:

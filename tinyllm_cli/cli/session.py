@@ -17,7 +17,7 @@ import typer
 from tinyllm_cli import api
 from tinyllm_cli.cli.options import DEFAULT_DB
 from tinyllm_cli.cli.views.console import Console
-from tinyllm_cli.errors import InterruptedByUser, TinyLLMError, UsageProblem, WorldProblem
+from tinyllm_cli.errors import InterruptedByUser, TinyLLMError, UsageProblem, WorldProblem, suggesting
 
 if TYPE_CHECKING:
     from tinyllm_cli.api import Project
@@ -35,11 +35,6 @@ class Session:
     config: Path | None
     console: Console
 
-    def __post_init__(self) -> None:
-        for option, value, variable in (("--db", self.db, "TINYLLM_DB"), ("--config", self.config, "TINYLLM_CONFIG")):
-            if value not in (None, DEFAULT_DB) and str(value) != os.environ.get(variable):
-                self.console.place += f" {option} {shlex.quote(str(value))}"
-
     def project(self, *, create: bool = False) -> Project:
         """The open database with its settings, a context manager."""
         return api.open_store(self.db, config=self.config, create=create)
@@ -49,6 +44,16 @@ class Session:
         from tinyllm_cli.config import load_settings
 
         return load_settings(self.config)
+
+
+def _place(db: object, config: object) -> list[tuple[str, str]]:
+    """The options for the database and the settings file, where they are not those that a command takes anyway."""
+    given = (("--db", db, "TINYLLM_DB"), ("--config", config, "TINYLLM_CONFIG"))
+    return [
+        (option, str(value))
+        for option, value, variable in given
+        if value not in (None, DEFAULT_DB) and str(value) != os.environ.get(variable)
+    ]
 
 
 def command_line() -> str:
@@ -68,7 +73,8 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         console = Console(json=bool(kwargs.get("json")), quiet=bool(kwargs.get("quiet")))
         try:
-            return command(*args, **kwargs)
+            with suggesting(_place(kwargs.get("db"), kwargs.get("config"))):
+                return command(*args, **kwargs)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt as error:

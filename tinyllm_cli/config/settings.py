@@ -196,7 +196,7 @@ def _teacher(name: str, table: dict[str, Any], path: Path, base: Path) -> Teache
     if "teacher_forcing" in rest and backend in _PROMPTED:
         raise UsageProblem(
             f"{where}: teacher_forcing is for recorded rationales.",
-            "For other teachers it is an option of the command: tinyllm elicit --no-teacher-forcing.",
+            "For other teachers it is an option of elicit: --no-teacher-forcing.",
         )
     forcing = rest.pop("teacher_forcing", True)
     if not isinstance(forcing, bool):

@@ -24,7 +24,7 @@ from tinyllm_cli.datasets.layout import NO_LAYOUT, Layout, lookup
 from tinyllm_cli.datasets.parse import Where, parse_row
 from tinyllm_cli.datasets.question import SPLITS, Question, canonical
 from tinyllm_cli.datasets.rows import format_of, is_object_of_questions, read_rows, reading_notes
-from tinyllm_cli.errors import UsageProblem, choices
+from tinyllm_cli.errors import UsageProblem, choices, command_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,8 @@ def find_source(wanted: str, settings: Settings) -> Source | None:
     if wanted == "bioasq":
         raise UsageProblem(
             "BioASQ has no open copy on the hub.",
-            "Get the task B training JSON from the organisers, then: tinyllm import training.json --name bioasq",
+            "Get the task B training JSON from the organisers, then:"
+            f" {command_text('import', 'training.json', '--name', 'bioasq')}",
         )
     path = Path(wanted).expanduser()
     return from_path(path) if path.exists() else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from tinyllm_cli.datasets.layout import FIELDS, INDEX, ROW_NUMBER, Layout, lookup
 from tinyllm_cli.datasets.question import LETTERS, MAX_OPTIONS, MIN_OPTIONS, UNKNOWN, Question
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,8 @@ def _check_columns(row: Mapping[str, Any], where: Where, layout: Layout, *, answ
     if "question" in missing and "rationale" in row:
         raise where.problem(
             "question", "it is missing, and there are rationales.",
-            "Of which teacher, for which data set? tinyllm import PATH --teacher NAME --dataset NAME",
+            "Of which teacher, for which data set?"
+            f" {command_text('import', 'PATH', '--teacher', 'NAME', '--dataset', 'NAME')}",
         )  # fmt: skip
     ways = " ".join(f"--map {name}=COLUMN" for name in missing)
     hint = f"The row has: {', '.join(map(str, row))}. Name the column: {ways}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinyllm_cli.config import Settings
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.experiments.availability import coverage_of
 from tinyllm_cli.experiments.grid import ExperimentPlan, Setup
 from tinyllm_cli.ingestion.ingest import ingest_named
@@ -48,7 +48,9 @@ def resolve_setup(store: Store, settings: Settings, request: ExperimentRequest) 
     names = names or sorted(with_rationales)
     if not names:
         raise UsageProblem(
-            "No data set in the database has rationales.", "Run: tinyllm elicit, or name a data set with --dataset."
+            "No data set in the database has rationales.",
+            f"Run: {command_text('elicit', '--teacher', 'NAME', '--dataset', 'NAME')}"
+            " (or name a data set with --dataset)",
         )
     students = list(dict.fromkeys(request.students)) or [_latest_student(store, names)]
     pool = set[str]().union(*(with_rationales.get(name, set()) for name in names))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tinyllm_cli.errors import command_text
 from tinyllm_cli.maintenance.run_folders import has_student, is_thinned, size_of
 from tinyllm_cli.store import Store
 from tinyllm_cli.training.checkpoint import runs_root, state_folder
@@ -63,7 +64,7 @@ def _missing(store: Store) -> Iterator[StoreProblem]:
         if run.state == "done" and not has_student(run) and not is_thinned(run):
             yield StoreProblem(
                 kind="missing-folder", text=f"Run {run.id} has no student at {run.folder or 'any place'}.",
-                hint=f"Copy its folder there, or delete the run: tinyllm delete run {run.id}",
+                hint=f"Copy its folder there, or delete the run: {command_text('delete', 'run', run.id)}",
             )  # fmt: skip
 
 

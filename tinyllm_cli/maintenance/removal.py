@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from tinyllm_cli.errors import Busy, UsageProblem, WorldProblem, choices
+from tinyllm_cli.errors import Busy, UsageProblem, WorldProblem, choices, command_text
 from tinyllm_cli.maintenance.run_folders import RunFolder, delete_folder, run_folder_of
 from tinyllm_cli.store import Store
 from tinyllm_cli.store.removal import Selected
@@ -52,13 +52,15 @@ def selected(store: Store, kind: Kind, names: Sequence[str]) -> Selected:
     store.experiments.mark_killed()
     if kind == "failed-runs":
         if names:
-            raise UsageProblem("delete failed-runs takes no name.", "One run: tinyllm delete run NUMBER")
+            raise UsageProblem(
+                "delete failed-runs takes no name.", f"One run: {command_text('delete', 'run', 'NUMBER')}"
+            )
         failed = [run.id for run in store.runs.everything() if run.state == "failed"]
         if not failed:
-            raise UsageProblem("There are no failed runs.", "See: tinyllm list runs")
+            raise UsageProblem("There are no failed runs.", f"See: {command_text('list', 'runs')}")
         return Selected(runs=failed)
     if not names:
-        raise UsageProblem(f"Which {kind}?", f"See: tinyllm list {kind}s")
+        raise UsageProblem(f"Which {kind}?", f"See: {command_text('list', f'{kind}s')}")
     known = _known(store, kind)
     unknown = [name for name in names if name not in known]
     if unknown:

@@ -23,8 +23,11 @@ def dataset_with_rationales(store: Store, split: str, typed: str | None) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
+        asking = ("elicit", "--teacher", "NAME", "--dataset", "NAME", *([] if split == "train" else ["--split", split]))
         raise UsageProblem(
-            f"No data set has rationales for its {split} split.", "Run: tinyllm elicit, or tinyllm import"
+            f"No data set has rationales for its {split} split.",
+            f"Run: {command_text(*asking)} (or import recorded ones:"
+            f" {command_text('import', 'FILE', '--teacher', 'NAME', '--dataset', 'NAME')})",
         )
     raise UsageProblem("Which data set?", f"Name it with --dataset. These have rationales: {choices(found)}.")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tinyllm_cli.config.names import check_name
 from tinyllm_cli.elicitation.replies import without_thinking
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.events import OnEvent, Progress
 from tinyllm_cli.rationales.gates import GateSettings, judge
 from tinyllm_cli.rationales.review_sheet import SheetRow
@@ -54,7 +54,7 @@ def decision(
     Raises UsageProblem when there is no such rationale, or nothing to learn from."""
     rationale = store.human_verdicts.reviewable([id]).get(id)
     if rationale is None:
-        raise UsageProblem(f"There is no rationale {id}.", "tinyllm inspect and tinyllm gate --show show the ids.")
+        raise UsageProblem(f"There is no rationale {id}.", f"{command_text('inspect', 'QUESTION')} shows the ids.")
     text = None
     if verdict == "accept":
         text = judge(without_thinking(rationale.text), rationale.question, gates).text.strip()
@@ -63,11 +63,11 @@ def decision(
     if text == "":
         raise UsageProblem(
             f"Nothing is left of rationale {id} to learn." if verdict == "accept" else "The edited text is empty.",
-            f"Write a text: tinyllm gate --edit {id} --text TEXT",
+            f"Write a text: {command_text('gate', '--edit', id, '--text', 'TEXT')}",
         )
     reason = (words or "").strip() if verdict == "reject" else None
     if reason == "":
-        raise UsageProblem("A rejection needs a reason.", f"tinyllm gate --reject {id} --because TEXT")
+        raise UsageProblem("A rejection needs a reason.", command_text("gate", "--reject", id, "--because", "TEXT"))
     return rationale, HumanVerdict(rationale=id, reviewer=reviewer, at=now(), verdict=verdict, text=text, reason=reason)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from tinyllm_cli.config.names import check_name
 from tinyllm_cli.datasets.question import canonical, option_line
 from tinyllm_cli.datasets.rows import read_rows
-from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.errors import UsageProblem, command_text
 from tinyllm_cli.records.human_verdicts import DECISIONS, HumanVerdict, ReviewableRationale
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -112,7 +112,7 @@ def read_sheet(path: Path, known: Known, *, reviewer: str | None = None) -> Shee
     if missing:
         raise UsageProblem(
             f"{path} is not a review sheet: it has no column '{missing[0]}'.",
-            "Make one with: tinyllm review export sheet.csv",
+            f"Make one with: {command_text('review', 'export', 'sheet.csv')}",
         )
     reader = _Reader(path, known([id for row in rows if (id := _number(row["id"])) is not None]), reviewer)
     verdicts: list[HumanVerdict] = []

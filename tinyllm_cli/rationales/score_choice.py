@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 
-from tinyllm_cli.errors import UsageProblem, choices
+from tinyllm_cli.errors import UsageProblem, choices, command_text
 from tinyllm_cli.rationales.selection import Selection, TeacherRationales
 from tinyllm_cli.rationales.verdicts import JudgedRationale
 from tinyllm_cli.rationales.weights import ModelScores, current_scores
@@ -98,7 +97,7 @@ def _scoring_command(
     rows: TeacherRationales, selection: Selection, model: str | None, measure: str = "usefulness"
 ) -> str:
     """The command with which `model` scores exactly the texts of this selection."""
-    words = ["tinyllm", "usefulness", "--dataset", rows.dataset, "--teacher", rows.source.teacher]
+    words = ["usefulness", "--dataset", rows.dataset, "--teacher", rows.source.teacher]
     words += ["--measure", measure] if measure != "usefulness" else []
     words += ["--model", model] if model else []
     words += ["--rationales", selection.rationales] if selection.rationales != "forced" else []
@@ -108,4 +107,4 @@ def _scoring_command(
         words += ["--no-gates"]
     elif selection.gates.max_tokens is not None:
         words += ["--max-target", str(selection.gates.max_tokens)]
-    return shlex.join(words)
+    return command_text(*words)

@@ -208,7 +208,8 @@ def _nothing_left(rows: TeacherRationales, dropped: Counter[str]) -> UsageProble
     if dropped[NOT_USEFUL]:
         return UsageProblem(
             f"None of {teacher}'s rationales for {dataset} that pass the gates raises the gold answer's probability.",
-            "Weight them instead (--usefulness weight), or look at them: tinyllm usefulness --show 3",
+            "Weight them instead (--usefulness weight), or look at them:"
+            f" {command_text('usefulness', '--dataset', dataset, '--teacher', teacher, '--show', 3)}",
         )
     most = ", ".join(f"{gate} {count}" for gate, count in dropped.most_common(3))
     return UsageProblem(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinyllm_cli.errors import at_place
 from tinyllm_cli.report.arms import Arm
 from tinyllm_cli.report.comparisons import Comparison
 from tinyllm_cli.report.main_table import Block, MainTable, MethodLine
@@ -55,7 +56,7 @@ def finding(paper: Paper, evaluations: int) -> Finding:
         return Finding(
             headline=_headline(compared[0]), statements=statements, compared=True, next_command=None, overview=overview
         )
-    command = "tinyllm eval" if not evaluations else f"tinyllm experiment table1{paper.place}"
+    command = at_place("tinyllm eval" if not evaluations else f"tinyllm experiment table1{paper.place}")
     if measured:
         why = "Nothing has been compared yet: that takes TinyLLM and a baseline on the same data, with a common seed."
     elif evaluations:

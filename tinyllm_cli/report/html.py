@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tinyllm_cli.errors import command_text
 from tinyllm_cli.report.accuracy_charts import overview_charts, sweep_chart
 from tinyllm_cli.report.audit_section import AuditSection, audit_sheets, copies_sheet
 from tinyllm_cli.report.charts import Chart
@@ -70,7 +71,7 @@ def environment() -> Environment:
     )
     made.filters["percent"] = percent
     made.filters |= {"terms": with_terms, "anchor": anchor}
-    made.globals |= {"alpha_text": alpha_text, "terms": TERMS, "term_names": frozenset(TERMS)}
+    made.globals |= {"alpha_text": alpha_text, "command": command_text, "terms": TERMS, "term_names": frozenset(TERMS)}
     return made
 
 

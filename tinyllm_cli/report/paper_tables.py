@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinyllm_cli.errors import at_place
 from tinyllm_cli.files import from_here
 from tinyllm_cli.report.ablation import Ablation, ablations
 from tinyllm_cli.report.arms import Arm
@@ -65,7 +66,7 @@ def paper(store: Store, found: Sequence[Arm], sizes: Mapping[str, int], publishe
         comparisons=tuple(comparisons(store, pairings)),
         searches=tuple(_searches(store)),
         missing=tuple(
-            MissingExperiment(what=what, command=f"tinyllm experiment {name}{place}")
+            MissingExperiment(what=what, command=at_place(f"tinyllm experiment {name}{place}"))
             for what, name, there in (
                 ("Comparison of the methods (Table 1)", "table1", tables),
                 ("Ablation (Table 2)", "ablation", ablated),

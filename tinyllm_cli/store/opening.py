@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from tinyllm_cli.errors import UsageProblem, WorldProblem
+from tinyllm_cli.errors import UsageProblem, WorldProblem, command_text
 from tinyllm_cli.store.activity import ActivityQueries
 from tinyllm_cli.store.batches import BatchQueries
 from tinyllm_cli.store.currency import CurrencyQueries
@@ -86,8 +86,9 @@ def open_store(path: Path, *, create: bool = True) -> Store:
     if not create and not path.exists():
         raise WorldProblem(
             f"There is no database {path} here yet.",
-            "Is it in another folder? Name it with --db. To begin: tinyllm import, or"
-            " tinyllm elicit --teacher expert --dataset everyday",
+            "Is it in another folder? Name it with --db. To begin:"
+            f" {command_text('import', 'FILE')}, or"
+            f" {command_text('elicit', '--teacher', 'expert', '--dataset', 'everyday')}",
         )
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise WorldProblem(f"{path} is not a regular file, so it can't be a database.", "Give another file with --db.")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tinyllm_cli.errors import Busy, WorldProblem
+from tinyllm_cli.errors import Busy, WorldProblem, command_text
 from tinyllm_cli.store.database import Database
 
 _SELECTED = (
@@ -69,7 +69,7 @@ _IN_USE = (
     ("SELECT teacher || ' on ' || dataset FROM elicitations WHERE id IN gone_elicitations AND state = 'running'"
      " AND id NOT IN (SELECT elicitation FROM batches WHERE finished IS NULL)", "is being elicited"),
     ("SELECT 'a batch of ' || teacher FROM batches WHERE elicitation IN gone_elicitations AND finished IS NULL",
-     "is not collected yet; collect it first (tinyllm elicit --batch)"),
+     "is not collected yet; collect it first with the elicit --batch that submitted it"),
     ("SELECT 'experiment ' || experiment FROM cells WHERE state = 'running' AND (run IN gone_runs OR"
      " json_extract(label, '$.dataset') IN gone_datasets)", "is running"),
 )  # fmt: skip
@@ -139,7 +139,7 @@ class RemovalQueries:
                 if broken is not None:
                     raise WorldProblem(
                         f"A row of {broken['table']} refers to one of {broken['parent']} that does not exist.",
-                        "Nothing was deleted. See: tinyllm check",
+                        f"Nothing was deleted. See: {command_text('check')}",
                     )
         finally:
             self._db.execute("PRAGMA foreign_keys = ON")

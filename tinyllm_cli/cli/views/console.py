@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tinyllm_cli.cli.views import log
 from tinyllm_cli.cli.views.progress import ProgressLines
+from tinyllm_cli.errors import at_place
 from tinyllm_cli.events import Event, Finished, Notice, OnEvent
 from tinyllm_cli.terminal import REORDERING, LongTable, fit, printable
 
@@ -35,8 +36,6 @@ class Meter(Protocol):
 class Console:
     json: bool = False
     quiet: bool = False
-    place: str = ""
-    """The options that say where a command works, when they are not the usual ones: for the commands that come next."""
 
     def say(self, text: str) -> None:
         """A line of the result."""
@@ -105,10 +104,7 @@ class Console:
     def next(self, command: str) -> None:
         """What to do now: a command, several joined by ", or ", or words."""
         if not self.quiet:
-            ways = (
-                way + self.place if way.startswith("tinyllm ") and " --db " not in way else way
-                for way in command.split(", or ")
-            )
+            ways = (at_place(way) if way.startswith("tinyllm ") else way for way in command.split(", or "))
             self._log("info", "next", ", or ".join(ways), before="Next: ")
 
     def warn(self, message: str, hint: str = "") -> None:

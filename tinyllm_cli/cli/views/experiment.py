@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tinyllm_cli.cli.views.cells import named, plan_table, results_table
 from tinyllm_cli.cli.views.console import Console
 from tinyllm_cli.cli.views.progress import clock
+from tinyllm_cli.errors import at_place
 
 if TYPE_CHECKING:
     from tinyllm_cli.api.experiments import ExperimentResult
@@ -26,7 +27,7 @@ def show_plan(console: Console, plan: ExperimentPlan, teachers: Collection[str])
     from tinyllm_cli.errors import UsageProblem, choices
 
     for excluded in plan.left_out:
-        commands = " && ".join(command + console.place for command in excluded.command.split(" && "))
+        commands = " && ".join(at_place(command) for command in excluded.command.split(" && "))
         console.note(f"Excluded: {excluded.what}.\n  To include it: {commands}")
     unknown = {one.teacher for one in plan.left_out} - set(teachers)
     if unknown:
