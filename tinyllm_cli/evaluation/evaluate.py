@@ -4,12 +4,12 @@ that an interrupted evaluation resumes."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
-from tinyllm_cli.evaluation.scoring import StudentScoring, predictions_of
+from tinyllm_cli.evaluation.scoring import StudentScoring, chunk_size, predictions_of
 from tinyllm_cli.evaluation.targets import EvaluationTarget
 from tinyllm_cli.iteration import batched
 from tinyllm_cli.rationales.teacher_answers import TeacherAnswers, load_teacher_answers, unforced_command
@@ -25,7 +25,6 @@ OnEvaluated = Callable[[str, int, int], None]
 """Called with (label of the evaluation, questions answered, questions in all)."""
 
 LoadStudent = Callable[[], Student]
-_CHUNK = 64  # questions whose predictions are committed together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +77,8 @@ def evaluate_student(
     started = time.monotonic()
     student = load()
     asked = store.questions.iterate(questions.dataset, questions.split, questions.limit)
-    for chunk in _missing_chunks(asked, answered):
+    missing = (question for question in asked if question.key not in answered)
+    for chunk in batched(missing, chunk_size(student.device)):
         store.evaluations.add_predictions(evaluation.id, predictions_of(student, chunk, how, subject.name))
         answered.update(question.key for question in chunk)
         watch(len(answered), total)
@@ -137,7 +137,3 @@ def _open(store: Store, subject: Subject, questions: QuestionSlice, scoring: Sco
         dataset=questions.dataset, split=questions.split, count=total, chance=chance, majority=majority
     )
     return store.evaluations.open(subject, scoring, counted)
-
-
-def _missing_chunks(questions: Iterator[Question], answered: set[str]) -> Iterator[list[Question]]:
-    return batched((question for question in questions if question.key not in answered), _CHUNK)

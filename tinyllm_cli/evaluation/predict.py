@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tinyllm_cli.datasets.question import MAX_OPTIONS, MIN_OPTIONS, UNKNOWN, Que
 from tinyllm_cli.datasets.rows import read_rows
 from tinyllm_cli.errors import Busy, UsageProblem
 from tinyllm_cli.evaluation.predictions_file import PredictionLine, append, resume
-from tinyllm_cli.evaluation.scoring import StudentScoring, predictions_of
+from tinyllm_cli.evaluation.scoring import StudentScoring, chunk_size, predictions_of
 from tinyllm_cli.files import exclusive
 from tinyllm_cli.iteration import batched
 from tinyllm_cli.records.evaluations import Prediction, Scoring
@@ -30,8 +31,6 @@ from tinyllm_cli.students.predict import explain
 
 OnPredicted = Callable[[int, int], None]
 """Called with (questions answered, questions in all)."""
-
-_CHUNK = 32  # questions whose answers are written together: the most that a kill can lose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,14 +235,14 @@ def _answer_missing(
     stamp = {"by": config.name, "scoring": config.scoring, "config": config.digest}
     stored = resume(files.out, stamp)
     summary = PredictionSummary(questions=found.questions)
-    student: Student | None = None
     missing = (
         question for question in _questions(files.questions, files.columns) if not _answered(question, stored, summary)
     )
-    for chunk in batched(missing, _CHUNK):
-        student = student or load()
-        summary.lines.update(append(files.out, [_row(one, stamp) for one in answer(student, chunk, config)]))
-        watch(len(summary.lines), found.questions)
+    for first in missing:  # where none is, nothing is loaded; the loop below takes all the others
+        student = load()
+        for chunk in batched(chain([first], missing), chunk_size(student.device, on_cpu=32)):
+            summary.lines.update(append(files.out, [_row(one, stamp) for one in answer(student, chunk, config)]))
+            watch(len(summary.lines), found.questions)
     return summary
 
 

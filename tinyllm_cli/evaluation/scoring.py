@@ -26,6 +26,15 @@ class StudentScoring:
     extra_context: ExtraContext = field(default_factory=dict)
 
 
+_CHUNK_OF_A_GPU = 1024
+
+
+def chunk_size(device: str, on_cpu: int = 64) -> int:
+    """Questions whose predictions are kept together: the most that a kill can lose. A GPU computes so many at once that
+    fewer would leave it idle."""
+    return _CHUNK_OF_A_GPU if device.startswith("cuda") else on_cpu
+
+
 def predictions_of(student: Student, questions: Sequence[Question], how: StudentScoring, name: str) -> list[Prediction]:
     """One prediction for each question. A student that writes ranks the first question as well: text shows no NaN.
 

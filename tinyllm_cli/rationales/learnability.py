@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinyllm_cli.rationales.verdicts import JudgedRationale
-from tinyllm_cli.students.base import Limits, Ranker, by_budget
+from tinyllm_cli.students.base import Example, Limits, Ranker
+from tinyllm_cli.students.groups import in_groups
 from tinyllm_cli.students.inputs import Task, student_input
-from tinyllm_cli.students.predict import RANK_BUDGET, ScoresNotFinite
+from tinyllm_cli.students.predict import RANKED, ScoresNotFinite
 
 _LIMITS = Limits(target=1024)
 """Texts are scored whole, as far as the student can read them, whatever a training's limits are."""
@@ -38,11 +39,13 @@ class Learnability:
         examples = ranker.encode(tasks, _LIMITS)
         pairs = list(zip(chunk, examples, strict=True))
         found: dict[int, tuple[float, bool]] = {}
-        for group in by_budget(pairs, [example.size for _, example in pairs], RANK_BUDGET):
-            inputs = [example.input for _, example in group]
-            scores = ranker.option_scores(inputs, [[example.target] for _, example in group])
-            for (one, example), [value] in zip(group, scores, strict=True):
-                if not math.isfinite(value):
-                    raise ScoresNotFinite("The scores of the student are not finite: its weights are damaged.")
-                found[one.rationale.id] = value, example.input_cut or example.target_cut
+
+        def scored(group: list[tuple[JudgedRationale, Example]]) -> list[list[float]]:
+            return ranker.option_scores([read.input for _, read in group], [[read.target] for _, read in group])
+
+        sizes = [example.size for example in examples]
+        for (one, example), [value] in in_groups(ranker, pairs, sizes, RANKED, scored):
+            if not math.isfinite(value):
+                raise ScoresNotFinite("The scores of the student are not finite: its weights are damaged.")
+            found[one.rationale.id] = value, example.input_cut or example.target_cut
         return found

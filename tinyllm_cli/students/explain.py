@@ -15,7 +15,8 @@ from tinyllm_cli.datasets.matching import match_option, stated_option
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.records.evaluations import Prediction
 from tinyllm_cli.records.settings import Target
-from tinyllm_cli.students.base import Example, Limits, Ranker, Sampled, Writer, by_budget
+from tinyllm_cli.students.base import Example, Limits, Ranker, Sampled, Writer
+from tinyllm_cli.students.groups import in_groups
 from tinyllm_cli.students.inputs import (
     ANSWER,
     ANSWER_CUE,
@@ -28,7 +29,7 @@ from tinyllm_cli.students.inputs import (
     Task,
     student_input,
 )
-from tinyllm_cli.students.predict import GENERATE_BUDGET, RANK_BUDGET
+from tinyllm_cli.students.predict import RANKED, WRITTEN
 
 VOTE_TEMPERATURE = 0.7
 """Of sampled rationales, as in Wang et al. 2023 (self-consistency), section 3.1."""
@@ -88,14 +89,16 @@ def explain_and_answer(
     pairs = [(question, vote) for question in questions for vote in range(how.votes)]
     sizes = [len(encoded[question].input) + limits.target for question, _ in pairs]
     texts: dict[Question, dict[int, str]] = {question: {} for question in questions}
-    for group in by_budget(pairs, sizes, GENERATE_BUDGET):
+
+    def written(group: list[tuple[Question, int]]) -> list[str]:
         sampled = None
         if how.votes > 1:
             seeds = [_seed(how.seed, question, vote) for question, vote in group]
             sampled = Sampled(temperature=VOTE_TEMPERATURE, seeds=seeds)
-        written = student.generate([encoded[question].input for question, _ in group], limits.target, sampled)
-        for (question, vote), text in zip(group, written, strict=True):
-            texts[question][vote] = text
+        return student.generate([encoded[question].input for question, _ in group], limits.target, sampled)
+
+    for (question, vote), text in in_groups(student, pairs, sizes, WRITTEN, written):
+        texts[question][vote] = text
     for question in questions:
         own = [texts[question][vote] for vote in range(how.votes)]
         tokens = sum(map(len, student.tokenizer(own, add_special_tokens=False, verbose=False)["input_ids"]))
@@ -137,16 +140,16 @@ def gold_loss_after(
     An option's score is a mean over its tokens, so the answer's own sum is that of rationale and answer less that of
     the rationale."""
     examples = [_with_gold(student, question, texts[question.key], limits) for question in questions]
-    losses: dict[int, float] = {}
-    for group in by_budget(range(len(examples)), [2 * one.size for one in examples], RANK_BUDGET):
-        own = [examples[index] for index in group]
-        rationales = [one.target[: -one.spans[-1].length] for one in own]
-        whole = [one.target for one in own]
-        scores = student.option_scores([one.input for one in own], list(zip(rationales, whole, strict=True)))
-        for index, rationale, target, (before, after) in zip(group, rationales, whole, scores, strict=True):
-            answer = len(target) - len(rationale)
-            losses[index] = (before * len(rationale) - after * len(target)) / answer
-    return [losses[index] for index in range(len(examples))]
+
+    def scored(group: list[Example]) -> list[list[float]]:
+        targets = [(one.target[: -one.spans[-1].length], one.target) for one in group]
+        return student.option_scores([one.input for one in group], targets)
+
+    losses: dict[Example, float] = {}
+    for one, (before, after) in in_groups(student, examples, [2 * one.size for one in examples], RANKED, scored):
+        answer, whole = one.spans[-1].length, one.length
+        losses[one] = (before * (whole - answer) - after * whole) / answer
+    return [losses[one] for one in examples]
 
 
 def _with_gold(student: Ranker, question: Question, text: str, limits: Limits) -> Example:

@@ -10,13 +10,14 @@ from tinyllm_cli.datasets.matching import match_option
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import WorldProblem
 from tinyllm_cli.records.evaluations import Prediction
-from tinyllm_cli.students.base import Example, Limits, Ranker, Writer, by_budget
+from tinyllm_cli.students.base import Example, Limits, Ranker, Writer
+from tinyllm_cli.students.groups import Budget, in_groups
 from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, NO_EXTRA_CONTEXT, ExtraContext, Task, student_input
 
-RANK_BUDGET = 8000
-"""Padded tokens of one forward pass, with the input once for each option: as large as the caches get."""
+RANKED = Budget(cpu=8000, gpu=256_000)
+"""Padded tokens of one forward pass, with the input once for each option: on a CPU as large as the caches get."""
 
-GENERATE_BUDGET = 16_000
+WRITTEN = Budget(cpu=16_000, gpu=256_000)
 """Padded tokens of the rows that are written together. A step of few rows takes nearly as long as one of many: it
 reads all the weights. So the long answers of many questions run together."""
 
@@ -36,27 +37,29 @@ def rank(
     Raises ScoresNotFinite where a score is not finite."""
     encoded = {question.key: _encode_options(student, question, limits, extra_context) for question in questions}
     sizes = [max(example.size for example in encoded[question.key]) * len(question.options) for question in questions]
-    for group in by_budget(questions, sizes, RANK_BUDGET):
+
+    def scored(group: list[Question]) -> list[list[float]]:
         examples = [encoded[question.key] for question in group]
-        scored = student.option_scores(
+        return student.option_scores(
             [options[0].input for options in examples],
             [[_without_end(student, option) for option in options] for options in examples],
         )
-        for question, scores in zip(group, scored, strict=True):
-            if not all(map(math.isfinite, scores)):
-                raise ScoresNotFinite(
-                    "The student's scores are not finite: its weights are damaged, or its training diverged.",
-                    "Load the model again, or train it with a smaller --lr.",
-                )
-            best = max(range(len(scores)), key=scores.__getitem__)
-            yield Prediction(
-                key=question.key,
-                question=question.hash,
-                option=best,
-                correct=best == question.answer,
-                scores=tuple(scores),
-                input_truncated=any(option.input_cut or option.target_cut for option in encoded[question.key]),
+
+    for question, scores in in_groups(student, questions, sizes, RANKED, scored):
+        if not all(map(math.isfinite, scores)):
+            raise ScoresNotFinite(
+                "The student's scores are not finite: its weights are damaged, or its training diverged.",
+                "Load the model again, or train it with a smaller --lr.",
             )
+        best = max(range(len(scores)), key=scores.__getitem__)
+        yield Prediction(
+            key=question.key,
+            question=question.hash,
+            option=best,
+            correct=best == question.answer,
+            scores=tuple(scores),
+            input_truncated=any(option.input_cut or option.target_cut for option in encoded[question.key]),
+        )
 
 
 def generate(
@@ -73,18 +76,20 @@ def generate(
         question.key: example for question, example in zip(questions, student.encode(tasks, limits), strict=True)
     }
     sizes = [len(encoded[question.key].input) + MAX_ANSWER_TOKENS for question in questions]
-    for group in by_budget(questions, sizes, GENERATE_BUDGET):
-        texts = student.generate([encoded[question.key].input for question in group], MAX_ANSWER_TOKENS)
-        for question, text in zip(group, texts, strict=True):
-            option = option_of(text, question.options)
-            yield Prediction(
-                key=question.key,
-                question=question.hash,
-                option=option,
-                correct=option == question.answer,
-                text=text,
-                input_truncated=encoded[question.key].input_cut,
-            )
+
+    def written(group: list[Question]) -> list[str]:
+        return student.generate([encoded[question.key].input for question in group], MAX_ANSWER_TOKENS)
+
+    for question, text in in_groups(student, questions, sizes, WRITTEN, written):
+        option = option_of(text, question.options)
+        yield Prediction(
+            key=question.key,
+            question=question.hash,
+            option=option,
+            correct=option == question.answer,
+            text=text,
+            input_truncated=encoded[question.key].input_cut,
+        )
 
 
 def explain(
@@ -94,11 +99,12 @@ def explain(
     tasks = [Task.single(teacher, student_input(prefix, question)) for question in questions]
     inputs = [example.input for example in student.encode(tasks, limits)]
     pairs = list(zip(questions, inputs, strict=True))
-    texts: dict[str, str] = {}
-    for group in by_budget(pairs, [len(ids) + limits.target for ids in inputs], GENERATE_BUDGET):
-        written = student.generate([ids for _, ids in group], limits.target)
-        texts.update((question.key, text) for (question, _), text in zip(group, written, strict=True))
-    return texts
+    sizes = [len(ids) + limits.target for ids in inputs]
+
+    def written(group: list[tuple[Question, tuple[int, ...]]]) -> list[str]:
+        return student.generate([ids for _, ids in group], limits.target)
+
+    return {question.key: text for (question, _), text in in_groups(student, pairs, sizes, WRITTEN, written)}
 
 
 def _encode_options(student: Ranker, question: Question, limits: Limits, extra_context: ExtraContext) -> list[Example]:
