@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from typing import Any
 
 from backends import take
 from backends.base import Answer, BadTeacherConfig, Completion, Failure, Message, Outcome, Request, Sampling
-from backends.checkpoints import Checkpoint, load, logs_of_transformers_off, window
+from backends.batch_replies import Reply, write
+from backends.checkpoints import Checkpoint, load, window
 from backends.fingerprints import model_identity
-from backends.reply_text import ALL_REASONING, has_marker, opened_reasoning, visible_text
+from backends.reply_text import ALL_REASONING, opened_reasoning, visible_text
+from backends.static_cache import StaticCaches, supports_static_cache
 
 __all__ = ["HuggingFaceTeacher"]
 
@@ -31,7 +34,9 @@ _SETTINGS: Mapping[str, Any] = {
     "max_input_tokens": 2048,
     "trust_remote_code": False,
     "chat_template_kwargs": {},
+    "static_cache": "auto",
 }
+_log = logging.getLogger(__name__)
 _WINDOW = 4  # batches that are sorted together
 
 
@@ -43,20 +48,12 @@ class _Prompt:
     opened: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Reply:
-    """`tokens` counts new tokens; `finished`: an end token or a stop sequence ended it, not the limit."""
-
-    text: str
-    tokens: int
-    finished: bool
-
-
 class HuggingFaceTeacher:
     """Settings: `model` (hub name, folder, .gguf file or embedded name), `revision`, `dtype` (auto: bfloat16 on a
     GPU, float32 elsewhere; never float16, in which FLAN-T5 overflows), `device`, `batch_size`, `max_input_tokens`
     (longer prompts fail instead of being truncated), `trust_remote_code`, `chat_template_kwargs` (arguments of the
-    chat template, such as enable_thinking = false)."""
+    chat template, such as enable_thinking = false), `static_cache` (auto: on a GPU, where the decoding step is
+    compiled, for models that transformers can compile; on: on a CPU as well; off)."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._options = take(settings, "huggingface", _SETTINGS)
@@ -67,7 +64,10 @@ class HuggingFaceTeacher:
         for name in ("batch_size", "max_input_tokens"):
             if self._options[name] < 1:
                 raise BadTeacherConfig(f"{name} must be 1 or more.")
+        if self._options["static_cache"] not in ("auto", "on", "off"):
+            raise BadTeacherConfig('static_cache must be "auto", "on" or "off".')
         self._loaded: Checkpoint | None = None
+        self._caches: StaticCaches | None = None
 
     def identity(self) -> Mapping[str, str]:
         """Arguments of the chat template change the prompt, so they are part of the revision."""
@@ -88,6 +88,7 @@ class HuggingFaceTeacher:
             "transformers": transformers.__version__,
             "dtype": str(model.dtype),
             "device": self._loaded.device,
+            "static_cache": self._caches is not None,
             "commit": getattr(model.config, "_commit_hash", None),
         }
 
@@ -105,7 +106,7 @@ class HuggingFaceTeacher:
         if self._loaded is None:
             return
         on_gpu = self._loaded.device.startswith("cuda")
-        self._loaded = None
+        self._loaded, self._caches = None, None
         if on_gpu:
             import gc
 
@@ -124,7 +125,18 @@ class HuggingFaceTeacher:
                 revision=options["revision"],
                 trust_remote_code=options["trust_remote_code"],
             )
+            self._caches = self._static_caches(self._loaded)
         return self._loaded
+
+    def _static_caches(self, checkpoint: Checkpoint) -> StaticCaches | None:
+        """Raises BadTeacherConfig where they are asked for and the model can't have them."""
+        wanted, supported = self._options["static_cache"], supports_static_cache(checkpoint.model)
+        if wanted == "on" and not supported:
+            raise BadTeacherConfig(
+                f"{type(checkpoint.model).__name__} has no static cache in transformers.", "Leave out static_cache."
+            )
+        used = wanted == "on" or (wanted == "auto" and supported and checkpoint.device.startswith("cuda"))
+        return StaticCaches(checkpoint.model) if used else None
 
     def render(self, request: Request) -> str:
         """The prompt as the model reads it; loads the model."""
@@ -186,7 +198,7 @@ class HuggingFaceTeacher:
     ) -> Iterator[Answer]:
         """All at once; in two halves when the memory is too small."""
         started = time.monotonic()
-        replies = _generate(checkpoint, [prompt.ids for _, prompt in pairs], sampling, _seed(pairs[0][0], sampling))
+        replies = self._replies(checkpoint, [prompt.ids for _, prompt in pairs], sampling, _seed(pairs[0][0], sampling))
         if replies is None and len(pairs) == 1:
             yield pairs[0][0], Failure(reason=f"out of memory with a prompt of {len(pairs[0][1].ids)} tokens")
             return
@@ -199,12 +211,25 @@ class HuggingFaceTeacher:
         for (request, prompt), reply in zip(pairs, replies, strict=True):
             yield request, _outcome(reply, prompt, share)
 
+    def _replies(
+        self, checkpoint: Checkpoint, prompts: list[list[int]], sampling: Sampling, seed: int
+    ) -> list[Reply] | None:
+        """As `write`. Where a machine can't compile (it lacks a C compiler, say), without a static cache."""
+        if self._caches is not None:
+            try:
+                return write(checkpoint, prompts, sampling, seed, self._caches)
+            except RuntimeError as error:
+                first = " ".join(str(error).split())[:200]
+                _log.warning("Replies are written without a static cache, which failed: %s", first)
+                self._caches = None
+        return write(checkpoint, prompts, sampling, seed)
+
 
 def _has_template(checkpoint: Checkpoint) -> bool:
     return bool(getattr(checkpoint.tokenizer, "chat_template", None))
 
 
-def _outcome(reply: _Reply, prompt: _Prompt, seconds: float) -> Outcome:
+def _outcome(reply: Reply, prompt: _Prompt, seconds: float) -> Outcome:
     """The reply begins with the marker that the prompt opened, so that its reasoning is recognizable."""
     text = f"{prompt.opened}{reply.text}"
     if not visible_text(text):
@@ -232,56 +257,3 @@ def _seed(first: Request, sampling: Sampling) -> int:
     """Differs between batches, so that two samples of one prompt are two draws."""
     address = f"{sampling.seed}\0{first.split}\0{first.key}\0{first.sample}".encode()
     return int.from_bytes(hashlib.sha256(address).digest()[:4], "big")
-
-
-def _generate(checkpoint: Checkpoint, prompts: list[list[int]], sampling: Sampling, seed: int) -> list[_Reply] | None:
-    """A reply to each prompt, or None when the memory is too small. Texts end before the first stop sequence."""
-    import torch
-
-    tokenizer, model = checkpoint.tokenizer, checkpoint.model
-    padded = tokenizer.pad({"input_ids": prompts}, padding_side="left", return_tensors="pt").to(checkpoint.device)
-    options: dict[str, Any] = {"do_sample": False}
-    if sampling.temperature:
-        torch.manual_seed(seed)
-        options = {
-            "do_sample": True,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p or 1.0,
-            "top_k": 0,
-        }
-    options["stopping_criteria"] = _stopping(tokenizer, sampling.stop)
-    with torch.inference_mode(), logs_of_transformers_off():
-        try:
-            output = model.generate(**padded, max_new_tokens=sampling.max_tokens, **options)
-        except RuntimeError as error:
-            if not _out_of_memory(error):
-                raise
-            return None
-    skip = padded["input_ids"].shape[1] if checkpoint.kind == "causal" else 1  # or the decoder's start token
-    return [_reply(tokenizer, model, row, sampling) for row in output[:, skip:].tolist()]
-
-
-def _stopping(tokenizer: Any, stop: Sequence[str]) -> list[Any]:
-    """Criteria that end generation at a stop sequence; empty for a tokenizer that does not support them."""
-    from transformers import StopStringCriteria
-
-    try:
-        return [StopStringCriteria(tokenizer, list(stop))] if stop else []
-    except ValueError:  # a vocabulary of whole words; the text is cut afterwards
-        return []
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _reply(tokenizer: Any, model: Any, ids: list[int], sampling: Sampling) -> _Reply:
-    end = model.generation_config.eos_token_id
-    stops = {*(end if isinstance(end, list) else [end]), tokenizer.pad_token_id}
-    used = next((place for place, token in enumerate(ids) if token in stops), None)
-    text = tokenizer.decode(ids[:used], skip_special_tokens=not has_marker(tokenizer.all_special_tokens))
-    cut = min((text.index(stop) for stop in sampling.stop if stop in text), default=None)
-    tokens = len(ids) if used is None else used
-    return _Reply(text=text[:cut], tokens=tokens, finished=cut is not None or used is not None)

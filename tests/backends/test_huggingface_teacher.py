@@ -23,7 +23,8 @@ from backends.base import (
     Sampling,
     Teacher,
 )
-from backends.huggingface import _outcome, _Prompt, _Reply
+from backends.batch_replies import Reply
+from backends.huggingface import _outcome, _Prompt
 from tests.conftest import answers
 from tests.models import KINDS, Kind, make_folder, tiny_tokenizer
 
@@ -215,7 +216,7 @@ def test_reasoning_that_the_limit_cuts_off_is_no_reply(templated: Callable[[str]
 
 def test_reasoning_that_the_prompt_opened_is_marked_in_the_reply() -> None:
     prompt = _Prompt(ids=[1, 2], opened="<think>")
-    found = _outcome(_Reply(text="Hm.</think>So.", tokens=5, finished=True), prompt, 0.5)
+    found = _outcome(Reply(text="Hm.</think>So.", tokens=5, finished=True), prompt, 0.5)
     assert isinstance(found, Completion)
     assert (found.text, found.completion_tokens) == ("<think>Hm.</think>So.", 5)
 
