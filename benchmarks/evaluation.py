@@ -77,7 +77,9 @@ def encoded(
     return student.encode([Task.single(name, text, target) for target in targets], LIMITS)
 
 
-def plain_rank(student: Student, model: Any, questions: Sequence[Question]) -> dict[str, list[float]]:
+def plain_rank(
+    student: Student, model: Any, questions: Sequence[Question], _limits: Limits = LIMITS
+) -> dict[str, list[float]]:
     """Every option's mean log-likelihood; only the texts' own tokens count, without the end token."""
     import torch
 
@@ -90,29 +92,37 @@ def plain_rank(student: Student, model: Any, questions: Sequence[Question]) -> d
         if student.kind == "causal":
             inputs = [(*read, *target) for read, target in zip(inputs, targets, strict=True)]
         arguments = {
-            "input_ids": pad(inputs, filler, left=False, device="cpu"),
-            "attention_mask": mask(inputs, left=False, device="cpu"),
+            "input_ids": pad(inputs, filler, left=False, device=student.device),
+            "attention_mask": mask(inputs, left=False, device=student.device),
         }
         if student.kind == "seq2seq":
             start = model.config.decoder_start_token_id
             shifted = [(start, *target[:-1]) for target in targets]
-            arguments["decoder_input_ids"] = pad(shifted, filler, left=False, device="cpu")
+            arguments["decoder_input_ids"] = pad(shifted, filler, left=False, device=student.device)
         with torch.inference_mode():
             known = model(**arguments).logits.log_softmax(-1)
-        for row, ((key, example), target) in enumerate(zip(batch, targets, strict=True)):
-            first = len(example.input) - 1 if student.kind == "causal" else 0
-            own = known[row, torch.arange(first, first + len(target)), torch.tensor(target)]
-            scores[key].append(float(own.mean()))
+        firsts = [len(example.input) - 1 if student.kind == "causal" else 0 for _, example in batch]
+        longest = max(map(len, targets))
+        places = [[min(first + at, known.shape[1] - 1) for at in range(longest)] for first in firsts]
+        rows, real = torch.arange(len(batch), device=student.device), mask(targets, left=False, device=student.device)
+        labels = pad(targets, filler, left=False, device=student.device)
+        own = known[rows[:, None], torch.tensor(places, device=student.device), labels]
+        for (key, _), mean in zip(batch, ((own * real).sum(1) / real.sum(1)).tolist(), strict=True):
+            scores[key].append(mean)
     return scores
 
 
-def plain_generate(student: Student, model: Any, questions: Sequence[Question]) -> dict[str, str]:
+def plain_generate(
+    student: Student, model: Any, questions: Sequence[Question], _limits: Limits = LIMITS
+) -> dict[str, str]:
     return plain_texts(student, model, [(one, encoded(student, one, [""])) for one in questions], MAX_ANSWER_TOKENS)
 
 
-def plain_explain(student: Student, model: Any, questions: Sequence[Question]) -> dict[str, str]:
+def plain_explain(
+    student: Student, model: Any, questions: Sequence[Question], limits: Limits = LIMITS
+) -> dict[str, str]:
     inputs = [(one, encoded(student, one, [""], EXPLAIN_PREFIX, RATIONALE)) for one in questions]
-    return plain_texts(student, model, inputs, LIMITS.target)
+    return plain_texts(student, model, inputs, limits.target)
 
 
 def explain(student: Student, questions: Sequence[Question], limits: Limits) -> Iterator[Prediction]:
@@ -129,11 +139,11 @@ def plain_texts(
     left = student.kind == "causal"
     for batch in batches(questions):
         inputs = [example.input for _, [example] in batch]
-        ids = pad(inputs, student.tokenizer.pad_token_id, left=left, device="cpu")
+        ids = pad(inputs, student.tokenizer.pad_token_id, left=left, device=student.device)
         with torch.inference_mode():
             output = model.generate(
                 input_ids=ids,
-                attention_mask=mask(inputs, left=left, device="cpu"),
+                attention_mask=mask(inputs, left=left, device=student.device),
                 max_new_tokens=most,
                 do_sample=False,
                 pad_token_id=student.tokenizer.pad_token_id,
@@ -144,9 +154,10 @@ def plain_texts(
 
 
 def ours(
-    answer: Callable[..., Iterator[Prediction]], student: Student, questions: Sequence[Question]
-) -> dict[str, Any]:
-    found = answer(student, questions, LIMITS)
+    answer: Callable[..., Iterator[Prediction]], student: Student, questions: Sequence[Question],
+    limits: Limits = LIMITS,
+) -> dict[str, Any]:  # fmt: skip
+    found = answer(student, questions, limits)
     return {p.key: (p.text or "").strip() if p.scores is None else p.scores for p in found}
 
 

