@@ -27,6 +27,11 @@ Arm = tuple[str, str, str, int]
 REFERENCE = ("first-half and second-half", "rationale-first", "explain")
 """What the other arms are compared with: the first such arm, the one of fewest steps."""
 
+COLUMNS = (
+    "teachers", "target", "scoring", "steps", "accuracy by seed", "mean", "95 % interval", "points to the reference",
+    "p, Holm",
+)  # fmt: skip
+
 
 def add(database: Path) -> None:
     """Raises SystemExit if a run is already stored with another outcome."""
@@ -85,8 +90,8 @@ def _table(outcomes: dict[Arm, dict[int, list[int]]]) -> list[str]:
     pairs = {arm: paired(one.differences) for arm, one in compared.items() if one is not None}
     adjusted = dict(zip(pairs, holm([one.p for one in pairs.values()]), strict=True))
     lines = [
-        "| teachers | target | scoring | steps | accuracy by seed | mean | 95 % interval | points to the reference | p, Holm |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| {' | '.join(COLUMNS)} |",
+        f"|{' --- |' * len(COLUMNS)}",
     ]
     for arm in arms:
         seeds = [outcomes[arm][seed] for seed in sorted(outcomes[arm])]
@@ -99,9 +104,8 @@ def _table(outcomes: dict[Arm, dict[int, list[int]]]) -> list[str]:
             gap = f"{100 * one.mean:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
             p = "< 0.001" if adjusted[arm] < 0.001 else f"{adjusted[arm]:.3f}"
         names = " | ".join((_code(arm[0]), f"`{arm[1]}`" if "-" in arm[1] or arm[1] == "multitask" else arm[1]))
-        lines.append(
-            f"| {names} | {arm[2]} | {arm[3]} | {each} % | {100 * mean:.1f} % | {low:.1f} to {high:.1f} % | {gap} | {p} |"
-        )
+        cells = (names, arm[2], str(arm[3]), f"{each} %", f"{100 * mean:.1f} %", f"{low:.1f} to {high:.1f} %", gap, p)
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 

@@ -5,8 +5,8 @@
     tinyllm import four-samples.jsonl --teacher four-samples --dataset coin-flip
     tinyllm import one-sample.jsonl --teacher one-sample --dataset coin-flip
 
-The rationales are those of `stepwise`. In a wrong sample every side from some turn on is the other one, also in the answer.
-The first sample of each question is the one of `one-sample`.
+The rationales are those of `stepwise`. In a wrong sample every side from some turn on is the other one, also in the
+answer. The first sample of each question is the one of `one-sample`.
 """
 
 from __future__ import annotations
