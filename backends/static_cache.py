@@ -41,7 +41,8 @@ class StaticCaches:
     """The cache of the batches of one model. They share one, until a batch needs another shape."""
 
     def __init__(self, model: Any) -> None:
-        self._model, self._shape, self._cache = model, _Shape(0, 0, 0), None
+        self._model, self._shape = model, _Shape(0, 0, 0)
+        self._cache: Any = None
 
     def shape(self, rows: int, read: int, written: int) -> tuple[int, int]:
         """Rows and input tokens that a batch should be filled up to: it has `rows` inputs of at most `read` tokens, and

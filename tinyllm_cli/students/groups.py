@@ -23,7 +23,7 @@ class Budget:
     gpu: int
 
     def of(self, student: Ranker) -> int:
-        device, model = getattr(student, "device", "cpu"), getattr(student, "model", None)
+        device, model = getattr(student, "device", "cpu"), _model(student)
         if not device.startswith("cuda") or is_sharded(model):
             return self.cpu
         return self.within(_free_memory(device), model.config.get_text_config())
@@ -31,7 +31,7 @@ class Budget:
     def within(self, memory: int, config: Any) -> int:
         """On a GPU with so many free bytes. Of each token the model keeps keys and values in every layer; a part of
         them has logits."""
-        kept = 2 * 4 * config.hidden_size * config.num_hidden_layers + 4 * config.vocab_size
+        kept: int = 2 * 4 * config.hidden_size * config.num_hidden_layers + 4 * config.vocab_size
         return max(self.cpu, min(self.gpu, memory // _SHARE // kept))
 
 
@@ -57,11 +57,16 @@ def _computed(
         return compute(group)
     except torch.OutOfMemoryError:
         # The processes of a sharded student must run the same passes, and the others may have had the memory.
-        if len(group) == 1 or is_sharded(getattr(student, "model", None)):
+        if len(group) == 1 or is_sharded(_model(student)):
             raise
     torch.cuda.empty_cache()  # here, where nothing holds what was computed
     half = len(group) // 2
     return [found for part in (group[:half], group[half:]) for found in _computed(student, part, compute)]
+
+
+def _model(student: Ranker) -> Any:
+    """None for an export."""
+    return getattr(student, "model", None)
 
 
 def _free_memory(device: str) -> int:
