@@ -64,9 +64,10 @@ class Row:
 def rows(options: argparse.Namespace) -> list[Row]:
     shapes = [shape for shape in SHAPES if options.shape in (None, shape)]
     trained = [Row(part="training", shape=shape, side=side, batch_size=size // (8 if options.tiny else 1))
-               for shape in shapes for size, side in TRAINED if options.batch_size in (None, size)]  # fmt: skip
+               for shape in shapes for size, side in TRAINED
+               if options.batch_size in (None, size) and options.side in (None, side)]  # fmt: skip
     asked = [Row(part=part, shape=shape) for shape in shapes for part in PARTS[1:] if options.batch_size is None]
-    return [row for row in (*trained, *asked) if options.part in (None, row.part)]
+    return [row for row in (*trained, *asked) if row.part in (options.part or PARTS)]
 
 
 def measure(row: Row, database: Path, options: argparse.Namespace, times: tuple[float, float]) -> dict[str, Any]:
@@ -164,7 +165,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--minutes", type=float, default=9.0, help="for both tables")
     parser.add_argument("--tiny", action="store_true", help="small shapes and steps, as few as possible: for a trial")
     parser.add_argument("--here", action="store_true", help="all rows in this process, which is quicker with --tiny")
-    parser.add_argument("--part", choices=PARTS, help="only this one")
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this one, or these")
+    parser.add_argument("--side", choices=(AUTHORS, BEST, OURS), help="only trainings by this one")
     parser.add_argument("--shape", choices=SHAPES, help="only this one")
     parser.add_argument("--batch-size", type=int, help="only trainings with steps of so many questions")
     parser.add_argument("--database", type=Path, help=argparse.SUPPRESS)
