@@ -18,9 +18,10 @@ showcase: $(VENV)/.installed
 test: $(VENV)/.installed-dev $(VENV)/.installed-vllm
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=40
 
-# What needs no engine, no training and no process of its own, with few random examples: for the loop of edit and test.
+# The tests that import no torch, start no process or server and build no package or page, with few random examples: for
+# the loop of edit and test. tests/unit.py leaves out the others.
 unit: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --hypothesis-profile unit -m "not real and not slow"
+	$(BIN)/python -m pytest -n auto --unit
 
 # All tests with coverage of the two packages, processes included; the report is in htmlcov/. Fails below the threshold.
 coverage: $(VENV)/.installed-dev $(VENV)/.installed-vllm

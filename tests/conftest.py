@@ -12,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from backends.base import Answer, Outcome, Request, Sampling, Teacher
+from tests import unit
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt
 from tinyllm_cli.store import Store, open_store
@@ -36,7 +38,7 @@ for _name in [name for name in os.environ if _FOREIGN.fullmatch(name)]:
     del os.environ[_name]
 os.environ.update(HF_HOME=_HUB.name, HF_HUB_OFFLINE="1")
 settings.register_profile("tinyllm", deadline=None)  # a busy machine fails no test
-settings.register_profile("unit", deadline=None, max_examples=15)  # for `make unit`
+settings.register_profile("unit", deadline=None, max_examples=15, stateful_step_count=12)  # for `make unit`
 settings.load_profile("tinyllm")
 pytest.register_assert_rewrite("tests.batch_endpoint")  # what a helper found is printed, too
 
@@ -49,37 +51,52 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it fo
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SLOW = ("export", "experiments", "evaluation", "fuzz", "maintenance", "real", "students", "training", "view")
-"""Folders of tests that train or load models, or start a server."""
-
-SLOW_FILES = (
-    "test_human_verdicts.py",
-    "test_gate_command.py",
-    "test_usefulness.py",
-    "test_url_file.py",
-    "test_store_files.py",
-    "test_packaging.py",
-    "test_bad_inputs.py",
-    "test_api.py",
-    "test_json.py",
-    "test_site.py",
-    "test_notebooks.py",
-)
-"""Files of tests that do so, too, that build packages and pages, or that wait."""
-
-
 SHARED = ("maintenance", "test_bad_inputs.py", "test_packaging.py", "view")
 """Folders and files whose tests share what takes long to make: one worker runs all of them."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what trains, loads models, or starts the command as a process: `make unit` leaves it out."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--unit", action="store_true", help="Only the quick tests, with few random examples.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--unit"):
+        settings.load_profile("unit")
+        unit.watch()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --unit, slow files are not even imported."""
+    parts = collection_path.relative_to(ROOT / "tests").parts
+    return True if parts and config.getoption("--unit") and unit.is_slow(parts) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as slow what trains, loads models, or starts the command as a process: --unit leaves it out."""
     for item in items:
         parts = item.path.relative_to(ROOT / "tests").parts
-        if parts[0] in SLOW or "tinyllm" in getattr(item, "fixturenames", ()) or item.path.name in SLOW_FILES:
+        if unit.is_slow(parts, tuple(getattr(item, "fixturenames", ()))):
             item.add_marker(pytest.mark.slow)
         if parts[0] in SHARED:
             item.add_marker(pytest.mark.xdist_group(parts[0]))
+    if config.getoption("--unit"):
+        left_out = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("real")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """With fixtures."""
+    with unit.watched() if item.config.getoption("--unit") else nullcontext():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """What a module imports."""
+    with unit.watched() if collector.config.getoption("--unit") else nullcontext():
+        return (yield)
 
 
 def environment(**extra: str) -> dict[str, str]:
