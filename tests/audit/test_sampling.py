@@ -137,9 +137,7 @@ def test_counts_of_the_database_are_those_of_reading(
             assert one.samples == 1 + max(row["sample"] for row in own)
             distinct = {(row["question"], row["sample"]) for row in own}
             assert store.rationale_stats.distinct("toy", "train", one) == len(distinct)
-            assert not store.rationale_stats.repeats("toy", "train")
-            for careful in (False, True):
-                assert store.rationale_stats.replies("toy", "train", one, repeats=careful) == len(distinct)
+            assert store.rationale_stats.replies("toy", "train", one) == len(distinct)
             counted = VerdictCount(questions=6)
             for rationale in judged(store, store.questions.iterate("toy", "train"), one, GATES):
                 counted.add(rationale.rationale.position, rationale.verdict)

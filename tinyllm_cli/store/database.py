@@ -76,21 +76,6 @@ class Database:
             raise
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """What the block reads is one state of the database. It may write with `execute_if_free` first: that also fails
-        when another process has written since the block began. Inside a transaction it is a part of that."""
-        if self.connection.in_transaction:
-            yield
-            return
-        try:
-            self.execute("BEGIN")
-            yield
-            self.execute("COMMIT")
-        except BaseException:
-            self._db.rollback()
-            raise
-
-    @contextmanager
     def lasting(self) -> Iterator[None]:
         """Commits in this block survive a power failure; other commits of the last seconds may not."""
         self.execute("PRAGMA synchronous = FULL")

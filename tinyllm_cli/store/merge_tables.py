@@ -15,7 +15,7 @@ from pathlib import Path
 from tinyllm_cli.store.database import Database
 
 OF_RATIONALES = ("verdicts", "usefulness", "learnability", "human_verdicts")
-NOT_MERGED = frozenset({"elicitation_progress", "rationale_sets", "rationale_counts", "uncounted_splits"})
+NOT_MERGED = frozenset({"elicitation_progress", "rationale_sets"})
 """Tables of processes that run now, and those that triggers keep."""
 
 _NO = "0"

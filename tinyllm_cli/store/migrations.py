@@ -99,13 +99,6 @@ def m014_rationale_sets(db: Database) -> None:
     _execute(db, ddl_added.RATIONALE_SETS)
 
 
-@migrations()
-def m015_rationale_counts(db: Database) -> None:
-    """Counts nothing itself: the first command that needs the counts of a split does. As for the migration before, and
-    for `dataset_questions` too."""
-    _execute(db, ddl_added.RATIONALE_COUNTS)
-
-
 def _execute(db: Database, script: str) -> None:
     for statement in statements(script):
         db.execute(statement)

@@ -104,25 +104,21 @@ class StatsQueries:
         )
         return int(row["n"]) if row else 0
 
-    def replies(self, dataset: str, split: str, variant: RationaleSet, *, repeats: bool) -> int:
+    def replies(self, dataset: str, split: str, variant: RationaleSet) -> int:
         """The number of (content, sample) of a split with a rationale in this set: of several that differ only in the
-        prompt one counts, and so does a question that a split holds twice. `repeats`: whether it holds any twice."""
-        if variant.samples == 1 and not repeats:
+        prompt one counts, and so does a question that a split holds twice."""
+        places = self._db.one(
+            "SELECT count(*) - count(DISTINCT question) AS again FROM dataset_questions"
+            " WHERE dataset = ? AND split = ?",
+            (dataset, split),
+        )
+        if variant.samples == 1 and places is not None and places["again"] == 0:
             return variant.questions
         row = self._db.one(
             f"SELECT count(DISTINCT r.question || ' ' || r.sample) AS n FROM {contents()} {IN_SET}",
             (dataset, split, *variant.address),
         )
         return int(row["n"]) if row else 0
-
-    def repeats(self, dataset: str, split: str) -> bool:
-        """Whether a split holds a question twice."""
-        row = self._db.one(
-            "SELECT count(*) > count(DISTINCT question) AS found FROM dataset_questions"
-            " WHERE dataset = ? AND split = ?",
-            (dataset, split),
-        )
-        return row is not None and bool(row["found"])
 
     def spent(self, dataset: str, split: str, how: tuple[str, str, str], bound: str | None = None) -> ElicitationUsage:
         """The tokens and cost of every call, failures and retries included; where no elicitation is recorded, of the

@@ -11,7 +11,6 @@ from backends.base import Completion, Failure, Message
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.records.elicitation import ElicitationConfig, Prompt, Rationale, RationaleSet
 from tinyllm_cli.store.database import Database, now
-from tinyllm_cli.store.rationale_counts import rationale_sets
 from tinyllm_cli.store.rationale_rows import (
     RATIONALE_COLUMNS,
     Settled,
@@ -20,8 +19,9 @@ from tinyllm_cli.store.rationale_rows import (
     messages_of,
     prompt_row,
     rationale_row,
+    rationale_set_of,
 )
-from tinyllm_cli.store.rationale_stats import NEWEST, OUTSTANDING
+from tinyllm_cli.store.rationale_stats import NEWEST, ONLY_RECIPE, OUTSTANDING, RECIPE
 
 __all__ = ["AnsweredRequest", "Exchange", "RationaleQueries", "Seen", "Settled"]
 
@@ -171,9 +171,23 @@ class RationaleQueries:
         return Exchange(messages=messages_of(self._db, row["messages"]), text=row["text"])
 
     def variants(self, dataset: str, split: str | None = None) -> list[RationaleSet]:
-        """Every set of rationales for this data set, or a split of it: one for each teacher, sampling and recipe, the
-        newest first."""
-        return rationale_sets(self._db, dataset, split)
+        """Every set of rationales for this data set: one for each teacher, sampling and recipe, the newest first.
+
+        It reads indexes alone, but for the prompts of teachers that had several recipes with one sampling."""
+        rows = self._db.rows(
+            "SELECT found.*, s.model, s.revision, c.template, c.icl, c.seed, c.teacher_forcing FROM ("
+            " SELECT teacher, sampling, recipe, sum(rationales) AS rationales, sum(questions) AS questions,"
+            " max(samples) AS samples, max(latest) AS latest FROM ("
+            f" SELECT {'dq.split' if split is None else 1}, r.teacher, r.sampling, {RECIPE} AS recipe,"
+            " count(*) AS rationales, count(DISTINCT dq.position) AS questions, max(r.sample) + 1 AS samples,"
+            " max(r.id) AS latest"
+            f" FROM dataset_questions dq CROSS JOIN rationales r ON r.question = dq.question {ONLY_RECIPE}"
+            f" WHERE dq.dataset = ? {'' if split is None else 'AND dq.split = ?'} GROUP BY 1, 2, 3, 4)"
+            " GROUP BY teacher, sampling, recipe) found"
+            " JOIN samplings s ON s.hash = found.sampling JOIN recipes c ON c.name = found.recipe ORDER BY latest DESC",
+            (dataset,) if split is None else (dataset, split),
+        )
+        return [rationale_set_of(row) for row in rows]
 
     def count(self, dataset: str, split: str, teacher: str) -> int:
         """The number of rationales of `teacher` for a split, with any configuration."""
@@ -187,14 +201,12 @@ class RationaleQueries:
     def datasets_with_rationales(self, split: str = "train") -> dict[str, set[str]]:
         """The teachers that have rationales for the questions of `split`, by data set."""
         found: dict[str, set[str]] = {}
-        uncounted = "SELECT u.dataset FROM uncounted_splits u WHERE u.split = ?"
         rows = self._db.rows(
-            f"SELECT DISTINCT dataset, teacher FROM rationale_counts WHERE split = ? AND dataset NOT IN ({uncounted})"
-            " UNION ALL SELECT d.name, t.teacher FROM datasets d"
+            "SELECT d.name AS dataset, t.teacher FROM datasets d"
             " CROSS JOIN (SELECT DISTINCT teacher FROM rationale_sets) t"
             " WHERE EXISTS (SELECT 1 FROM dataset_questions dq CROSS JOIN rationales r ON r.question = dq.question"
-            f" AND r.teacher = t.teacher WHERE dq.dataset = d.name AND dq.split = ?) AND d.name IN ({uncounted})",
-            (split,) * 4,
+            " AND r.teacher = t.teacher WHERE dq.dataset = d.name AND dq.split = ?)",
+            (split,),
         )
         for row in rows:
             found.setdefault(row["dataset"], set()).add(row["teacher"])

@@ -50,8 +50,6 @@ _DELETED = (
     ("runs", "id IN gone_runs"),
     ("dataset_questions", "dataset IN gone_datasets"),
     ("other_shards", "question IN gone_questions"),
-    ("rationale_counts", "dataset IN gone_datasets OR teacher IN gone_teachers"),
-    ("uncounted_splits", "dataset IN gone_datasets"),
     ("datasets", "name IN gone_datasets"),
     ("questions", "hash IN gone_questions AND hash NOT IN (SELECT question FROM prompts)"
      " AND hash NOT IN (SELECT question FROM predictions)"),
@@ -62,7 +60,7 @@ _DELETED = (
 """(table, condition), in this order: a later condition may read what an earlier deletion left. Before them come the
 tables that refer to rationales, such as verdicts."""
 
-_UNCOUNTED = frozenset({"samplings", "rationale_sets", "rationale_counts", "uncounted_splits"})
+_UNCOUNTED = frozenset({"samplings", "rationale_sets"})
 
 _IN_USE = (
     ("SELECT 'run ' || id FROM runs WHERE id IN gone_runs AND state = 'running'", "is being trained"),

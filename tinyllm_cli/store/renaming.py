@@ -101,7 +101,6 @@ class RenamingQueries:
                 self._db.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old)).rowcount
                 for table, column in _COLUMNS[kind]
             )
-            self._forget_counts(kind, old)
             if kind == "teacher":
                 changed += self._db.execute(
                     "UPDATE evaluations SET subject = ? WHERE kind = 'teacher' AND subject = ?", (new, old)
@@ -109,12 +108,6 @@ class RenamingQueries:
                 changed += self._in_runs(change)
             changed += self._in_plans(change, editions())
         return changed
-
-    def _forget_counts(self, kind: Named, old: str) -> None:
-        """Under the old name. Triggers have made the splits that were renamed uncounted."""
-        self._db.execute(f"DELETE FROM rationale_counts WHERE {kind} = ?", (old,))
-        if kind == "dataset":
-            self._db.execute("DELETE FROM uncounted_splits WHERE dataset = ?", (old,))
 
     def _in_runs(self, change: _Change) -> int:
         """Teachers in the JSON of runs."""

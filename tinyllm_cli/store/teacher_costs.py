@@ -25,13 +25,9 @@ class CostQueries:
         """For each of the `sets` of a split. Texts and times are those of a sample of so many questions; counts, tokens
         and costs of all."""
         bound = self._samples.bound(dataset, split, sample)
-        repeats = bound is not None and bool(sets) and self._stats.repeats(dataset, split)
-        return [
-            self._of(dataset, split, one, bound, repeats)
-            for one in sorted(sets, key=lambda one: (one.teacher, one.latest))
-        ]
+        return [self._of(dataset, split, one, bound) for one in sorted(sets, key=lambda one: (one.teacher, one.latest))]
 
-    def _of(self, dataset: str, split: str, own: RationaleSet, bound: str | None, repeats: bool) -> TeacherCosts:
+    def _of(self, dataset: str, split: str, own: RationaleSet, bound: str | None) -> TeacherCosts:
         measured = self._db.one(
             "SELECT count(DISTINCT r.question || ' ' || r.sample) AS read, avg(length(r.text)) AS mean_characters,"
             " sum(CASE r.finish_reason WHEN 'recorded' THEN NULL ELSE r.finish_reason = 'length' END) AS cut_off,"
@@ -41,7 +37,7 @@ class CostQueries:
         assert measured is not None
         replies = measured["read"]
         if bound is not None:
-            replies = self._stats.replies(dataset, split, own, repeats=repeats)
+            replies = self._stats.replies(dataset, split, own)
         failures = self._db.one(
             "SELECT count(*) AS n FROM failures f JOIN prompts p ON p.hash = f.prompt WHERE f.teacher = ?"
             " AND f.sampling = ? AND p.recipe = ? AND EXISTS (SELECT 1 FROM dataset_questions dq WHERE dq.dataset = ?"
