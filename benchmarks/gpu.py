@@ -24,9 +24,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from shapes import SHAPES, imported
+from shapes import AUTHORS, BEST, OURS, SHAPES, imported
 
-AUTHORS, BEST, OURS = "authors' style, bf16", "best setup", "tinyllm"
 TRAINED = ((8, AUTHORS), (8, BEST), (8, OURS), (64, OURS))
 """Questions in a step, and the side."""
 

@@ -28,7 +28,6 @@ TEACHERS = (
     WeightedTeacher(teacher="second-half", prefix="rationale: ", alpha=0.5),
 )
 WEIGHTS = {"answer": 1.0, "stepwise": 1.0, "second-half": 0.5}
-SIDES = ("authors' style, bf16", "best setup", "tinyllm")
 
 MOST_STEPS = 1500  # of a reference
 MAX_INPUT = 256
@@ -71,7 +70,7 @@ def compiled_graphs() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What is trained: a shape, in steps of so many questions, by one of SIDES."""
+    """What is trained: a shape, in steps of so many questions, by AUTHORS, BEST or OURS of shapes.py."""
 
     shape: str
     batch_size: int
@@ -109,7 +108,7 @@ def run(side: str, learner: Student, data: Any, settings: TrainSettings, clock: 
     import reference_trainer
 
     taught, several = data
-    if side == "tinyllm":
+    if side == shapes.OURS:
         training = Training(learner, taught, settings, WEIGHTS)
         for _ in training.steps():
             if clock.stop():
@@ -118,7 +117,7 @@ def run(side: str, learner: Student, data: Any, settings: TrainSettings, clock: 
         clock.last = time.time()  # the last step has ended on the device, too
         return "packed rows" if training.learner.packs else "padded rows"
     repeated: list[Any] = list(islice(forever(several), MOST_STEPS))
-    if side == "best setup":
+    if side == shapes.BEST:
         return best_setup.train(learner, repeated, settings.lr, clock.stop)
     tasks = len(WEIGHTS)
     flat = [one for step in repeated for one in step]

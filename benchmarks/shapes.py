@@ -15,6 +15,9 @@ from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.causal import CausalStudent
 from tinyllm_cli.students.seq2seq import Seq2SeqStudent
 
+AUTHORS, BEST, OURS = "authors' style, bf16", "best setup", "tinyllm"
+"""Who trains."""
+
 SHAPES = ("flan-t5-base", "smollm2-135m")
 DATASET = "shuffled-objects"
 

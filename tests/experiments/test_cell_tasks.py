@@ -128,7 +128,7 @@ class Turns:
         return self.trace
 
     def line(self) -> bool:
-        """Whether a line is over; the thread stands still until `go`."""
+        """Whether a line is over; the thread waits for `go`."""
         found = self._line.acquire(timeout=0.5)
         self.lines += found
         return found

@@ -80,7 +80,7 @@ def test_other_parameters_need_another_name(inside: Command, tmp_path: Path) -> 
     done = inside("import", "--procedural", "coin-flip", *small, "--seed", "1")
     assert done.returncode == 2
     assert "already has a data set 'coin-flip', from --procedural coin-flip --size 6 --train 4" in done.stderr
-    assert "with --name" in done.stderr
+    assert "--name NAME" in done.stderr
     assert content(tmp_path) == before
     assert inside("import", "--procedural", "coin-flip", *small, "--seed", "1", "--name", "flips").returncode == 0
 

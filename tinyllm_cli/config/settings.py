@@ -27,8 +27,8 @@ DEFAULT_CONFIG = "tinyllm.toml"
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherSpec:
-    """A teacher by name. `options` go to the backend as they are; `prefix` is the instruction p_m that tells the
-    student whose rationale to write (paper, section on multi-teacher learning)."""
+    """A teacher by name. `options` go to the backend as they are; `prefix` is the instruction p_m by which the
+    student knows whose rationale to write (paper, section on multi-teacher learning)."""
 
     name: str
     backend: str

@@ -74,6 +74,7 @@ class AnsweredPrompts:
         """Whether this version words prompts as the one that asked; the first question that was found shows it."""
         if self._same_words is None:
             place = next(place for place in places if place.hash in found)
-            [question] = self._store.questions.at_places(self._job.dataset, self._job.split, [place])
-            self._same_words = self._prompt(question).hash in found[place.hash]
+            there = self._store.questions.at_places(self._job.dataset, self._job.split, [place])
+            # Another question, or none, where another process has imported the data set again.
+            self._same_words = any(self._prompt(one).hash in found.get(one.hash, ()) for one in there)
         return self._same_words

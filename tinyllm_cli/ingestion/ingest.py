@@ -57,7 +57,7 @@ def ingest(store: Store, source: Source, report: OnProgress | None = None) -> In
     if known is not None and known.source not in (source.origin, *source.formerly):
         raise UsageProblem(
             f"The database already has a data set '{source.name}', from {known.source}.",
-            "Give this one another name with --name.",
+            "Give this one another name: add --name NAME.",
         )
     faults = OptionFaults()
     rows = faults.counted(_reported(source.read(), report))
