@@ -1,6 +1,6 @@
 """Teachers on a Ray cluster: what the driver commits per second, and what a replica costs against the backend alone.
 
-    python benchmarks/cluster.py FOLDER scale [QUESTIONS [REPLICAS]]   # answers/s and peak memory; minutes
+    python benchmarks/cluster.py FOLDER scale [QUESTIONS [REPLICAS [SHARED]]]   # answers/s and peak memory; minutes
     python benchmarks/cluster.py FOLDER replicas                       # one and two replicas of sleeping engines
     python benchmarks/cluster.py FOLDER model                          # the embedded model with and without Ray
 
@@ -68,19 +68,22 @@ def write_questions(folder: Path, count: int) -> None:
             file.write(json.dumps({**row, "answer_index": number % 4}) + "\n")
 
 
-def elicit(folder: Path, count: int) -> tuple[float, float, int]:
-    """Seconds from the first answer to the last, answers per second between them, and the peak memory in MB."""
+def elicit(folder: Path, count: int, shared: int = 0) -> tuple[float, float, int]:
+    """Seconds from the first answer to the last, answers per second between them, and the peak memory in MB. `shared`
+    replicas are in one process of Ray, unless 0."""
     import sqlite3
 
     db = folder / "t.db"
     for path in folder.glob("t.db*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": str(here.parent), "TINYLLM_SHARED": str(shared)}
     base = [sys.executable, "-c", PEAK]
     where = ["--db", str(db), "--quiet"]
     subprocess.run([*base, "import", f"q{count}", *where], cwd=folder, env=environment, check=True, capture_output=True)
+    asking = [sys.executable, str(here / "shared_processes.py")] if shared else base
     done = subprocess.run(
-        [*base, "elicit", "-t", "t", "-d", f"q{count}", *where], cwd=folder, env=environment, check=True,
+        [*asking, "elicit", "-t", "t", "-d", f"q{count}", *where], cwd=folder, env=environment, check=True,
         capture_output=True, text=True,
     )  # fmt: skip
     with sqlite3.connect(db) as opened:
@@ -91,17 +94,17 @@ def elicit(folder: Path, count: int) -> tuple[float, float, int]:
     return seconds, count / max(seconds, 1), int(re.findall(r"peak (\d+)", done.stdout)[-1]) // 1024
 
 
-def scale(folder: Path, count: int, replicas: int) -> None:
+def scale(folder: Path, count: int, replicas: int, shared: int) -> None:
     """`replicas` that answer 10,000 questions a second together, and the same teacher without Ray and without delay."""
     for size in (count // 5, count):
         write_questions(folder, size)
     configure(folder, "", 0, 0.0)
-    seconds, rate, peak = elicit(folder, count)
-    print(f"without Ray, {count:,} questions: {seconds:.0f} s, {rate:,.0f} answers/s, peak {peak} MB", flush=True)
+    seconds, rate, peak = elicit(folder, count // 5)
+    print(f"without Ray, {count // 5:,} questions: {seconds:.0f} s, {rate:,.0f} answers/s, peak {peak} MB", flush=True)
     with cluster() as address:
         for size in (count // 5, count):
             configure(folder, address, replicas, replicas / 10_000)
-            seconds, rate, peak = elicit(folder, size)
+            seconds, rate, peak = elicit(folder, size, shared)
             print(
                 f"{replicas} replicas, {size:,} questions: {seconds:.0f} s, {rate:,.0f} answers/s, peak {peak} MB",
                 flush=True,
@@ -160,7 +163,7 @@ if __name__ == "__main__":
     where, what, *rest = Path(sys.argv[1]).resolve(), *sys.argv[2:]
     where.mkdir(parents=True, exist_ok=True)
     if what == "scale":
-        scale(where, int(rest[0]) if rest else 50_000, int(rest[1]) if rest[1:] else 20)
+        scale(where, *(int(given) for given in [*rest, *("50000", "20", "0")[len(rest) :]]))
     elif what == "replicas":
         replicas_of_sleepers(where)
     else:
