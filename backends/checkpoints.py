@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from backends import hub, model_files
 from backends.architectures import check_architecture
 from backends.base import ModelUnavailable
+from backends.imports import uncollected
 from backends.model_errors import alternatives, model_errors
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def resolve(name: str) -> str:
     return str(embedded_path(name)) if name in EMBEDDED else name
 
 
+@uncollected()
 def load(
     name: str,
     *,
@@ -101,6 +103,7 @@ def load(
     return Checkpoint(model=model, tokenizer=tokenizer, kind=kind, device=place)
 
 
+@uncollected()
 def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> tuple[Any, Kind, int | None]:
     """The tokenizer of `name`, the kind of its model, and its window (positions), without the weights.
 
@@ -244,6 +247,7 @@ def _make_greedy(generation: Any) -> None:
     generation.temperature = generation.top_p = generation.top_k = None
 
 
+@uncollected()
 def best_device() -> str:
     """cuda, mps or cpu: the fastest that is available."""
     import torch

@@ -229,12 +229,14 @@ ALLOWED = {
 }
 BACKENDS_FOR = {
     "api": {"backends.checkpoints"},
+    "cli": {"backends.imports"},
     "config": {"backends.cluster", "backends.user_files"},
     "students": {"backends.architectures", "backends.checkpoints", "backends.fingerprints", "backends.model_files"},
     "elicitation": {"backends.reply_text", "backends.sampling"},
     "experiments.cluster": {"backends.cluster"},
     "datasets": {"backends.hub", "backends.row_files", "backends.user_files"},
     "ingestion": {"backends.recorded"},
+    "store": {"backends.imports"},
 }
 
 

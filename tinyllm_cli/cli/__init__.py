@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -54,3 +55,5 @@ def main() -> None:
     except BrokenPipeError:  # `tinyllm report | head`
         sys.stderr.close()
         sys.exit(141)
+    finally:
+        gc.freeze()  # the process ends: Python need not look for garbage among the objects of large libraries

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from backends.imports import uncollected, without
 from tinyllm_cli import api
 from tinyllm_cli.api.evaluation import PredictOptions
 from tinyllm_cli.cli.completion import teacher_names
@@ -104,7 +106,10 @@ def predict(
         assert out is not None
         _answer_file(console, student, file, out, mapping or [])
     elif question is not None:
-        _show(console, student, student.ask(asked or _question(console, question, [], context)))
+        asked = asked or _question(console, question, [], context)
+        with uncollected(), without("scipy"):  # which transformers imports for losses of object detection
+            _show(console, student, student.ask(asked))
+            gc.freeze()  # the command ends soon: the collector need not look through what was imported
     else:
         _converse(console, student)
     console.next(_next(student, model))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,26 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from backends.imports import without
 from tinyllm_cli.errors import WorldProblem
 
 _Shape = TypeVar("_Shape", list[Any], dict[str, Any])
 
 
-@contextmanager
-def _without_pandas() -> Iterator[None]:
-    """sqlite-utils imports pandas where it is installed: half a second, for column types that we don't use. While this
-    is open, an import of pandas fails as if it were not installed; afterwards it works."""
-    if "pandas" in sys.modules:
-        yield
-        return
-    sys.modules["pandas"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules["pandas"]
-
-
-with _without_pandas():
+with without("pandas"):  # half a second, for column types that we don't use
     import sqlite_utils
 
 BUSY_SECONDS = 30.0
@@ -48,6 +34,8 @@ class Database:
         self._db = sqlite_utils.Database(connection)
         self._file = _file_id(path)
         self._closed = False
+        self._kept: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        self._kept_at = (-1, -1)
         connection.create_function("casefold", 1, str.casefold, deterministic=True)  # SQLite's own knows only ASCII
 
     @contextmanager
@@ -140,6 +128,19 @@ class Database:
     def one(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any] | None:
         """The first row of the result; None without one."""
         return next(self.rows(sql, parameters), None)
+
+    def kept(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """The result of a long query with few rows that is often repeated. It is executed again after this connection
+        or another one wrote. A transaction reads its own writes, which may be rolled back: nothing is kept of it."""
+        if self.connection.in_transaction:
+            return list(self.rows(sql, parameters))
+        moment = self.connection.total_changes, self.execute("PRAGMA data_version").fetchone()[0]
+        if moment != self._kept_at:
+            self._kept, self._kept_at = {}, moment
+        query = sql, *parameters
+        if query not in self._kept:
+            self._kept[query] = list(self.rows(sql, parameters))
+        return [dict(row) for row in self._kept[query]]
 
     def decoded(self, text: str, shape: type[_Shape], column: str) -> _Shape:
         """The JSON of a `column` (`table.name`), which holds a list or an object.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import string
 from dataclasses import dataclass
 from typing import Any
 
 from backends.base import Message
-from tinyllm_cli.datasets.question import Question
+from tinyllm_cli.datasets.question import SPLITS, Question
 from tinyllm_cli.records.human_verdicts import HumanVerdict
 from tinyllm_cli.store.database import Database
 from tinyllm_cli.store.human_verdicts import HumanVerdictQueries
@@ -123,7 +124,8 @@ class LookupQueries:
         question and its options."""
         found = self._places("dq.key = ?", (wanted,), dataset, split)
         if not found and _SHORTEST_HASH <= len(wanted) <= _HASH and set(wanted.lower()) <= set(string.hexdigits):
-            found = self._places("dq.question LIKE ?", (f"{wanted}%",), dataset, split)
+            start = wanted.lower()
+            found = self._places("dq.question BETWEEN ? AND ?", (start, f"{start}g"), dataset, split)
         words = tuple(dict.fromkeys(word.casefold() for word in wanted.split()))[:_MOST_WORDS]
         if not found and words:
             has = " AND ".join(f"instr(casefold({_WORDS}), ?)" for _ in words)
@@ -132,11 +134,11 @@ class LookupQueries:
 
     def _places(self, condition: str, values: tuple[str, ...], dataset: str | None, split: str | None) -> list[Place]:
         rows = self._db.rows(
-            "SELECT dq.dataset, dq.split, dq.key, dq.question, q.text FROM dataset_questions dq"
-            f" JOIN questions q ON q.hash = dq.question WHERE ({condition})"
-            " AND (? IS NULL OR dq.dataset = ?) AND (? IS NULL OR dq.split = ?)"
-            " ORDER BY dq.dataset, CASE dq.split WHEN 'train' THEN 0 WHEN 'valid' THEN 1 ELSE 2 END, dq.position",
-            (*values, dataset, dataset, split, split),
+            "SELECT dq.dataset, dq.split, dq.key, dq.question, q.text FROM datasets d CROSS JOIN json_each(?) s"
+            " CROSS JOIN dataset_questions dq ON dq.dataset = d.name AND dq.split = s.value"
+            f" CROSS JOIN questions q ON q.hash = dq.question WHERE ({condition})"
+            " AND (? IS NULL OR d.name = ?) AND (? IS NULL OR s.value = ?) ORDER BY d.name, s.key, dq.position",
+            (json.dumps(SPLITS), *values, dataset, dataset, split, split),
         )
         return [Place(**row) for row in rows]
 

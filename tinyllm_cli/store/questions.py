@@ -152,7 +152,7 @@ class QuestionQueries:
 
     def splits(self, dataset: str) -> dict[str, int]:
         """The number of questions by split, in the order train, valid, test."""
-        rows = self._db.rows(
+        rows = self._db.kept(
             "SELECT split, count(*) AS n FROM dataset_questions WHERE dataset = ? GROUP BY split", (dataset,)
         )
         found = {row["split"]: row["n"] for row in rows}

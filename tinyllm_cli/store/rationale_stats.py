@@ -107,12 +107,12 @@ class StatsQueries:
     def replies(self, dataset: str, split: str, variant: RationaleSet) -> int:
         """The number of (content, sample) of a split with a rationale in this set: of several that differ only in the
         prompt one counts, and so does a question that a split holds twice."""
-        places = self._db.one(
+        (places,) = self._db.kept(
             "SELECT count(*) - count(DISTINCT question) AS again FROM dataset_questions"
             " WHERE dataset = ? AND split = ?",
             (dataset, split),
         )
-        if variant.samples == 1 and places is not None and places["again"] == 0:
+        if variant.samples == 1 and places["again"] == 0:
             return variant.questions
         row = self._db.one(
             f"SELECT count(DISTINCT r.question || ' ' || r.sample) AS n FROM {contents()} {IN_SET}",

@@ -174,7 +174,7 @@ class RationaleQueries:
         """Every set of rationales for this data set: one for each teacher, sampling and recipe, the newest first.
 
         It reads indexes alone, but for the prompts of teachers that had several recipes with one sampling."""
-        rows = self._db.rows(
+        rows = self._db.kept(
             "SELECT found.*, s.model, s.revision, c.template, c.icl, c.seed, c.teacher_forcing FROM ("
             " SELECT teacher, sampling, recipe, sum(rationales) AS rationales, sum(questions) AS questions,"
             " max(samples) AS samples, max(latest) AS latest FROM ("

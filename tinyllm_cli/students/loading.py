@@ -43,7 +43,7 @@ def load_student(
         raise ModelUnavailable(f"The tokenizer of {name} has no end-of-sequence token.", WRITERS)
     if checkpoint.kind == "seq2seq":
         return Seq2SeqStudent(checkpoint)
-    if not _is_causal(checkpoint.model):
+    if name not in EMBEDDED and not _is_causal(checkpoint.model):
         raise ModelUnavailable(f"The model {name} reads the words after the one that it predicts.", WRITERS)
     return CausalStudent(checkpoint)
 
