@@ -13,6 +13,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tests.models import make_folder
+from tinyllm_cli.students.decoding import _filled
 from tinyllm_cli.students.key_values import ATTENTION, _attention, concat_caches, shared_heads
 from tinyllm_cli.students.loading import load_student
 
@@ -66,6 +67,39 @@ def test_shared_heads_read_as_separate_ones(
 def test_a_student_keeps_its_own_attention_outside(tmp_path: Path) -> None:
     student = load_student(str(make_folder(tmp_path / "tiny", "causal")))
     before = student.model.config._attn_implementation
+    assert before == "eager"
     with shared_heads(student.model):
-        assert student.model.config._attn_implementation == (ATTENTION if before == "sdpa" else before)
+        assert student.model.config._attn_implementation == ATTENTION
     assert student.model.config._attn_implementation == before
+
+
+def test_an_attention_that_caps_its_scores_is_not_replaced() -> None:
+    from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel
+
+    small = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    gemma = Gemma2Config(**small, num_key_value_heads=1, intermediate_size=16, head_dim=8, attn_implementation="eager")
+    gpt2 = GPT2Config(**small, attn_implementation="eager")
+    for model in (Gemma2ForCausalLM(gemma), GPT2LMHeadModel(gpt2)):
+        with shared_heads(model):
+            assert model.config._attn_implementation == "eager"
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=9).filter(lambda done: not all(done)))
+def test_the_last_rows_take_the_places_of_those_that_end(done: list[bool]) -> None:
+    kept = _filled(torch.tensor(done)).tolist()
+    assert sorted(kept) == [row for row, ended in enumerate(done) if not ended]
+    assert [place for place, row in enumerate(kept) if place != row] == [
+        place for place, ended in enumerate(done[: len(kept)]) if ended
+    ]
+
+
+def test_rows_that_stay_in_their_place_are_not_copied() -> None:
+    first = DynamicCache()
+    first.update(*states(5, 3), 0)
+    [layer] = concat_caches([first], 3).layers
+    room, keys = layer._room[0], layer.keys.clone()
+    layer.reorder_cache(torch.tensor([0, 4, 2]))
+    assert layer._room[0].data_ptr() == room.data_ptr()
+    assert torch.equal(layer.keys, keys[[0, 4, 2]])
+    layer.reorder_cache(torch.tensor([1, 0]))
+    assert torch.equal(layer.keys, keys[[4, 0]])

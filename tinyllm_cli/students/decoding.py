@@ -52,13 +52,23 @@ def _decode(
         done = stopping_criteria(input_ids, None)
         if done.any():
             generated[rows[done], : input_ids.shape[1]] = input_ids[done]
-            kept = (~done).nonzero()[:, 0]
-            if not len(kept):
+            if done.all():
                 return generated[:, : input_ids.shape[1]]
+            kept = _filled(done)
             state = {name: _kept(value, kept, len(rows)) for name, value in state.items()}
             rows, input_ids = rows[kept], input_ids[kept]
         inputs = model.prepare_inputs_for_generation(input_ids, next_sequence_length=1, **state)
         output = model(**inputs, return_dict=True)
+
+
+def _filled(done: torch.Tensor) -> torch.Tensor:
+    """The places of the rows that continue, the last of them in the places of those that end: a cache copies few rows."""
+    import torch
+
+    left = int((~done).sum())
+    kept = torch.arange(left, device=done.device)
+    kept[done[:left]] = left + (~done[left:]).nonzero()[:, 0]
+    return kept
 
 
 def _greedy(scores: torch.Tensor, _rows: torch.Tensor) -> torch.Tensor:

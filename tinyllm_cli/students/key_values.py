@@ -6,6 +6,7 @@ The texts are those of transformers' own, which copies the cache for every token
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -79,9 +80,18 @@ def _growing_layer() -> Any:
             return states.new_empty(*states.shape[:2], tokens + _ROOM, states.shape[3])
 
         def reorder_cache(self, beam_idx: torch.Tensor) -> None:
-            """Keep these rows, in this order."""
-            super().reorder_cache(beam_idx)
-            self._room = None
+            """Keep these rows, in this order. Rows that take the place of one that is dropped are copied, no others."""
+            left = len(beam_idx)
+            moved = (beam_idx != beam_idx.new_tensor(range(left))).nonzero()[:, 0]
+            if self._room is None or bool((beam_idx[moved] < left).any()):
+                super().reorder_cache(beam_idx)
+                self._room = None
+                return
+            tokens = self.get_seq_length()
+            for whole in self._room:
+                whole[moved, :, :tokens] = whole[beam_idx[moved], :, :tokens]
+            keys, values = self._room = self._room[0][:left], self._room[1][:left]
+            self.keys, self.values = keys[:, :, :tokens], values[:, :, :tokens]
 
     return GrowingLayer
 
@@ -95,8 +105,24 @@ def shared_heads(model: Any) -> Iterator[None]:
 
     AttentionInterface.register(ATTENTION, _attention)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
-    with attention_named(model, ATTENTION, instead_of="sdpa"):
+    eager = {"eager"} if _attends_as_llama(model) else set()
+    with attention_named(model, ATTENTION, instead_of={"sdpa", *eager}):
         yield
+
+
+def _attends_as_llama(model: Any) -> bool:
+    """Whether the eager attention of `model`, which may cap scores or add sinks, is Llama's: transformers repeats that
+    function in the file of each model."""
+    from transformers.models.llama.modeling_llama import eager_attention_forward as llama
+
+    files = {type(module).__module__ for module in model.modules() if hasattr(module, "num_key_value_groups")}
+    found = [getattr(sys.modules[file], llama.__name__, None) for file in files]
+    return bool(found) and all(callable(one) and _code(one) == _code(llama) for one in found)
+
+
+def _code(function: Any) -> tuple[Any, ...]:
+    code = function.__code__
+    return code.co_code, code.co_names, code.co_consts, code.co_varnames
 
 
 def _attention(  # noqa: PLR0913 - transformers passes these

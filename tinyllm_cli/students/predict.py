@@ -17,7 +17,7 @@ from tinyllm_cli.students.inputs import ANSWER, ANSWER_PREFIX, NO_EXTRA_CONTEXT,
 RANKED = Budget(cpu=8000, gpu=256_000)
 """Padded tokens of one forward pass, with the input once for each option: on a CPU as large as the caches get."""
 
-WRITTEN = Budget(cpu=16_000, gpu=256_000)
+WRITTEN = Budget(cpu=24_000, gpu=256_000)
 """Padded tokens of the rows that are written together. A step of few rows takes nearly as long as one of many: it
 reads all the weights. So the long answers of many questions run together."""
 

@@ -6,7 +6,7 @@ its sequences apart again into blocks of similar length, and pads within a block
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -153,13 +153,13 @@ def packed(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def attention_named(model: Any, name: str, instead_of: str | None = None) -> Iterator[None]:
-    """Within, `model` uses the attention that transformers has under this name, where it used `instead_of`; None:
-    everywhere."""
+def attention_named(model: Any, name: str, instead_of: Collection[str] | None = None) -> Iterator[None]:
+    """Within, `model` uses the attention that transformers has under this name, where it used one of `instead_of`;
+    None: everywhere."""
     # T5's stacks have configurations of their own, which `set_attn_implementation` does not reach.
     configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
     before = {key: config._attn_implementation for key, config in configs.items()}
-    changed = {key: one for key, one in configs.items() if instead_of in (None, before[key])}
+    changed = {key: one for key, one in configs.items() if instead_of is None or before[key] in instead_of}
     for config in changed.values():
         config._attn_implementation = name
     try:
