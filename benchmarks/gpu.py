@@ -24,12 +24,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from shapes import AUTHORS, BEST, OURS, SHAPES, imported
+from shapes import AUTHORS, BEST, COMPILED, OURS, SHAPES, imported
 
-TRAINED = ((8, AUTHORS), (8, BEST), (8, OURS), (64, OURS))
+TRAINED = ((8, AUTHORS), (8, BEST), (8, OURS), (8, COMPILED), (64, OURS), (64, COMPILED))
 """Questions in a step, and the side."""
 
-TIME = {AUTHORS: 1.0, BEST: 2.0, OURS: 1.5, "rank": 0.6, "generate": 0.8, "explain": 1.0, "teacher": 1.2}
+TIME = {AUTHORS: 1.0, BEST: 2.0, OURS: 1.5, COMPILED: 2.0, "rank": 0.6, "generate": 0.8, "explain": 1.0, "teacher": 1.2}
 """Of each row, in proportion: compiling layers takes the longest."""
 
 WARM, ENDS = 0.7, 0.9
@@ -165,7 +165,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--tiny", action="store_true", help="small shapes and steps, as few as possible: for a trial")
     parser.add_argument("--here", action="store_true", help="all rows in this process, which is quicker with --tiny")
     parser.add_argument("--part", choices=PARTS, action="append", help="only this one, or these")
-    parser.add_argument("--side", choices=(AUTHORS, BEST, OURS), help="only trainings by this one")
+    parser.add_argument("--side", choices=(AUTHORS, BEST, OURS, COMPILED), help="only trainings by this one")
     parser.add_argument("--shape", choices=SHAPES, help="only this one")
     parser.add_argument("--batch-size", type=int, help="only trainings with steps of so many questions")
     parser.add_argument("--database", type=Path, help=argparse.SUPPRESS)

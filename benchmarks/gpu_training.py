@@ -70,7 +70,7 @@ def compiled_graphs() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What is trained: a shape, in steps of so many questions, by AUTHORS, BEST or OURS of shapes.py."""
+    """What is trained: a shape, in steps of so many questions, by one of the sides of shapes.py."""
 
     shape: str
     batch_size: int
@@ -81,7 +81,10 @@ def measure(row: Trained, clock: Clock, database: Path, device: str, tiny: bool)
     import torch
 
     learner = shapes.student(row.shape, device, tiny)
-    settings = TrainSettings(max_input=MAX_INPUT, reading="token", batch_size=row.batch_size, epochs=1000)
+    settings = TrainSettings(
+        max_input=MAX_INPUT, reading="token", batch_size=row.batch_size, epochs=1000,
+        compile_layers=row.side == shapes.COMPILED,
+    )  # fmt: skip
     taught = examples(database, learner, settings)
     several = [*islice(step_batches(taught, settings), len(taught) // row.batch_size)]
     used = run(row.side, learner, (taught, several), settings, clock)
@@ -108,14 +111,15 @@ def run(side: str, learner: Student, data: Any, settings: TrainSettings, clock: 
     import reference_trainer
 
     taught, several = data
-    if side == shapes.OURS:
+    if side in (shapes.OURS, shapes.COMPILED):
         training = Training(learner, taught, settings, WEIGHTS)
         for _ in training.steps():
             if clock.stop():
                 break
         training.settle()
         clock.last = time.time()  # the last step has ended on the device, too
-        return "packed rows" if training.learner.packs else "padded rows"
+        kind = "packed rows" if training.learner.packs else "padded rows"
+        return f"{kind}, compiled layers" if training.learner.compiled else kind
     repeated: list[Any] = list(islice(forever(several), MOST_STEPS))
     if side == shapes.BEST:
         return best_setup.train(learner, repeated, settings.lr, clock.stop)

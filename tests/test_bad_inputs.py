@@ -702,6 +702,8 @@ BAD = [
     bad("gate-unknown-teacher", "There is no teacher called 'x'.", "gate", "--teacher", "x", *TOY),
     bad("distill-shard-alone", "--shard divides the student among several processes, and this is a single one.",
         "distill", "--alpha", "0", "--shard", *TOY),
+    bad("distill-compile-checkpointing", "--compile is for packed rows, and with --gradient-checkpointing a GPU pads",
+        "distill", "--alpha", "0", "--compile", "--gradient-checkpointing", *TOY),
     bad("distill-empty-student", "The name of a model is empty.", "distill", "--student", "", *TOY),
     bad("distill-unknown-teacher", "There is no teacher called 'x'.", "distill", "--alpha", "x=1", *TOY),
     bad("eval-unknown-teacher", "There is no teacher called 'x'.", "eval", "--teacher", "x", *TOY),

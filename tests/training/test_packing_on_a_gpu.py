@@ -140,7 +140,7 @@ def test_attentions_dropout_takes_its_share_of_the_pairs_and_keeps_the_sum(proba
     seen = sight([BLOCK], copies=2)
     torch.manual_seed(0)
     kept = torch.zeros(4, BLOCK, 2 * BLOCK)
-    score_mod: Any = Scores(dropout=probability).score_mod(seen)
+    score_mod: Any = Scores(dropout=probability).score_mod(seen.made)
     places = [torch.arange(size, dtype=torch.int32) for size in kept.shape]
     kept = score_mod(kept, 0, places[0][:, None, None], places[1][:, None], places[2][None]) == 0
     assert torch.equal(kept[..., :BLOCK], ~kept[..., BLOCK:]), "of two copies one counts"
@@ -150,7 +150,7 @@ def test_attentions_dropout_takes_its_share_of_the_pairs_and_keeps_the_sum(proba
     for dimension in (0, 1, 2):  # heads, queries and keys do not share decisions
         shares = gone.mean(dimension)
         assert float(shares.std()) == pytest.approx(spread / gone.shape[dimension] ** 0.5, rel=0.2)
-    again: Any = Scores(dropout=probability).score_mod(seen)
+    again: Any = Scores(dropout=probability).score_mod(seen.made)
     other = again(torch.zeros_like(gone), 0, places[0][:, None, None], places[1][:, None], places[1][None]) == 0
     assert not torch.equal(other, kept[..., :BLOCK])
 

@@ -193,3 +193,9 @@ def test_a_missing_tracker_says_what_to_install(inside: Command, tmp_path: Path)
     assert done.returncode == 2
     assert "pip install mlflow" in done.stderr
     assert inside(*arguments, "--track", "paper").returncode == 2
+
+
+def test_compiling_has_no_effect_on_a_cpu_and_says_so(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plain, other = weights(trained(folder)), weights(trained(folder, compile_layers=True))
+    assert all(torch.equal(value, other[name]) for name, value in plain.items())
+    assert "The student's layers are not compiled: only packed rows on a GPU" in caplog.text

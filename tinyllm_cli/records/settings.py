@@ -65,6 +65,9 @@ class TrainSettings:
     gradient_checkpointing: bool = False
     """Recompute layers in the backward pass: half the speed, a fraction of the memory."""
 
+    compile_layers: bool = False
+    """On a GPU, the layers that read packed rows are compiled functions: faster steps, rounded in another way."""
+
     patience: int = 0
     """Early stopping: evaluations without improvement (0: off)."""
 
@@ -103,6 +106,10 @@ class TrainSettings:
 
         if self.warmup_ratio > 1:
             raise UsageProblem(f"--warmup-ratio can't be {self.warmup_ratio:g}.", "It is a fraction of all steps.")
+        if self.compile_layers and self.gradient_checkpointing:
+            raise UsageProblem(
+                "--compile is for packed rows, and with --gradient-checkpointing a GPU pads them.", "Give one of them."
+            )
         check_seed(self.seed)
 
     def budget_on(self, device: str) -> int:

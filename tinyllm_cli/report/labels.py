@@ -12,7 +12,7 @@ from tinyllm_cli.datasets.question import canonical
 from tinyllm_cli.records.runs import Run
 from tinyllm_cli.training.methods import ON_RATIONALES
 
-NO_EFFECT = {"token_budget", "gradient_checkpointing", "environment"}
+NO_EFFECT = {"token_budget", "gradient_checkpointing", "compile_layers", "environment"}
 """Settings that change speed and memory but not the result, but for the precision within the environment."""
 
 

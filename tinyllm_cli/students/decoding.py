@@ -62,7 +62,7 @@ def _decode(
 
 
 def _filled(done: torch.Tensor) -> torch.Tensor:
-    """The places of the rows that continue, the last of them in the places of those that end: a cache copies few rows."""
+    """The rows that continue, the last of them in the places of those that end: a cache copies few rows."""
     import torch
 
     left = int((~done).sum())

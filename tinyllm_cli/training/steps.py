@@ -60,7 +60,8 @@ class Training:
         self.done = 0
         self.token_budget = settings.budget_on(student.device)
         with readable(student.model):
-            self.learner = Learner(student, checkpointing=settings.gradient_checkpointing)
+            compiler = "inductor" if settings.compile_layers else None
+            self.learner = Learner(student, checkpointing=settings.gradient_checkpointing, compiler=compiler)
         self.guard = UnfiniteGuard(self.optimizer)
         self.late = student.device.startswith("cuda") and self.guard.possible and processes.size == 1
 

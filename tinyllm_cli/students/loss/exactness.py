@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tinyllm_cli.students.base import IGNORED, Example, Packing, Student
 from tinyllm_cli.students.loss.cpu.dropout import DropoutRng, cheap_dropout
+from tinyllm_cli.students.loss.gpu.compiled import CompiledRows
+from tinyllm_cli.students.loss.gpu.packing import FlexRows
 
 if TYPE_CHECKING:
     import torch
@@ -26,15 +28,7 @@ def packs_exactly(student: Student, packing: Packing, dropout: DropoutRng | None
     longest = 8 + max(_windows(student.model.config), default=0)
     if longest > packing.longest_check:
         return False
-    words = student.model.get_input_embeddings().weight.shape[0]
-    batch = [
-        Example.single(
-            "",
-            tuple((7 * at + into) % words for at in range(into)),
-            tuple((5 * at + out) % words for at in range(out)),
-        )
-        for into, out in ((5, 3), (2, 6), (longest, 4), (4, 1))
-    ]  # fmt: skip
+    batch = _batch(student, longest)
     training = student.model.training
     try:
         student.model.eval()
@@ -61,6 +55,52 @@ def packs_exactly(student: Student, packing: Packing, dropout: DropoutRng | None
         return False
     finally:
         student.model.train(training)
+
+
+def compiles_exactly(student: Student, rows: FlexRows, compiled: CompiledRows) -> bool:
+    """Compares outputs and gradients of `compiled` rows with those of the same `rows` as they are. What training asks
+    of rows is noted in them."""
+    import torch
+
+    batch = _batch(student, 8)
+    model, training = student.model, student.model.training
+    try:
+        model.eval()  # compiled layers draw dropout of their own
+        with torch.enable_grad():
+            with rows.active(model):
+                expected = student.packed_outputs(batch, rows)
+            with compiled.active(model):
+                same = _same(student.packed_outputs(batch, compiled), expected, _compared(model))
+            rows.noted.clear()
+            model.train()
+            with rows.active(model):
+                student.packed_outputs(batch, rows)
+        if not same:
+            not_compiled("compiled ones would give another gradient")
+        return same
+    except Exception as error:  # noqa: BLE001 - a compiler can fail in any way; the layers work without it
+        not_compiled(" ".join(f"{type(error).__name__}: {error}".split())[:200])
+        return False
+    finally:
+        model.train(training)
+
+
+def not_compiled(why: str) -> None:
+    """A warning."""
+    logging.getLogger(__name__).warning("The student's layers are not compiled: %s", why)
+
+
+def _batch(student: Student, longest: int) -> list[Example]:
+    """Examples for a comparison, the longest of which has an input of so many tokens."""
+    words = student.model.get_input_embeddings().weight.shape[0]
+    return [
+        Example.single(
+            "",
+            tuple((7 * at + into) % words for at in range(into)),
+            tuple((5 * at + out) % words for at in range(out)),
+        )
+        for into, out in ((5, 3), (2, 6), (longest, 4), (4, 1))
+    ]  # fmt: skip
 
 
 def _compared(model: Any) -> list[torch.Tensor]:

@@ -11,7 +11,8 @@ from tinyllm_cli.students.base import Example, Packing, Student, by_budget, by_t
 from tinyllm_cli.students.loss.cpu.dropout import DropoutRng, cheap_dropout, seed_from
 from tinyllm_cli.students.loss.cpu.packing import Blocks
 from tinyllm_cli.students.loss.cross_entropy import linear_nll, plain_head
-from tinyllm_cli.students.loss.exactness import packs_exactly
+from tinyllm_cli.students.loss.exactness import compiles_exactly, not_compiled, packs_exactly
+from tinyllm_cli.students.loss.gpu.compiled import CompiledRows, compiled_rows
 from tinyllm_cli.students.loss.gpu.packing import FlexRows, compiled_flex_attention
 from tinyllm_cli.students.loss.tuning import tuned
 from tinyllm_cli.students.sharding import is_sharded
@@ -44,9 +45,13 @@ class Learner:
     its gradient do not depend on the micro-batches. Elsewhere (a GPU, gradient checkpointing, a model that does not
     pack) they are drawn for each micro-batch, and with dropout this holds in expectation.
 
-    `packing`: how rows are packed, in place of what suits the device."""
+    `packing`: how rows are packed, in place of what suits the device. `compiler`: a backend of torch.compile for the
+    layers that read packed rows on a GPU; `compiled`: whether it is used."""
 
-    def __init__(self, student: Student, *, checkpointing: bool = False, packing: Packing | None = None) -> None:
+    def __init__(
+        self, student: Student, *, checkpointing: bool = False, packing: Packing | None = None,
+        compiler: str | None = None,
+    ) -> None:  # fmt: skip
         self.student = student
         self.head = plain_head(student.model)
         # Recomputing must draw the same dropout, and only torch's own generator is reset for that.
@@ -58,6 +63,23 @@ class Learner:
             packing = FlexRows(student.device, compiled_flex_attention())
         self._packing = packing
         self.packs = packing is not None and packs_exactly(student, packing, self._dropout)
+        self._compiled = None if compiler is None else self._compiled_rows(compiler)
+        self._packing = self._compiled or packing
+
+    @property
+    def compiled(self) -> bool:
+        return self._compiled is not None
+
+    def _compiled_rows(self, compiler: str) -> CompiledRows | None:
+        rows = self._packing
+        if not self.packs or not isinstance(rows, FlexRows):
+            not_compiled("only packed rows on a GPU are read by compiled ones")
+            return None
+        found = compiled_rows(self.student.model, rows, compiler)
+        if found is None:
+            not_compiled("transformers does not name the layers of this model")
+            return None
+        return found if compiles_exactly(self.student, rows, found) else None
 
     def micro_batches(self, examples: Sequence[StepExample], budget: int) -> Iterator[list[StepExample]]:
         """Groups whose tokens, with padding where there is any, stay within `budget`."""
@@ -76,7 +98,7 @@ class Learner:
             if self._dropout is not None:
                 self._dropout.begin(*key, *(() if self.packs else (rank,)))
                 stack.enter_context(cheap_dropout(self._dropout))
-            stack.enter_context(tuned(model, kind))
+            stack.enter_context(tuned(model, kind, self._compiled.inside if self._compiled is not None else ()))
             if self.packs:
                 assert self._packing is not None
                 stack.enter_context(self._packing.active(model))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,8 +16,8 @@ _SCALING_NORMS = ("T5LayerNorm", "LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm
 
 
 @contextmanager
-def tuned(model: Any, kind: str = "cpu") -> Iterator[None]:
-    """Within, on this kind of device:
+def tuned(model: Any, kind: str = "cpu", leave: Collection[int] = ()) -> Iterator[None]:
+    """Within, on this kind of device, but for modules whose ids are to be left as they are:
 
     - the tanh approximation of GELU is torch's own kernel instead of eight elementwise operations;
     - T5's gated layers spare a detour over the type of their weights, which autocast undoes at once;
@@ -30,7 +30,7 @@ def tuned(model: Any, kind: str = "cpu") -> Iterator[None]:
         (return_freed_memory if is_sharded(model) else keep_freed_memory)()
     replaced: list[Any] = []
     hooks = []
-    for module in model.modules():
+    for module in (one for one in model.modules() if id(one) not in leave):
         forward = _faster(module) or (_faster_on_cpu(module) if kind == "cpu" else _faster_on_gpu(module))
         if forward is not None:
             module.forward = forward

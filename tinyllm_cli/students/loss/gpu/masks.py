@@ -50,6 +50,16 @@ class Documents:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A Sight as tensors, which a compiler can read. `across`: from one row to another."""
+
+    across: bool
+    key_places: torch.Tensor
+    is_copy: torch.Tensor
+    block_mask: Any
+
+
+@dataclass(frozen=True)
 class Sight:
     """What the tokens of `queries` see of `keys`: their own document, of which a causal model sees the past alone, and
     that within a `window` if there is one. `copies`: the keys are there twice, end to end."""
@@ -68,6 +78,11 @@ class Sight:
     @cached_property
     def is_copy(self) -> torch.Tensor:
         return sent([copy > 0 for copy in range(self.copies) for _ in range(self.keys.padded)], self.keys.device)
+
+    @cached_property
+    def made(self) -> Seen:
+        """All that attention needs of it, made."""
+        return Seen(self.queries is not self.keys, self.key_places, self.is_copy, self.block_mask)
 
     @cached_property
     def block_mask(self) -> Any:

@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from tinyllm_cli.students.loss.cpu.packing import WITHOUT_EFFECT, attention_named
-from tinyllm_cli.students.loss.gpu.masks import Documents, Sight, padded_length
+from tinyllm_cli.students.loss.gpu.masks import Documents, Seen, Sight, padded_length
 from tinyllm_cli.students.loss.gpu.scores import Scores
 
 if TYPE_CHECKING:
@@ -24,64 +24,87 @@ Attend = Callable[..., Any]
 """`torch.nn.attention.flex_attention.flex_attention`, or a function that is called as it is."""
 
 
+SightKey = tuple[bool, bool, int | None, int]
+"""Whether an attention module is causal, whether it is a decoder's, its window, and copies of the keys."""
+
+
 @dataclass(frozen=True)
 class FlexRow:
-    """A row of tokens. An encoder-decoder has two: `inputs` and `targets`; a causal model only `targets`."""
+    """A row of tokens. An encoder-decoder has two: `inputs` and `targets`; a causal model only `targets`. `noted` gets
+    the keys of what was asked for."""
 
     inputs: Documents | None
     targets: Documents
     attend: Attend
-    _sights: dict[tuple[bool, bool, int | None, int], Sight] = field(default_factory=dict)
+    noted: set[SightKey] = field(default_factory=set)
+    _seen: dict[SightKey, Seen] = field(default_factory=dict)
 
-    def sight(self, module: Any, window: int | None, copies: int) -> Sight:
+    def seen(self, module: Any, window: int | None, copies: int) -> Seen:
         """What the queries of an attention module see; made once for all layers."""
         key = (bool(module.is_causal), bool(getattr(module, "is_decoder", False)), window, copies)
-        if key not in self._sights:
-            keys = self.targets if module.is_causal or self.inputs is None else self.inputs
-            reads_inputs = self.inputs is not None and not module.is_causal and not module.is_decoder
-            queries = self.inputs if reads_inputs else self.targets
-            assert queries is not None
-            self._sights[key] = Sight(queries, keys, bool(module.is_causal), window, copies)
-        return self._sights[key]
+        if key not in self._seen:
+            self.make(key)
+        return self._seen[key]
+
+    def make(self, key: SightKey) -> None:
+        is_causal, is_decoder, window, copies = key
+        keys = self.targets if is_causal or self.inputs is None else self.inputs
+        reads_inputs = self.inputs is not None and not is_causal and not is_decoder
+        queries = self.inputs if reads_inputs else self.targets
+        assert queries is not None
+        self.noted.add(key)
+        self._seen[key] = Sight(queries, keys, is_causal, window, copies).made
 
 
 @dataclass(frozen=True)
 class FlexRows:
-    """Packs rows for `attend`. `longest_check` as `students.base.Packing` has it."""
+    """Packs rows for `attend`. `longest_check` as `students.base.Packing` has it. `noted`: what was asked of rows so
+    far, which `ready` rows have from the beginning."""
 
     device: str
     attend: Attend
     longest_check: int = 4200
     checks_gradients: bool = True  # compiled kernels differ between GPUs and versions
+    ready: bool = False
+    noted: set[SightKey] = field(default_factory=set)
+    _forwards: dict[int, tuple[Any, str, Any]] = field(default_factory=dict)
 
     def padded(self, tokens: int) -> int:
         return padded_length(tokens)
 
     def row(self, _model: Any, inputs: Sequence[int], targets: Sequence[int]) -> FlexRow:
         read = Documents.of(inputs, self.device) if inputs else None
-        return FlexRow(read, Documents.of(targets, self.device), self.attend)
+        row = FlexRow(read, Documents.of(targets, self.device), self.attend, self.noted)
+        for key in tuple(self.noted) if self.ready else ():
+            row.make(key)
+        return row
 
     @contextmanager
     def active(self, model: Any) -> Iterator[None]:
         from transformers import AttentionInterface
 
         AttentionInterface.register(ATTENTION, _attention)
-        replaced = []
-        for module in model.modules():
-            if not hasattr(module, "compute_bias"):
-                continue
-            if getattr(module, "has_relative_attention_bias", False):
-                module.compute_bias = partial(_by_distance, module, module.compute_bias)
-                replaced.append((module, "compute_bias"))
-            else:
-                module.forward = partial(_without_bias, module.forward)
-                replaced.append((module, "forward"))
+        replaced = [self._forward(module) for module in model.modules() if hasattr(module, "compute_bias")]
+        for module, name, forward in replaced:
+            setattr(module, name, forward)
         try:
             with attention_named(model, ATTENTION):
                 yield
         finally:
-            for module, name in replaced:
+            for module, name, _ in replaced:
                 delattr(module, name)
+
+    def _forward(self, module: Any) -> tuple[Any, str, Any]:
+        """(an attention of T5, what of it is replaced, by what): always the same objects, as compiled code expects."""
+        if id(module) not in self._forwards:
+            first = getattr(module, "has_relative_attention_bias", False)
+            name, forward = (
+                ("compute_bias", partial(_by_distance, module, module.compute_bias))
+                if first
+                else ("forward", partial(_without_bias, module.forward))
+            )
+            self._forwards[id(module)] = module, name, forward
+        return self._forwards[id(module)]
 
 
 @cache
@@ -130,15 +153,13 @@ def _attention(
         raise TypeError(f"packed rows do not support {', '.join(sorted(others))}")
     row: FlexRow = arguments["pack"]
     dropout = arguments.get("dropout", 0.0)
-    sight = row.sight(module, arguments.get("sliding_window"), 2 if dropout else 1)
-    across = sight.queries is not sight.keys
-    scores = Scores(
-        cap=arguments.get("softcap"), bias=None if across else arguments.get("position_bias"), dropout=dropout
-    )
+    seen = row.seen(module, arguments.get("sliding_window"), 2 if dropout else 1)
+    bias = None if seen.across else arguments.get("position_bias")
+    scores = Scores(cap=arguments.get("softcap"), bias=bias, dropout=dropout)
     if dropout:
         key, value = torch.cat([key, key], dim=2), torch.cat([value, torch.zeros_like(value)], dim=2)
     output = row.attend(
-        query.to(value.dtype), key.to(value.dtype), value, score_mod=scores.score_mod(sight),
-        block_mask=sight.block_mask, scale=arguments.get("scaling"), enable_gqa=query.shape[1] != key.shape[1],
+        query.to(value.dtype), key.to(value.dtype), value, score_mod=scores.score_mod(seen),
+        block_mask=seen.block_mask, scale=arguments.get("scaling"), enable_gqa=query.shape[1] != key.shape[1],
     )  # fmt: skip
     return (output / (1 - dropout) if dropout else output).transpose(1, 2), None

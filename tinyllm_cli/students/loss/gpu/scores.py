@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from tinyllm_cli.students.loss.gpu.masks import Sight
+    from tinyllm_cli.students.loss.gpu.masks import Seen
 
 ScoreMod = Callable[[Any, Any, Any, Any, Any], Any]
 
@@ -31,7 +31,7 @@ class Scores:
     bias: torch.Tensor | None = None
     dropout: float = 0.0
 
-    def score_mod(self, sight: Sight) -> ScoreMod | None:
+    def score_mod(self, sight: Seen) -> ScoreMod | None:
         if self.cap is None and self.bias is None and not self.dropout:
             return None
         cap, bias = self.cap, self.bias
@@ -49,7 +49,7 @@ class Scores:
         return score_mod
 
 
-def _dropout(probability: float, sight: Sight) -> Callable[[Any, Any, Any, Any], Any]:
+def _dropout(probability: float, sight: Seen) -> Callable[[Any, Any, Any, Any], Any]:
     """A mask of its own for each call, which follows from torch's generator, as that of torch's dropout does."""
     import torch
 
