@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -111,3 +113,19 @@ def test_texts_of_several_questions_are_those_of_transformers_own_loop() -> None
     )
     plain = student.tokenizer.batch_decode(output[:, max(map(len, inputs)) :], skip_special_tokens=True)
     assert student.generate(inputs, 16) == [text.strip() for text in plain]
+
+
+def test_predict_imports_no_scipy_and_leaves_it_importable() -> None:
+    script = (
+        "import sys\n"
+        "from tinyllm_cli.cli import main\n"
+        "sys.argv[1:] = ['predict', 'Where do fish live?', '-o', 'in water', '-o', 'in trees', '--model', 'smollm2']\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert 'torch' in sys.modules and 'scipy' not in sys.modules\n"
+        "import scipy.optimize, gc\n"
+        "assert gc.isenabled()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Answer:" in done.stdout
