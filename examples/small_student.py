@@ -1,15 +1,15 @@
 """A small T5 without any training, as a student for a procedural data set: python examples/small_student.py FOLDER
 
 Its vocabulary is the words of the data set's questions and rationales. It trains in minutes on a CPU, and what it knows
-in the end it has from its training. Arguments: the folder to write, and optionally the family and the size of the data
-set (default: coin-flip 4).
+in the end it has from its training. --help shows the other arguments.
 """
 
 import re
-import sys
 from collections.abc import Iterator
+from typing import Annotated
 
 import torch
+import typer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
@@ -26,8 +26,13 @@ def texts(family: str, size: int) -> Iterator[str]:
         yield " ".join([one.question.text, *one.question.options, *one.rationales.values()])
 
 
-def main(folder: str, family: str = "coin-flip", size: str = "4") -> None:
-    words = sorted({word for text in (INSTRUCTIONS, *texts(family, int(size))) for word in WORD.findall(text)})
+def main(
+    folder: Annotated[str, typer.Argument(help="The folder to write.")],
+    family: Annotated[str, typer.Argument(help="Of the data set.")] = "coin-flip",
+    size: Annotated[int, typer.Argument(help="Of its questions.")] = 4,
+) -> None:
+    """Write a small T5 without any training, whose vocabulary is the words of a procedural data set."""
+    words = sorted({word for text in (INSTRUCTIONS, *texts(family, size)) for word in WORD.findall(text)})
     vocabulary = {word: number for number, word in enumerate([PAD, END, UNKNOWN, *words])}
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     inner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
@@ -45,4 +50,4 @@ def main(folder: str, family: str = "coin-flip", size: str = "4") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    typer.run(main)
