@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from tinyllm_cli.config import load_settings
 from tinyllm_cli.datasets.question import Question
 from tinyllm_cli.errors import UsageProblem
+from tinyllm_cli.rationales import gates as package
 from tinyllm_cli.rationales.gates import GATES, GateSettings, Verdict, gate_settings, judge
 from tinyllm_cli.rationales.gates.text import words
 
@@ -505,3 +509,13 @@ def test_a_quotation_with_only_words_of_the_question_is_evidence() -> None:
     assert judge("The sleep of nurses on night shifts was reduced.", question, GateSettings()).verdict == "kept"
     without = replace(question, context=None)
     assert gates(judge("The sleep of nurses on night shifts was reduced.", without, GateSettings())) == ["echo"]
+
+
+def test_what_the_gates_keep_of_texts_is_limited() -> None:
+    kept = {}
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for name, one in vars(importlib.import_module(module.name)).items():
+            if hasattr(one, "cache_info") and inspect.signature(one).parameters:
+                kept[name] = one.cache_info().maxsize
+    assert "stem" in kept
+    assert None not in kept.values(), kept

@@ -5,13 +5,23 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import combinations, pairwise
 from operator import eq
 
 from tinyllm_cli.rationales.gates.lexicon import SLIGHT
 from tinyllm_cli.rationales.gates.repairs import Repair, short
-from tinyllm_cli.rationales.gates.text import FILLER_STEMS, NEGATION, Sentence, content, sentences, shape, stem, words
+from tinyllm_cli.rationales.gates.text import (
+    FILLER_STEMS,
+    NEGATION,
+    WORDS,
+    Sentence,
+    content,
+    sentences,
+    shape,
+    stem,
+    words,
+)
 
 
 def without_repetition(text: str) -> Repair | None:
@@ -85,7 +95,7 @@ def _stems(text: str) -> tuple[str, ...]:
     return tuple(filter(None, map(_weight, words(_LETTER.sub(_as_word, text) if _lettered(text) else text))))
 
 
-@cache
+@lru_cache(maxsize=WORDS)
 def _weight(word: str) -> str:
     return "" if word in SLIGHT else stem(word)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from tinyllm_cli.rationales.gates.lexicon import FILLER, STOPWORDS
+
+WORDS = 50_000
+"""Words whose stems are kept. Texts also have numbers and names without end, which must not fill the memory."""
 
 _ABBREVIATIONS = frozenset({"e.g", "i.e", "etc", "vs", "dr", "mr", "mrs", "ms", "st", "no", "fig", "approx", "cf"})
 _CLOSING = "\"'”’)]*"
@@ -120,7 +123,7 @@ def shape(text: str) -> str:
     return plain
 
 
-@cache
+@lru_cache(maxsize=WORDS)
 def stem(word: str) -> str:
     """A crude stem: `replicates` and `replication` have the same."""
     word = word.replace("’", "'").removesuffix("'s")
@@ -159,7 +162,7 @@ def content(text: str) -> tuple[str, ...]:
     return tuple(filter(None, map(_meaning, words(text))))
 
 
-@cache
+@lru_cache(maxsize=WORDS)
 def _meaning(word: str) -> str:
     """A word's stem; empty if it has no meaning of its own."""
     return "" if word in STOPWORDS or word.endswith(("n't", "n’t", "'s")) else stem(word)
