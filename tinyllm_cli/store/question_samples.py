@@ -30,7 +30,7 @@ class SampleQueries:
     def positions(self, dataset: str, split: str, count: int) -> list[int]:
         """The positions of a sample's questions."""
         bound = self.bound(dataset, split, count)
-        rows = self._db.rows(
+        rows = self._db.kept(
             "SELECT position FROM dataset_questions WHERE dataset = ? AND split = ?"
             f"{'' if bound is None else ' AND question <= ?'} ORDER BY position",
             (dataset, split) if bound is None else (dataset, split, bound),

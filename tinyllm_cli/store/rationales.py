@@ -21,7 +21,7 @@ from tinyllm_cli.store.rationale_rows import (
     rationale_row,
     rationale_set_of,
 )
-from tinyllm_cli.store.rationale_stats import NEWEST, ONLY_RECIPE, OUTSTANDING, RECIPE
+from tinyllm_cli.store.rationale_stats import NEWEST, OUTSTANDING
 
 __all__ = ["AnsweredRequest", "Exchange", "RationaleQueries", "Seen", "Settled"]
 
@@ -174,20 +174,38 @@ class RationaleQueries:
         """Every set of rationales for this data set: one for each teacher, sampling and recipe, the newest first.
 
         It reads indexes alone, but for the prompts of teachers that had several recipes with one sampling."""
-        rows = self._db.kept(
-            "SELECT found.*, s.model, s.revision, c.template, c.icl, c.seed, c.teacher_forcing FROM ("
-            " SELECT teacher, sampling, recipe, sum(rationales) AS rationales, sum(questions) AS questions,"
-            " max(samples) AS samples, max(latest) AS latest FROM ("
-            f" SELECT {'dq.split' if split is None else 1}, r.teacher, r.sampling, {RECIPE} AS recipe,"
-            " count(*) AS rationales, count(DISTINCT dq.position) AS questions, max(r.sample) + 1 AS samples,"
-            " max(r.id) AS latest"
-            f" FROM dataset_questions dq CROSS JOIN rationales r ON r.question = dq.question {ONLY_RECIPE}"
-            f" WHERE dq.dataset = ? {'' if split is None else 'AND dq.split = ?'} GROUP BY 1, 2, 3, 4)"
-            " GROUP BY teacher, sampling, recipe) found"
-            " JOIN samplings s ON s.hash = found.sampling JOIN recipes c ON c.name = found.recipe ORDER BY latest DESC",
-            (dataset,) if split is None else (dataset, split),
+        sets = self._db.rows(
+            "SELECT t.teacher, t.sampling, t.recipe AS name, s.model, s.revision, c.template, c.icl, c.seed,"
+            " c.teacher_forcing, count(*) OVER (PARTITION BY t.teacher, t.sampling) > 1 AS several"
+            " FROM rationale_sets t JOIN samplings s ON s.hash = t.sampling JOIN recipes c ON c.name = t.recipe"
         )
-        return [rationale_set_of(row) for row in rows]
+        place = (dataset,) if split is None else (dataset, split)
+        found = [self._counted(row, place) for row in list(sets)]
+        return sorted((one for one in found if one is not None), key=lambda one: -one.latest)
+
+    def _counted(self, row: dict[str, Any], place: tuple[str, ...]) -> RationaleSet | None:
+        """A set with its counts in a data set, or in a split of one; None where it has no rationale there. Grouping all
+        rationales by their set would sort them."""
+        within = "dq.dataset = ?" if len(place) == 1 else "dq.dataset = ? AND dq.split = ?"
+        own = "r.question = dq.question AND r.teacher = ? AND r.sampling = ?"
+        name, several = row.pop("name"), row.pop("several")
+        address: tuple[str, ...] = (row["teacher"], row["sampling"])
+        if several:
+            own += " AND EXISTS (SELECT 1 FROM prompts p WHERE p.hash = r.prompt AND p.recipe = ?)"
+            address += (name,)
+        (counts,) = self._db.kept(
+            "SELECT count(*) AS rationales, max(r.sample) + 1 AS samples, max(r.id) AS latest"
+            f" FROM dataset_questions dq CROSS JOIN rationales r ON {own} WHERE {within}",
+            (*address, *place),
+        )
+        if not counts["rationales"]:
+            return None
+        (covered,) = self._db.kept(
+            "SELECT count(*) AS questions FROM dataset_questions dq"
+            f" WHERE {within} AND EXISTS (SELECT 1 FROM rationales r WHERE {own})",
+            (*place, *address),
+        )
+        return rationale_set_of({**row, **counts, **covered})
 
     def count(self, dataset: str, split: str, teacher: str) -> int:
         """The number of rationales of `teacher` for a split, with any configuration."""
@@ -220,17 +238,24 @@ class RationaleQueries:
         of the database, and SQLite refuses to write from it once another process has."""
         if not questions:
             return []
+        # Two queries: in one of both tables SQLite reads the whole split, or makes an index of all rationales.
+        places = self._db.rows(
+            f"SELECT dq.position, dq.key, dq.question FROM (VALUES {', '.join(['(?)'] * len(questions))}) asked"
+            " CROSS JOIN dataset_questions dq ON dq.key = asked.column1 AND dq.dataset = ? AND dq.split = ?",
+            (*(one.key for one in questions), questions[0].dataset, questions[0].split),
+        )
+        positions: dict[str, list[dict[str, Any]]] = {}
+        for place in places:
+            positions.setdefault(place["question"], []).append(place)
         rows = self._db.rows(
-            f"SELECT {NEWEST} AS newest, r.id, dq.position, dq.key, r.question, r.sample, r.text,"
-            " r.finish_reason, r.answer"
-            " FROM dataset_questions dq CROSS JOIN rationales r ON r.question = dq.question"
-            " CROSS JOIN prompts p ON p.hash = r.prompt WHERE dq.dataset = ? AND dq.split = ?"
-            f" AND dq.key IN ({', '.join('?' * len(questions))}) AND {_SAME_SET}"
-            " GROUP BY dq.position, r.sample ORDER BY dq.position, r.sample",
-            (questions[0].dataset, questions[0].split, *(one.key for one in questions), variant.teacher,
-             variant.sampling, variant.recipe.name),
-        )  # fmt: skip
-        return [Rationale(**{name: value for name, value in row.items() if name != "newest"}) for row in rows]
+            f"SELECT {NEWEST} AS newest, r.id, r.question, r.sample, r.text, r.finish_reason, r.answer"
+            " FROM rationales r CROSS JOIN prompts p ON p.hash = r.prompt"
+            f" WHERE r.question IN ({', '.join('?' * len(positions))}) AND {_SAME_SET} GROUP BY r.question, r.sample",
+            (*positions, *variant.address),
+        )
+        found = [{**row, **place} for row in rows for place in positions[row["question"]]]
+        found.sort(key=lambda row: (row["position"], row["sample"]))
+        return [Rationale(**{name: value for name, value in row.items() if name != "newest"}) for row in found]
 
     def failed_keys(self, dataset: str, split: str, variant: RationaleSet) -> set[str]:
         """The keys of the questions of a split whose request with this configuration failed."""
