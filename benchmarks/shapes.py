@@ -15,7 +15,7 @@ from tinyllm_cli.students.base import Student
 from tinyllm_cli.students.causal import CausalStudent
 from tinyllm_cli.students.seq2seq import Seq2SeqStudent
 
-AUTHORS, BEST, OURS, COMPILED = "authors' style, bf16", "best setup", "tinyllm", "tinyllm --compile"
+AUTHORS, BEST, OURS, COMPILED = "authors' style, bf16", "best setup", "tinyllm", "tinyllm --compile-layers"
 """Who trains."""
 
 SHAPES = ("flan-t5-base", "smollm2-135m")

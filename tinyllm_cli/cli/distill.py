@@ -154,7 +154,8 @@ def distill(
         bool, _panel("--gradient-checkpointing", help="Less memory, half the speed.")
     ] = False,
     compile_layers: Annotated[
-        bool, _panel("--compile", help="On a GPU, compile the student's layers: faster steps, a start of minutes.")
+        bool,
+        _panel("--compile-layers", help="On a GPU, compile the student's layers: faster steps, a start of minutes."),
     ] = False,
     evals_per_epoch: Annotated[
         int | None, _recipe(min=1, help="Evaluations on valid per epoch; the best student is kept.")

@@ -108,7 +108,8 @@ class TrainSettings:
             raise UsageProblem(f"--warmup-ratio can't be {self.warmup_ratio:g}.", "It is a fraction of all steps.")
         if self.compile_layers and self.gradient_checkpointing:
             raise UsageProblem(
-                "--compile is for packed rows, and with --gradient-checkpointing a GPU pads them.", "Give one of them."
+                "--compile-layers is for packed rows, and with --gradient-checkpointing a GPU pads them.",
+                "Give one of them.",
             )
         check_seed(self.seed)
 
