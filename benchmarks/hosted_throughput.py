@@ -1,7 +1,9 @@
 """Requests a second through the hosted teacher, against a loopback server with 50 ms latency and 256 in flight.
 
     python benchmarks/hosted_throughput.py FOLDER          # ratios; about two minutes
-    python benchmarks/hosted_throughput.py FOLDER memory   # peak memory at 1,000 and 200,000 questions; minutes
+    python benchmarks/hosted_throughput.py FOLDER memory   # peak memory as questions grow; minutes
+
+`memory` also has 10,000 in flight, for which the limit of open files (`ulimit -n`) must be higher than that.
 
 Each way runs in a process of its own. FOLDER gets the databases.
 """
@@ -19,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 IN_FLIGHT, COUNT, WARM_UP = 256, 8000, 600
+MANY = 10_000
 PROMPT = "Explain in one to three sentences why the given answer to the last question is right. " * 14
 
 
@@ -62,6 +65,32 @@ def bare(url: str, *, aiohttp: bool) -> float:
     return asyncio.run(drive())
 
 
+def plain_aiohttp(url: str) -> float:
+    """The same requests without `openai`: what the HTTP library alone can do."""
+    from aiohttp import ClientSession, TCPConnector
+
+    body = {"model": "m", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 256}
+
+    async def drive() -> float:
+        async with ClientSession(connector=TCPConnector(limit=0)) as session:
+
+            async def work(numbers: Iterator[int]) -> None:
+                for _ in numbers:
+                    async with session.post(f"{url}/chat/completions", json=body) as answer:
+                        json.loads(await answer.read())
+
+            async def ask(count: int) -> None:
+                numbers = iter(range(count))
+                await asyncio.gather(*(work(numbers) for _ in range(IN_FLIGHT)))
+
+            await ask(WARM_UP)
+            started = time.perf_counter()
+            await ask(COUNT)
+            return COUNT / (time.perf_counter() - started)
+
+    return asyncio.run(drive())
+
+
 def teacher_alone(url: str) -> float:
     """Our adapter, nothing stored."""
     from backends.base import Message, Request, Sampling
@@ -79,7 +108,7 @@ def teacher_alone(url: str) -> float:
     return done / (time.perf_counter() - started)
 
 
-def elicited(url: str, path: Path, count: int, *, keep: bool = True) -> float:
+def elicited(url: str, path: Path, count: int, *, keep: bool = True, in_flight: int = IN_FLIGHT) -> float:
     """The elicitation stage: prompts made from the store, every reply committed to it, or none when not `keep`."""
     from backends.base import Sampling
     from backends.openai_compatible import OpenAICompatibleTeacher
@@ -104,7 +133,7 @@ def elicited(url: str, path: Path, count: int, *, keep: bool = True) -> float:
     path.unlink(missing_ok=True)
     with open_store(path) as store:
         store.questions.replace("b", "benchmark", "1", made())
-        teacher = OpenAICompatibleTeacher({"model": "m", "base_url": url, "max_in_flight": IN_FLIGHT})
+        teacher = OpenAICompatibleTeacher({"model": "m", "base_url": url, "max_in_flight": in_flight})
         warm = elicit(store, job, teacher, lambda tally: None, most=WARM_UP).done
         if not keep:
             Worker.settle = lambda *_: None  # type: ignore[method-assign]
@@ -130,30 +159,37 @@ def measured(folder: Path, way: str, count: int = COUNT) -> tuple[float, float]:
 WAYS = {
     "openai by default, bare": lambda url, _folder, _count: bare(url, aiohttp=False),
     "openai on aiohttp, bare": lambda url, _folder, _count: bare(url, aiohttp=True),
+    "aiohttp without openai": lambda url, _folder, _count: plain_aiohttp(url),
     "our adapter, nothing stored": lambda url, _folder, _count: teacher_alone(url),
     "tinyllm elicit, nothing committed": lambda url, folder, count: elicited(
         url, folder / "throughput.db", count, keep=False
     ),
     "tinyllm elicit, every row committed": lambda url, folder, count: elicited(url, folder / "throughput.db", count),
 }
+LAST = list(WAYS)[-1]
+WITH_MANY = {
+    "tinyllm elicit, 10,000 in flight": lambda url, folder, count: elicited(
+        url, folder / "throughput.db", count, in_flight=MANY
+    ),
+}
 
 
 def main(folder: Path, *rest: str) -> None:
     if len(rest) == 2:  # one way, in this process
         with server() as url:
-            rate = WAYS[rest[0]](url, folder, int(rest[1]))
+            rate = {**WAYS, **WITH_MANY}[rest[0]](url, folder, int(rest[1]))
         print(json.dumps([rate, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
         return
-    last = list(WAYS)[-1]
     if rest == ("memory",):
-        for count in (1_000, 200_000):
-            rate, peak = measured(folder, last, count)
-            print(f"{count:>7} questions: {rate:.0f} requests/s, peak {peak:.0f} MB")
+        for way, counts in ((LAST, (1_000, 200_000)), (next(iter(WITH_MANY)), (40_000, 120_000))):
+            for count in counts:
+                rate, peak = measured(folder, way, count)
+                print(f"{way:36} {count:>7} questions: {rate:.0f} requests/s, peak {peak:.0f} MB")
         return
     rates = {way: max(measured(folder, way)[0] for _ in range(3)) for way in WAYS}
     for way, rate in rates.items():
         print(f"{way:36} {rate:6.0f} requests/s   {rate / rates['openai on aiohttp, bare']:.2f}")
-    print(f"what committing adds: {rates['tinyllm elicit, nothing committed'] / rates[last] - 1:.1%}")
+    print(f"what committing adds: {rates['tinyllm elicit, nothing committed'] / rates[LAST] - 1:.1%}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Scheduler"]
 
-_LINGER = 0.002  # seconds in which more may finish, to be committed together
+_LINGER, _MOST_TOGETHER = 0.002, 64  # seconds for more replies to commit together; with more, the endpoint would idle
 _LONGEST_WAIT = 4.0  # seconds between two attempts while other requests are answered
 _MOST_WAITING = 16  # requests that wait for their next attempt while new ones are started
 
@@ -97,12 +97,12 @@ class Scheduler:
         if not self._fatal:
             ready = [await self._results.get()]
             if self.in_flight > 1:
-                await asyncio.sleep(_LINGER)
+                await asyncio.sleep(_LINGER if self._results.qsize() < _MOST_TOGETHER else 0)  # new requests are sent
             done = self._collect(ready)
         while self._fatal and not done:
             for task in self._tasks - self._calling:
                 task.cancel()
-            if self._tasks:
+            if self._tasks and self._results.empty():
                 await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             done = self._collect([])
             if not (done or self._tasks):
@@ -111,8 +111,8 @@ class Scheduler:
         return done
 
     def _collect(self, ready: list[tuple[Request, Outcome | Exception] | None]) -> list[Answer]:
-        """The outcomes in `ready` and in the queue. The first error becomes the one that ends the run."""
-        while not self._results.empty():
+        """Outcomes of `ready` and the queue, _MOST_TOGETHER at most. The first error becomes what ends the run."""
+        while not self._results.empty() and len(ready) < _MOST_TOGETHER:
             ready.append(self._results.get_nowait())
         done: list[Answer] = []
         for request, outcome in filter(None, ready):
