@@ -45,7 +45,7 @@ class Layout:
 
     def has(self, row: Mapping[str, Any], name: str) -> bool:
         """Whether the row has a column for a field at all, filled or not."""
-        return any(lookup(row, column) is not None or column in row for column in self.names(name))
+        return any(column in row or lookup(row, column) is not None for column in self.names(name))
 
     def describe(self) -> str:
         """One spelling for one layout, for fingerprints."""

@@ -187,6 +187,18 @@ def _options(row: Mapping[str, Any], layout: Layout, where: Where) -> tuple[tupl
                 "options", "the text is not a JSON array.", "Or name columns: --map options=a,b,c"
             ) from error
     labels: Any = ()
+    if not (isinstance(raw, list) and all(isinstance(item, str) for item in raw)):  # most are plain
+        raw, labels = _with_labels(raw, where)
+    options = tuple(_text(item, "options", where).strip() for item in raw)
+    _check_options(options, where)
+    if len(labels) not in (0, len(options)):
+        raise where.problem("options", f"there are {len(options)} of them, and {len(labels)} labels.")
+    return options, tuple(map(str, labels))
+
+
+def _with_labels(raw: Any, where: Where) -> tuple[Sequence[Any], Sequence[Any]]:
+    """(texts, labels) of an object, or of a list whose items may be objects."""
+    labels: Any = ()
     if isinstance(raw, Mapping) and ("text" in raw or "label" in raw):
         raw, labels = raw.get("text"), raw.get("label") or ()
     elif isinstance(raw, Mapping):
@@ -195,11 +207,7 @@ def _options(row: Mapping[str, Any], layout: Layout, where: Where) -> tuple[tupl
         raw, labels = [item.get("text") for item in raw], [item.get("label") for item in raw]
     if any(not isinstance(part, Sequence) or isinstance(part, str) or None in part for part in (raw, labels)):
         raise where.problem("options", "expected a list of texts.")
-    options = tuple(_text(item, "options", where).strip() for item in raw)
-    _check_options(options, where)
-    if len(labels) not in (0, len(options)):
-        raise where.problem("options", f"there are {len(options)} of them, and {len(labels)} labels.")
-    return options, tuple(map(str, labels))
+    return raw, labels
 
 
 def _cells(row: Mapping[str, Any], names: Sequence[str], where: Where) -> list[Any]:
@@ -218,7 +226,7 @@ def _cells(row: Mapping[str, Any], names: Sequence[str], where: Where) -> list[A
 
 
 def _text(value: Any, field: str, where: Where) -> str:
-    if isinstance(value, (Mapping, list, tuple)):
+    if not isinstance(value, str) and isinstance(value, (Mapping, list, tuple)):
         raise where.problem(field, f"expected a text, found {'an object' if isinstance(value, Mapping) else 'a list'}.")
     try:
         text = value.decode() if isinstance(value, bytes) else str(value)

@@ -133,20 +133,25 @@ class QuestionQueries:
                     " ON CONFLICT DO NOTHING",
                     [(q.hash, q.text, json.dumps(q.options, ensure_ascii=False), q.answer, q.context) for q in page],
                 )
-                for question in page:
-                    self._place(name, question, counts[question.split])
-                    counts[question.split] += 1
+                self._place(name, page, counts)
         return counts
 
-    def _place(self, name: str, question: Question, position: int) -> None:
+    def _place(self, name: str, page: Sequence[Question], counts: Counter[str]) -> None:
+        """Add a page to the data set, behind the `counts` questions that each split has."""
+        before, rows = counts.total(), []
+        for question in page:
+            rows.append((name, question.split, counts[question.split], question.key, question.hash))
+            counts[question.split] += 1
         try:
-            self._db.execute(
-                "INSERT INTO dataset_questions (dataset, split, position, key, question) VALUES (?, ?, ?, ?, ?)",
-                (name, question.split, position, question.key, question.hash),
+            self._db.executemany(
+                "INSERT INTO dataset_questions (dataset, split, position, key, question) VALUES (?, ?, ?, ?, ?)", rows
             )
-        except sqlite3.IntegrityError as error:
+        except sqlite3.IntegrityError as error:  # the rows before the wrong one were added
+            placed = self._db.one("SELECT count(*) AS n FROM dataset_questions WHERE dataset = ?", (name,))
+            assert placed is not None
+            _, split, position, key, _ = rows[placed["n"] - before]
             raise UsageProblem(
-                f"{name}, split {question.split}, row {position + 1}: the id '{question.key}' is there already.",
+                f"{name}, split {split}, row {position + 1}: the id '{key}' is there already.",
                 "Ids must be unique within a split; choose another column with the mapping for 'id'.",
             ) from error
 
