@@ -1,4 +1,5 @@
-"""The outcome of every test question in the runs of showcase.sh, and the tables of docs/results.md that follow.
+"""The outcome of every test question in the runs of showcase.sh and of the recipe `best`, and the tables of
+docs/results.md that follow.
 
     python docs/results/procedural.py add tinyllm.db   # add a database's evaluated runs to procedural.json
     python docs/results/procedural.py table            # print the tables of docs/results.md
@@ -21,11 +22,12 @@ from tinyllm_cli.stats import holm, paired, wilson
 from tinyllm_cli.store import open_store
 
 FILE = Path(__file__).with_name("procedural.json")
-Arm = tuple[str, str, str, int]
-"""(teachers, target, scoring, optimizer steps)"""
+Arm = tuple[str, str, str, int | str]
+"""(teachers, target, scoring, optimizer steps, or the learning rate of a training that patience ends)"""
 
-REFERENCE = ("first-half and second-half", "rationale-first", "explain")
-"""What the other arms are compared with: the first such arm, the one of fewest steps."""
+REFERENCES = (("first-half and second-half", "rationale-first", "explain"), ("none", "answers only", "rank"))
+"""What the other arms of a data set are compared with: the first of these that it has, with most seeds or else fewest
+steps."""
 
 COLUMNS = (
     "teachers", "target", "scoring", "steps", "accuracy by seed", "mean", "95 % interval", "points to the reference",
@@ -43,10 +45,12 @@ def add(database: Path) -> None:
             run = runs.get(evaluation.subject.run or 0)
             if run is None or evaluation.split != "test" or evaluation.correct is None:
                 continue
+            if run.settings.train.patience and evaluation.scoring != "rank":
+                continue  # the checkpoint was chosen by its accuracy with rank
             found = {
                 "student": Path(run.student).name, "dataset": run.dataset, "teachers": _teachers(run),
                 "target": "answers only" if run.method == "finetune" else run.settings.train.target,
-                "scoring": evaluation.scoring, "seed": run.seed, "steps": run.metrics["steps"],
+                "scoring": evaluation.scoring, "seed": run.seed, "steps": _steps(run),
                 "seconds": round(run.metrics["training_seconds"]), "versions": dict(run.versions),
                 "correct": "".join(str(int(one.correct)) for one in store.evaluations.predictions(evaluation.id)),
             }  # fmt: skip
@@ -56,12 +60,18 @@ def add(database: Path) -> None:
     FILE.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def _steps(run: Run) -> int | str:
+    train = run.settings.train
+    return f"patience, lr {train.lr:g}" if train.patience else run.metrics["steps"]
+
+
 def _teachers(run: Run) -> str:
     names = " and ".join(sorted(teacher for teacher, alpha in run.alpha.items() if alpha > 0)) or "none"
     chosen = run.settings.selection
     gated = " without gates" if run.alpha and not chosen.gates else ""
     kind = ", correct ones" if chosen.rationales == "correct" else ""
-    return names + gated + kind + (", shuffled" if chosen.shuffled else "")
+    fewer = f", {chosen.per_question} per question" if chosen.per_question else ""
+    return names + gated + kind + fewer + (", shuffled" if chosen.shuffled else "")
 
 
 def _key(one: dict[str, object]) -> tuple[str, ...]:
@@ -76,15 +86,17 @@ def table() -> None:
         for one in group:
             arm = (one["teachers"], one["target"], one["scoring"], one["steps"])
             outcomes[arm][one["seed"]] = [int(mark) for mark in one["correct"]]
-        if any(arm[:3] == REFERENCE for arm in outcomes):
-            blocks.append("\n".join(_table(outcomes)))
+        known = [name for name in REFERENCES if any(arm[:3] == name for arm in outcomes)]
+        if known:
+            blocks.append("\n".join(_table(outcomes, known[0])))
     print("\n\n".join(blocks))
 
 
-def _table(outcomes: dict[Arm, dict[int, list[int]]]) -> list[str]:
-    """The arms of one student and data set, the best one first; differences from REFERENCE with the same seeds."""
+def _table(outcomes: dict[Arm, dict[int, list[int]]], known: tuple[str, str, str]) -> list[str]:
+    """The arms of one student and data set, the best one first; differences from `known` with the same seeds."""
     arms = sorted(outcomes, key=lambda arm: -_mean(outcomes[arm]))
-    reference = min((arm for arm in arms if arm[:3] == REFERENCE), key=lambda arm: arm[3])
+    like = [arm for arm in arms if arm[:3] == known]
+    reference = min(like, key=lambda arm: (-len(outcomes[arm]), arm[3] if isinstance(arm[3], int) else 0))
     best = outcomes[reference]
     compared = {arm: compare(outcomes[arm], best) for arm in arms if arm != reference}
     pairs = {arm: paired(one.differences) for arm, one in compared.items() if one is not None}
