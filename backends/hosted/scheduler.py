@@ -105,7 +105,7 @@ class Scheduler:
             if self._tasks and self._results.empty():
                 await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             done = self._collect([])
-            if not (done or self._tasks):
+            if not (done or self._tasks) and self._results.empty():
                 self._raise_fatal()
         self.in_flight -= len(done)
         return done

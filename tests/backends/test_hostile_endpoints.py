@@ -258,6 +258,31 @@ def test_replies_that_arrive_with_a_fatal_error_are_returned() -> None:
     assert sorted(request.key for request, _ in found) == ["0", "1", "3", "4"]
 
 
+def test_replies_behind_many_fatal_errors_are_returned() -> None:
+    async def run(url: str) -> list[str]:
+        loop = asyncio.get_running_loop()
+        place = Place(url=url, concurrency=ConcurrencyLimit(200))
+        scheduler = Scheduler(OPTIONS, [place], SAMPLING, key=ApiKey(name="K"), prices=None, clock=loop.time)
+        found: list[str] = []
+        try:
+            for request in ask(200):
+                scheduler.start(loop, request)
+            while len(endpoint.bodies) < 200 or place.in_flight:
+                await asyncio.sleep(0.01)
+            while not found:
+                found.extend(request.key for request, _ in await scheduler.finished())
+            with pytest.raises(TeacherError, match="refuses the key"):
+                await scheduler.finished()
+        finally:
+            await scheduler.close()
+        return found
+
+    with serving(
+        lambda _, body: Answer(delay=0.5) if "Why 7?" in str(body) else Answer(status=401, body="{}")
+    ) as endpoint:
+        assert asyncio.run(run(endpoint.url)) == ["7"]
+
+
 def test_requests_in_flight_finish_when_the_run_ends() -> None:
     """It is paid for. What waits for its next attempt is not asked again."""
     poor = Answer(status=429, body=json.dumps({"error": {"message": "pay", "code": "insufficient_quota"}}))

@@ -76,3 +76,25 @@ def test_in_a_terminal_questions_are_asked_for_until_an_empty_line(tmp_path: Pat
     assert "(a) no" in stdout
     assert "needs 2 to 26 options; this one has 1" in stderr
     assert stderr.count("Question: ") == 4
+
+
+def test_a_package_that_needs_scipy_beside_transformers_is_not_missing_it(tinyllm: Command, tmp_path: Path) -> None:
+    """As scikit-learn does, which transformers imports where it is found."""
+    folder = make_folder(tmp_path / "model", "causal")
+    package = tmp_path / "site" / "sklearn"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "metrics.py").write_text("import scipy\n\n\ndef roc_curve(*_):\n    return scipy\n")
+    question = (
+        "predict",
+        "Where do fish live?",
+        "--option",
+        "in water",
+        "--option",
+        "in trees",
+        "--model",
+        str(folder),
+    )
+    done = tinyllm(*question, PYTHONPATH=f"{tmp_path / 'site'}{os.pathsep}{environment().get('PYTHONPATH', '')}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Answer: (")

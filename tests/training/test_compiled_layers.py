@@ -98,18 +98,29 @@ def test_low_rank_additions_are_compiled_with_their_layers() -> None:
     assert gap(of_step(learner, examples(SHORT)), wanted) < 1e-5
 
 
-def test_where_compiling_fails_the_layers_stay_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+def without_compiler(*_: Any) -> Any:
+    raise OSError("there is no C++ compiler")
+
+
+def without_low_precision(graph: Any, inputs: Any) -> Any:
+    from torch._dynamo.backends.registry import lookup_backend
+
+    if torch.is_autocast_enabled("cpu"):
+        raise OSError("there is no C++ compiler for bfloat16")
+    return lookup_backend("aot_eager")(graph, inputs)
+
+
+@pytest.mark.parametrize("compiler", [without_compiler, without_low_precision])
+def test_where_compiling_fails_the_layers_stay_as_they_are(compiler: Any, caplog: pytest.LogCaptureFixture) -> None:
     from torch._dynamo import register_backend
     from torch._dynamo.backends.registry import list_backends
 
-    def tinyllm_without_compiler(*_: Any) -> Any:
-        raise OSError("there is no C++ compiler")
-
-    if tinyllm_without_compiler.__name__ not in list_backends(exclude_tags=()):
-        register_backend(tinyllm_without_compiler)
+    name = f"tinyllm_{compiler.__name__}"
+    if name not in list_backends(exclude_tags=()):
+        register_backend(compiler, name=name)
     student, batch = made(FAMILIES["llama"]), examples(SHORT)
     wanted = of_step(Learner(student, packing=FlexRows("cpu", dense)), batch)
-    learner = Learner(student, packing=FlexRows("cpu", dense), compiler="tinyllm_without_compiler")
+    learner = Learner(student, packing=FlexRows("cpu", dense), compiler=name)
     assert not learner.compiled
     assert learner.packs
     assert gap(of_step(learner, batch), wanted) == 0

@@ -107,12 +107,22 @@ def predict(
         _answer_file(console, student, file, out, mapping or [])
     elif question is not None:
         asked = asked or _question(console, question, [], context)
-        with uncollected(), without("scipy"):  # which transformers imports for losses of object detection
-            _show(console, student, student.ask(asked))
+        with uncollected():
+            _show(console, student, _ask_without_scipy(student, asked))
             gc.freeze()  # the command ends soon: the collector need not look through what was imported
     else:
         _converse(console, student)
     console.next(_next(student, model))
+
+
+def _ask_without_scipy(student: Predictor, question: Question) -> PredictedAnswer:
+    """transformers imports scipy for losses of object detection, which takes 0.2 s. Where another package needs it, as
+    scikit-learn does, it is imported after all."""
+    try:
+        with without("scipy"):
+            return student.ask(question)
+    except ImportError:
+        return student.ask(question)
 
 
 def _predictor(session: Session, options: PredictOptions) -> Predictor:

@@ -238,11 +238,12 @@ class RationaleQueries:
         of the database, and SQLite refuses to write from it once another process has."""
         if not questions:
             return []
+        keys = dict.fromkeys(one.key for one in questions)
         # Two queries: in one of both tables SQLite reads the whole split, or makes an index of all rationales.
         places = self._db.rows(
-            f"SELECT dq.position, dq.key, dq.question FROM (VALUES {', '.join(['(?)'] * len(questions))}) asked"
+            f"SELECT dq.position, dq.key, dq.question FROM (VALUES {', '.join(['(?)'] * len(keys))}) asked"
             " CROSS JOIN dataset_questions dq ON dq.key = asked.column1 AND dq.dataset = ? AND dq.split = ?",
-            (*(one.key for one in questions), questions[0].dataset, questions[0].split),
+            (*keys, questions[0].dataset, questions[0].split),
         )
         positions: dict[str, list[dict[str, Any]]] = {}
         for place in places:

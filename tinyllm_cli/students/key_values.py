@@ -117,12 +117,13 @@ def _attends_as_llama(model: Any) -> bool:
 
     files = {type(module).__module__ for module in model.modules() if hasattr(module, "num_key_value_groups")}
     found = [getattr(sys.modules[file], llama.__name__, None) for file in files]
-    return bool(found) and all(callable(one) and _code(one) == _code(llama) for one in found)
+    return bool(found) and all(_code(one) == _code(llama) for one in found)
 
 
-def _code(function: Any) -> tuple[Any, ...]:
-    code = function.__code__
-    return code.co_code, code.co_names, code.co_consts, code.co_varnames
+def _code(function: Any) -> tuple[Any, ...] | None:
+    """None for what is not a function of Python."""
+    code = getattr(function, "__code__", None)
+    return code and (code.co_code, code.co_names, code.co_consts, code.co_varnames)
 
 
 def _attention(  # noqa: PLR0913 - transformers passes these

@@ -58,8 +58,8 @@ def packs_exactly(student: Student, packing: Packing, dropout: DropoutRng | None
 
 
 def compiles_exactly(student: Student, rows: FlexRows, compiled: CompiledRows) -> bool:
-    """Compares outputs and gradients of `compiled` rows with those of the same `rows` as they are. What training asks
-    of rows is noted in them."""
+    """Compares outputs and gradients of `compiled` rows with those of the same `rows` as they are, and tries the former
+    in low precision. What training asks of rows is noted in them."""
     import torch
 
     batch = _batch(student, 8)
@@ -71,8 +71,9 @@ def compiles_exactly(student: Student, rows: FlexRows, compiled: CompiledRows) -
                 expected = student.packed_outputs(batch, rows)
             with compiled.active(model):
                 same = _same(student.packed_outputs(batch, compiled), expected, _compared(model))
+                model.train()
+                same = same and _trains(student, batch * _MORE, compiled, _compared(model))
             rows.noted.clear()
-            model.train()
             with rows.active(model):
                 student.packed_outputs(batch, rows)
         if not same:
