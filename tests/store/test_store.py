@@ -232,7 +232,7 @@ def test_rationales_come_in_pages_and_both_this_and_another_process_may_write_me
     [variant] = store.rationales.variants("toy")
     texts = []
     with open_store(store.path) as other:
-        for rationale in store.rationales.of(list(store.questions.iterate("toy", "train")), variant):
+        for rationale in store.rationales.of([*store.questions.iterate("toy", "train"), *questions[:9]], variant):
             texts.append(rationale.text)
             for one in (other, store):  # an open query of `store` would hold an old state, from which it can't write
                 one.execute("UPDATE datasets SET fingerprint = fingerprint || 'x'")
