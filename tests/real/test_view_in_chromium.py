@@ -232,6 +232,7 @@ def test_questions_are_searched_and_read_by_keyboard(browser: Any, app: App) -> 
         assert page.locator("del").count() > 0
         page.keyboard.press("n")
         until(lambda: page.inner_text("h1") != heading)
+        page.wait_for_load_state()  # its script reads the next key
         page.keyboard.press("p")
         until(lambda: page.inner_text("h1") == heading)
 
