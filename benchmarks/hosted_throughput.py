@@ -16,7 +16,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,23 @@ def server() -> Iterator[str]:
         process.wait()
 
 
+async def pace(send: Callable[[], Awaitable[object]], count: int) -> float:
+    """How often a second `send` is done, with IN_FLIGHT at once and after WARM_UP."""
+
+    async def work(numbers: Iterator[int]) -> None:
+        for _ in numbers:
+            await send()
+
+    async def ask(count: int) -> None:
+        numbers = iter(range(count))
+        await asyncio.gather(*(work(numbers) for _ in range(IN_FLIGHT)))
+
+    await ask(WARM_UP)
+    started = time.perf_counter()
+    await ask(count)
+    return count / (time.perf_counter() - started)
+
+
 def bare(url: str, *, aiohttp: bool) -> float:
     """The plain openai client, with the default transport or with aiohttp: requests a second."""
     from openai import AsyncOpenAI, DefaultAioHttpClient, DefaultAsyncHttpxClient
@@ -46,21 +63,12 @@ def bare(url: str, *, aiohttp: bool) -> float:
         http = DefaultAioHttpClient() if aiohttp else DefaultAsyncHttpxClient()
         async with AsyncOpenAI(api_key="none", base_url=url, max_retries=0, http_client=http) as client:
 
-            async def work(numbers: Iterator[int]) -> None:
-                for _ in numbers:
-                    await client.chat.completions.create(
-                        model="m", messages=[{"role": "user", "content": PROMPT}], max_tokens=256
-                    )
+            async def send() -> None:
+                await client.chat.completions.create(
+                    model="m", messages=[{"role": "user", "content": PROMPT}], max_tokens=256
+                )
 
-            async def ask(count: int) -> None:
-                numbers = iter(range(count))
-                await asyncio.gather(*(work(numbers) for _ in range(IN_FLIGHT)))
-
-            count = COUNT if aiohttp else COUNT // 8
-            await ask(WARM_UP)
-            started = time.perf_counter()
-            await ask(count)
-            return count / (time.perf_counter() - started)
+            return await pace(send, COUNT if aiohttp else COUNT // 8)
 
     return asyncio.run(drive())
 
@@ -74,19 +82,11 @@ def plain_aiohttp(url: str) -> float:
     async def drive() -> float:
         async with ClientSession(connector=TCPConnector(limit=0)) as session:
 
-            async def work(numbers: Iterator[int]) -> None:
-                for _ in numbers:
-                    async with session.post(f"{url}/chat/completions", json=body) as answer:
-                        json.loads(await answer.read())
+            async def send() -> None:
+                async with session.post(f"{url}/chat/completions", json=body) as answer:
+                    json.loads(await answer.read())
 
-            async def ask(count: int) -> None:
-                numbers = iter(range(count))
-                await asyncio.gather(*(work(numbers) for _ in range(IN_FLIGHT)))
-
-            await ask(WARM_UP)
-            started = time.perf_counter()
-            await ask(COUNT)
-            return COUNT / (time.perf_counter() - started)
+            return await pace(send, COUNT)
 
     return asyncio.run(drive())
 
