@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Scheduler"]
 
-_LINGER, _MOST_TOGETHER = 0.002, 64  # seconds for more replies to commit together; with more, the endpoint would idle
+_LINGER = 0.002  # seconds in which more may finish, to be committed together
+_MOST_TOGETHER = 64  # of them: no request is sent while they are committed
 _LONGEST_WAIT = 4.0  # seconds between two attempts while other requests are answered
 _MOST_WAITING = 16  # requests that wait for their next attempt while new ones are started
 
@@ -55,9 +56,8 @@ class Scheduler:
         clock: Callable[[], float],
     ) -> None:
         self._options, self._sampling, self._prices = options, sampling, prices
-        self._key = key
+        self._key, self._clock = key, clock
         self._endpoints = Endpoints(all=endpoints, give_up_after=float(options["give_up_after"]), clock=clock)
-        self._clock = clock
         self._caller = Caller(options, key)
         self._tasks: set[asyncio.Task[None]] = set()
         self._calling: set[asyncio.Task[Any] | None] = set()  # those that an endpoint works on
