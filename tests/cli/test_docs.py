@@ -231,7 +231,7 @@ def test_the_two_commands_of_the_paper_are_in_the_readme_word_for_word() -> None
     assert "tinyllm distill --alpha t5=1,llama=0.5" in README
 
 
-@pytest.mark.parametrize("script", ["outcomes.py", "procedural.py"])
+@pytest.mark.parametrize("script", ["outcomes.py", "arms.py"])
 def test_the_tables_of_the_results_follow_from_the_outcomes(script: str) -> None:
     printed = subprocess.run(
         [sys.executable, f"docs/results/{script}", "table"], cwd=ROOT, env=environment(),

@@ -1,8 +1,8 @@
 """The outcome of every test question in the runs of showcase.sh and of the recipe `best`, and the tables of
 docs/results.md that follow.
 
-    python docs/results/procedural.py add tinyllm.db   # add a database's evaluated runs to procedural.json
-    python docs/results/procedural.py table            # print the tables of docs/results.md
+    python docs/results/arms.py add tinyllm.db   # add a database's evaluated runs to arms.json
+    python docs/results/arms.py table            # print the tables of docs/results.md
 
 A run is one of its student, data set, teachers, target, scoring and seed.
 """
@@ -21,7 +21,7 @@ from tinyllm_cli.records.runs import Run
 from tinyllm_cli.stats import holm, paired, wilson
 from tinyllm_cli.store import open_store
 
-FILE = Path(__file__).with_name("procedural.json")
+FILE = Path(__file__).with_name("arms.json")
 Arm = tuple[str, str, str, int | str]
 """(teachers, target, scoring, optimizer steps, or the learning rate of a training that patience ends)"""
 
