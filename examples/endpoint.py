@@ -45,9 +45,13 @@ class Completions(BaseHTTPRequestHandler):
         """Requests are counted by tinyllm; no log."""
 
 
+class Endpoint(ThreadingHTTPServer):
+    request_queue_size = 1024  # of the default's 5, a client that opens many connections at once would lose some
+
+
 def serve(port: int = 0) -> str:
     """Start an endpoint that lives as long as this process, and return its base URL. Port 0 is any free one."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), Completions)
+    server = Endpoint(("127.0.0.1", port), Completions)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_address[1]}/v1"
 
